@@ -1,0 +1,60 @@
+#include "net/http.h"
+
+#include <stdio.h>
+
+int gh_http_respond(struct gh_http_stream *s, unsigned status, const struct gh_http_field *fields, size_t count, bool end)
+{
+    return s->ops->respond(s, status, fields, count, end);
+}
+
+int gh_http_send(struct gh_http_stream *s, struct gh_span data, bool end)
+{
+    return s->ops->send(s, data, end);
+}
+
+int gh_http_send_datagram(struct gh_http_stream *s, struct gh_span payload)
+{
+    return s->ops->send_datagram(s, payload);
+}
+
+size_t gh_http_datagram_max(const struct gh_http_stream *s)
+{
+    return s->ops->datagram_max(s);
+}
+
+void gh_http_reset(struct gh_http_stream *s, enum gh_http_reset why)
+{
+    s->ops->reset(s, why);
+}
+
+const struct gh_http_peer *gh_http_peer(const struct gh_http_stream *s)
+{
+    return s->ops->peer(s);
+}
+
+struct gh_span gh_http_field_find(const struct gh_http_head *head, const char *name)
+{
+    struct gh_span want = gh_span_str(name);
+
+    for (size_t i = 0; i < head->field_count; i++)
+        if (gh_span_equals(head->fields[i].name, want))
+            return head->fields[i].value;
+    return gh_span_of(NULL, 0);
+}
+
+int gh_http_respond_text(struct gh_http_stream *s, unsigned status, const char *type, struct gh_span body)
+{
+    char length[24];
+    struct gh_http_field fields[] = {
+        { gh_span_str("content-type"), gh_span_str(type) },
+        { gh_span_str("content-length"), { 0 } },
+    };
+    int rc;
+
+    snprintf(length, sizeof length, "%zu", body.len);
+    fields[1].value = gh_span_str(length);
+    rc = gh_http_respond(s, status, fields, 2, body.len == 0);
+    if (rc < 0 || body.len == 0)
+        return rc;
+    return gh_http_send(s, body, true);
+}

@@ -1,0 +1,108 @@
+/* net/http.h - HTTP as services see it: no version above this line
+ *
+ * A stream is one request and its answer. Whoever implements a version (HTTP/1, HTTP/3, a fake in a test) embeds
+ * struct gh_http_stream as its first member and fills <ops>; a service fills <events> and <arg> when it takes the stream.
+ * Everything happens on the worker that owns the stream. Spans that an event gets are borrowed until it returns.
+ */
+#ifndef GH_NET_HTTP_H
+#define GH_NET_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/ip_addr.h"
+#include "base/span.h"
+
+struct gh_http_stream;
+
+struct gh_http_field {
+    struct gh_span name; /* lower case */
+    struct gh_span value;
+};
+
+#define GH_HTTP_FIELDS_MAX 64
+
+/* The head of a request (<status> is 0) or of an answer (<method> is empty). Borrowed as spans are. */
+struct gh_http_head {
+    struct gh_span method, scheme, authority, path; /* <path> with its query */
+    struct gh_span protocol;                        /* ":protocol" of extended CONNECT (RFC 9220); "Upgrade" on HTTP/1 */
+    unsigned status;
+    const struct gh_http_field *fields;
+    size_t field_count;
+};
+
+/* Who is at the other end. Strings live as long as the stream. */
+struct gh_http_peer {
+    struct gh_ip addr;
+    uint16_t port;
+    const char *identity;  /* NAME proved by the certificate (DESIGN 4, decision 8); "" when none was asked for */
+    int64_t not_after;     /* wall seconds at which the certificate expires; 0 without one */
+    uint32_t uid;          /* unix socket: SO_PEERCRED; UINT32_MAX otherwise */
+};
+
+/* Reasons for an abort, by name; the version maps them to its own codes (RFC 9114 section 8.1, RFC 9297 section 5.2). */
+enum gh_http_reset {
+    GH_HTTP_NO_ERROR,
+    GH_HTTP_INTERNAL_ERROR,
+    GH_HTTP_MESSAGE_ERROR,    /* malformed capsule or message: 0x10e */
+    GH_HTTP_REQUEST_REJECTED, /* refused before any processing: 0x10b */
+    GH_HTTP_REQUEST_CANCELLED,/* 0x10c */
+    GH_HTTP_CONNECT_ERROR,    /* 0x10f */
+    GH_HTTP_DATAGRAM_ERROR,   /* 0x33 */
+    GH_HTTP_EXCESSIVE_LOAD,   /* 0x107 */
+};
+
+struct gh_http_events {
+    /* Client side: the answer's head. */
+    void (*on_answer)(void *arg, struct gh_http_stream *s, const struct gh_http_head *head);
+    /* Body bytes; <end> comes once, perhaps with no bytes. */
+    void (*on_body)(void *arg, struct gh_http_stream *s, struct gh_span data, bool end);
+    /* Payload of an HTTP datagram (RFC 9297): context id and what follows. NULL refuses them: GH_HTTP_DATAGRAM_ERROR. */
+    void (*on_datagram)(void *arg, struct gh_http_stream *s, struct gh_span payload);
+    /* gh_http_send or gh_http_send_datagram, refused before with GH_ERR_AGAIN, would take bytes again. May be NULL. */
+    void (*on_writable)(void *arg, struct gh_http_stream *s);
+    /* The stream is gone: last event. <code> is the version's error code, 0 when it ended well. */
+    void (*on_closed)(void *arg, struct gh_http_stream *s, uint64_t code);
+};
+
+struct gh_http_ops {
+    int (*respond)(struct gh_http_stream *s, unsigned status, const struct gh_http_field *fields, size_t count, bool end);
+    int (*send)(struct gh_http_stream *s, struct gh_span data, bool end);
+    int (*send_datagram)(struct gh_http_stream *s, struct gh_span payload);
+    size_t (*datagram_max)(const struct gh_http_stream *s);
+    void (*reset)(struct gh_http_stream *s, enum gh_http_reset why);
+    const struct gh_http_peer *(*peer)(const struct gh_http_stream *s);
+};
+
+struct gh_http_stream {
+    const struct gh_http_ops *ops;
+    const struct gh_http_events *events; /* set by the service */
+    void *arg;                           /* first argument of the events */
+};
+
+/* Server side: called with the head of every request. The handler sets <events> and <arg> before it returns, and may answer
+ * at once. A handler that sets no events must have answered with <end>. */
+struct gh_http_handler {
+    void (*on_request)(void *arg, struct gh_http_stream *s, const struct gh_http_head *head);
+    void *arg;
+};
+
+/* Sends the answer's head, once. 0, GH_ERR_STATE or GH_ERR_MEMORY. <end>: no body follows. */
+int gh_http_respond(struct gh_http_stream *s, unsigned status, const struct gh_http_field *fields, size_t count, bool end);
+/* Copies body bytes into the stream's bounded buffer. 0, GH_ERR_AGAIN (nothing was taken), GH_ERR_STATE, GH_ERR_MEMORY. */
+int gh_http_send(struct gh_http_stream *s, struct gh_span data, bool end);
+/* Sends one HTTP datagram. 0, GH_ERR_AGAIN (queue full, dropped), GH_ERR_TOO_LONG, GH_ERR_UNSUPPORTED. */
+int gh_http_send_datagram(struct gh_http_stream *s, struct gh_span payload);
+/* Longest payload of an HTTP datagram now, in bytes; 0 when the stream carries none. */
+size_t gh_http_datagram_max(const struct gh_http_stream *s);
+/* Aborts both directions; on_closed follows, perhaps before this returns. */
+void gh_http_reset(struct gh_http_stream *s, enum gh_http_reset why);
+const struct gh_http_peer *gh_http_peer(const struct gh_http_stream *s);
+
+/* The value of the first field <name> (lower case), or an empty span. */
+struct gh_span gh_http_field_find(const struct gh_http_head *head, const char *name);
+/* Answers with a status and a short text body, and ends. */
+int gh_http_respond_text(struct gh_http_stream *s, unsigned status, const char *type, struct gh_span body);
+
+#endif
