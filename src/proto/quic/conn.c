@@ -120,7 +120,8 @@ static int cb_handshake_completed(ngtcp2_conn *conn, void *arg)
     return result(q, 0);
 }
 
-static int cb_tx_key(ngtcp2_conn *conn, ngtcp2_encryption_level level, void *arg)
+/* A client learns the peer's limits with the key that opens, a server can speak with the key that seals. */
+static int cb_key(ngtcp2_conn *conn, ngtcp2_encryption_level level, void *arg)
 {
     struct gh_quic *q = arg;
 
@@ -256,7 +257,6 @@ static void fill_callbacks(ngtcp2_callbacks *cb, bool server)
 {
     *cb = (ngtcp2_callbacks){
         .handshake_completed = cb_handshake_completed,
-        .recv_tx_key = cb_tx_key,
         .recv_stream_data = cb_stream_data,
         .acked_stream_data_offset = cb_acked,
         .stream_close = cb_stream_close,
@@ -269,6 +269,10 @@ static void fill_callbacks(ngtcp2_callbacks *cb, bool server)
         .remove_connection_id = cb_remove_cid,
         .recv_stateless_reset = cb_stateless_reset,
     };
+    if (server)
+        cb->recv_tx_key = cb_key;
+    else
+        cb->recv_rx_key = cb_key;
     gh_quic_crypto_callbacks(cb, server);
 }
 
