@@ -607,6 +607,11 @@ void gh_h3_attach(struct gh_h3 *h, struct gh_quic *q)
     h->q = q;
 }
 
+void *gh_h3_arg(const struct gh_h3 *h)
+{
+    return h->cfg.arg;
+}
+
 static void close_each(struct gh_map_node *node, void *arg)
 {
     stream_end(gh_container_of(node, struct gh_h3_stream, node), *(const uint64_t *)arg);

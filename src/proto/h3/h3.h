@@ -57,6 +57,7 @@ extern const struct gh_quic_app gh_h3_app; /* its argument is the struct gh_h3 *
 
 int gh_h3_create(const struct gh_h3_config *cfg, struct gh_h3 **ret);
 void gh_h3_attach(struct gh_h3 *h, struct gh_quic *q);
+void *gh_h3_arg(const struct gh_h3 *h); /* the argument of its events */
 /* Closes every stream with <code>: on_closed for each. For when the connection is gone. */
 void gh_h3_close_streams(struct gh_h3 *h, uint64_t code);
 void gh_h3_destroy(struct gh_h3 *h);
