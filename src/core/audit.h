@@ -49,14 +49,15 @@ struct gh_audit_record {
 struct gh_audit;
 
 struct gh_audit_setup {
-    int fd;           /* the audit takes it over; a pipe, a file, a terminal; it is not made non-blocking; -1: everything is dropped uncounted */
+    int fd;           /* the audit takes it over; a pipe, a file, a terminal; it is not made non-blocking */
     unsigned records; /* size of the ring, rounded up to a power of two; 0: 4096 */
     const struct gh_secret *chain_key; /* at least 16 bytes; NULL: no chain */
 };
 
 int gh_audit_create(const struct gh_audit_setup *setup, struct gh_audit **ret);
-/* Writes what is in the ring for at most <patience_ns>, then ends the thread. What is left counts as lost. */
-void gh_audit_destroy(struct gh_audit *a, int64_t patience_ns);
+/* Writes what is in the ring for at most <patience_ns>, then ends the thread. Returns how many lines were given up. No
+ * other thread uses the audit any more. */
+uint64_t gh_audit_destroy(struct gh_audit *a, int64_t patience_ns);
 /* Never blocks. False when the record was lost. <a> may be NULL. */
 bool gh_audit_write(struct gh_audit *a, const struct gh_audit_record *r);
 /* Lines after the one under way go to <fd>, which the audit takes over. */

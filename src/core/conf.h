@@ -108,6 +108,10 @@ int gh_conf_parse(const struct gh_conf_input *in, struct gh_conf_errors *errors,
 int gh_conf_parse_file(const char *path, const struct gh_conf_section *const *sections, const char *const *env,
                        struct gh_conf_errors *errors, struct gh_conf **ret);
 void gh_conf_destroy(struct gh_conf *conf);
+/* The bytes of <path>, GH_CONF_FILE_MAX at most. 0, GH_ERR_SYSTEM (errno tells), GH_ERR_TOO_LONG or GH_ERR_MEMORY. */
+int gh_conf_read_file(const char *path, struct gh_text *out);
+/* Does the file mention this section? False too for what is no mapping. */
+bool gh_conf_peek(struct gh_span yaml, const char *section);
 /* Reports from a section's check, at the place where the option was set. */
 void gh_conf_fail(const struct gh_conf *conf, const struct gh_conf_section *section, unsigned row,
                   struct gh_conf_errors *errors, const char *format, ...) __attribute__((format(printf, 5, 6)));

@@ -11,7 +11,7 @@
  *     stop (each worker)         on the worker's thread, in reverse order
  *     unload                     once, after every worker has stopped, in reverse order
  *
- * Every function but load and unload may be NULL.
+ * Every function but load may be NULL.
  */
 #ifndef GH_CORE_LIFECYCLE_H
 #define GH_CORE_LIFECYCLE_H
@@ -103,6 +103,8 @@ struct gh_metrics *gh_node_metrics(const struct gh_node *node);
 struct gh_ready *gh_node_ready(const struct gh_node *node);
 unsigned gh_node_workers(const struct gh_node *node);
 void *gh_node_user(const struct gh_node *node);
+/* All metrics, with the node's own: state, generation, lost log lines and audit records. From any one thread at a time. */
+void gh_node_emit_metrics(struct gh_node *node, struct gh_text *out);
 /* The state and the registered metrics of a service by name; NULL when it is not on. */
 void *gh_node_service_state(const struct gh_node *node, const char *name);
 struct gh_metric_set *gh_node_service_metrics(const struct gh_node *node, const char *name);

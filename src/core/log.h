@@ -1,12 +1,14 @@
 /* core/log.h - one line an event, fields with stable names
  *
  * A line leaves in one write(2), so lines of several threads and processes never mix. A line has at most GH_LOG_LINE
- * bytes: values that do not fit are cut, and the line says so with "truncated":true. A field cannot carry a secret: there is no kind
- * for one. A write that would block or fails loses the line, and the loss is counted.
+ * bytes: a string is cut at GH_LOG_VALUE, fields that do not fit are left out, and the line says so with truncated=true. A
+ * field cannot carry a secret: there is no kind for one. A write that would block or fails loses the line, and the loss is
+ * counted. The process ignores SIGPIPE.
  */
 #ifndef GH_CORE_LOG_H
 #define GH_CORE_LOG_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,7 +16,8 @@
 #include "base/ip_addr.h"
 #include "base/span.h"
 
-#define GH_LOG_LINE 4096u
+#define GH_LOG_LINE 4096u /* a pipe takes as much whole: PIPE_BUF */
+#define GH_LOG_VALUE 1024u
 
 enum gh_log_level { GH_LOG_ERROR, GH_LOG_WARN, GH_LOG_INFO, GH_LOG_DEBUG };
 enum gh_log_format { GH_LOG_AUTO, GH_LOG_TEXT, GH_LOG_JSON }; /* auto: text on a terminal, else JSON */
@@ -27,7 +30,7 @@ enum gh_log_kind {
     GH_LOG_KIND_BOOL,
     GH_LOG_KIND_IP,
     GH_LOG_KIND_PREFIX,
-    GH_LOG_KIND_DURATION, /* ns, written as 1.5s and the like: "30s" */
+    GH_LOG_KIND_DURATION, /* ns, written as the configuration reads it: "1m30s" */
     GH_LOG_KIND_ERRNO,
     GH_LOG_KIND_RESULT, /* GH_ERR_… as its words */
 };
@@ -96,10 +99,11 @@ static inline struct gh_log_field gh_log_result(const char *name, int rc)
 }
 
 struct gh_log {
-    _Atomic int fd;
+    pthread_mutex_t lock; /* over fd and its write */
+    int fd;
+    bool is_socket;
     _Atomic int level;
     bool json, colour;
-    bool owns_fd;
     _Atomic uint64_t lost; /* lines */
 };
 
@@ -107,7 +111,7 @@ struct gh_log {
 void gh_log_init(struct gh_log *log, int fd, enum gh_log_format format, enum gh_log_level level);
 void gh_log_fini(struct gh_log *log);
 void gh_log_set_level(struct gh_log *log, enum gh_log_level level);
-/* From now on lines go to <fd>; returns the descriptor used before, which the caller closes after a moment of its choice. */
+/* From now on lines go to <fd>, which stays the caller's; returns the descriptor used before, free to be closed. */
 int gh_log_set_fd(struct gh_log *log, int fd);
 
 static inline bool gh_log_wants(const struct gh_log *log, enum gh_log_level level)

@@ -14,7 +14,7 @@ extern const struct gh_conf_section gh_conf_section_admin;
 
 /* Strings belong to the configuration that it was loaded from. */
 struct gh_node_conf {
-    unsigned workers; /* 1..GH_NODE_WORKERS_MAX: 0 in the file means the number of cores that this process may use */
+    unsigned workers; /* 1..GH_NODE_WORKERS_MAX: 0 in the file is the number of cores that this process may use */
     const char *state_dir, *run_dir;
     int64_t drain_timeout; /* ns */
     enum gh_log_level log_level;
@@ -23,8 +23,8 @@ struct gh_node_conf {
     const char *audit_file; /* "-": standard output, "": none */
     unsigned audit_buffer;  /* records */
     const char *audit_chain_key; /* path, "" for none */
-    struct gh_conf_addr admin_listen; /* port 0: no TCP listener */
-    bool admin_tcp;
+    bool admin_tcp; /* listens on admin_listen */
+    struct gh_conf_addr admin_listen;
     const char *admin_socket; /* "": none */
 };
 

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define GH_READY_MAX 32u
 #define GH_READY_WHY 128u
