@@ -2,7 +2,7 @@
 #ifndef GH_CORE_CONF_INTERNAL_H
 #define GH_CORE_CONF_INTERNAL_H
 
-#include "core/arena.h"
+#include "base/arena.h"
 #include "core/conf.h"
 
 enum gh_conf_origin { GH_CONF_UNSET, GH_CONF_FROM_DEFAULT, GH_CONF_FROM_FILE, GH_CONF_FROM_ENV };

@@ -5,7 +5,7 @@
 #ifndef GH_CORE_CONF_TREE_H
 #define GH_CORE_CONF_TREE_H
 
-#include "core/arena.h"
+#include "base/arena.h"
 #include "core/conf.h"
 
 enum gh_conf_node_kind { GH_CONF_NODE_SCALAR, GH_CONF_NODE_LIST, GH_CONF_NODE_MAP };

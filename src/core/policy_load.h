@@ -7,7 +7,7 @@
 #define GH_CORE_POLICY_LOAD_H
 
 #include "base/span.h"
-#include "policy/arena.h"
+#include "base/arena.h"
 #include "policy/policy.h"
 
 #define GH_POLICY_FILE_MAX (16u << 20) /* bytes */

@@ -3,7 +3,7 @@
 #define GH_CORE_POLICY_TESTS_LOAD_H
 
 #include "base/span.h"
-#include "policy/arena.h"
+#include "base/arena.h"
 #include "policy/policy.h"
 
 /* One packet and what should become of it. */

@@ -7,7 +7,7 @@
 #define GH_CORE_POLICY_YAML_H
 
 #include "base/span.h"
-#include "policy/arena.h"
+#include "base/arena.h"
 #include "policy/findings.h"
 
 #define GH_YAML_BYTES_MAX (16u << 20)

@@ -2,7 +2,7 @@
 #ifndef GH_POLICY_SNAPSHOT_H
 #define GH_POLICY_SNAPSHOT_H
 
-#include "policy/arena.h"
+#include "base/arena.h"
 #include "policy/policy.h"
 #include "policy/table.h"
 

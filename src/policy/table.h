@@ -8,7 +8,7 @@
 #ifndef GH_POLICY_TABLE_H
 #define GH_POLICY_TABLE_H
 
-#include "policy/arena.h"
+#include "base/arena.h"
 #include "policy/policy.h"
 
 #define GH_POLICY_NONE UINT32_MAX

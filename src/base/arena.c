@@ -1,4 +1,4 @@
-#include "policy/arena.h"
+#include "base/arena.h"
 
 #include <stdalign.h>
 #include <stdbool.h>
@@ -78,6 +78,7 @@ void gh_arena_fini(struct gh_arena *a)
         struct gh_arena_chunk *c = a->chunks;
 
         a->chunks = c->next;
+        explicit_bzero(c->bytes, c->used);
         free(c);
     }
 }

@@ -1,9 +1,10 @@
-/* policy/arena.h - memory that is given back all at once
+/* base/arena.h - memory that is given back all at once
  *
- * A policy is thousands of small objects that live and die together. A zeroed struct gh_arena is an empty arena.
+ * For thousands of small objects that live and die together. A zeroed struct gh_arena is an empty arena. What it held is wiped, since
+ * it may have been a secret.
  */
-#ifndef GH_POLICY_ARENA_H
-#define GH_POLICY_ARENA_H
+#ifndef GH_BASE_ARENA_H
+#define GH_BASE_ARENA_H
 
 #include <stddef.h>
 
