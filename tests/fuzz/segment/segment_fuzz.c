@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "../../unit/proto/forward/naive.h"
+#include "../../unit/proto/forward/naive_batch.h"
 #include "base/span.h"
 
 #define FINISH 1u    /* lengths and checksums are made right */

@@ -2,7 +2,7 @@
 
 #include "../../test.h"
 #include "base/error.h"
-#include "naive.h"
+#include "naive_build.h"
 
 /* RFC 1071, section 3: the bytes 00 01 f2 03 f4 f5 f6 f7 sum up to ddf2. */
 static void sum_of_the_example_of_the_rfc(void **state)

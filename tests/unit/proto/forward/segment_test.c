@@ -2,7 +2,7 @@
 
 #include "../../test.h"
 #include "base/error.h"
-#include "naive.h"
+#include "naive_build.h"
 
 static struct gh_offload offload_of(const uint8_t *p, size_t len, uint16_t segment_size)
 {
