@@ -46,7 +46,7 @@ int relay_policy_load(struct relay *r, const char *path, struct relay_policy **r
         free(p);
         return rc;
     }
-    rc = gh_sha256(text.data, text.len, hash);
+    rc = gh_sha256(gh_span_of(text.data, text.len), hash);
     if (rc == 0)
         rc = gh_policy_load(gh_span_of(text.data, text.len), &stamp, &findings, &p->policy);
     gh_text_fini(&text);

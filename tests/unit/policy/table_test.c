@@ -10,7 +10,7 @@
 #include "rows_sample.h"
 
 #include "base/error.h"
-#include "policy/arena.h"
+#include "base/arena.h"
 
 #ifdef __SANITIZE_ADDRESS__
 #define TUPLES 100000u
