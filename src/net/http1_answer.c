@@ -51,12 +51,12 @@ int gh_http1_answer_raw(struct gh_http1_conn *c, struct gh_span bytes)
 }
 
 /* RFC 9110, section 5.6.7; strftime would follow the locale */
-static void write_date(struct gh_writer *w)
+static void write_date(struct gh_writer *w, int64_t wall)
 {
     static const char days[][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
     static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
-    time_t now = time(NULL);
+    time_t now = (time_t)wall;
     char text[80];
     struct tm tm;
 
@@ -116,7 +116,7 @@ static int emit_head(struct gh_http1_conn *c, unsigned status, const struct gh_h
         return rc;
     w = writer_at_end(c);
     gh_h1_emit_status_line(&w, status);
-    write_date(&w);
+    write_date(&w, gh_worker_wall(c->server->worker));
     for (size_t i = 0; i < count; i++)
         if (!is_hop_field(fields[i].name))
             gh_h1_emit_field(&w, fields[i].name, fields[i].value);

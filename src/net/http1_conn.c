@@ -24,27 +24,16 @@ static void end_stream(struct gh_http1_conn *c, uint64_t code)
         events->on_closed(c->stream.arg, &c->stream, code);
 }
 
-static void on_handle_closed(uv_handle_t *h)
-{
-    struct gh_http1_conn *c = h->data;
-    struct gh_http1_server *s = c->server;
-
-    if (--c->handles == 0) {
-        free(c->out);
-        free(c);
-    }
-    gh_http1_server_release(s);
-}
-
 void gh_http1_conn_close(struct gh_http1_conn *c)
 {
     end_stream(c, c->aborted ? c->code : GH_HTTP_REQUEST_CANCELLED);
     gh_list_unlink(&c->link);
     c->server->count--;
-    uv_close((uv_handle_t *)&c->poll, on_handle_closed);
-    uv_close((uv_handle_t *)&c->timer, on_handle_closed);
-    close(c->fd); /* allowed as soon as the poll handle is stopped, which uv_close did */
-    c->fd = -1;
+    gh_worker_deadline_stop(c->server->worker, &c->timer);
+    gh_poll_close(c->poll);
+    close(c->fd);
+    free(c->out);
+    free(c);
 }
 
 /* Ends the connection with <status>, after what was answered before. */
@@ -156,7 +145,7 @@ static void start_request(struct gh_http1_conn *c, const struct gh_h1_head *head
 {
     c->server->counters.requests++;
     c->served = true;
-    uv_timer_stop(&c->timer); /* what comes next has its own time, also when it is another head at once */
+    gh_worker_deadline_stop(c->server->worker, &c->timer); /* what comes next has its own time, also when it is another head at once */
     c->wait = GH_HTTP1_WAIT_NONE;
     c->is_head = gh_span_equals(head->method, gh_span_str("HEAD"));
     c->is_connect = gh_span_equals(head->method, gh_span_str("CONNECT"));
@@ -296,9 +285,6 @@ static bool step(struct gh_http1_conn *c)
     }
 }
 
-static void on_timer(uv_timer_t *t);
-static void on_poll(uv_poll_t *h, int status, int events);
-
 static void set_timer(struct gh_http1_conn *c)
 {
     const struct gh_http1_config *config = &c->server->config;
@@ -327,26 +313,30 @@ static void set_timer(struct gh_http1_conn *c)
     c->wait = wait;
     c->written = 0;
     if (wait == GH_HTTP1_WAIT_NONE)
-        uv_timer_stop(&c->timer);
+        gh_worker_deadline_stop(c->server->worker, &c->timer);
     else
-        uv_timer_start(&c->timer, on_timer, ms, 0);
+        gh_worker_deadline_start(c->server->worker, &c->timer, gh_worker_now(c->server->worker) + (int64_t)ms * 1000000);
 }
 
 static void set_poll(struct gh_http1_conn *c)
 {
     int mask = 0;
 
-    if (!c->eof && ((c->state == GH_HTTP1_HEAD && c->out_len <= c->server->config.out_max / 2) ||
-                    (c->state == GH_HTTP1_REQUEST && !c->body_done) || c->state == GH_HTTP1_LINGER))
-        mask |= UV_READABLE;
-    else if (!c->eof && !c->hang_up)
-        mask |= UV_DISCONNECT; /* nothing to read now: it is still good to hear of a reset */
+    /* also while an answer is awaited: the next request may come in, and a reset wants to be heard of */
+    if (!c->eof && c->in_len < sizeof c->in)
+        mask |= GH_POLL_READ;
     if (c->out_len > 0 || c->wanted || c->blocked)
-        mask |= UV_WRITABLE;
+        mask |= GH_POLL_WRITE;
     if (mask == c->mask)
         return;
     c->mask = mask;
-    uv_poll_start(&c->poll, mask, on_poll);
+    gh_poll_change(c->poll, mask);
+}
+
+/* A head that had to wait for room in <out> may go on. */
+static bool may_go_on(const struct gh_http1_conn *c)
+{
+    return c->state == GH_HTTP1_HEAD && (c->in_len > 0 || c->eof) && c->out_len <= c->server->config.out_max / 2;
 }
 
 static void turn(struct gh_http1_conn *c, int events)
@@ -355,17 +345,15 @@ static void turn(struct gh_http1_conn *c, int events)
 
     c->turning = true;
     c->wanted = false;
-    if (events & UV_DISCONNECT)
-        c->hang_up = true;
     flush(c);
-    if (events & UV_READABLE)
+    if (events & GH_POLL_READ)
         read_some(c);
     if (c->blocked && c->open && c->out_len <= c->server->config.out_max / 2 && !c->closing) {
         c->blocked = false;
         if (c->stream.events && c->stream.events->on_writable)
             c->stream.events->on_writable(c->stream.arg, &c->stream);
     }
-    while (worked && !c->closing) {
+    while ((worked || may_go_on(c)) && !c->closing) {
         worked = false;
         while (!c->closing && step(c))
             worked = true;
@@ -381,21 +369,22 @@ static void turn(struct gh_http1_conn *c, int events)
     set_poll(c);
 }
 
-static void on_poll(uv_poll_t *h, int status, int events)
+static void on_poll(void *arg, int events)
 {
-    struct gh_http1_conn *c = h->data;
+    struct gh_http1_conn *c = arg;
 
-    if (status < 0) /* the socket has an error: nothing more will be read or written */
+    if (events & GH_POLL_ERROR) /* nothing more will be read or written */
         gh_http1_conn_close(c);
     else
         turn(c, events);
 }
 
-static void on_timer(uv_timer_t *t)
+static void on_timer(void *arg, int64_t now)
 {
-    struct gh_http1_conn *c = t->data;
+    struct gh_http1_conn *c = arg;
     enum gh_http1_wait wait = c->wait;
 
+    (void)now;
     c->wait = GH_HTTP1_WAIT_NONE;
     if (wait != GH_HTTP1_WAIT_IDLE && wait != GH_HTTP1_WAIT_LINGER)
         c->server->counters.timed_out++;
@@ -428,6 +417,7 @@ void gh_http1_conn_drain(struct gh_http1_conn *c)
 int gh_http1_conn_open(struct gh_http1_server *s, int fd, const struct gh_http_peer *peer)
 {
     struct gh_http1_conn *c = calloc(1, sizeof *c);
+    int rc;
 
     if (!c) {
         close(fd);
@@ -436,16 +426,15 @@ int gh_http1_conn_open(struct gh_http1_server *s, int fd, const struct gh_http_p
     c->server = s;
     c->fd = fd;
     c->peer = *peer;
-    c->poll.data = c->timer.data = c;
+    c->mask = GH_POLL_READ;
+    gh_deadline_init(&c->timer, on_timer, c);
     gh_h1_reader_reset(&c->reader, GH_H1_REQUEST);
-    if (uv_poll_init(s->loop, &c->poll, fd) < 0) {
+    rc = gh_poll_open(s->worker, fd, c->mask, on_poll, c, &c->poll);
+    if (rc < 0) {
         close(fd);
         free(c);
-        return GH_ERR_SYSTEM;
+        return rc;
     }
-    uv_timer_init(s->loop, &c->timer);
-    c->handles = 2;
-    s->handles += 2;
     s->count++;
     gh_list_append(&s->conns, &c->link);
     set_timer(c);

@@ -12,6 +12,7 @@
 #define GH_NET_HTTP1_CONN_H
 
 #include "base/list.h"
+#include "loop/worker.h"
 #include "net/http1_server.h"
 #include "wire/h1.h"
 
@@ -22,24 +23,22 @@ enum gh_http1_wait { GH_HTTP1_WAIT_NONE, GH_HTTP1_WAIT_HEAD, GH_HTTP1_WAIT_IDLE,
                      GH_HTTP1_WAIT_LINGER };
 
 struct gh_http1_server {
-    uv_loop_t *loop;
+    struct gh_worker *worker;
     struct gh_http1_config config;
     struct gh_http_handler handler;
     struct gh_http1_counters counters;
     struct gh_list conns, listeners;
     unsigned count;     /* connections that are not closed */
-    unsigned handles;   /* of libuv, not yet closed: the server's memory goes after the last */
-    uv_timer_t pause;   /* accepting starts again */
-    bool draining, destroyed;
+    struct gh_deadline pause; /* accepting starts again */
+    bool draining;
 };
 
 struct gh_http1_conn {
     struct gh_http_stream stream; /* first: what services hold */
     struct gh_http1_server *server;
     struct gh_list link;
-    uv_poll_t poll;
-    uv_timer_t timer;
-    unsigned handles;
+    struct gh_poll *poll;
+    struct gh_deadline timer;
     int fd, mask;
     struct gh_http_peer peer;
     enum gh_http1_state state;
@@ -48,7 +47,7 @@ struct gh_http1_conn {
     size_t lingered;
     bool turning;        /* inside turn() */
     bool closing;        /* to be closed at the end of the turn */
-    bool eof, hang_up;   /* the peer sends no more: read as such, or told by poll */
+    bool eof;            /* the peer sends no more */
     bool wanted;         /* a turn is wanted although the socket has nothing new */
     bool served;         /* a request was read before */
 
@@ -76,7 +75,7 @@ extern const struct gh_http_ops gh_http1_answer_ops;
 
 /* Takes the descriptor over. 0, GH_ERR_MEMORY or GH_ERR_SYSTEM. */
 int gh_http1_conn_open(struct gh_http1_server *s, int fd, const struct gh_http_peer *peer);
-/* Closes now; not during a turn. */
+/* Closes and frees now; not during a turn. */
 void gh_http1_conn_close(struct gh_http1_conn *c);
 /* Asks for a turn of the connection. */
 void gh_http1_conn_want(struct gh_http1_conn *c);
@@ -87,7 +86,5 @@ void gh_http1_conn_drain(struct gh_http1_conn *c);
 int gh_http1_answer_refusal(struct gh_http1_conn *c, unsigned status);
 /* Appends bytes as they are. 0 or GH_ERR_MEMORY. */
 int gh_http1_answer_raw(struct gh_http1_conn *c, struct gh_span bytes);
-/* Gives up one of the server's libuv handles; may free the server. */
-void gh_http1_server_release(struct gh_http1_server *s);
 
 #endif

@@ -11,20 +11,14 @@
 #include "net/http1_conn.h"
 
 #define ACCEPT_BATCH 16
-#define PAUSE_MS 100
+#define PAUSE INT64_C(100000000) /* ns */
 
 struct listener {
     struct gh_http1_server *server;
     struct gh_list link;
-    uv_poll_t poll;
+    struct gh_poll *poll;
     int fd;
 };
-
-void gh_http1_server_release(struct gh_http1_server *s)
-{
-    if (--s->handles == 0 && s->destroyed)
-        free(s);
-}
 
 static struct gh_http_peer peer_of(int fd, const struct sockaddr_storage *from)
 {
@@ -68,23 +62,19 @@ static void turn_away(int fd)
     close(fd);
 }
 
-static void on_acceptable(uv_poll_t *h, int status, int events);
-
 static void set_accepting(struct gh_http1_server *s, bool on)
 {
     gh_list_each(it, &s->listeners) {
         struct listener *l = gh_container_of(it, struct listener, link);
 
-        if (on)
-            uv_poll_start(&l->poll, UV_READABLE, on_acceptable);
-        else
-            uv_poll_stop(&l->poll);
+        gh_poll_change(l->poll, on ? GH_POLL_READ : 0);
     }
 }
 
-static void on_pause_over(uv_timer_t *t)
+static void on_pause_over(void *arg, int64_t now)
 {
-    set_accepting(t->data, true);
+    (void)now;
+    set_accepting(arg, true);
 }
 
 /* Without a descriptor or memory the connection stays in the queue and the loop would spin on it. */
@@ -92,7 +82,7 @@ static void pause_accepting(struct gh_http1_server *s)
 {
     s->counters.accept_failed++;
     set_accepting(s, false);
-    uv_timer_start(&s->pause, on_pause_over, PAUSE_MS, 0);
+    gh_worker_deadline_start(s->worker, &s->pause, gh_worker_now(s->worker) + PAUSE);
 }
 
 /* False when there is nothing more to accept now. */
@@ -127,26 +117,16 @@ static bool accept_one(struct gh_http1_server *s, int listen_fd)
     return true;
 }
 
-static void on_acceptable(uv_poll_t *h, int status, int events)
+static void on_acceptable(void *arg, int events)
 {
-    struct listener *l = h->data;
+    struct listener *l = arg;
 
-    (void)events;
-    if (status < 0) {
+    if (events & GH_POLL_ERROR) {
         pause_accepting(l->server);
         return;
     }
     for (int i = 0; i < ACCEPT_BATCH && accept_one(l->server, l->fd); i++)
         ;
-}
-
-static void on_listener_closed(uv_handle_t *h)
-{
-    struct listener *l = h->data;
-    struct gh_http1_server *s = l->server;
-
-    free(l);
-    gh_http1_server_release(s);
 }
 
 static void close_listeners(struct gh_http1_server *s)
@@ -155,10 +135,11 @@ static void close_listeners(struct gh_http1_server *s)
         struct listener *l = gh_container_of(it, struct listener, link);
 
         gh_list_unlink(&l->link);
-        uv_close((uv_handle_t *)&l->poll, on_listener_closed);
+        gh_poll_close(l->poll);
         close(l->fd);
+        free(l);
     }
-    uv_timer_stop(&s->pause);
+    gh_worker_deadline_stop(s->worker, &s->pause);
 }
 
 static void fill_defaults(struct gh_http1_config *c)
@@ -171,25 +152,20 @@ static void fill_defaults(struct gh_http1_config *c)
     c->out_max = c->out_max ? c->out_max : 65536;
 }
 
-int gh_http1_server_create(uv_loop_t *loop, const struct gh_http1_config *config, struct gh_http_handler handler,
+int gh_http1_server_create(struct gh_worker *worker, const struct gh_http1_config *config, struct gh_http_handler handler,
                            struct gh_http1_server **ret)
 {
     struct gh_http1_server *s = calloc(1, sizeof *s);
 
     if (!s)
         return GH_ERR_MEMORY;
-    s->loop = loop;
+    s->worker = worker;
     s->config = *config;
     s->handler = handler;
     fill_defaults(&s->config);
     gh_list_init(&s->conns);
     gh_list_init(&s->listeners);
-    if (uv_timer_init(loop, &s->pause) < 0) {
-        free(s);
-        return GH_ERR_SYSTEM;
-    }
-    s->pause.data = s;
-    s->handles = 1;
+    gh_deadline_init(&s->pause, on_pause_over, s);
     *ret = s;
     return 0;
 }
@@ -197,6 +173,7 @@ int gh_http1_server_create(uv_loop_t *loop, const struct gh_http1_config *config
 int gh_http1_server_listen(struct gh_http1_server *s, int fd)
 {
     struct listener *l = calloc(1, sizeof *l);
+    int rc;
 
     if (!l) {
         close(fd);
@@ -204,15 +181,13 @@ int gh_http1_server_listen(struct gh_http1_server *s, int fd)
     }
     l->server = s;
     l->fd = fd;
-    l->poll.data = l;
-    if (uv_poll_init(s->loop, &l->poll, fd) < 0) {
+    rc = gh_poll_open(s->worker, fd, GH_POLL_READ, on_acceptable, l, &l->poll);
+    if (rc < 0) {
         close(fd);
         free(l);
-        return GH_ERR_SYSTEM;
+        return rc;
     }
-    s->handles++;
     gh_list_append(&s->listeners, &l->link);
-    uv_poll_start(&l->poll, UV_READABLE, on_acceptable);
     return 0;
 }
 
@@ -224,20 +199,14 @@ void gh_http1_server_drain(struct gh_http1_server *s)
         gh_http1_conn_drain(gh_container_of(it, struct gh_http1_conn, link));
 }
 
-static void on_server_handle_closed(uv_handle_t *h)
-{
-    gh_http1_server_release(h->data);
-}
-
 void gh_http1_server_destroy(struct gh_http1_server *s)
 {
-    if (!s || s->destroyed)
+    if (!s)
         return;
-    s->destroyed = true;
     close_listeners(s);
     while (!gh_list_empty(&s->conns))
         gh_http1_conn_close(gh_container_of(s->conns.next, struct gh_http1_conn, link));
-    uv_close((uv_handle_t *)&s->pause, on_server_handle_closed);
+    free(s);
 }
 
 const struct gh_http1_counters *gh_http1_server_counters(const struct gh_http1_server *s)

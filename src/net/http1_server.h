@@ -1,6 +1,6 @@
 /* net/http1_server.h - HTTP/1.1 on listening sockets, for a handler that knows net/http.h only
  *
- * The sockets are opened elsewhere. One server belongs to one loop; everything happens on its thread. Requests of one
+ * The sockets are opened elsewhere. One server belongs to one worker; everything happens on its thread. Requests of one
  * connection are handled one after the other, in order. Upgrade and CONNECT reach the handler but cannot be accepted yet.
  *
  * What a stranger can hold is bounded: connections, the time for a head, for a body, between requests and for taking an
@@ -11,7 +11,6 @@
 #define GH_NET_HTTP1_SERVER_H
 
 #include <stdint.h>
-#include <uv.h>
 
 #include "net/http.h"
 
@@ -36,17 +35,17 @@ struct gh_http1_counters {
 };
 
 struct gh_http1_server;
+struct gh_worker;
 
-/* 0, GH_ERR_MEMORY or GH_ERR_SYSTEM. <config> is copied; so is <handler>, whose <arg> must outlive the server. */
-int gh_http1_server_create(uv_loop_t *loop, const struct gh_http1_config *config, struct gh_http_handler handler,
+/* 0 or GH_ERR_MEMORY. <config> is copied; so is <handler>, whose <arg> must outlive the server. */
+int gh_http1_server_create(struct gh_worker *worker, const struct gh_http1_config *config, struct gh_http_handler handler,
                            struct gh_http1_server **ret);
 /* Accepts on <fd>, a listening non-blocking TCP or unix stream socket; the server closes it, on failure too.
  * 0, GH_ERR_MEMORY or GH_ERR_SYSTEM. */
 int gh_http1_server_listen(struct gh_http1_server *s, int fd);
 /* Stops accepting, closes idle connections, and ends the others after their current answer. */
 void gh_http1_server_drain(struct gh_http1_server *s);
-/* Closes everything; open streams get on_closed before this returns. The memory goes once the loop has turned, so run the
- * loop before closing it. Not from inside an event of a stream. Accepts NULL. */
+/* Closes everything; open streams get on_closed before this returns. Not from inside an event of a stream. Accepts NULL. */
 void gh_http1_server_destroy(struct gh_http1_server *s);
 
 const struct gh_http1_counters *gh_http1_server_counters(const struct gh_http1_server *s);

@@ -8,15 +8,17 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "loop/worker.h"
 
 #include "../test.h"
 
 #define STREAM_BYTES (2u << 20)
 
-/* A world of one loop: the server, and clients that are polled beside it, so nothing waits for time to pass. */
+/* A world of one worker: the server, and clients that are polled beside it, so nothing waits for time to pass. */
 struct world {
-    uv_loop_t loop;
-    uv_timer_t watchdog;
+    struct gh_workers *workers;
+    struct gh_worker *worker;
+    struct gh_deadline watchdog;
     struct gh_http1_server *server;
     uint16_t port;
     char dir[32], path[64];
@@ -33,7 +35,7 @@ struct world {
 };
 
 struct client {
-    uv_poll_t poll;
+    struct gh_poll *poll;
     int fd;
     char *buf;
     size_t len, cap;
@@ -136,15 +138,17 @@ static void on_request(void *arg, struct gh_http_stream *s, const struct gh_http
     }
 }
 
-static void on_watchdog(uv_timer_t *t)
+static void on_watchdog(void *arg, int64_t now)
 {
-    (void)t;
+    (void)arg;
+    (void)now;
     fail_msg("nothing happened for too long");
 }
 
 static struct world *world_open(const struct gh_http1_config *config)
 {
     struct gh_http1_config defaults = { 0 };
+    struct gh_workers_config one = { .count = 1 };
     struct world *w = calloc(1, sizeof *w);
     struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     struct sockaddr_un un = { .sun_family = AF_UNIX };
@@ -152,10 +156,10 @@ static struct world *world_open(const struct gh_http1_config *config)
     int fd;
 
     assert_non_null(w);
-    uv_loop_init(&w->loop);
-    uv_timer_init(&w->loop, &w->watchdog);
-    uv_timer_start(&w->watchdog, on_watchdog, 20000, 20000);
-    assert_int_equal(gh_http1_server_create(&w->loop, config ? config : &defaults, (struct gh_http_handler){ on_request, w },
+    assert_int_equal(gh_workers_create(&one, &w->workers), 0);
+    w->worker = gh_workers_at(w->workers, 0);
+    gh_deadline_init(&w->watchdog, on_watchdog, w);
+    assert_int_equal(gh_http1_server_create(w->worker, config ? config : &defaults, (struct gh_http_handler){ on_request, w },
                                             &w->server), 0);
     fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&in, sizeof in), 0);
@@ -178,23 +182,21 @@ static struct world *world_open(const struct gh_http1_config *config)
 static void world_close(struct world *w)
 {
     gh_http1_server_destroy(w->server);
-    uv_close((uv_handle_t *)&w->watchdog, NULL);
-    uv_run(&w->loop, UV_RUN_DEFAULT);
-    assert_int_equal(uv_loop_close(&w->loop), 0);
+    gh_worker_deadline_stop(w->worker, &w->watchdog);
+    gh_workers_destroy(w->workers);
     unlink(w->path);
     rmdir(w->dir);
     free(w);
 }
 
-static void on_client(uv_poll_t *h, int status, int events)
+static void on_client(void *arg, int events)
 {
-    struct client *c = h->data;
+    struct client *c = arg;
     ssize_t n;
 
-    (void)events;
-    if (status < 0) {
+    if (events & GH_POLL_ERROR) {
         c->reset = c->eof = true;
-        uv_poll_stop(h);
+        gh_poll_change(c->poll, 0);
         return;
     }
     if (c->cap - c->len < 70000) {
@@ -208,7 +210,7 @@ static void on_client(uv_poll_t *h, int status, int events)
     else if (n == 0 || errno != EAGAIN) {
         c->reset = n < 0;
         c->eof = true;
-        uv_poll_stop(h);
+        gh_poll_change(c->poll, 0);
     }
     c->buf[c->len] = 0;
 }
@@ -222,10 +224,7 @@ static struct client *client_attach(struct world *w, int fd, bool deaf)
     c->fd = fd;
     c->buf = calloc(1, 1);
     c->cap = 1;
-    uv_poll_init(&w->loop, &c->poll, fd);
-    c->poll.data = c;
-    if (!deaf)
-        uv_poll_start(&c->poll, UV_READABLE, on_client);
+    assert_int_equal(gh_poll_open(w->worker, fd, deaf ? 0 : GH_POLL_READ, on_client, c, &c->poll), 0);
     return c;
 }
 
@@ -238,18 +237,12 @@ static struct client *client_open(struct world *w)
     return client_attach(w, fd, false);
 }
 
-static void on_client_freed(uv_handle_t *h)
-{
-    struct client *c = h->data;
-
-    free(c->buf);
-    free(c);
-}
-
 static void client_close(struct client *c)
 {
-    uv_close((uv_handle_t *)&c->poll, on_client_freed);
+    gh_poll_close(c->poll);
     close(c->fd);
+    free(c->buf);
+    free(c);
 }
 
 static void client_send(struct client *c, const char *text)
@@ -261,8 +254,8 @@ static void client_send(struct client *c, const char *text)
 
 static void run_once(struct world *w)
 {
-    uv_timer_again(&w->watchdog);
-    uv_run(&w->loop, UV_RUN_ONCE);
+    gh_worker_deadline_start(w->worker, &w->watchdog, gh_worker_now(w->worker) + INT64_C(20000000000));
+    gh_worker_turn(w->worker, true);
 }
 
 static void run_to_eof(struct world *w, struct client *c)
@@ -333,7 +326,7 @@ static void a_request_may_come_byte_by_byte(void **state)
         char one[2] = { text[i], 0 };
 
         client_send(c, one);
-        uv_run(&w->loop, UV_RUN_NOWAIT);
+        gh_worker_turn(w->worker, false);
     }
     run_to_text(w, c, "\r\n\r\nabc");
     assert_int_equal(w->closed, 1);
@@ -538,7 +531,7 @@ static void dripping_bytes_do_not_buy_time(void **state)
         client_send(c, starts[i]);
         while (!c->eof && c->len == 0) {
             (void)!send(c->fd, "a", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-            uv_run(&w->loop, UV_RUN_NOWAIT);
+            gh_worker_turn(w->worker, false);
             assert_true(w->echo_len < 1000000);
         }
         run_to_text(w, c, "HTTP/1.1 408 ");
@@ -788,34 +781,22 @@ static void destroying_tells_open_streams(void **state)
     world_close(w);
 }
 
+#define T cmocka_unit_test
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pipelined_requests_are_answered_in_order),
-        cmocka_unit_test(a_request_may_come_byte_by_byte),
-        cmocka_unit_test(head_has_the_length_and_no_body),
-        cmocka_unit_test(http_1_0_closes_unless_asked_to_stay),
-        cmocka_unit_test(a_refused_head_ends_the_connection_and_nothing_after_it_is_served),
-        cmocka_unit_test(a_head_above_the_limit_is_431),
-        cmocka_unit_test(a_body_above_the_limit_is_413_by_length_and_by_count),
-        cmocka_unit_test(a_malformed_chunk_closes_the_stream_and_answers_400),
-        cmocka_unit_test(continue_is_sent_when_a_body_is_wanted),
-        cmocka_unit_test(a_body_that_nobody_wants_is_passed_over),
-        cmocka_unit_test(one_connection_too_many_is_503),
-        cmocka_unit_test(a_slow_head_is_408_and_a_silent_connection_is_closed),
-        cmocka_unit_test(dripping_bytes_do_not_buy_time),
-        cmocka_unit_test(an_idle_connection_is_closed_without_a_word),
-        cmocka_unit_test(a_peer_that_takes_no_answer_is_cut),
-        cmocka_unit_test(a_long_answer_is_sent_in_bounded_pieces),
-        cmocka_unit_test(an_answer_may_come_later),
-        cmocka_unit_test(a_peer_that_goes_away_is_told),
-        cmocka_unit_test(a_half_closed_client_still_gets_its_answer),
-        cmocka_unit_test(a_reset_cuts_the_connection),
-        cmocka_unit_test(the_peer_is_an_address_or_a_uid),
-        cmocka_unit_test(an_answer_that_breaks_the_rules_is_refused_to_the_service),
-        cmocka_unit_test(a_handler_that_forgets_a_request_is_500),
-        cmocka_unit_test(draining_finishes_what_was_asked_and_closes_the_rest),
-        cmocka_unit_test(destroying_tells_open_streams),
+        T(pipelined_requests_are_answered_in_order), T(a_request_may_come_byte_by_byte), T(head_has_the_length_and_no_body),
+        T(http_1_0_closes_unless_asked_to_stay), T(a_refused_head_ends_the_connection_and_nothing_after_it_is_served),
+        T(a_head_above_the_limit_is_431), T(a_body_above_the_limit_is_413_by_length_and_by_count),
+        T(a_malformed_chunk_closes_the_stream_and_answers_400), T(continue_is_sent_when_a_body_is_wanted),
+        T(a_body_that_nobody_wants_is_passed_over), T(one_connection_too_many_is_503),
+        T(a_slow_head_is_408_and_a_silent_connection_is_closed), T(dripping_bytes_do_not_buy_time),
+        T(an_idle_connection_is_closed_without_a_word), T(a_peer_that_takes_no_answer_is_cut),
+        T(a_long_answer_is_sent_in_bounded_pieces), T(an_answer_may_come_later), T(a_peer_that_goes_away_is_told),
+        T(a_half_closed_client_still_gets_its_answer), T(a_reset_cuts_the_connection), T(the_peer_is_an_address_or_a_uid),
+        T(an_answer_that_breaks_the_rules_is_refused_to_the_service), T(a_handler_that_forgets_a_request_is_500),
+        T(draining_finishes_what_was_asked_and_closes_the_rest), T(destroying_tells_open_streams),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
