@@ -27,6 +27,7 @@ static _Noreturn void exec_nft(const char *program, int in, int out, pid_t paren
     char *envp[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", NULL };
     sigset_t none;
 
+    setsid(); /* Ctrl-C at the terminal is for us */
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0 || gh_process_die_with_parent(SIGKILL, parent) < 0)
