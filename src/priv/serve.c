@@ -539,8 +539,16 @@ static bool of_device(void *arg, const struct gh_change_node *n)
     return (n->change.kind == GH_CHANGE_ADDR || n->change.kind == GH_CHANGE_ROUTE) && !strcmp(n->change.device, arg);
 }
 
+/* Unreachable routes have no device to follow; they go with the rule that led to their table. */
+static bool of_lost_table(void *arg, const struct gh_change_node *n)
+{
+    return n->change.kind == GH_CHANGE_ROUTE && n->change.ifindex == 0 && !gh_network_owns_table(arg, n->change.table);
+}
+
 static int enter_run(struct gh_serve *s, struct gh_serve_child *c)
 {
+    int rc;
+
     if (c->run)
         return GH_ERR_STATE;
     c->run = true;
@@ -553,7 +561,8 @@ static int enter_run(struct gh_serve *s, struct gh_serve_child *c)
             gh_changes_undo_all(s->changes, of_device, k->reply.name);
         give_up(k);
     }
-    return gh_changes_undo_all(s->changes, left_by_older, c);
+    rc = gh_changes_undo_all(s->changes, left_by_older, c);
+    return rc < 0 ? rc : gh_changes_undo_all(s->changes, of_lost_table, s->changes);
 }
 
 static int undo_everything(struct gh_serve *s)
