@@ -13,24 +13,9 @@
 
 #include "base/ip_addr.h"
 #include "base/span.h"
+#include "wire/http_head.h"
 
 struct gh_http_stream;
-
-struct gh_http_field {
-    struct gh_span name; /* lower case */
-    struct gh_span value;
-};
-
-#define GH_HTTP_FIELDS_MAX 64
-
-/* The head of a request (<status> is 0) or of an answer (<method> is empty). Borrowed as spans are. */
-struct gh_http_head {
-    struct gh_span method, scheme, authority, path; /* <path> with its query */
-    struct gh_span protocol;                        /* ":protocol" of extended CONNECT (RFC 9220); "Upgrade" on HTTP/1 */
-    unsigned status;
-    const struct gh_http_field *fields;
-    size_t field_count;
-};
 
 /* Who is at the other end. Strings live as long as the stream. */
 struct gh_http_peer {

@@ -1,0 +1,100 @@
+#include "core/node_conf.h"
+
+#include <sched.h>
+#include <string.h>
+
+enum { NODE_WORKERS, NODE_STATE_DIR, NODE_RUN_DIR, NODE_DRAIN_TIMEOUT };
+
+static const struct gh_conf_row node_rows[] = {
+    [NODE_WORKERS] = { "workers", GH_CONF_UINT, .dflt = "0", .min = "0", .max = "63", .unit = "threads",
+                       .help = "threads that carry packets; 0 takes one for each core that the process may use" },
+    [NODE_STATE_DIR] = { "state_dir", GH_CONF_PATH, .dflt = "/var/lib/gatehouse", .min = "1",
+                         .help = "folder for what outlives a restart" },
+    [NODE_RUN_DIR] = { "run_dir", GH_CONF_PATH, .dflt = "/run/gatehouse", .min = "1",
+                       .help = "folder for sockets and locks, which a restart of the machine may empty" },
+    [NODE_DRAIN_TIMEOUT] = { "drain_timeout", GH_CONF_DURATION, .dflt = "30s", .min = "0s", .max = "1h", .reload = true,
+                             .help = "how long tunnels may go on after the node was told to end" },
+    { 0 },
+};
+
+const struct gh_conf_section gh_conf_section_node = { "node", "The process as a whole.", node_rows, true, NULL };
+
+enum { LOG_LEVEL, LOG_FORMAT, LOG_FILE };
+
+static const struct gh_conf_row log_rows[] = {
+    [LOG_LEVEL] = { "level", GH_CONF_ENUM, .dflt = "info", .values = "error|warn|info|debug", .reload = true,
+                    .help = "the least important events that are written" },
+    [LOG_FORMAT] = { "format", GH_CONF_ENUM, .dflt = "auto", .values = "auto|text|json",
+                     .help = "auto is text on a terminal and JSON elsewhere" },
+    [LOG_FILE] = { "file", GH_CONF_PATH, .dflt = "-", .help = "where lines go; - is standard error" },
+    { 0 },
+};
+
+const struct gh_conf_section gh_conf_section_log = { "log", "What the node says about itself.", log_rows, true, NULL };
+
+enum { AUDIT_FILE, AUDIT_FORMAT, AUDIT_BUFFER, AUDIT_CHAIN_KEY };
+
+static const struct gh_conf_row audit_rows[] = {
+    [AUDIT_FILE] = { "file", GH_CONF_PATH, .dflt = "-",
+                     .help = "where records go; - is standard output, an empty value turns them off" },
+    [AUDIT_FORMAT] = { "format", GH_CONF_ENUM, .dflt = "json", .values = "json", .help = "one JSON object a line" },
+    [AUDIT_BUFFER] = { "buffer", GH_CONF_UINT, .dflt = "4096", .min = "64", .max = "65536", .unit = "records",
+                       .help = "records that wait for a slow reader before further ones are lost and counted" },
+    [AUDIT_CHAIN_KEY] = { "chain_key", GH_CONF_PATH,
+                          .help = "file with a secret of at least 16 bytes; with it every record carries seq and chain" },
+    { 0 },
+};
+
+const struct gh_conf_section gh_conf_section_audit = { "audit", "Who was let through, who was not, and why.", audit_rows, true,
+                                                       NULL };
+
+enum { ADMIN_LISTEN, ADMIN_SOCKET };
+
+static const struct gh_conf_row admin_rows[] = {
+    [ADMIN_LISTEN] = { "listen", GH_CONF_ADDR_LIST, .dflt = "127.0.0.1:8080", .max = "1",
+                       .help = "plain HTTP for health and metrics; an empty list turns it off" },
+    [ADMIN_SOCKET] = { "socket", GH_CONF_PATH, .dflt = "${run_dir}/admin.sock", .max = "200",
+                       .help = "unix socket of the admin API; an empty value turns it off" },
+    { 0 },
+};
+
+const struct gh_conf_section gh_conf_section_admin = { "admin", "Health, metrics and the admin API.", admin_rows, true, NULL };
+
+static unsigned cores(void)
+{
+    cpu_set_t set;
+    int n;
+
+    if (sched_getaffinity(0, sizeof set, &set) < 0)
+        return 1;
+    n = CPU_COUNT(&set);
+    return n < 1 ? 1 : n > (int)GH_NODE_WORKERS_MAX ? GH_NODE_WORKERS_MAX : (unsigned)n;
+}
+
+void gh_node_conf_load(const struct gh_conf *conf, struct gh_node_conf *ret)
+{
+    static const enum gh_log_format formats[] = { GH_LOG_AUTO, GH_LOG_TEXT, GH_LOG_JSON };
+    static const enum gh_log_level levels[] = { GH_LOG_ERROR, GH_LOG_WARN, GH_LOG_INFO, GH_LOG_DEBUG };
+    const struct gh_conf_section *node = &gh_conf_section_node, *log = &gh_conf_section_log;
+    const struct gh_conf_section *audit = &gh_conf_section_audit, *admin = &gh_conf_section_admin;
+    size_t listens = 0;
+    const struct gh_conf_addr *listen = gh_conf_addrs(conf, admin, ADMIN_LISTEN, &listens);
+    unsigned workers = (unsigned)gh_conf_uint(conf, node, NODE_WORKERS);
+
+    *ret = (struct gh_node_conf){
+        .workers = workers ? workers : cores(),
+        .state_dir = gh_conf_string(conf, node, NODE_STATE_DIR),
+        .run_dir = gh_conf_string(conf, node, NODE_RUN_DIR),
+        .drain_timeout = gh_conf_duration(conf, node, NODE_DRAIN_TIMEOUT),
+        .log_level = levels[gh_conf_uint(conf, log, LOG_LEVEL)],
+        .log_format = formats[gh_conf_uint(conf, log, LOG_FORMAT)],
+        .log_file = gh_conf_string(conf, log, LOG_FILE),
+        .audit_file = gh_conf_string(conf, audit, AUDIT_FILE),
+        .audit_buffer = (unsigned)gh_conf_uint(conf, audit, AUDIT_BUFFER),
+        .audit_chain_key = gh_conf_string(conf, audit, AUDIT_CHAIN_KEY),
+        .admin_tcp = listens > 0,
+        .admin_socket = gh_conf_string(conf, admin, ADMIN_SOCKET),
+    };
+    if (listens)
+        ret->admin_listen = listen[0];
+}

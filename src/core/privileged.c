@@ -1,0 +1,202 @@
+#include "core/privileged.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+static int call(struct gh_privileged *p, const struct gh_priv_request *q, struct gh_priv_reply *ret, int *ret_fds, size_t cap, size_t *ret_count)
+{
+    struct gh_priv_reply reply = { 0 };
+    size_t count = 0;
+    int rc = p->call(p->client, q, &reply, ret_fds, cap, &count);
+
+    if (rc < 0)
+        snprintf(p->why, sizeof p->why, "%s", reply.text[0] ? reply.text : gh_error_text(rc));
+    if (rc >= 0 && cap && count != cap) {
+        for (size_t i = 0; i < count; i++)
+            close(ret_fds[i]);
+        snprintf(p->why, sizeof p->why, "the parent answered with %zu descriptors instead of %zu", count, cap);
+        return GH_ERR_INTERNAL;
+    }
+    if (ret)
+        *ret = reply;
+    if (ret_count)
+        *ret_count = count;
+    return rc;
+}
+
+static int with_path(struct gh_privileged *p, enum gh_priv_kind kind, const char *path, unsigned mode, struct gh_priv_reply *ret, int *ret_fd)
+{
+    struct gh_priv_request q = { .kind = (uint32_t)kind, .mode = mode };
+
+    if (strlen(path) >= sizeof q.path) {
+        snprintf(p->why, sizeof p->why, "the path is longer than %zu bytes", sizeof q.path - 1);
+        return GH_ERR_TOO_LONG;
+    }
+    memcpy(q.path, path, strlen(path) + 1);
+    return call(p, &q, ret, ret_fd, ret_fd ? 1 : 0, NULL);
+}
+
+const char *gh_privileged_why(const struct gh_privileged *p)
+{
+    return p->why;
+}
+
+int gh_privileged_open_file(struct gh_privileged *p, const char *path, int *ret_fd)
+{
+    return with_path(p, GH_PRIV_OPEN_FILE, path, 0, NULL, ret_fd);
+}
+
+int gh_privileged_read_file(struct gh_privileged *p, const char *path, size_t limit, struct gh_text *ret)
+{
+    char buf[16384];
+    ssize_t n = 1;
+    int fd, rc = gh_privileged_open_file(p, path, &fd);
+
+    if (rc < 0)
+        return rc;
+    gh_text_init(ret, limit);
+    while (n > 0 && !ret->failed) {
+        n = read(fd, buf, sizeof buf);
+        if (n > 0)
+            gh_text_append_span(ret, gh_span_of(buf, (size_t)n));
+    }
+    close(fd);
+    explicit_bzero(buf, sizeof buf);
+    if (n < 0 || ret->failed) {
+        gh_text_fini(ret);
+        snprintf(p->why, sizeof p->why, "%s", n < 0 ? "it cannot be read" : "it is too long");
+        return n < 0 ? GH_ERR_SYSTEM : GH_ERR_TOO_LONG;
+    }
+    return 0;
+}
+
+int gh_privileged_open_append(struct gh_privileged *p, const char *path, int *ret_fd)
+{
+    return with_path(p, GH_PRIV_OPEN_APPEND, path, 0, NULL, ret_fd);
+}
+
+int gh_privileged_open_state_dir(struct gh_privileged *p, const char *path, int *ret_fd)
+{
+    return with_path(p, GH_PRIV_OPEN_STATE_DIR, path, 0, NULL, ret_fd);
+}
+
+int gh_privileged_open_unix(struct gh_privileged *p, const char *path, unsigned mode, int *ret_fd)
+{
+    return with_path(p, GH_PRIV_OPEN_UNIX, path, mode, NULL, ret_fd);
+}
+
+int gh_privileged_open_udp(struct gh_privileged *p, const struct gh_priv_socket *s, int *ret_fds)
+{
+    const struct gh_priv_request q = { .kind = GH_PRIV_OPEN_UDP, .socket = *s };
+
+    return call(p, &q, NULL, ret_fds, s->count, NULL);
+}
+
+int gh_privileged_open_tcp(struct gh_privileged *p, const struct gh_priv_socket *s, int *ret_fds)
+{
+    const struct gh_priv_request q = { .kind = GH_PRIV_OPEN_TCP, .socket = *s };
+
+    return call(p, &q, NULL, ret_fds, s->count, NULL);
+}
+
+int gh_privileged_open_tun(struct gh_privileged *p, const struct gh_priv_tun *t, int *ret_fds, char ret_name[GH_PRIV_DEVICE])
+{
+    const struct gh_priv_request q = { .kind = GH_PRIV_OPEN_TUN, .tun = *t };
+    struct gh_priv_reply reply;
+    int rc = call(p, &q, &reply, ret_fds, t->queues, NULL);
+
+    if (rc == 0)
+        memcpy(ret_name, reply.name, GH_PRIV_DEVICE);
+    return rc;
+}
+
+int gh_privileged_tun_config(struct gh_privileged *p, const struct gh_priv_tun_config *t)
+{
+    const struct gh_priv_request q = { .kind = GH_PRIV_TUN_CONFIG, .tun_config = *t };
+
+    return call(p, &q, NULL, NULL, 0, NULL);
+}
+
+int gh_privileged_routes_set(struct gh_privileged *p, const char *device, uint32_t table, const struct gh_prefix *routes, size_t count)
+{
+    struct gh_priv_request q = { .kind = GH_PRIV_ROUTE };
+    size_t at = 0, n;
+    int rc = 0;
+
+    snprintf(q.routes.device, sizeof q.routes.device, "%s", device);
+    q.routes.op = GH_PRIV_ROUTE_ADD;
+    q.routes.table = table;
+    do {
+        n = count - at < GH_PRIV_PREFIXES ? count - at : GH_PRIV_PREFIXES;
+        if (n)
+            memcpy(q.routes.prefixes, routes + at, n * sizeof *routes);
+        q.routes.count = (uint8_t)n;
+        q.routes.first = at == 0;
+        at += n;
+        q.routes.last = at == count;
+        rc = call(p, &q, NULL, NULL, 0, NULL);
+    } while (rc == 0 && at < count);
+    return rc;
+}
+
+int gh_privileged_rule_add(struct gh_privileged *p, const struct gh_priv_rule *r)
+{
+    const struct gh_priv_request q = { .kind = GH_PRIV_RULE, .rule = *r };
+
+    return call(p, &q, NULL, NULL, 0, NULL);
+}
+
+int gh_privileged_nat_set(struct gh_privileged *p, const char *device, const struct gh_prefix *sources, size_t count)
+{
+    struct gh_priv_request q = { .kind = GH_PRIV_NAT };
+
+    if (count > GH_PRIV_PREFIXES)
+        return GH_ERR_RANGE;
+    snprintf(q.nat.device, sizeof q.nat.device, "%s", device);
+    q.nat.count = (uint8_t)count;
+    if (count)
+        memcpy(q.nat.sources, sources, count * sizeof *sources);
+    return call(p, &q, NULL, NULL, 0, NULL);
+}
+
+int gh_privileged_sysctl_set(struct gh_privileged *p, enum gh_priv_sysctl s)
+{
+    const struct gh_priv_request q = { .kind = GH_PRIV_SYSCTL, .sysctl = (uint32_t)s };
+
+    return call(p, &q, NULL, NULL, 0, NULL);
+}
+
+int gh_privileged_watch(struct gh_privileged *p, const char *path, uint32_t *ret_id)
+{
+    struct gh_priv_reply reply;
+    int rc = with_path(p, GH_PRIV_WATCH, path, 0, &reply, NULL);
+
+    if (rc == 0)
+        *ret_id = reply.id;
+    return rc;
+}
+
+int gh_privileged_notify(struct gh_privileged *p, enum gh_priv_state s, const char *text)
+{
+    struct gh_priv_request q = { .kind = GH_PRIV_NOTIFY, .notify.state = (uint32_t)s };
+
+    snprintf(q.notify.text, sizeof q.notify.text, "%s", text ? text : "");
+    return call(p, &q, NULL, NULL, 0, NULL);
+}
+
+int gh_privileged_phase_run(struct gh_privileged *p)
+{
+    const struct gh_priv_request q = { .kind = GH_PRIV_RUN };
+
+    return call(p, &q, NULL, NULL, 0, NULL);
+}
+
+int gh_privileged_undo_all(struct gh_privileged *p)
+{
+    const struct gh_priv_request q = { .kind = GH_PRIV_CLEANUP };
+
+    return call(p, &q, NULL, NULL, 0, NULL);
+}

@@ -1,0 +1,47 @@
+/* core/privileged.h - what the node asks of the privileged parent, as a capability that it was given
+ *
+ * The request table is priv/request.h; bin joins this to the parent's client. Every action returns 0 or a negative GH_ERR_;
+ * gh_privileged_why then has words for a person. Descriptors are the caller's.
+ */
+#ifndef GH_CORE_PRIVILEGED_H
+#define GH_CORE_PRIVILEGED_H
+
+#include <stddef.h>
+
+#include "base/ip_addr.h"
+#include "core/text.h"
+#include "priv/request.h"
+
+struct gh_privileged {
+    void *client;
+    int (*call)(void *client, const struct gh_priv_request *q, struct gh_priv_reply *ret, int *ret_fds, size_t fd_cap, size_t *ret_fd_count);
+    int (*event_fd)(void *client);
+    int (*event_next)(void *client, struct gh_priv_event *ret); /* 1, 0 for nothing now, GH_ERR_CLOSED */
+    char why[GH_PRIV_TEXT];
+};
+
+const char *gh_privileged_why(const struct gh_privileged *p);
+
+/* A regular file, read only; with its whole content in the second form, at most <limit> bytes. */
+int gh_privileged_open_file(struct gh_privileged *p, const char *path, int *ret_fd);
+int gh_privileged_read_file(struct gh_privileged *p, const char *path, size_t limit, struct gh_text *ret);
+int gh_privileged_open_append(struct gh_privileged *p, const char *path, int *ret_fd);
+int gh_privileged_open_state_dir(struct gh_privileged *p, const char *path, int *ret_fd);
+int gh_privileged_open_unix(struct gh_privileged *p, const char *path, unsigned mode, int *ret_fd);
+/* <ret_fds> takes s->count descriptors. */
+int gh_privileged_open_udp(struct gh_privileged *p, const struct gh_priv_socket *s, int *ret_fds);
+int gh_privileged_open_tcp(struct gh_privileged *p, const struct gh_priv_socket *s, int *ret_fds);
+int gh_privileged_open_tun(struct gh_privileged *p, const struct gh_priv_tun *t, int *ret_fds, char ret_name[GH_PRIV_DEVICE]);
+int gh_privileged_tun_config(struct gh_privileged *p, const struct gh_priv_tun_config *t);
+/* The routes of <device> in <table> become exactly these. */
+int gh_privileged_routes_set(struct gh_privileged *p, const char *device, uint32_t table, const struct gh_prefix *routes, size_t count);
+int gh_privileged_rule_add(struct gh_privileged *p, const struct gh_priv_rule *r);
+int gh_privileged_nat_set(struct gh_privileged *p, const char *device, const struct gh_prefix *sources, size_t count);
+int gh_privileged_sysctl_set(struct gh_privileged *p, enum gh_priv_sysctl s);
+/* From now on an event tells that <path> changed. */
+int gh_privileged_watch(struct gh_privileged *p, const char *path, uint32_t *ret_id);
+int gh_privileged_notify(struct gh_privileged *p, enum gh_priv_state s, const char *text);
+int gh_privileged_phase_run(struct gh_privileged *p);
+int gh_privileged_undo_all(struct gh_privileged *p);
+
+#endif

@@ -1,0 +1,386 @@
+#include "core/run.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "loop/worker.h"
+#include "os/clock.h"
+
+#define SECTIONS_MAX 32
+#define EXIT_CHECK_FAILED 1
+#define EXIT_RETRY 75
+#define AUDIT_PATIENCE (2 * GH_NANOSECONDS)
+#define POLL_MS 20 /* while draining: how often it is asked whether all is done */
+
+struct runner {
+    const struct gh_run_config *cfg;
+    struct gh_run run;
+    struct gh_log log;
+    struct gh_audit *audit;
+    int log_fd; /* ours to close; -1: standard error */
+    int wake;   /* eventfd: somebody asked for the end */
+    bool draining, now;
+    int exit_code;
+};
+
+static void sections_of(const struct gh_service *const *services, const struct gh_conf_section *ret[SECTIONS_MAX])
+{
+    size_t n = 0;
+
+    ret[n++] = &gh_conf_section_node;
+    ret[n++] = &gh_conf_section_log;
+    ret[n++] = &gh_conf_section_audit;
+    ret[n++] = &gh_conf_section_admin;
+    for (size_t i = 0; services[i] && n < SECTIONS_MAX - 1; i++)
+        if (services[i]->section && services[i]->section != &gh_conf_section_admin)
+            ret[n++] = services[i]->section;
+    ret[n] = NULL;
+}
+
+static void print_errors(const struct gh_conf_errors *errors)
+{
+    struct gh_text text;
+
+    gh_text_init(&text, 1 << 20);
+    gh_conf_errors_emit(errors, &text);
+    fputs(gh_text_string(&text), stderr);
+    gh_text_fini(&text);
+}
+
+int gh_run_check(const char *path, const struct gh_service *const *services, const char *const *env)
+{
+    const struct gh_conf_section *sections[SECTIONS_MAX];
+    struct gh_conf_errors errors;
+    struct gh_conf *conf = NULL;
+    int rc;
+
+    sections_of(services, sections);
+    gh_conf_errors_init(&errors);
+    rc = gh_conf_parse_file(path, sections, env, &errors, &conf);
+    if (rc < 0)
+        print_errors(&errors);
+    gh_conf_errors_fini(&errors);
+    gh_conf_destroy(conf);
+    return rc < 0 ? EXIT_CHECK_FAILED : 0;
+}
+
+/* Reads the file through the parent: the child need not be able to. */
+static int read_conf(struct runner *r, struct gh_conf_errors *errors, struct gh_conf **ret)
+{
+    const struct gh_conf_section *sections[SECTIONS_MAX];
+    struct gh_text text;
+    struct gh_conf_input in = { .file = r->cfg->config_path, .env = r->cfg->env, .sections = sections };
+    int rc = gh_privileged_read_file(r->cfg->privileged, r->cfg->config_path, GH_CONF_FILE_MAX, &text);
+
+    if (rc < 0) {
+        gh_conf_errors_add(errors, 0, 0, "%s: %s", r->cfg->config_path, gh_privileged_why(r->cfg->privileged));
+        return rc;
+    }
+    sections_of(r->cfg->services, sections);
+    in.yaml = gh_span_of(text.data, text.len);
+    rc = gh_conf_parse(&in, errors, ret);
+    gh_text_fini(&text);
+    return rc;
+}
+
+static void open_log(struct runner *r)
+{
+    const struct gh_node_conf *c = &r->run.conf;
+    int fd = STDERR_FILENO;
+
+    r->log_fd = -1;
+    if (strcmp(c->log_file, "-") != 0) {
+        if (gh_privileged_open_append(r->cfg->privileged, c->log_file, &r->log_fd) == 0)
+            fd = r->log_fd;
+        else
+            fprintf(stderr, "gatehouse: log file %s: %s; lines go to standard error\n", c->log_file, gh_privileged_why(r->cfg->privileged));
+    }
+    gh_log_init(&r->log, fd, c->log_format, c->log_level);
+}
+
+static int open_audit(struct runner *r)
+{
+    const struct gh_node_conf *c = &r->run.conf;
+    struct gh_audit_setup setup = { .fd = -1, .records = c->audit_buffer };
+    struct gh_secret key = { 0 };
+    struct gh_text text = { 0 };
+    int rc = 0;
+
+    if (!*c->audit_file)
+        return 0;
+    if (strcmp(c->audit_file, "-") == 0)
+        setup.fd = dup(STDOUT_FILENO);
+    else
+        rc = gh_privileged_open_append(r->cfg->privileged, c->audit_file, &setup.fd);
+    if (rc == 0 && *c->audit_chain_key) {
+        rc = gh_privileged_read_file(r->cfg->privileged, c->audit_chain_key, GH_SECRET_MAX, &text);
+        if (rc == 0)
+            rc = gh_secret_init(&key, text.data, text.len);
+        setup.chain_key = &key;
+    }
+    if (rc == 0)
+        rc = gh_audit_create(&setup, &r->audit);
+    if (rc < 0)
+        gh_log_event(&r->log, GH_LOG_ERROR, "core", "audit cannot be written", gh_log_str("file", c->audit_file),
+                     gh_log_str("reason", gh_privileged_why(r->cfg->privileged)), gh_log_result("error", rc));
+    if (text.data)
+        explicit_bzero(text.data, text.len);
+    gh_text_fini(&text);
+    gh_secret_fini(&key);
+    return rc;
+}
+
+struct start_job {
+    struct gh_node *node;
+    int rc;
+};
+
+static void start_worker(struct gh_worker *w, void *arg)
+{
+    struct start_job *j = arg;
+
+    j->rc = gh_node_start(j->node, w);
+}
+
+static void stop_worker(struct gh_worker *w, void *arg)
+{
+    gh_node_stop(arg, w);
+}
+
+static int start_workers(struct runner *r)
+{
+    struct start_job job = { .node = r->run.node };
+    unsigned n = gh_workers_count(r->run.workers), i = 0;
+    int rc = gh_workers_start(r->run.workers);
+
+    if (rc < 0)
+        return rc;
+    for (; i < n && rc == 0; i++) {
+        rc = gh_worker_call(gh_workers_at(r->run.workers, i), start_worker, &job);
+        rc = rc < 0 ? rc : job.rc;
+    }
+    if (rc < 0)
+        while (i-- > 1)
+            gh_worker_call(gh_workers_at(r->run.workers, i - 1), stop_worker, r->run.node);
+    return rc;
+}
+
+static void stop_workers(struct runner *r)
+{
+    for (unsigned i = gh_workers_count(r->run.workers); i-- > 0;)
+        gh_worker_call(gh_workers_at(r->run.workers, i), stop_worker, r->run.node);
+    gh_workers_stop(r->run.workers);
+}
+
+static void remember_reload(struct runner *r, const char *error)
+{
+    snprintf(r->run.reload_error, sizeof r->run.reload_error, "%s", error);
+    r->run.reload_wall = gh_clock_wall();
+}
+
+static void reload(struct runner *r, const char *why)
+{
+    struct gh_conf_errors errors;
+    struct gh_conf *next = NULL;
+    struct gh_text text;
+    int rc;
+
+    gh_privileged_notify(r->cfg->privileged, GH_PRIV_RELOADING, "reading the configuration again");
+    gh_conf_errors_init(&errors);
+    rc = read_conf(r, &errors, &next);
+    if (rc < 0) {
+        gh_text_init(&text, 65536);
+        gh_conf_errors_emit(&errors, &text);
+        gh_log_event(&r->log, GH_LOG_ERROR, "core", "reload refused, the last good configuration stays",
+                     gh_log_str("cause", why), gh_log_str("errors", gh_text_string(&text)));
+        remember_reload(r, gh_text_string(&text));
+        gh_text_fini(&text);
+    } else {
+        struct gh_node_conf conf;
+
+        gh_node_conf_load(next, &conf);
+        rc = gh_node_reload(r->run.node, next);
+        if (rc == 0) {
+            gh_node_conf_load(gh_node_conf_current(r->run.node), &r->run.conf);
+            gh_log_set_level(&r->log, r->run.conf.log_level);
+            gh_log_event(&r->log, GH_LOG_INFO, "core", "reloaded", gh_log_str("cause", why),
+                         gh_log_uint("generation", gh_node_generation(r->run.node)));
+        } else {
+            gh_log_event(&r->log, GH_LOG_ERROR, "core", "reload refused, the last good configuration stays", gh_log_str("cause", why),
+                         gh_log_result("error", rc));
+        }
+        remember_reload(r, rc < 0 ? gh_error_text(rc) : "");
+    }
+    gh_conf_errors_fini(&errors);
+    gh_privileged_notify(r->cfg->privileged, GH_PRIV_READY, NULL);
+}
+
+int gh_run_watch(struct gh_run *run, const char *path)
+{
+    uint32_t id;
+
+    return gh_privileged_watch(run->privileged, path, &id);
+}
+
+static void begin_drain(struct runner *r)
+{
+    if (r->draining) {
+        r->now = true; /* asked twice */
+        return;
+    }
+    r->draining = true;
+    gh_log_event(&r->log, GH_LOG_INFO, "core", "draining", gh_log_duration("drain_timeout", r->run.conf.drain_timeout));
+    gh_privileged_notify(r->cfg->privileged, GH_PRIV_STOPPING, "draining");
+    gh_node_drain(r->run.node);
+    gh_node_release(r->run.node, GH_RELEASE_READY, GH_RELEASE_GOAWAY);
+}
+
+/* What the parent has to say. False when it is gone. */
+static bool obey(struct runner *r)
+{
+    struct gh_priv_event e;
+    int rc;
+    bool changed = false;
+
+    for (;;) {
+        rc = r->cfg->privileged->event_next(r->cfg->privileged->client, &e);
+        if (rc != 1)
+            break;
+        if (e.kind == GH_PRIV_EVENT_FILE) {
+            if (e.fd >= 0)
+                close(e.fd); /* files are read again by name, all of them: they belong together */
+            changed = true;
+        } else if (e.id == SIGHUP) {
+            reload(r, "SIGHUP");
+            changed = false;
+        } else if (e.id == SIGTERM || e.id == SIGINT) {
+            begin_drain(r);
+        }
+    }
+    if (changed && !r->draining)
+        reload(r, "file changed");
+    return rc >= 0;
+}
+
+static void run_until_end(struct runner *r)
+{
+    struct pollfd fds[] = { { .fd = r->cfg->privileged->event_fd(r->cfg->privileged->client), .events = POLLIN }, { .fd = r->wake, .events = POLLIN } };
+    int64_t end = INT64_MAX;
+    uint64_t n;
+
+    while (!r->now) {
+        if (poll(fds, 2, r->draining ? POLL_MS : -1) < 0 && errno != EINTR)
+            break;
+        if (fds[1].revents && read(r->wake, &n, sizeof n) > 0 && !r->draining)
+            begin_drain(r);
+        if (fds[0].revents && !obey(r)) {
+            r->exit_code = EXIT_RETRY;
+            break;
+        }
+        if (!r->draining)
+            continue;
+        if (end == INT64_MAX)
+            end = gh_clock_now() + r->run.conf.drain_timeout;
+        if (gh_node_drained(r->run.node) || gh_clock_now() >= end)
+            break;
+    }
+}
+
+static void wake_to_quit(struct gh_run *run)
+{
+    struct runner *r = gh_container_of(run, struct runner, run);
+    uint64_t one = 1;
+
+    if (write(r->wake, &one, sizeof one) < 0)
+        abort(); /* an eventfd that cannot take a one: the descriptor is not ours any more */
+}
+
+/* From ready until the end. */
+static int serve(struct runner *r)
+{
+    int rc = gh_node_load(r->run.node);
+
+    if (rc < 0)
+        return rc;
+    rc = gh_privileged_phase_run(r->cfg->privileged);
+    if (rc == 0)
+        rc = start_workers(r);
+    if (rc < 0) {
+        gh_log_event(&r->log, GH_LOG_ERROR, "core", "workers cannot start", gh_log_result("error", rc));
+        gh_workers_stop(r->run.workers);
+        gh_node_unload(r->run.node);
+        return rc;
+    }
+    gh_node_started(r->run.node);
+    gh_log_event(&r->log, GH_LOG_INFO, "core", "started", gh_log_str("version", GH_VERSION), gh_log_uint("workers", gh_workers_count(r->run.workers)));
+    gh_privileged_notify(r->cfg->privileged, GH_PRIV_READY, "serving");
+    run_until_end(r);
+    gh_node_drain(r->run.node);
+    gh_node_release(r->run.node, GH_RELEASE_READY, GH_RELEASE_ADDRESSES);
+    stop_workers(r);
+    gh_node_release(r->run.node, GH_RELEASE_AUDIT, GH_RELEASE_TUN);
+    gh_node_unload(r->run.node);
+    return 0;
+}
+
+static int create_node(struct runner *r, struct gh_conf *conf)
+{
+    struct gh_workers_config wc = { .count = r->run.conf.workers, .name = "gatehouse" };
+    struct gh_node_setup setup = { .services = r->cfg->services, .conf = conf, .log = &r->log, .audit = r->audit, .user = &r->run };
+    int rc;
+
+    if (r->cfg->max_workers && wc.count > r->cfg->max_workers)
+        wc.count = r->cfg->max_workers;
+    setup.workers = wc.count;
+    rc = gh_workers_create(&wc, &r->run.workers);
+    if (rc < 0) {
+        gh_conf_destroy(conf);
+        return rc;
+    }
+    return gh_node_create(&setup, &r->run.node);
+}
+
+int gh_run_node(const struct gh_run_config *cfg)
+{
+    struct runner r = { .cfg = cfg, .run.privileged = cfg->privileged, .run.quit = wake_to_quit };
+    struct gh_conf_errors errors;
+    struct gh_conf *conf = NULL;
+    int rc;
+
+    signal(SIGPIPE, SIG_IGN);
+    gh_conf_errors_init(&errors);
+    rc = read_conf(&r, &errors, &conf);
+    if (rc < 0)
+        print_errors(&errors);
+    gh_conf_errors_fini(&errors);
+    if (rc < 0)
+        return EXIT_CHECK_FAILED;
+    gh_node_conf_load(conf, &r.run.conf);
+    r.run.started_wall = gh_clock_wall();
+    r.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    open_log(&r);
+    gh_run_watch(&r.run, cfg->config_path);
+    rc = open_audit(&r);
+    if (rc == 0)
+        rc = create_node(&r, conf);
+    else
+        gh_conf_destroy(conf);
+    if (rc == 0)
+        rc = serve(&r);
+    gh_node_destroy(r.run.node);
+    gh_workers_destroy(r.run.workers);
+    gh_audit_destroy(r.audit, AUDIT_PATIENCE);
+    gh_log_fini(&r.log);
+    if (r.log_fd >= 0)
+        close(r.log_fd);
+    if (r.wake >= 0)
+        close(r.wake);
+    return rc < 0 ? EXIT_CHECK_FAILED : r.exit_code;
+}

@@ -1,0 +1,265 @@
+#include "crypto/aead.h"
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <openssl/params.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+
+struct gh_aead_suite {
+    uint16_t id;
+    const char *aead, *header, *digest;
+    uint8_t key_len, secret_len;
+    bool chacha;
+    uint64_t seal_limit, open_limit;
+};
+
+/* RFC 9001, section 6.6 and appendix B */
+static const struct gh_aead_suite suites[] = {
+    { 0x1301, "AES-128-GCM", "AES-128-ECB", "SHA256", 16, 32, false, UINT64_C(1) << 23, UINT64_C(1) << 52 },
+    { 0x1302, "AES-256-GCM", "AES-256-ECB", "SHA384", 32, 48, false, UINT64_C(1) << 23, UINT64_C(1) << 52 },
+    { 0x1303, "ChaCha20-Poly1305", "ChaCha20", "SHA256", 32, 32, true, UINT64_C(1) << 62, UINT64_C(1) << 36 },
+};
+
+struct gh_aead_key {
+    EVP_CIPHER_CTX *ctx;
+};
+
+struct gh_header_key {
+    EVP_CIPHER_CTX *ctx;
+    bool chacha;
+};
+
+const struct gh_aead_suite *gh_aead_suite_find(uint16_t id)
+{
+    for (size_t i = 0; i < sizeof suites / sizeof *suites; i++)
+        if (suites[i].id == id)
+            return &suites[i];
+    return NULL;
+}
+
+const struct gh_aead_suite *gh_aead_suite_initial(void)
+{
+    return &suites[0];
+}
+
+size_t gh_aead_suite_secret_len(const struct gh_aead_suite *s)
+{
+    return s->secret_len;
+}
+
+uint64_t gh_aead_suite_seal_limit(const struct gh_aead_suite *s)
+{
+    return s->seal_limit;
+}
+
+uint64_t gh_aead_suite_open_limit(const struct gh_aead_suite *s)
+{
+    return s->open_limit;
+}
+
+static int hkdf(int mode, const char *digest, struct gh_span key, struct gh_span salt, struct gh_span info, uint8_t *ret, size_t len)
+{
+    EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+    EVP_KDF_CTX *ctx = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
+    OSSL_PARAM params[6], *p = params;
+    int rc = GH_ERR_CRYPTO;
+
+    *p++ = OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode);
+    *p++ = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)digest, 0);
+    *p++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)key.data, key.len);
+    if (salt.len)
+        *p++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, (void *)salt.data, salt.len);
+    if (info.len)
+        *p++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)info.data, info.len);
+    *p = OSSL_PARAM_construct_end();
+    if (ctx && EVP_KDF_derive(ctx, ret, len, params) == 1)
+        rc = 0;
+    EVP_KDF_CTX_free(ctx);
+    EVP_KDF_free(kdf);
+    return rc;
+}
+
+int gh_hkdf_sha256(struct gh_span key, struct gh_span salt, const char *info, uint8_t *ret, size_t len)
+{
+    return hkdf(EVP_KDF_HKDF_MODE_EXTRACT_AND_EXPAND, "SHA256", key, salt, gh_span_str(info), ret, len);
+}
+
+/* HKDF-Expand-Label of RFC 8446, section 7.1, with an empty context */
+static int expand_label(const char *digest, struct gh_span secret, const char *label, uint8_t *ret, size_t len)
+{
+    uint8_t info[64];
+    struct gh_writer w = gh_writer_of(info, sizeof info);
+
+    gh_write_u16(&w, (uint16_t)len);
+    gh_write_u8(&w, (uint8_t)(6 + strlen(label)));
+    gh_write_bytes(&w, "tls13 ", 6);
+    gh_write_span(&w, gh_span_str(label));
+    gh_write_u8(&w, 0);
+    return hkdf(EVP_KDF_HKDF_MODE_EXPAND_ONLY, digest, secret, gh_span_of(NULL, 0), gh_span_of(info, gh_writer_len(&w)), ret, len);
+}
+
+static EVP_CIPHER_CTX *cipher_ctx(const char *name, const uint8_t *key, bool seal)
+{
+    EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, name, NULL);
+    EVP_CIPHER_CTX *ctx = cipher ? EVP_CIPHER_CTX_new() : NULL;
+
+    if (ctx && EVP_CipherInit_ex2(ctx, cipher, key, NULL, seal, NULL) != 1) {
+        EVP_CIPHER_CTX_free(ctx);
+        ctx = NULL;
+    }
+    EVP_CIPHER_free(cipher);
+    return ctx;
+}
+
+static int aead_key_create(const char *name, const uint8_t *key, bool seal, struct gh_aead_key **ret)
+{
+    struct gh_aead_key *k = calloc(1, sizeof *k);
+
+    if (!k)
+        return GH_ERR_MEMORY;
+    k->ctx = cipher_ctx(name, key, seal);
+    if (!k->ctx) {
+        free(k);
+        return GH_ERR_CRYPTO;
+    }
+    *ret = k;
+    return 0;
+}
+
+static int header_key_create(const struct gh_aead_suite *s, const uint8_t *key, struct gh_header_key **ret)
+{
+    struct gh_header_key *k = calloc(1, sizeof *k);
+
+    if (!k)
+        return GH_ERR_MEMORY;
+    k->chacha = s->chacha;
+    k->ctx = cipher_ctx(s->header, key, true);
+    if (!k->ctx || (!s->chacha && EVP_CIPHER_CTX_set_padding(k->ctx, 0) != 1)) {
+        gh_header_key_destroy(k);
+        return GH_ERR_CRYPTO;
+    }
+    *ret = k;
+    return 0;
+}
+
+int gh_aead_key_derive(const struct gh_aead_suite *s, const uint8_t *secret, bool seal, struct gh_aead_key **ret,
+                       uint8_t ret_iv[GH_AEAD_IV], struct gh_header_key **ret_header)
+{
+    struct gh_span sec = gh_span_of(secret, s->secret_len);
+    uint8_t key[32], header[32];
+    struct gh_aead_key *k = NULL;
+    int rc;
+
+    rc = expand_label(s->digest, sec, "quic key", key, s->key_len);
+    if (rc == 0)
+        rc = expand_label(s->digest, sec, "quic iv", ret_iv, GH_AEAD_IV);
+    if (rc == 0)
+        rc = expand_label(s->digest, sec, "quic hp", header, s->key_len);
+    if (rc == 0)
+        rc = aead_key_create(s->aead, key, seal, &k);
+    if (rc == 0 && ret_header)
+        rc = header_key_create(s, header, ret_header);
+    OPENSSL_cleanse(key, sizeof key);
+    OPENSSL_cleanse(header, sizeof header);
+    if (rc < 0) {
+        gh_aead_key_destroy(k);
+        return rc;
+    }
+    *ret = k;
+    return 0;
+}
+
+int gh_aead_secret_update(const struct gh_aead_suite *s, const uint8_t *secret, uint8_t *ret)
+{
+    return expand_label(s->digest, gh_span_of(secret, s->secret_len), "quic ku", ret, s->secret_len);
+}
+
+int gh_aead_initial_secrets(struct gh_span dcid, uint8_t ret_client[32], uint8_t ret_server[32])
+{
+    static const uint8_t salt[20] = { 0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17,
+                                      0x9a, 0xe6, 0xa4, 0xc8, 0x0c, 0xad, 0xcc, 0xbb, 0x7f, 0x0a };
+    uint8_t initial[32];
+    struct gh_span sec = gh_span_of(initial, sizeof initial);
+    int rc = hkdf(EVP_KDF_HKDF_MODE_EXTRACT_ONLY, "SHA256", dcid, gh_span_of(salt, sizeof salt), gh_span_of(NULL, 0), initial, 32);
+
+    if (rc == 0)
+        rc = expand_label("SHA256", sec, "client in", ret_client, 32);
+    if (rc == 0)
+        rc = expand_label("SHA256", sec, "server in", ret_server, 32);
+    return rc;
+}
+
+int gh_aead_retry_key(struct gh_aead_key **ret)
+{
+    static const uint8_t key[16] = { 0xbe, 0x0c, 0x69, 0x0b, 0x9f, 0x66, 0x57, 0x5a,
+                                     0x1d, 0x76, 0x6b, 0x54, 0xe3, 0x68, 0xc8, 0x4e };
+
+    return aead_key_create(suites[0].aead, key, true, ret);
+}
+
+void gh_aead_key_destroy(struct gh_aead_key *k)
+{
+    if (!k)
+        return;
+    EVP_CIPHER_CTX_free(k->ctx);
+    free(k);
+}
+
+void gh_header_key_destroy(struct gh_header_key *k)
+{
+    if (!k)
+        return;
+    EVP_CIPHER_CTX_free(k->ctx);
+    free(k);
+}
+
+int gh_aead_seal(struct gh_aead_key *k, uint8_t *dest, struct gh_span text, const uint8_t *nonce, struct gh_span aad)
+{
+    int n;
+
+    if (EVP_EncryptInit_ex2(k->ctx, NULL, NULL, nonce, NULL) != 1 ||
+        EVP_EncryptUpdate(k->ctx, NULL, &n, aad.data, (int)aad.len) != 1 ||
+        (text.len && EVP_EncryptUpdate(k->ctx, dest, &n, text.data, (int)text.len) != 1) ||
+        EVP_EncryptFinal_ex(k->ctx, dest + text.len, &n) != 1 ||
+        EVP_CIPHER_CTX_ctrl(k->ctx, EVP_CTRL_AEAD_GET_TAG, GH_AEAD_TAG, dest + text.len) != 1)
+        return GH_ERR_CRYPTO;
+    return 0;
+}
+
+int gh_aead_open(struct gh_aead_key *k, uint8_t *dest, struct gh_span sealed, const uint8_t *nonce, struct gh_span aad)
+{
+    size_t len;
+    int n;
+
+    if (sealed.len < GH_AEAD_TAG)
+        return GH_ERR_DENIED;
+    len = sealed.len - GH_AEAD_TAG;
+    if (EVP_DecryptInit_ex2(k->ctx, NULL, NULL, nonce, NULL) != 1 ||
+        EVP_CIPHER_CTX_ctrl(k->ctx, EVP_CTRL_AEAD_SET_TAG, GH_AEAD_TAG, (void *)(sealed.data + len)) != 1 ||
+        EVP_DecryptUpdate(k->ctx, NULL, &n, aad.data, (int)aad.len) != 1 ||
+        (len && EVP_DecryptUpdate(k->ctx, dest, &n, sealed.data, (int)len) != 1))
+        return GH_ERR_CRYPTO;
+    return EVP_DecryptFinal_ex(k->ctx, dest + len, &n) == 1 ? 0 : GH_ERR_DENIED;
+}
+
+int gh_header_mask(struct gh_header_key *k, uint8_t ret[5], const uint8_t sample[16])
+{
+    static const uint8_t zero[5];
+    uint8_t block[16];
+    int n;
+
+    if (k->chacha) {
+        /* RFC 9001, section 5.4.4: the sample is counter and nonce, the mask encrypts zeroes */
+        if (EVP_EncryptInit_ex2(k->ctx, NULL, NULL, sample, NULL) != 1 || EVP_EncryptUpdate(k->ctx, ret, &n, zero, 5) != 1)
+            return GH_ERR_CRYPTO;
+        return 0;
+    }
+    if (EVP_EncryptUpdate(k->ctx, block, &n, sample, 16) != 1 || n != 16)
+        return GH_ERR_CRYPTO;
+    memcpy(ret, block, 5);
+    return 0;
+}

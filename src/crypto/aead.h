@@ -1,0 +1,56 @@
+/* crypto/aead.h - QUIC packet protection: key schedule, AEAD and header protection (RFC 9001, section 5)
+ *
+ * The only file of the packet path that knows which library seals packets. A key object belongs to one connection and is
+ * not safe for two threads.
+ */
+#ifndef GH_CRYPTO_AEAD_H
+#define GH_CRYPTO_AEAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/span.h"
+
+#define GH_AEAD_TAG 16
+#define GH_AEAD_IV 12
+#define GH_AEAD_SECRET_MAX 48
+
+/* One TLS 1.3 cipher suite (RFC 8446, appendix B.4). Immutable. */
+struct gh_aead_suite;
+
+/* 0x1301 AES-128-GCM, 0x1302 AES-256-GCM, 0x1303 ChaCha20-Poly1305; NULL for others. */
+const struct gh_aead_suite *gh_aead_suite_find(uint16_t id);
+/* What Initial packets use: AES-128-GCM with SHA-256. */
+const struct gh_aead_suite *gh_aead_suite_initial(void);
+size_t gh_aead_suite_secret_len(const struct gh_aead_suite *s);
+/* Packets that one key may seal, and forgeries that one key may see (RFC 9001, section 6.6). */
+uint64_t gh_aead_suite_seal_limit(const struct gh_aead_suite *s);
+uint64_t gh_aead_suite_open_limit(const struct gh_aead_suite *s);
+
+struct gh_aead_key; /* seals or opens, never both */
+struct gh_header_key;
+
+/* Derives key, IV and (unless <ret_header> is NULL: a key update) header protection from a traffic secret. */
+int gh_aead_key_derive(const struct gh_aead_suite *s, const uint8_t *secret, bool seal, struct gh_aead_key **ret,
+                       uint8_t ret_iv[GH_AEAD_IV], struct gh_header_key **ret_header);
+/* The next generation's secret, "quic ku"; <ret> has the suite's secret length. */
+int gh_aead_secret_update(const struct gh_aead_suite *s, const uint8_t *secret, uint8_t *ret);
+/* Secrets of Initial packets for version 1 from the client's first destination connection id (section 5.2). */
+int gh_aead_initial_secrets(struct gh_span dcid, uint8_t ret_client[32], uint8_t ret_server[32]);
+/* The sealing key of Retry integrity tags, version 1 (section 5.8). */
+int gh_aead_retry_key(struct gh_aead_key **ret);
+void gh_aead_key_destroy(struct gh_aead_key *k);
+void gh_header_key_destroy(struct gh_header_key *k);
+
+/* <dest> takes text.len + GH_AEAD_TAG bytes and may be text.data. 0 or GH_ERR_CRYPTO. */
+int gh_aead_seal(struct gh_aead_key *k, uint8_t *dest, struct gh_span text, const uint8_t *nonce, struct gh_span aad);
+/* <dest> takes sealed.len - GH_AEAD_TAG bytes. GH_ERR_DENIED: the tag does not match. */
+int gh_aead_open(struct gh_aead_key *k, uint8_t *dest, struct gh_span sealed, const uint8_t *nonce, struct gh_span aad);
+/* Five mask bytes from a 16-byte sample (section 5.4). */
+int gh_header_mask(struct gh_header_key *k, uint8_t ret[5], const uint8_t sample[16]);
+
+/* HKDF-SHA256 (RFC 5869), extract and expand; for tokens and connection ids. */
+int gh_hkdf_sha256(struct gh_span key, struct gh_span salt, const char *info, uint8_t *ret, size_t len);
+
+#endif

@@ -1,0 +1,21 @@
+/* crypto/hash.h - SHA-256 and HMAC-SHA-256 (FIPS 180-4, RFC 2104) */
+#ifndef GH_CRYPTO_HASH_H
+#define GH_CRYPTO_HASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/span.h"
+
+#define GH_SHA256_LEN 32u
+
+/* 0 or GH_ERR_CRYPTO. */
+int gh_sha256(struct gh_span data, uint8_t ret[GH_SHA256_LEN]);
+/* Over <a> followed by <b>. */
+int gh_hmac_sha256(struct gh_span key, struct gh_span a, struct gh_span b, uint8_t ret[GH_SHA256_LEN]);
+/* True when equal; the time does not depend on the bytes. */
+int gh_hash_equals(const void *a, const void *b, size_t len);
+/* Overwrites in a way that the compiler keeps. */
+void gh_wipe(void *data, size_t len);
+
+#endif

@@ -1,0 +1,157 @@
+#include "crypto/sign_key.h"
+
+#include <openssl/bio.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+#define PEM_MAX 65536u
+
+struct gh_sign_key {
+    EVP_PKEY *key;
+    uint16_t schemes[8];
+    size_t count;
+};
+
+static const struct scheme {
+    uint16_t number;
+    const char *type, *group, *digest;
+} schemes[] = {
+    { GH_SIGN_ED25519, "ED25519", NULL, NULL },
+    { GH_SIGN_ECDSA_P256_SHA256, "EC", "prime256v1", "SHA256" },
+    { GH_SIGN_RSA_PSS_SHA256, "RSA", NULL, "SHA256" },
+    { GH_SIGN_RSA_PSS_SHA384, "RSA", NULL, "SHA384" },
+    { GH_SIGN_RSA_PSS_SHA512, "RSA", NULL, "SHA512" },
+};
+
+static bool scheme_fits(const struct scheme *s, const EVP_PKEY *key)
+{
+    char group[64];
+    size_t len;
+
+    if (!EVP_PKEY_is_a(key, s->type))
+        return false;
+    if (!strcmp(s->type, "RSA"))
+        return EVP_PKEY_get_bits(key) >= 2048 && EVP_PKEY_get_bits(key) <= 4096;
+    if (!s->group)
+        return true;
+    return EVP_PKEY_get_group_name(key, group, sizeof group, &len) == 1 && !strcmp(group, s->group);
+}
+
+static int read_all(int fd, char *buf, size_t cap, size_t *ret_len)
+{
+    size_t len = 0;
+
+    while (len < cap) {
+        ssize_t n = pread(fd, buf + len, cap - len, (off_t)len);
+
+        if (n < 0)
+            return GH_ERR_SYSTEM;
+        if (n == 0)
+            break;
+        len += (size_t)n;
+    }
+    *ret_len = len;
+    return len == cap ? GH_ERR_MALFORMED : 0;
+}
+
+static int no_passphrase(char *buf, int size, int writing, void *arg)
+{
+    (void)buf, (void)size, (void)writing, (void)arg;
+    return -1;
+}
+
+int gh_sign_key_load(int fd, struct gh_sign_key **ret)
+{
+    struct gh_sign_key *k = calloc(1, sizeof *k);
+    char *pem = malloc(PEM_MAX);
+    BIO *bio = NULL;
+    size_t len = 0;
+    int rc = GH_ERR_MEMORY;
+
+    if (!k || !pem)
+        goto out;
+    rc = read_all(fd, pem, PEM_MAX, &len);
+    if (rc < 0)
+        goto out;
+    bio = BIO_new_mem_buf(pem, (int)len);
+    if (!bio) {
+        rc = GH_ERR_MEMORY;
+        goto out;
+    }
+    k->key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+    if (!k->key) {
+        rc = GH_ERR_MALFORMED;
+        goto out;
+    }
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
+        if (scheme_fits(&schemes[i], k->key))
+            k->schemes[k->count++] = schemes[i].number;
+    if (!k->count) {
+        rc = GH_ERR_UNSUPPORTED;
+        goto out;
+    }
+    *ret = k;
+    k = NULL;
+    rc = 0;
+out:
+    BIO_free(bio);
+    if (pem)
+        OPENSSL_cleanse(pem, PEM_MAX);
+    free(pem);
+    gh_sign_key_destroy(k);
+    return rc;
+}
+
+void gh_sign_key_destroy(struct gh_sign_key *k)
+{
+    if (!k)
+        return;
+    EVP_PKEY_free(k->key); /* clears the private numbers */
+    free(k);
+}
+
+size_t gh_sign_key_schemes(const struct gh_sign_key *k, uint16_t ret[8])
+{
+    memcpy(ret, k->schemes, sizeof k->schemes);
+    return k->count;
+}
+
+int gh_sign_key_sign(const struct gh_sign_key *k, uint16_t scheme, const void *data, size_t len, uint8_t *ret,
+                     size_t *ret_len)
+{
+    const struct scheme *s = NULL;
+    EVP_MD_CTX *ctx;
+    EVP_PKEY_CTX *pctx = NULL;
+    size_t out = GH_SIGN_MAX;
+    int rc = GH_ERR_CRYPTO;
+
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
+        if (schemes[i].number == scheme && scheme_fits(&schemes[i], k->key))
+            s = &schemes[i];
+    if (!s)
+        return GH_ERR_UNSUPPORTED;
+    ctx = EVP_MD_CTX_new();
+    if (!ctx)
+        return GH_ERR_MEMORY;
+    if (EVP_DigestSignInit_ex(ctx, &pctx, s->digest, NULL, NULL, k->key, NULL) != 1)
+        goto out;
+    if (!strcmp(s->type, "RSA") /* RFC 8446, section 4.2.3: the salt is as long as the digest */
+        && (EVP_PKEY_CTX_set_rsa_padding(pctx, RSA_PKCS1_PSS_PADDING) != 1
+            || EVP_PKEY_CTX_set_rsa_pss_saltlen(pctx, RSA_PSS_SALTLEN_DIGEST) != 1))
+        goto out;
+    if (EVP_DigestSign(ctx, ret, &out, data, len) != 1)
+        goto out;
+    *ret_len = out;
+    rc = 0;
+out:
+    EVP_MD_CTX_free(ctx);
+    return rc;
+}

@@ -1,0 +1,32 @@
+/* crypto/sign_key.h - a private key that signs for TLS 1.3 and for certificates
+ *
+ * Schemes are TLS SignatureScheme numbers (RFC 8446, section 4.2.3).
+ */
+#ifndef GH_CRYPTO_SIGN_KEY_H
+#define GH_CRYPTO_SIGN_KEY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define GH_SIGN_ECDSA_P256_SHA256 0x0403u
+#define GH_SIGN_RSA_PSS_SHA256 0x0804u /* rsa_pss_rsae_… */
+#define GH_SIGN_RSA_PSS_SHA384 0x0805u
+#define GH_SIGN_RSA_PSS_SHA512 0x0806u
+#define GH_SIGN_ED25519 0x0807u
+
+#define GH_SIGN_MAX 512u /* bytes of the longest signature: RSA with 4096 bits */
+
+struct gh_sign_key;
+
+/* A PEM private key, unencrypted, at most 64 KiB, read from the descriptor's start. Ed25519, P-256 or RSA of 2048 to 4096
+ * bits. 0, GH_ERR_MALFORMED, GH_ERR_UNSUPPORTED, GH_ERR_SYSTEM or GH_ERR_MEMORY. <fd> stays the caller's. */
+int gh_sign_key_load(int fd, struct gh_sign_key **ret);
+/* Wipes the key. Accepts NULL. */
+void gh_sign_key_destroy(struct gh_sign_key *k);
+/* The schemes that the key can make, best first, at most 8. */
+size_t gh_sign_key_schemes(const struct gh_sign_key *k, uint16_t ret[8]);
+/* Signs <data>, hashed inside as the scheme says. <ret> takes GH_SIGN_MAX bytes. 0, GH_ERR_UNSUPPORTED or GH_ERR_CRYPTO. */
+int gh_sign_key_sign(const struct gh_sign_key *k, uint16_t scheme, const void *data, size_t len, uint8_t *ret,
+                     size_t *ret_len);
+
+#endif

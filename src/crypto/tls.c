@@ -1,0 +1,315 @@
+#include "crypto/tls.h"
+
+#include <openssl/core_dispatch.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "crypto/tls_internal.h"
+
+/* Longest handshake that we buffer: a chain of certificates, never more. */
+#define FLIGHT_MAX (128u * 1024)
+/* What one read lends to libssl at most: a TLS record. */
+#define LEND_MAX 16384u
+
+struct gh_tls {
+    SSL *ssl;
+    struct gh_tls_ctx *ctx;
+    const struct gh_tls_events *events;
+    void *arg;
+    enum gh_tls_level read_level, write_level;
+    bool complete, params_seen;
+    int failure; /* sticky: what an event returned inside a callback of libssl */
+    uint8_t *in;
+    size_t in_len, in_cap, lent;
+    uint8_t *params; /* libssl keeps the pointer */
+};
+
+static int fail(struct gh_tls *t, int rc)
+{
+    if (!t->failure)
+        t->failure = rc;
+    return 0;
+}
+
+static int cb_send(SSL *ssl, const unsigned char *data, size_t len, size_t *consumed, void *arg)
+{
+    struct gh_tls *t = arg;
+    int rc = t->events->on_send(t->arg, t->write_level, gh_span_of(data, len));
+
+    (void)ssl;
+    if (rc < 0)
+        return fail(t, rc);
+    *consumed = len;
+    return 1;
+}
+
+static int cb_lend(SSL *ssl, const unsigned char **data, size_t *len, void *arg)
+{
+    struct gh_tls *t = arg;
+
+    (void)ssl;
+    t->lent = t->in_len > LEND_MAX ? LEND_MAX : t->in_len;
+    *data = t->in;
+    *len = t->lent;
+    return 1;
+}
+
+static int cb_release(SSL *ssl, size_t len, void *arg)
+{
+    struct gh_tls *t = arg;
+
+    (void)ssl;
+    if (len > t->in_len)
+        return fail(t, GH_ERR_INTERNAL);
+    t->in_len -= len;
+    t->lent = 0;
+    if (t->in_len)
+        memmove(t->in, t->in + len, t->in_len);
+    return 1;
+}
+
+static enum gh_tls_level level_of(uint32_t protection)
+{
+    switch (protection) {
+    case OSSL_RECORD_PROTECTION_LEVEL_EARLY:
+        return GH_TLS_EARLY;
+    case OSSL_RECORD_PROTECTION_LEVEL_HANDSHAKE:
+        return GH_TLS_HANDSHAKE;
+    case OSSL_RECORD_PROTECTION_LEVEL_APPLICATION:
+        return GH_TLS_APPLICATION;
+    default:
+        return GH_TLS_INITIAL;
+    }
+}
+
+static int cb_secret(SSL *ssl, uint32_t protection, int write, const unsigned char *secret, size_t len, void *arg)
+{
+    struct gh_tls *t = arg;
+    enum gh_tls_level level = level_of(protection);
+    const SSL_CIPHER *cipher = SSL_get_pending_cipher(ssl);
+    const struct gh_aead_suite *suite;
+    int rc;
+
+    if (!cipher)
+        cipher = SSL_get_current_cipher(ssl);
+    suite = cipher ? gh_aead_suite_find(SSL_CIPHER_get_protocol_id(cipher)) : NULL;
+    if (!suite || len != gh_aead_suite_secret_len(suite))
+        return fail(t, GH_ERR_INTERNAL);
+    if (!write && t->in_len > t->lent)
+        return fail(t, GH_ERR_PROTOCOL); /* RFC 9001, section 4.1.3: bytes left over at a level that is over */
+    /* the level first: a server's transport parameters go in while this secret is announced */
+    if (write)
+        t->write_level = level;
+    else
+        t->read_level = level;
+    rc = t->events->on_secret(t->arg, level, write, suite, secret);
+    return rc < 0 ? fail(t, rc) : 1;
+}
+
+static int cb_params(SSL *ssl, const unsigned char *params, size_t len, void *arg)
+{
+    struct gh_tls *t = arg;
+    int rc;
+
+    (void)ssl;
+    if (t->params_seen)
+        return 1; /* the second ClientHello after a HelloRetryRequest repeats them */
+    t->params_seen = true;
+    rc = t->events->on_transport_params(t->arg, gh_span_of(params, len));
+    return rc < 0 ? fail(t, rc) : 1;
+}
+
+static int cb_alert(SSL *ssl, unsigned char alert, void *arg)
+{
+    struct gh_tls *t = arg;
+
+    (void)ssl;
+    t->events->on_alert(t->arg, alert);
+    return 1;
+}
+
+static const OSSL_DISPATCH dispatch[] = {
+    { OSSL_FUNC_SSL_QUIC_TLS_CRYPTO_SEND, (void (*)(void))cb_send },
+    { OSSL_FUNC_SSL_QUIC_TLS_CRYPTO_RECV_RCD, (void (*)(void))cb_lend },
+    { OSSL_FUNC_SSL_QUIC_TLS_CRYPTO_RELEASE_RCD, (void (*)(void))cb_release },
+    { OSSL_FUNC_SSL_QUIC_TLS_YIELD_SECRET, (void (*)(void))cb_secret },
+    { OSSL_FUNC_SSL_QUIC_TLS_GOT_TRANSPORT_PARAMS, (void (*)(void))cb_params },
+    { OSSL_FUNC_SSL_QUIC_TLS_ALERT, (void (*)(void))cb_alert },
+    { 0, NULL },
+};
+
+static int set_server_name(SSL *ssl, const char *name)
+{
+    ASN1_OCTET_STRING *ip = a2i_IPADDRESS(name);
+
+    if (ip) {
+        ASN1_OCTET_STRING_free(ip); /* RFC 6066: an address is no SNI */
+        return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1 ? 0 : GH_ERR_CRYPTO;
+    }
+    ERR_clear_error();
+    if (SSL_set_tlsext_host_name(ssl, name) != 1 || SSL_set1_dnsname(ssl, name) != 1)
+        return GH_ERR_CRYPTO;
+    return 0;
+}
+
+int gh_tls_create(struct gh_tls_ctx *ctx, const char *server_name, const struct gh_tls_events *events, void *arg, struct gh_tls **ret)
+{
+    struct gh_tls *t = calloc(1, sizeof *t);
+    int rc = 0;
+
+    if (!t)
+        return GH_ERR_MEMORY;
+    t->ctx = gh_tls_ctx_get(ctx);
+    t->events = events;
+    t->arg = arg;
+    t->ssl = SSL_new(ctx->ssl);
+    if (!t->ssl) {
+        gh_tls_destroy(t);
+        return GH_ERR_MEMORY;
+    }
+    /* the role must be known before the callbacks are set: libssl captures it there */
+    if (ctx->server)
+        SSL_set_accept_state(t->ssl);
+    else
+        SSL_set_connect_state(t->ssl);
+    if (SSL_set_quic_tls_cbs(t->ssl, dispatch, t) != 1)
+        rc = GH_ERR_CRYPTO;
+    if (rc == 0 && !ctx->server && server_name && *server_name)
+        rc = set_server_name(t->ssl, server_name);
+    if (rc < 0) {
+        gh_tls_destroy(t);
+        return rc;
+    }
+    *ret = t;
+    return 0;
+}
+
+void gh_tls_destroy(struct gh_tls *t)
+{
+    if (!t)
+        return;
+    if (t->ssl)
+        SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN); /* QUIC has no close_notify */
+    SSL_free(t->ssl);
+    gh_tls_ctx_put(t->ctx);
+    free(t->in);
+    free(t->params);
+    free(t);
+}
+
+int gh_tls_set_transport_params(struct gh_tls *t, struct gh_span params)
+{
+    uint8_t *copy = malloc(params.len ? params.len : 1);
+
+    if (!copy)
+        return GH_ERR_MEMORY;
+    memcpy(copy, params.data, params.len);
+    if (SSL_set_quic_tls_transport_params(t->ssl, copy, params.len) != 1) {
+        free(copy);
+        return GH_ERR_CRYPTO;
+    }
+    free(t->params);
+    t->params = copy;
+    return 0;
+}
+
+static int drive(struct gh_tls *t)
+{
+    int rc, why;
+
+    ERR_clear_error();
+    if (!t->complete) {
+        rc = SSL_do_handshake(t->ssl);
+        why = rc == 1 ? SSL_ERROR_NONE : SSL_get_error(t->ssl, rc);
+        if (t->failure)
+            return t->failure;
+        if (why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE)
+            return 0;
+        if (why != SSL_ERROR_NONE)
+            return GH_ERR_CRYPTO;
+        t->complete = true;
+    }
+    if (t->in_len) {
+        rc = SSL_read(t->ssl, NULL, 0); /* what comes after the handshake: tickets */
+        why = rc > 0 ? SSL_ERROR_NONE : SSL_get_error(t->ssl, rc);
+        if (t->failure)
+            return t->failure;
+        if (why != SSL_ERROR_NONE && why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE)
+            return GH_ERR_CRYPTO;
+    }
+    return 1;
+}
+
+int gh_tls_start(struct gh_tls *t)
+{
+    int rc = drive(t);
+
+    return rc < 0 ? rc : 0;
+}
+
+int gh_tls_feed(struct gh_tls *t, enum gh_tls_level level, struct gh_span bytes)
+{
+    size_t need = t->in_len + bytes.len, cap;
+    uint8_t *in;
+
+    if (level != t->read_level)
+        return GH_ERR_PROTOCOL;
+    if (need > FLIGHT_MAX)
+        return GH_ERR_TOO_LONG;
+    if (need > t->in_cap) {
+        cap = (need + 4095) & ~(size_t)4095;
+        in = realloc(t->in, cap);
+        if (!in)
+            return GH_ERR_MEMORY;
+        t->in = in;
+        t->in_cap = cap;
+    }
+    if (bytes.len)
+        memcpy(t->in + t->in_len, bytes.data, bytes.len);
+    t->in_len = need;
+    return drive(t);
+}
+
+int gh_tls_peer_certificate(const struct gh_tls *t, uint8_t **ret, size_t *ret_len)
+{
+    X509 *cert = SSL_get0_peer_certificate(t->ssl);
+    unsigned char *der = NULL, *copy;
+    int len = cert ? i2d_X509(cert, &der) : 0;
+
+    if (len <= 0)
+        return GH_ERR_NOT_FOUND;
+    copy = malloc((size_t)len);
+    if (copy)
+        memcpy(copy, der, (size_t)len);
+    OPENSSL_free(der);
+    if (!copy)
+        return GH_ERR_MEMORY;
+    *ret = copy;
+    *ret_len = (size_t)len;
+    return 0;
+}
+
+const char *gh_tls_group(const struct gh_tls *t)
+{
+    const char *name = t->complete ? SSL_get0_group_name(t->ssl) : NULL;
+
+    return name ? name : "";
+}
+
+const char *gh_tls_cipher(const struct gh_tls *t)
+{
+    const SSL_CIPHER *c = SSL_get_current_cipher(t->ssl);
+
+    return c ? SSL_CIPHER_get_name(c) : "";
+}
+
+const char *gh_tls_verify_error(const struct gh_tls *t)
+{
+    long v = SSL_get_verify_result(t->ssl);
+
+    return v == X509_V_OK ? "" : X509_verify_cert_error_string(v);
+}

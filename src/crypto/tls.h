@@ -1,0 +1,63 @@
+/* crypto/tls.h - TLS 1.3 for QUIC: contexts, and handshakes as an engine of bytes, levels and secrets
+ *
+ * TLS 1.3 only, X25519MLKEM768 first, AES-128-GCM preferred; both ends prove themselves with certificates. OpenSSL's
+ * types do not leave this folder.
+ */
+#ifndef GH_CRYPTO_TLS_H
+#define GH_CRYPTO_TLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/span.h"
+#include "crypto/aead.h"
+
+struct gh_tls_ctx;
+
+struct gh_tls_config {
+    bool server;
+    struct gh_span certificate; /* PEM: leaf first, then intermediates; may be empty for a client */
+    struct gh_span key;         /* PEM */
+    struct gh_span ca;          /* PEM: who may sign the peer's certificate */
+    const char *alpn;           /* "h3" */
+};
+
+/* Reads the PEM texts. GH_ERR_CRYPTO with words in <err> that say which of them is bad and why. */
+int gh_tls_ctx_create(const struct gh_tls_config *cfg, struct gh_tls_ctx **ret, char *err, size_t err_cap);
+struct gh_tls_ctx *gh_tls_ctx_get(struct gh_tls_ctx *c); /* another reference; sessions keep their context */
+void gh_tls_ctx_put(struct gh_tls_ctx *c);
+
+enum gh_tls_level { GH_TLS_INITIAL, GH_TLS_EARLY, GH_TLS_HANDSHAKE, GH_TLS_APPLICATION };
+
+/* What the QUIC engine does for a handshake. Each returns 0 or a negative GH_ERR_, which ends the handshake. */
+struct gh_tls_events {
+    int (*on_secret)(void *arg, enum gh_tls_level level, bool write, const struct gh_aead_suite *suite, const uint8_t *secret);
+    int (*on_send)(void *arg, enum gh_tls_level level, struct gh_span bytes);
+    int (*on_transport_params)(void *arg, struct gh_span params);
+    void (*on_alert)(void *arg, uint8_t alert);
+};
+
+struct gh_tls;
+
+/* <server_name>: client only, sent as SNI and checked against the certificate; NULL or "" sends none and checks none (the
+ * caller then checks the identity). The engine keeps a reference of <ctx>. */
+int gh_tls_create(struct gh_tls_ctx *ctx, const char *server_name, const struct gh_tls_events *events, void *arg, struct gh_tls **ret);
+void gh_tls_destroy(struct gh_tls *t);
+/* Must be called before the first flight (client), or while on_secret runs for the sealing handshake key (server). Copies. */
+int gh_tls_set_transport_params(struct gh_tls *t, struct gh_span params);
+/* Client: makes the first flight. */
+int gh_tls_start(struct gh_tls *t);
+/* CRYPTO bytes in order. Returns 1 when the handshake is complete (each time from then on), 0 before. GH_ERR_PROTOCOL:
+ * bytes of a level that is over; GH_ERR_CRYPTO: an alert was raised; GH_ERR_TOO_LONG. */
+int gh_tls_feed(struct gh_tls *t, enum gh_tls_level level, struct gh_span bytes);
+
+/* The peer's leaf certificate, DER, copied: free() it. Empty when there is none. */
+int gh_tls_peer_certificate(const struct gh_tls *t, uint8_t **ret, size_t *ret_len);
+/* Names for logs and status; "" before they are known. */
+const char *gh_tls_group(const struct gh_tls *t);
+const char *gh_tls_cipher(const struct gh_tls *t);
+/* Why the peer's certificate was refused, for the audit line; "" when it was not. */
+const char *gh_tls_verify_error(const struct gh_tls *t);
+
+#endif

@@ -1,0 +1,159 @@
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "crypto/tls_internal.h"
+
+static int say(char *err, size_t cap, const char *what)
+{
+    unsigned long code = ERR_peek_last_error();
+    const char *why = code ? ERR_reason_error_string(code) : NULL;
+
+    snprintf(err, cap, "%s: %s", what, why ? why : "unknown reason");
+    ERR_clear_error();
+    return GH_ERR_CRYPTO;
+}
+
+static BIO *bio_of(struct gh_span s)
+{
+    return BIO_new_mem_buf(s.data, (int)s.len);
+}
+
+static int load_chain(SSL_CTX *ctx, struct gh_span pem)
+{
+    BIO *bio = bio_of(pem);
+    X509 *leaf = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+    X509 *next;
+    int rc = leaf && SSL_CTX_use_certificate(ctx, leaf) == 1 ? 0 : GH_ERR_CRYPTO;
+
+    X509_free(leaf);
+    while (rc == 0) {
+        next = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+        if (!next) {
+            ERR_clear_error(); /* the end of the text */
+            break;
+        }
+        if (SSL_CTX_add0_chain_cert(ctx, next) != 1) {
+            X509_free(next);
+            rc = GH_ERR_CRYPTO;
+        }
+    }
+    BIO_free(bio);
+    return rc;
+}
+
+static int load_key(SSL_CTX *ctx, struct gh_span pem)
+{
+    BIO *bio = bio_of(pem);
+    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
+    int rc = key && SSL_CTX_use_PrivateKey(ctx, key) == 1 ? 0 : GH_ERR_CRYPTO;
+
+    EVP_PKEY_free(key);
+    BIO_free(bio);
+    return rc;
+}
+
+static int load_ca(SSL_CTX *ctx, struct gh_span pem, bool server)
+{
+    BIO *bio = bio_of(pem);
+    X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+    X509 *cert;
+    int count = 0;
+
+    while (bio) {
+        cert = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+        if (!cert)
+            break;
+        if (X509_STORE_add_cert(store, cert) == 1 && (!server || SSL_CTX_add_client_CA(ctx, cert) == 1))
+            count++;
+        X509_free(cert);
+    }
+    if (count)
+        ERR_clear_error();
+    BIO_free(bio);
+    return count ? 0 : GH_ERR_CRYPTO;
+}
+
+static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in, unsigned in_len, void *arg)
+{
+    const struct gh_tls_ctx *c = arg;
+
+    (void)ssl;
+    if (SSL_select_next_proto((unsigned char **)(uintptr_t)out, out_len, c->alpn, (unsigned)c->alpn_len, in, in_len) ==
+        OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_OK;
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+static int configure(struct gh_tls_ctx *c, const struct gh_tls_config *cfg, char *err, size_t cap)
+{
+    SSL_CTX *ctx = c->ssl;
+
+    if (SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
+        SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256") != 1 ||
+        SSL_CTX_set1_groups_list(ctx, "*X25519MLKEM768:*X25519:P-256:P-384") != 1)
+        return say(err, cap, "TLS settings");
+    if (cfg->server)
+        SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_TICKET);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_num_tickets(ctx, 0);
+    if (cfg->certificate.len && load_chain(ctx, cfg->certificate) < 0)
+        return say(err, cap, "certificate");
+    if (cfg->certificate.len && load_key(ctx, cfg->key) < 0)
+        return say(err, cap, "private key");
+    if (cfg->certificate.len && SSL_CTX_check_private_key(ctx) != 1)
+        return say(err, cap, "certificate and private key");
+    if (load_ca(ctx, cfg->ca, cfg->server) < 0)
+        return say(err, cap, "CA certificates");
+    SSL_CTX_set_verify(ctx, cfg->server ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_PEER, NULL);
+    if (cfg->server)
+        SSL_CTX_set_alpn_select_cb(ctx, select_alpn, c);
+    else if (SSL_CTX_set_alpn_protos(ctx, c->alpn, (unsigned)c->alpn_len) != 0)
+        return say(err, cap, "ALPN");
+    return 0;
+}
+
+int gh_tls_ctx_create(const struct gh_tls_config *cfg, struct gh_tls_ctx **ret, char *err, size_t err_cap)
+{
+    struct gh_tls_ctx *c = calloc(1, sizeof *c);
+    int rc = GH_ERR_MEMORY;
+
+    if (!c)
+        return rc;
+    atomic_init(&c->refs, 1);
+    c->server = cfg->server;
+    c->alpn_len = strlen(cfg->alpn) + 1;
+    if (c->alpn_len > sizeof c->alpn) {
+        free(c);
+        return GH_ERR_RANGE;
+    }
+    c->alpn[0] = (uint8_t)(c->alpn_len - 1);
+    memcpy(c->alpn + 1, cfg->alpn, c->alpn_len - 1);
+    c->ssl = SSL_CTX_new(TLS_method());
+    if (c->ssl)
+        rc = configure(c, cfg, err, err_cap);
+    if (rc < 0) {
+        gh_tls_ctx_put(c);
+        return rc;
+    }
+    *ret = c;
+    return 0;
+}
+
+struct gh_tls_ctx *gh_tls_ctx_get(struct gh_tls_ctx *c)
+{
+    atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
+    return c;
+}
+
+void gh_tls_ctx_put(struct gh_tls_ctx *c)
+{
+    if (!c || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    SSL_CTX_free(c->ssl);
+    free(c);
+}

@@ -1,0 +1,18 @@
+/* crypto/tls_internal.h - shared by the TLS files of this folder */
+#ifndef GH_CRYPTO_TLS_INTERNAL_H
+#define GH_CRYPTO_TLS_INTERNAL_H
+
+#include <openssl/ssl.h>
+#include <stdatomic.h>
+
+#include "crypto/tls.h"
+
+struct gh_tls_ctx {
+    atomic_uint refs;
+    SSL_CTX *ssl;
+    bool server;
+    uint8_t alpn[32]; /* wire form: length and name */
+    size_t alpn_len;
+};
+
+#endif

@@ -1,0 +1,590 @@
+#include "net/quic_endpoint.h"
+
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "net/quic_internal.h"
+
+#define RECEIVE_MESSAGES 16u /* of one recvmmsg: the slab is this many times 64 KiB */
+#define RECEIVE_ROUNDS 4u    /* receives in a turn before others have theirs */
+#define WRITE_BATCHES 8u     /* batches of one connection in a turn */
+#define SOCKET_BUFFER (8 * 1024 * 1024)
+
+struct cid_entry {
+    struct gh_map_node node;
+    struct gh_list link; /* in the link's list */
+    struct gh_quic_link *owner;
+    struct gh_quic_cid cid;
+};
+
+struct gh_quic_link {
+    struct gh_quic_endpoint *e;
+    struct gh_quic *quic;
+    void *app_arg;
+    struct gh_list cids;
+    struct gh_list dirty; /* in e->dirty while something may have to be sent */
+    struct gh_list all;
+    struct gh_deadline deadline;
+    bool half_open, closed, attached;
+    struct gh_quic_close why;
+};
+
+struct gh_quic_endpoint {
+    struct gh_quic_endpoint_config cfg;
+    struct gh_udp udp;
+    struct gh_poll *poll;
+    struct gh_map cids;
+    struct gh_hash_seed seed;
+    struct gh_list dirty, all;
+    struct gh_turn_hook hook;
+    struct gh_quic_endpoint_counters counters;
+    unsigned links, half_open;
+    bool refuse_new, blocked;
+    struct gh_quic_batch batch; /* written, and not yet all sent when <blocked> */
+    size_t batch_sent;
+    uint8_t *slab, *out;
+};
+
+static bool cid_equals(const struct gh_map_node *node, const void *key)
+{
+    const struct gh_quic_cid *a = &gh_container_of(node, const struct cid_entry, node)->cid, *b = key;
+
+    return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
+}
+
+static struct gh_quic_link *find(struct gh_quic_endpoint *e, const struct gh_quic_cid *cid)
+{
+    struct gh_map_node *n = gh_map_find(&e->cids, gh_hash_bytes(&e->seed, cid->data, cid->len), cid);
+
+    return n ? gh_container_of(n, struct cid_entry, node)->owner : NULL;
+}
+
+static int cid_add(struct gh_quic_link *l, const struct gh_quic_cid *cid)
+{
+    struct cid_entry *c = calloc(1, sizeof *c);
+
+    if (!c)
+        return GH_ERR_MEMORY;
+    c->owner = l;
+    c->cid = *cid;
+    gh_map_insert(&l->e->cids, &c->node, gh_hash_bytes(&l->e->seed, cid->data, cid->len));
+    gh_list_append(&l->cids, &c->link);
+    return 0;
+}
+
+static void cid_remove(struct cid_entry *c)
+{
+    gh_map_remove(&c->owner->e->cids, &c->node);
+    gh_list_unlink(&c->link);
+    free(c);
+}
+
+static void drop(struct gh_quic_endpoint *e, enum gh_drop why, uint64_t count)
+{
+    e->cfg.events->on_drop(e->cfg.arg, why, count);
+}
+
+/* What connections ask of their host. */
+
+static int make_cid(void *arg, struct gh_quic_cid *ret, uint8_t ret_token[GH_QUIC_RESET_TOKEN])
+{
+    struct gh_quic_link *l = arg;
+    struct gh_quic_endpoint *e = l->e;
+    struct gh_quic_cid cid = { .len = GH_QUIC_CID_LEN };
+    int rc = e->cfg.quic.random.fill(e->cfg.quic.random.arg, cid.data, cid.len);
+
+    if (rc < 0)
+        return rc;
+    cid.data[GH_QUIC_CID_LEN - 1] = gh_quic_group_last_byte(e->cfg.group, cid.data, e->cfg.index);
+    rc = gh_hkdf_sha256(gh_span_of(e->cfg.group->reset_key, 32), gh_span_of(cid.data, cid.len), "stateless reset", ret_token, GH_QUIC_RESET_TOKEN);
+    if (rc == 0)
+        rc = cid_add(l, &cid);
+    if (rc == 0)
+        *ret = cid;
+    return rc;
+}
+
+static void retire_cid(void *arg, const struct gh_quic_cid *cid)
+{
+    struct gh_quic_link *l = arg;
+
+    gh_list_each(it, &l->cids)
+    {
+        struct cid_entry *c = gh_container_of(it, struct cid_entry, link);
+
+        if (cid_equals(&c->node, cid)) {
+            cid_remove(c);
+            return;
+        }
+    }
+}
+
+static void on_closed(void *arg, const struct gh_quic_close *why)
+{
+    struct gh_quic_link *l = arg;
+
+    l->closed = true;
+    l->why = *why;
+    gh_quic_link_wake(l);
+}
+
+static const struct gh_quic_host host = { make_cid, retire_cid, on_closed };
+
+/* Links. */
+
+static void fire(void *arg, int64_t now)
+{
+    struct gh_quic_link *l = arg;
+
+    gh_quic_expire(l->quic, now);
+    gh_quic_link_wake(l);
+}
+
+static struct gh_quic_link *link_create(struct gh_quic_endpoint *e)
+{
+    struct gh_quic_link *l = calloc(1, sizeof *l);
+
+    if (!l)
+        return NULL;
+    l->e = e;
+    gh_list_init(&l->cids);
+    gh_list_init(&l->dirty);
+    gh_list_append(&e->all, &l->all);
+    gh_deadline_init(&l->deadline, fire, l);
+    e->links++;
+    return l;
+}
+
+static void half_open_done(struct gh_quic_link *l)
+{
+    if (l->half_open)
+        l->e->half_open--;
+    l->half_open = false;
+}
+
+/* Nobody finds the link any more, then its owner is told, then it is gone. */
+static void link_destroy(struct gh_quic_link *l)
+{
+    struct gh_quic_endpoint *e = l->e;
+
+    gh_list_each(it, &l->cids)
+        cid_remove(gh_container_of(it, struct cid_entry, link));
+    gh_worker_deadline_stop(e->cfg.worker, &l->deadline);
+    gh_list_unlink(&l->dirty);
+    gh_list_unlink(&l->all);
+    half_open_done(l);
+    e->links--;
+    if (l->why.kind == GH_QUIC_CLOSED_ASSERTION)
+        e->counters.assertions++;
+    if (l->attached)
+        e->cfg.events->on_closed(l->app_arg, l, &l->why);
+    gh_quic_destroy(l->quic);
+    free(l);
+}
+
+struct gh_quic *gh_quic_link_quic(struct gh_quic_link *l)
+{
+    return l->quic;
+}
+
+struct gh_quic_endpoint *gh_quic_link_endpoint(struct gh_quic_link *l)
+{
+    return l->e;
+}
+
+struct gh_endpoint gh_quic_link_remote(struct gh_quic_link *l)
+{
+    struct gh_quic_path p = gh_quic_current_path(l->quic);
+
+    return (struct gh_endpoint){ .ip = p.remote.ip, .port = p.remote.port };
+}
+
+void gh_quic_link_wake(struct gh_quic_link *l)
+{
+    if (gh_list_empty(&l->dirty))
+        gh_list_append(&l->e->dirty, &l->dirty);
+}
+
+/* Receiving. */
+
+static struct gh_quic_link *accept_link(struct gh_quic_endpoint *e, const struct gh_quic_initial *first, const struct gh_quic_path *path)
+{
+    struct gh_quic_link *l;
+    struct gh_quic_owner owner = { .host = &host };
+    struct gh_tls_ctx *tls;
+
+    if (e->refuse_new || e->half_open >= e->cfg.max_half_open) {
+        drop(e, e->refuse_new ? GH_DROP_DRAINING : GH_DROP_HANDSHAKE_LIMIT, 1);
+        return NULL;
+    }
+    l = link_create(e);
+    if (!l)
+        return NULL;
+    owner.host_arg = l;
+    if (e->cfg.events->on_accept(e->cfg.arg, l, &owner.app, &owner.app_arg, &tls) < 0) {
+        link_destroy(l);
+        return NULL;
+    }
+    l->app_arg = owner.app_arg;
+    l->attached = true;
+    l->half_open = true;
+    e->half_open++;
+    if (cid_add(l, &first->dcid) < 0 ||
+        gh_quic_create_server(&e->cfg.quic, &owner, tls, first, path, gh_worker_now(e->cfg.worker), &l->quic) < 0) {
+        link_destroy(l);
+        return NULL;
+    }
+    e->cfg.events->on_attached(l->app_arg, l->quic);
+    return l;
+}
+
+static void answer_version(struct gh_quic_endpoint *e, const struct gh_quic_initial *first, const struct gh_udp_message *m)
+{
+    uint8_t buf[128];
+    int n = gh_quic_version_negotiation(first, first->dcid.data[0], buf, sizeof buf);
+    struct gh_udp_send out = { .segment = (size_t)n, .local = m->local, .remote = m->remote };
+
+    if (n <= 0)
+        return;
+    out.payload = gh_span_of(buf, (size_t)n);
+    if (gh_udp_send(&e->udp, &out) < 0)
+        drop(e, GH_DROP_UDP_WRITE, 1);
+}
+
+/* A client's socket is bound to no address, and the kernel may choose another one for each packet: to the engine its own
+ * address is always "any". */
+static struct gh_quic_path path_of(const struct gh_quic_endpoint *e, const struct gh_endpoint *local, const struct gh_endpoint *remote)
+{
+    struct gh_quic_path p = { { local->ip, e->udp.port }, { remote->ip, remote->port } };
+
+    if (!e->cfg.server)
+        p.local.ip = (struct gh_ip){ .family = remote->ip.family };
+    return p;
+}
+
+static void deliver(struct gh_quic_link *l, const struct gh_quic_path *path, uint8_t ecn, struct gh_span payload)
+{
+    gh_quic_recv(l->quic, path, ecn, payload, gh_worker_now(l->e->cfg.worker));
+    if (l->half_open && gh_quic_handshake_complete(l->quic))
+        half_open_done(l);
+    gh_quic_link_wake(l);
+}
+
+/* A datagram that another worker's socket read. */
+struct handed_over {
+    struct gh_message message;
+    struct gh_quic_endpoint *to;
+    struct gh_quic_path path;
+    uint8_t ecn;
+    size_t len;
+    uint8_t data[];
+};
+
+static void deliver_handed_over(struct gh_worker *w, struct gh_message *m)
+{
+    struct handed_over *h = gh_container_of(m, struct handed_over, message);
+    struct gh_quic_link *l = NULL;
+    struct gh_quic_cid cid;
+    bool is_long;
+
+    (void)w;
+    if (gh_quic_peek_dcid(gh_span_of(h->data, h->len), &cid, &is_long) == 0)
+        l = find(h->to, &cid);
+    if (l)
+        deliver(l, &h->path, h->ecn, gh_span_of(h->data, h->len));
+    else
+        drop(h->to, GH_DROP_QUIC_INVALID, 1);
+    free(h);
+}
+
+static void hand_over(struct gh_quic_endpoint *e, unsigned worker, const struct gh_udp_message *m, struct gh_span payload)
+{
+    struct gh_quic_endpoint *to = e->cfg.group->endpoints[worker];
+    struct handed_over *h = to ? malloc(sizeof *h + payload.len) : NULL;
+
+    if (!h) {
+        drop(e, GH_DROP_QUIC_INVALID, 1);
+        return;
+    }
+    *h = (struct handed_over){ { deliver_handed_over }, to, path_of(e, &m->local, &m->remote), m->ecn, payload.len };
+    memcpy(h->data, payload.data, payload.len);
+    if (gh_mailbox_post(to->cfg.worker, &h->message) < 0) {
+        free(h);
+        drop(e, GH_DROP_MAILBOX_FULL, 1);
+        return;
+    }
+    e->counters.handed_over++;
+}
+
+/* A datagram for nobody that we know. */
+static struct gh_quic_link *stranger(struct gh_quic_endpoint *e, const struct gh_quic_cid *cid, bool is_long, const struct gh_udp_message *m,
+                                     struct gh_span payload)
+{
+    struct gh_quic_path path = path_of(e, &m->local, &m->remote);
+    struct gh_quic_initial first;
+    unsigned worker;
+    int rc = 0;
+
+    if (is_long && e->cfg.server)
+        rc = gh_quic_accept(payload, &first);
+    if (rc == 1)
+        return accept_link(e, &first, &path);
+    if (rc == GH_ERR_UNSUPPORTED) {
+        answer_version(e, &first, m);
+        return NULL;
+    }
+    worker = cid->len == GH_QUIC_CID_LEN ? gh_quic_group_worker_of(e->cfg.group, cid->data) : e->cfg.index;
+    if (worker != e->cfg.index && worker < e->cfg.group->count)
+        hand_over(e, worker, m, payload);
+    else
+        drop(e, GH_DROP_QUIC_INVALID, 1);
+    return NULL;
+}
+
+static void receive_message(struct gh_quic_endpoint *e, const struct gh_udp_message *m)
+{
+    struct gh_quic_path path = path_of(e, &m->local, &m->remote);
+    struct gh_quic_link *l = NULL;
+    struct gh_quic_cid cid, last = { 0 };
+    bool is_long;
+    size_t len;
+
+    if (m->truncated) {
+        drop(e, GH_DROP_UDP_TRUNCATED, 1);
+        return;
+    }
+    for (size_t at = 0; at < m->len; at += m->segment) {
+        struct gh_span payload;
+
+        len = m->len - at < m->segment ? m->len - at : m->segment;
+        payload = gh_span_of(m->data + at, len);
+        e->counters.datagrams_in++;
+        if (gh_quic_peek_dcid(payload, &cid, &is_long) < 0) {
+            drop(e, GH_DROP_QUIC_INVALID, 1);
+            continue;
+        }
+        if (!l || cid.len != last.len || memcmp(cid.data, last.data, cid.len) != 0)
+            l = find(e, &cid);
+        if (!l)
+            l = stranger(e, &cid, is_long, m, payload);
+        last = cid;
+        if (l)
+            deliver(l, &path, m->ecn, payload);
+    }
+    e->counters.bytes_in += m->len;
+}
+
+static void receive(struct gh_quic_endpoint *e)
+{
+    struct gh_udp_message messages[RECEIVE_MESSAGES];
+    int n = RECEIVE_MESSAGES;
+
+    for (unsigned round = 0; round < RECEIVE_ROUNDS && n == RECEIVE_MESSAGES; round++) {
+        n = gh_udp_receive(&e->udp, e->slab, RECEIVE_MESSAGES, messages);
+        e->counters.receives++;
+        for (int i = 0; i < n; i++)
+            receive_message(e, &messages[i]);
+    }
+}
+
+/* Sending. */
+
+/* True when the whole batch is out (or lost); false when the socket takes no more. */
+static bool send_batch(struct gh_quic_endpoint *e)
+{
+    struct gh_udp_send out = { .segment = e->batch.segment, .ecn = e->batch.ecn };
+    ssize_t n;
+
+    if (!gh_ip_is_zero(&e->batch.path.local.ip))
+        out.local.ip = e->batch.path.local.ip;
+    out.remote = (struct gh_endpoint){ .ip = e->batch.path.remote.ip, .port = e->batch.path.remote.port };
+    while (e->batch_sent < e->batch.len) {
+        out.payload = gh_span_of(e->batch.buf + e->batch_sent, e->batch.len - e->batch_sent);
+        n = gh_udp_send(&e->udp, &out);
+        e->counters.sends++;
+        if (n == GH_ERR_AGAIN)
+            return false;
+        if (n <= 0) {
+            drop(e, GH_DROP_UDP_WRITE, (out.payload.len + out.segment - 1) / out.segment);
+            break;
+        }
+        e->counters.bytes_out += (uint64_t)n;
+        e->counters.datagrams_out += ((uint64_t)n + out.segment - 1) / out.segment;
+        e->batch_sent += (size_t)n;
+    }
+    e->batch.len = e->batch_sent = 0;
+    return true;
+}
+
+static void block(struct gh_quic_endpoint *e)
+{
+    e->blocked = true;
+    gh_poll_change(e->poll, GH_POLL_READ | GH_POLL_WRITE);
+}
+
+/* Writes what one connection has. False when the socket is full. */
+static bool write_link(struct gh_quic_endpoint *e, struct gh_quic_link *l, int64_t now)
+{
+    unsigned batches = 0;
+
+    while (batches++ < WRITE_BATCHES && gh_quic_write(l->quic, &e->batch, now) == 1) {
+        if (!send_batch(e)) {
+            block(e);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void flush(void *arg, int64_t now)
+{
+    struct gh_quic_endpoint *e = arg;
+    struct gh_list work;
+    int64_t deadline;
+
+    if (e->blocked || gh_list_empty(&e->dirty))
+        return;
+    /* what becomes dirty meanwhile waits for the next turn */
+    work = (struct gh_list){ e->dirty.next, e->dirty.prev };
+    work.next->prev = work.prev->next = &work;
+    gh_list_init(&e->dirty);
+    while (!gh_list_empty(&work)) {
+        struct gh_quic_link *l = gh_container_of(work.next, struct gh_quic_link, dirty);
+
+        gh_list_unlink(&l->dirty);
+        if (!l->closed && !e->blocked && !write_link(e, l, now))
+            gh_quic_link_wake(l);
+        else if (e->blocked && !l->closed)
+            gh_quic_link_wake(l);
+        if (l->closed) {
+            link_destroy(l);
+            continue;
+        }
+        deadline = gh_quic_deadline(l->quic);
+        gh_worker_deadline_start(e->cfg.worker, &l->deadline, e->blocked && deadline < now ? now + 1000000 : deadline);
+    }
+}
+
+void gh_quic_endpoint_flush(struct gh_quic_endpoint *e)
+{
+    flush(e, gh_worker_now(e->cfg.worker));
+}
+
+static void ready(void *arg, int events)
+{
+    struct gh_quic_endpoint *e = arg;
+
+    if (events & GH_POLL_WRITE && e->blocked && send_batch(e)) {
+        e->blocked = false;
+        gh_poll_change(e->poll, GH_POLL_READ);
+    }
+    if (events & (GH_POLL_READ | GH_POLL_ERROR))
+        receive(e);
+}
+
+/* Life of the endpoint. */
+
+int gh_quic_endpoint_create(const struct gh_quic_endpoint_config *cfg, struct gh_quic_endpoint **ret)
+{
+    struct gh_quic_endpoint *e = calloc(1, sizeof *e);
+    int rc = GH_ERR_MEMORY, got;
+
+    if (!e)
+        return rc;
+    e->cfg = *cfg;
+    e->udp.fd = -1;
+    gh_list_init(&e->dirty);
+    gh_list_init(&e->all);
+    e->slab = malloc((size_t)RECEIVE_MESSAGES * GH_UDP_BUFFER);
+    e->out = malloc(GH_QUIC_BATCH_MAX);
+    e->batch.buf = e->out;
+    if (!e->slab || !e->out)
+        goto out;
+    rc = gh_random_bytes(&e->seed, sizeof e->seed);
+    if (rc == 0)
+        rc = gh_map_init(&e->cids, 64, cid_equals);
+    if (rc == 0)
+        rc = gh_udp_init(&e->udp, cfg->fd, &cfg->features);
+    if (rc < 0)
+        goto out;
+    gh_udp_set_buffers(cfg->fd, SOCKET_BUFFER, &got); /* less is slower, not wrong */
+    rc = gh_poll_open(cfg->worker, cfg->fd, GH_POLL_READ, ready, e, &e->poll);
+    if (rc < 0)
+        goto out;
+    e->hook.fn = flush;
+    e->hook.arg = e;
+    gh_worker_hook_add(cfg->worker, &e->hook);
+    cfg->group->endpoints[cfg->index] = e;
+    *ret = e;
+    e = NULL;
+out:
+    if (e) {
+        free(e->slab);
+        free(e->out);
+        gh_map_fini(&e->cids);
+        free(e);
+    }
+    return rc;
+}
+
+void gh_quic_endpoint_destroy(struct gh_quic_endpoint *e)
+{
+    if (!e)
+        return;
+    gh_list_each(it, &e->all)
+        link_destroy(gh_container_of(it, struct gh_quic_link, all));
+    gh_worker_hook_remove(&e->hook);
+    gh_poll_close(e->poll);
+    gh_udp_fini(&e->udp);
+    e->cfg.group->endpoints[e->cfg.index] = NULL;
+    gh_map_fini(&e->cids);
+    free(e->slab);
+    free(e->out);
+    free(e);
+}
+
+void gh_quic_endpoint_refuse_new(struct gh_quic_endpoint *e)
+{
+    e->refuse_new = true;
+}
+
+const struct gh_quic_endpoint_counters *gh_quic_endpoint_counters(const struct gh_quic_endpoint *e)
+{
+    return &e->counters;
+}
+
+struct gh_worker *gh_quic_endpoint_worker(const struct gh_quic_endpoint *e)
+{
+    return e->cfg.worker;
+}
+
+unsigned gh_quic_endpoint_links(const struct gh_quic_endpoint *e)
+{
+    return e->links;
+}
+
+int gh_quic_endpoint_connect(struct gh_quic_endpoint *e, const struct gh_endpoint *remote, struct gh_tls_ctx *tls, const char *server_name,
+                             const struct gh_quic_app *app, void *app_arg, struct gh_quic_link **ret)
+{
+    struct gh_quic_link *l = link_create(e);
+    struct gh_quic_owner owner = { &host, l, app, app_arg };
+    struct gh_endpoint local = { .ip.family = remote->ip.family, .port = e->udp.port };
+    struct gh_quic_path path = path_of(e, &local, remote);
+    int rc;
+
+    if (!l)
+        return GH_ERR_MEMORY;
+    rc = gh_quic_create_client(&e->cfg.quic, &owner, tls, server_name, &path, gh_worker_now(e->cfg.worker), &l->quic);
+    if (rc < 0) {
+        link_destroy(l);
+        return rc;
+    }
+    l->app_arg = app_arg;
+    l->attached = true;
+    e->cfg.events->on_attached(app_arg, l->quic);
+    gh_quic_link_wake(l);
+    *ret = l;
+    return 0;
+}

@@ -1,0 +1,90 @@
+/* net/quic_endpoint.h - a UDP socket of one worker, and the QUIC connections on it
+ *
+ * The endpoints of a node's workers form a group: they share a port (SO_REUSEPORT) and keys, so that a packet which the kernel
+ * gave to the wrong worker finds its connection. Our connection ids are 8 bytes: seven random, the last holds (generation:2,
+ * worker:6) masked with a keyed mix of the others (DESIGN 3); a classic BPF program reads it in the kernel.
+ *
+ * Everything happens on the endpoint's worker. A link is one connection at an endpoint.
+ */
+#ifndef GH_NET_QUIC_ENDPOINT_H
+#define GH_NET_QUIC_ENDPOINT_H
+
+#include <linux/filter.h>
+
+#include "base/drop.h"
+#include "loop/worker.h"
+#include "os/udp.h"
+#include "proto/quic/quic.h"
+
+struct gh_quic_endpoint;
+struct gh_quic_link;
+
+#define GH_QUIC_STEERING_LEN 16
+
+/* Shared by the endpoints of a group, and constant while they run. */
+struct gh_quic_group {
+    uint32_t mix[2];       /* odd numbers: key of the mask in the last byte of an id */
+    uint8_t reset_key[32]; /* stateless reset tokens (RFC 9000, section 10.3.2) */
+    unsigned count;        /* endpoints */
+    struct gh_quic_endpoint *endpoints[GH_WORKERS_MAX];
+};
+
+/* Fresh keys. 0 or GH_ERR_CRYPTO. */
+int gh_quic_group_init(struct gh_quic_group *g, unsigned count);
+/* The program for gh_udp_attach_steering; the number of instructions. */
+size_t gh_quic_group_steering(const struct gh_quic_group *g, struct sock_filter ret[GH_QUIC_STEERING_LEN]);
+/* The worker inside an id of ours. */
+unsigned gh_quic_group_worker_of(const struct gh_quic_group *g, const uint8_t cid[GH_QUIC_CID_LEN]);
+
+/* What runs above the connections. */
+struct gh_quic_endpoint_events {
+    /* A stranger's first packet was accepted. Fills app, its argument and TLS; 0 or a refusal. */
+    int (*on_accept)(void *arg, struct gh_quic_link *l, const struct gh_quic_app **ret_app, void **ret_app_arg, struct gh_tls_ctx **ret_tls);
+    /* The connection is made: <app_arg> may use it. */
+    void (*on_attached)(void *app_arg, struct gh_quic *q);
+    /* The connection is over; the link is destroyed when this returns. */
+    void (*on_closed)(void *app_arg, struct gh_quic_link *l, const struct gh_quic_close *why);
+    /* Something was not served. */
+    void (*on_drop)(void *arg, enum gh_drop why, uint64_t count);
+};
+
+struct gh_quic_endpoint_config {
+    struct gh_worker *worker;
+    struct gh_quic_group *group; /* outlives the endpoint */
+    unsigned index;              /* in the group */
+    int fd;                      /* taken over */
+    struct gh_udp_features features;
+    bool server;                 /* accept strangers */
+    unsigned max_half_open;      /* handshakes under way */
+    struct gh_quic_config quic;
+    const struct gh_quic_endpoint_events *events;
+    void *arg;
+};
+
+struct gh_quic_endpoint_counters {
+    uint64_t datagrams_in, datagrams_out, bytes_in, bytes_out, sends, receives;
+    uint64_t handed_over; /* datagrams that another worker read */
+    uint64_t assertions;  /* connections lost to an assertion of the library */
+};
+
+int gh_quic_endpoint_create(const struct gh_quic_endpoint_config *cfg, struct gh_quic_endpoint **ret);
+/* Closes every connection without a word (on_closed for each). */
+void gh_quic_endpoint_destroy(struct gh_quic_endpoint *e);
+/* Sends what waits, now. */
+void gh_quic_endpoint_flush(struct gh_quic_endpoint *e);
+void gh_quic_endpoint_refuse_new(struct gh_quic_endpoint *e); /* draining: no new connections */
+const struct gh_quic_endpoint_counters *gh_quic_endpoint_counters(const struct gh_quic_endpoint *e);
+struct gh_worker *gh_quic_endpoint_worker(const struct gh_quic_endpoint *e);
+unsigned gh_quic_endpoint_links(const struct gh_quic_endpoint *e);
+
+/* Client: opens a connection. <remote> is where to. */
+int gh_quic_endpoint_connect(struct gh_quic_endpoint *e, const struct gh_endpoint *remote, struct gh_tls_ctx *tls, const char *server_name,
+                             const struct gh_quic_app *app, void *app_arg, struct gh_quic_link **ret);
+
+struct gh_quic *gh_quic_link_quic(struct gh_quic_link *l);
+struct gh_quic_endpoint *gh_quic_link_endpoint(struct gh_quic_link *l);
+struct gh_endpoint gh_quic_link_remote(struct gh_quic_link *l);
+/* The connection has something to send: it is written at the end of this turn. Cheap. */
+void gh_quic_link_wake(struct gh_quic_link *l);
+
+#endif

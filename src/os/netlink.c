@@ -1,0 +1,538 @@
+#include "os/netlink.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/fib_rules.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/error.h"
+
+#define BUFFER 32768u /* a dump's message is at most this long */
+
+struct gh_netlink {
+    struct mnl_socket *socket;
+    uint32_t seq;
+    int last_errno;
+    char out[1024];
+    char in[BUFFER];
+};
+
+static int error_of(int e)
+{
+    switch (e) {
+    case 0:
+        return 0;
+    case EEXIST:
+        return GH_ERR_EXISTS;
+    case ENOENT:
+    case ESRCH:
+    case ENODEV:
+    case ENXIO:
+    case EADDRNOTAVAIL:
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+        return GH_ERR_NOT_FOUND;
+    case EPERM:
+    case EACCES:
+        return GH_ERR_DENIED;
+    case EINVAL:
+    case ERANGE:
+    case ENETDOWN:
+        return GH_ERR_RANGE;
+    case EOPNOTSUPP:
+    case EAFNOSUPPORT:
+        return GH_ERR_UNSUPPORTED;
+    case ENOMEM:
+    case ENOBUFS:
+        return GH_ERR_MEMORY;
+    default:
+        return GH_ERR_SYSTEM;
+    }
+}
+
+int gh_netlink_create(struct gh_netlink **ret)
+{
+    struct gh_netlink *nl = calloc(1, sizeof *nl);
+
+    if (!nl)
+        return GH_ERR_MEMORY;
+    nl->socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+    if (!nl->socket || mnl_socket_bind(nl->socket, 0, MNL_SOCKET_AUTOPID) < 0) {
+        int rc = error_of(errno);
+
+        gh_netlink_destroy(nl);
+        return rc;
+    }
+    *ret = nl;
+    return 0;
+}
+
+void gh_netlink_destroy(struct gh_netlink *nl)
+{
+    if (!nl)
+        return;
+    if (nl->socket)
+        mnl_socket_close(nl->socket);
+    free(nl);
+}
+
+int gh_netlink_errno(const struct gh_netlink *nl)
+{
+    return nl->last_errno;
+}
+
+static struct nlmsghdr *begin(struct gh_netlink *nl, uint16_t type, uint16_t flags, size_t family_len, void **ret_family)
+{
+    struct nlmsghdr *h;
+
+    memset(nl->out, 0, sizeof nl->out);
+    h = mnl_nlmsg_put_header(nl->out);
+    h->nlmsg_type = type;
+    h->nlmsg_flags = NLM_F_REQUEST | flags;
+    h->nlmsg_seq = ++nl->seq;
+    *ret_family = mnl_nlmsg_put_extra_header(h, family_len);
+    return h;
+}
+
+/* Sends and reads to the end of the answer: an acknowledgement, the end of a dump, or (<single>) the first message. */
+static int talk(struct gh_netlink *nl, struct nlmsghdr *h, mnl_cb_t on_message, void *arg, bool single)
+{
+    unsigned port = mnl_socket_get_portid(nl->socket);
+    int run = MNL_CB_OK;
+
+    nl->last_errno = 0;
+    if (mnl_socket_sendto(nl->socket, h, h->nlmsg_len) < 0)
+        goto failed;
+    do {
+        ssize_t n = mnl_socket_recvfrom(nl->socket, nl->in, sizeof nl->in);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            goto failed;
+        run = mnl_cb_run(nl->in, (size_t)n, nl->seq, port, on_message, arg);
+        if (run < 0 && errno == EPROTO) /* the rest of an earlier dump that failed half-way */
+            run = MNL_CB_OK;
+        else if (run < 0)
+            goto failed;
+        else if (single)
+            break;
+    } while (run > MNL_CB_STOP);
+    return 0;
+failed:
+    nl->last_errno = errno;
+    return error_of(errno);
+}
+
+static int act(struct gh_netlink *nl, struct nlmsghdr *h)
+{
+    h->nlmsg_flags |= NLM_F_ACK;
+    return talk(nl, h, NULL, NULL, false);
+}
+
+static uint8_t af_of(uint8_t family)
+{
+    return family == 4 ? AF_INET : AF_INET6;
+}
+
+static void put_ip(struct nlmsghdr *h, uint16_t type, const struct gh_ip *a)
+{
+    mnl_attr_put(h, type, gh_ip_len(a), a->bytes);
+}
+
+/* ---- links ---- */
+
+int gh_netlink_link_index(struct gh_netlink *nl, const char *name)
+{
+    unsigned index;
+
+    nl->last_errno = 0;
+    index = if_nametoindex(name);
+    if (!index) {
+        nl->last_errno = errno;
+        return error_of(errno);
+    }
+    return (int)index;
+}
+
+static struct nlmsghdr *begin_link(struct gh_netlink *nl, unsigned ifindex, struct ifinfomsg **ret)
+{
+    void *extra;
+    struct nlmsghdr *h = begin(nl, RTM_NEWLINK, 0, sizeof **ret, &extra);
+
+    *ret = extra;
+    (*ret)->ifi_family = AF_UNSPEC;
+    (*ret)->ifi_index = (int)ifindex;
+    return h;
+}
+
+int gh_netlink_link_up(struct gh_netlink *nl, unsigned ifindex, bool up)
+{
+    struct ifinfomsg *i;
+    struct nlmsghdr *h = begin_link(nl, ifindex, &i);
+
+    i->ifi_change = IFF_UP;
+    i->ifi_flags = up ? IFF_UP : 0;
+    return act(nl, h);
+}
+
+static int link_set_u32(struct gh_netlink *nl, unsigned ifindex, uint16_t attr, uint32_t value)
+{
+    struct ifinfomsg *i;
+    struct nlmsghdr *h = begin_link(nl, ifindex, &i);
+
+    mnl_attr_put_u32(h, attr, value);
+    return act(nl, h);
+}
+
+int gh_netlink_link_mtu(struct gh_netlink *nl, unsigned ifindex, uint32_t mtu)
+{
+    return link_set_u32(nl, ifindex, IFLA_MTU, mtu);
+}
+
+int gh_netlink_link_gso_max_size(struct gh_netlink *nl, unsigned ifindex, uint32_t bytes)
+{
+    return link_set_u32(nl, ifindex, IFLA_GSO_MAX_SIZE, bytes);
+}
+
+int gh_netlink_link_no_addrgen(struct gh_netlink *nl, unsigned ifindex)
+{
+    struct ifinfomsg *i;
+    struct nlmsghdr *h = begin_link(nl, ifindex, &i);
+    struct nlattr *spec = mnl_attr_nest_start(h, IFLA_AF_SPEC);
+    struct nlattr *six = mnl_attr_nest_start(h, AF_INET6);
+
+    mnl_attr_put_u8(h, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+    mnl_attr_nest_end(h, six);
+    mnl_attr_nest_end(h, spec);
+    return act(nl, h);
+}
+
+/* ---- addresses ---- */
+
+static int addr_change(struct gh_netlink *nl, uint16_t type, uint16_t flags, unsigned ifindex, const struct gh_prefix *addr)
+{
+    void *extra;
+    struct nlmsghdr *h = begin(nl, type, flags, sizeof(struct ifaddrmsg), &extra);
+    struct ifaddrmsg *a = extra;
+
+    a->ifa_family = af_of(addr->addr.family);
+    a->ifa_prefixlen = addr->len;
+    a->ifa_index = ifindex;
+    a->ifa_scope = RT_SCOPE_UNIVERSE;
+    put_ip(h, IFA_LOCAL, &addr->addr);
+    put_ip(h, IFA_ADDRESS, &addr->addr);
+    if (addr->addr.family == 6 && type == RTM_NEWADDR)
+        mnl_attr_put_u32(h, IFA_FLAGS, IFA_F_NODAD); /* usable at once: nobody else is on the link */
+    return act(nl, h);
+}
+
+int gh_netlink_addr_add(struct gh_netlink *nl, unsigned ifindex, const struct gh_prefix *addr)
+{
+    return addr_change(nl, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, ifindex, addr);
+}
+
+int gh_netlink_addr_del(struct gh_netlink *nl, unsigned ifindex, const struct gh_prefix *addr)
+{
+    return addr_change(nl, RTM_DELADDR, 0, ifindex, addr);
+}
+
+/* ---- routes ---- */
+
+static int route_change(struct gh_netlink *nl, uint16_t type, uint16_t flags, const struct gh_nl_route *r)
+{
+    void *extra;
+    struct nlmsghdr *h = begin(nl, type, flags, sizeof(struct rtmsg), &extra);
+    struct rtmsg *m = extra;
+    uint32_t table = r->table ? r->table : GH_NL_TABLE_MAIN;
+    bool add = type == RTM_NEWROUTE;
+
+    m->rtm_family = af_of(r->dst.addr.family);
+    m->rtm_dst_len = r->dst.len;
+    m->rtm_table = table < 256 ? (uint8_t)table : RT_TABLE_UNSPEC;
+    m->rtm_type = r->type == GH_NL_UNREACHABLE ? RTN_UNREACHABLE : RTN_UNICAST;
+    m->rtm_protocol = add ? RTPROT_STATIC : RTPROT_UNSPEC;
+    m->rtm_scope = !add ? RT_SCOPE_NOWHERE
+                        : r->type == GH_NL_UNICAST && !r->via.family ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+    mnl_attr_put_u32(h, RTA_TABLE, table);
+    if (r->dst.len)
+        put_ip(h, RTA_DST, &r->dst.addr);
+    if (r->type == GH_NL_UNICAST && r->ifindex)
+        mnl_attr_put_u32(h, RTA_OIF, r->ifindex);
+    if (r->type == GH_NL_UNREACHABLE && !add && r->dst.addr.family == 6)
+        mnl_attr_put_u32(h, RTA_OIF, 1); /* Linux hangs them on the loopback device, whose index is 1, and ignores the type */
+    if (r->via.family)
+        put_ip(h, RTA_GATEWAY, &r->via);
+    if (r->source.family)
+        put_ip(h, RTA_PREFSRC, &r->source);
+    if (r->metric)
+        mnl_attr_put_u32(h, RTA_PRIORITY, r->metric);
+    if (r->mtu && add) {
+        struct nlattr *metrics = mnl_attr_nest_start(h, RTA_METRICS);
+
+        mnl_attr_put_u32(h, RTAX_MTU, r->mtu);
+        mnl_attr_nest_end(h, metrics);
+    }
+    return act(nl, h);
+}
+
+int gh_netlink_route_add(struct gh_netlink *nl, const struct gh_nl_route *r)
+{
+    return route_change(nl, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, r);
+}
+
+int gh_netlink_route_del(struct gh_netlink *nl, const struct gh_nl_route *r)
+{
+    return route_change(nl, RTM_DELROUTE, 0, r);
+}
+
+static struct gh_ip ip_of(uint8_t af, const struct nlattr *a)
+{
+    size_t want = af == AF_INET ? 4 : 16;
+
+    if (mnl_attr_get_payload_len(a) < want)
+        return (struct gh_ip){ 0 };
+    return af == AF_INET ? gh_ip_v4(mnl_attr_get_payload(a)) : gh_ip_v6(mnl_attr_get_payload(a));
+}
+
+static uint32_t u32_of(const struct nlattr *a)
+{
+    return mnl_attr_get_payload_len(a) >= 4 ? mnl_attr_get_u32(a) : 0;
+}
+
+static void parse_route(const struct nlmsghdr *h, struct gh_nl_route *ret, uint8_t *ret_kernel_type)
+{
+    const struct rtmsg *m = mnl_nlmsg_get_payload(h);
+    const struct nlattr *a;
+
+    *ret = (struct gh_nl_route){ .table = m->rtm_table };
+    ret->type = m->rtm_type == RTN_UNREACHABLE ? GH_NL_UNREACHABLE : GH_NL_UNICAST;
+    ret->dst.addr.family = m->rtm_family == AF_INET ? 4 : 6;
+    ret->dst.len = m->rtm_dst_len;
+    *ret_kernel_type = m->rtm_type;
+    mnl_attr_for_each(a, h, sizeof *m) {
+        switch (mnl_attr_get_type(a)) {
+        case RTA_DST:
+            ret->dst.addr = ip_of(m->rtm_family, a);
+            break;
+        case RTA_GATEWAY:
+            ret->via = ip_of(m->rtm_family, a);
+            break;
+        case RTA_PREFSRC:
+            ret->source = ip_of(m->rtm_family, a);
+            break;
+        case RTA_OIF:
+            ret->ifindex = u32_of(a);
+            break;
+        case RTA_TABLE:
+            ret->table = u32_of(a);
+            break;
+        case RTA_PRIORITY:
+            ret->metric = u32_of(a);
+            break;
+        case RTA_METRICS: {
+            const struct nlattr *x;
+
+            mnl_attr_for_each_nested(x, a)
+                if (mnl_attr_get_type(x) == RTAX_MTU)
+                    ret->mtu = u32_of(x);
+            break;
+        }
+        default:
+            break;
+        }
+    }
+    if (ret->type == GH_NL_UNREACHABLE)
+        ret->ifindex = 0;
+}
+
+struct found_route {
+    struct gh_nl_route route;
+    uint8_t kernel_type;
+};
+
+static int on_route_found(const struct nlmsghdr *h, void *arg)
+{
+    struct found_route *f = arg;
+
+    if (h->nlmsg_type == RTM_NEWROUTE)
+        parse_route(h, &f->route, &f->kernel_type);
+    return MNL_CB_OK;
+}
+
+int gh_netlink_route_get(struct gh_netlink *nl, const struct gh_ip *to, uint32_t mark, struct gh_nl_route *ret)
+{
+    void *extra;
+    struct nlmsghdr *h = begin(nl, RTM_GETROUTE, 0, sizeof(struct rtmsg), &extra);
+    struct rtmsg *m = extra;
+    struct found_route f = { 0 };
+    int rc;
+
+    m->rtm_family = af_of(to->family);
+    m->rtm_dst_len = (unsigned char)gh_ip_bits(to);
+    m->rtm_flags = RTM_F_LOOKUP_TABLE;
+    put_ip(h, RTA_DST, to);
+    if (mark)
+        mnl_attr_put_u32(h, RTA_MARK, mark);
+    rc = talk(nl, h, on_route_found, &f, true);
+    if (rc < 0)
+        return rc;
+    if (f.kernel_type != RTN_UNICAST && f.kernel_type != RTN_LOCAL)
+        return GH_ERR_NOT_FOUND;
+    *ret = f.route;
+    return 0;
+}
+
+/* ---- rules ---- */
+
+static int rule_change(struct gh_netlink *nl, uint16_t type, uint16_t flags, const struct gh_nl_rule *r)
+{
+    void *extra;
+    struct nlmsghdr *h = begin(nl, type, flags, sizeof(struct fib_rule_hdr), &extra);
+    struct fib_rule_hdr *m = extra;
+
+    m->family = af_of(r->family);
+    m->action = FR_ACT_TO_TBL;
+    m->table = r->table < 256 ? (uint8_t)r->table : RT_TABLE_UNSPEC;
+    m->flags = r->invert ? FIB_RULE_INVERT : 0;
+    mnl_attr_put_u32(h, FRA_TABLE, r->table);
+    mnl_attr_put_u32(h, FRA_PRIORITY, r->priority);
+    if (r->has_mark) {
+        mnl_attr_put_u32(h, FRA_FWMARK, r->mark);
+        mnl_attr_put_u32(h, FRA_FWMASK, UINT32_MAX);
+    }
+    if (r->has_suppress)
+        mnl_attr_put_u32(h, FRA_SUPPRESS_PREFIXLEN, r->suppress);
+    return act(nl, h);
+}
+
+int gh_netlink_rule_add(struct gh_netlink *nl, const struct gh_nl_rule *r)
+{
+    return rule_change(nl, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, r);
+}
+
+int gh_netlink_rule_del(struct gh_netlink *nl, const struct gh_nl_rule *r)
+{
+    return rule_change(nl, RTM_DELRULE, 0, r);
+}
+
+/* ---- walks ---- */
+
+struct walk {
+    bool (*on_route)(void *arg, const struct gh_nl_route *r);
+    bool (*on_rule)(void *arg, const struct gh_nl_rule *r);
+    bool (*on_addr)(void *arg, const struct gh_prefix *a);
+    void *arg;
+    uint32_t table;
+    unsigned ifindex;
+    bool ended; /* the rest of the dump is read and left */
+};
+
+static int on_walk_route(const struct nlmsghdr *h, void *arg)
+{
+    const struct rtmsg *m = mnl_nlmsg_get_payload(h);
+    struct walk *w = arg;
+    struct gh_nl_route r;
+    uint8_t type;
+
+    if (w->ended || h->nlmsg_type != RTM_NEWROUTE || (m->rtm_flags & RTM_F_CLONED))
+        return MNL_CB_OK;
+    parse_route(h, &r, &type);
+    if ((type == RTN_UNICAST || type == RTN_UNREACHABLE) && r.table == w->table)
+        w->ended = !w->on_route(w->arg, &r);
+    return MNL_CB_OK;
+}
+
+int gh_netlink_routes(struct gh_netlink *nl, uint8_t family, uint32_t table, bool (*fn)(void *arg, const struct gh_nl_route *r),
+                      void *arg)
+{
+    void *extra;
+    struct nlmsghdr *h = begin(nl, RTM_GETROUTE, NLM_F_DUMP, sizeof(struct rtmsg), &extra);
+    struct walk w = { .on_route = fn, .arg = arg, .table = table ? table : GH_NL_TABLE_MAIN };
+
+    ((struct rtmsg *)extra)->rtm_family = af_of(family);
+    return talk(nl, h, on_walk_route, &w, false);
+}
+
+static int on_walk_rule(const struct nlmsghdr *h, void *arg)
+{
+    const struct fib_rule_hdr *m = mnl_nlmsg_get_payload(h);
+    struct walk *w = arg;
+    struct gh_nl_rule r = { .family = m->family == AF_INET ? 4 : 6, .table = m->table };
+    const struct nlattr *a;
+
+    if (w->ended || h->nlmsg_type != RTM_NEWRULE)
+        return MNL_CB_OK;
+    r.invert = (m->flags & FIB_RULE_INVERT) != 0;
+    mnl_attr_for_each(a, h, sizeof *m) {
+        switch (mnl_attr_get_type(a)) {
+        case FRA_TABLE:
+            r.table = u32_of(a);
+            break;
+        case FRA_PRIORITY:
+            r.priority = u32_of(a);
+            break;
+        case FRA_FWMARK:
+            r.mark = u32_of(a);
+            r.has_mark = true;
+            break;
+        case FRA_SUPPRESS_PREFIXLEN:
+            r.has_suppress = u32_of(a) != UINT32_MAX; /* the kernel's "none" */
+            r.suppress = r.has_suppress ? u32_of(a) : 0;
+            break;
+        default:
+            break;
+        }
+    }
+    w->ended = !w->on_rule(w->arg, &r);
+    return MNL_CB_OK;
+}
+
+int gh_netlink_rules(struct gh_netlink *nl, uint8_t family, bool (*fn)(void *arg, const struct gh_nl_rule *r), void *arg)
+{
+    void *extra;
+    struct nlmsghdr *h = begin(nl, RTM_GETRULE, NLM_F_DUMP, sizeof(struct fib_rule_hdr), &extra);
+    struct walk w = { .on_rule = fn, .arg = arg };
+
+    ((struct fib_rule_hdr *)extra)->family = af_of(family);
+    return talk(nl, h, on_walk_rule, &w, false);
+}
+
+static int on_walk_addr(const struct nlmsghdr *h, void *arg)
+{
+    const struct ifaddrmsg *m = mnl_nlmsg_get_payload(h);
+    struct walk *w = arg;
+    struct gh_prefix p = { .len = m->ifa_prefixlen };
+    const struct nlattr *a;
+    bool local = false; /* on a point-to-point link IFA_ADDRESS is the other end */
+
+    if (w->ended || h->nlmsg_type != RTM_NEWADDR || m->ifa_index != w->ifindex)
+        return MNL_CB_OK;
+    mnl_attr_for_each(a, h, sizeof *m) {
+        if (mnl_attr_get_type(a) == IFA_LOCAL) {
+            p.addr = ip_of(m->ifa_family, a);
+            local = true;
+        }
+        if (mnl_attr_get_type(a) == IFA_ADDRESS && !local)
+            p.addr = ip_of(m->ifa_family, a);
+    }
+    if (p.addr.family)
+        w->ended = !w->on_addr(w->arg, &p);
+    return MNL_CB_OK;
+}
+
+int gh_netlink_addrs(struct gh_netlink *nl, unsigned ifindex, bool (*fn)(void *arg, const struct gh_prefix *addr), void *arg)
+{
+    void *extra;
+    struct nlmsghdr *h = begin(nl, RTM_GETADDR, NLM_F_DUMP, sizeof(struct ifaddrmsg), &extra);
+    struct walk w = { .on_addr = fn, .arg = arg, .ifindex = ifindex };
+
+    ((struct ifaddrmsg *)extra)->ifa_family = AF_UNSPEC;
+    return talk(nl, h, on_walk_addr, &w, false);
+}

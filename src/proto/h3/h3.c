@@ -1,0 +1,863 @@
+#include "proto/h3/h3.h"
+
+#include <nghttp3/nghttp3.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "proto/h3/settings.h"
+#include "proto/quic/guard.h"
+
+#define HEAD_MAX 16384u /* bytes of one head, as SETTINGS_MAX_FIELD_SECTION_SIZE says */
+#define QSID_MAX ((UINT64_C(1) << 60) - 1)
+
+struct chunk {
+    struct chunk *next;
+    size_t len;
+    uint8_t data[];
+};
+
+struct head_buffer {
+    struct gh_http_field fields[GH_HTTP_FIELDS_MAX];
+    size_t count, used;
+    bool overflow;
+    struct gh_http_head head;
+    uint8_t text[HEAD_MAX];
+};
+
+struct gh_h3_stream {
+    struct gh_map_node node; /* in h->streams, by id */
+    struct gh_h3 *h;
+    int64_t id;
+    void *user;
+    struct head_buffer *building; /* while a head arrives */
+    struct chunk *first, *last;   /* body from the oldest unacknowledged on */
+    struct chunk *unsent;
+    size_t acked;    /* bytes of <first> that were acknowledged */
+    size_t buffered; /* bytes of all chunks */
+    bool headed;     /* our head went out */
+    bool ended;      /* no body bytes after those buffered */
+    bool end_sent;
+    bool want_writable, announced, recv_ended, closed;
+};
+
+struct gh_h3 {
+    struct gh_h3_config cfg;
+    nghttp3_conn *conn;
+    struct gh_quic *q;
+    struct gh_map streams;
+    struct gh_h3_settings settings;
+    struct gh_h3_counters counters;
+    uint64_t bidi_opened, bidi_closed;
+};
+
+static bool stream_equals(const struct gh_map_node *node, const void *key)
+{
+    return gh_container_of(node, const struct gh_h3_stream, node)->id == *(const int64_t *)key;
+}
+
+/* Stream ids are handed out in order, so they spread by themselves. */
+static uint64_t stream_hash(int64_t id)
+{
+    return (uint64_t)id >> 2;
+}
+
+static struct gh_h3_stream *stream_find(struct gh_h3 *h, int64_t id)
+{
+    struct gh_map_node *n = gh_map_find(&h->streams, stream_hash(id), &id);
+
+    return n ? gh_container_of(n, struct gh_h3_stream, node) : NULL;
+}
+
+static struct gh_h3_stream *stream_create(struct gh_h3 *h, int64_t id)
+{
+    struct gh_h3_stream *s = calloc(1, sizeof *s);
+
+    if (!s)
+        return NULL;
+    s->h = h;
+    s->id = id;
+    gh_map_insert(&h->streams, &s->node, stream_hash(id));
+    return s;
+}
+
+static void stream_destroy(struct gh_h3_stream *s)
+{
+    struct chunk *next;
+
+    gh_map_remove(&s->h->streams, &s->node);
+    for (struct chunk *c = s->first; c; c = next) {
+        next = c->next;
+        free(c);
+    }
+    free(s->building);
+    free(s);
+}
+
+static void stream_end(struct gh_h3_stream *s, uint64_t code)
+{
+    if (s->announced && !s->closed) {
+        s->closed = true;
+        s->h->cfg.events->on_closed(s->h->cfg.arg, s, code);
+    }
+    stream_destroy(s);
+}
+
+/* Ends the connection for an error of the library. */
+static int fail(struct gh_h3 *h, int liberr)
+{
+    gh_quic_close(h->q, true, nghttp3_err_infer_quic_app_error_code(liberr), nghttp3_strerror(liberr));
+    return GH_ERR_PROTOCOL;
+}
+
+/* What the library tells about messages. */
+
+static int cb_begin_headers(nghttp3_conn *conn, int64_t id, void *arg, void *stream_arg)
+{
+    struct gh_h3 *h = arg;
+    struct gh_h3_stream *s = stream_arg ? stream_arg : stream_find(h, id);
+
+    if (!s) {
+        s = stream_create(h, id);
+        if (!s)
+            return NGHTTP3_ERR_CALLBACK_FAILURE;
+        nghttp3_conn_set_stream_user_data(conn, id, s);
+    }
+    free(s->building);
+    s->building = calloc(1, sizeof *s->building);
+    return s->building ? 0 : NGHTTP3_ERR_CALLBACK_FAILURE;
+}
+
+static struct gh_span keep(struct head_buffer *b, nghttp3_vec v)
+{
+    uint8_t *at = b->text + b->used;
+
+    if (v.len > sizeof b->text - b->used) {
+        b->overflow = true;
+        return gh_span_of(NULL, 0);
+    }
+    memcpy(at, v.base, v.len);
+    b->used += v.len;
+    return gh_span_of(at, v.len);
+}
+
+static unsigned parse_status(nghttp3_vec v)
+{
+    unsigned status = 0;
+
+    for (size_t i = 0; i < v.len && i < 3; i++)
+        status = status * 10 + (unsigned)(v.base[i] - '0');
+    return status;
+}
+
+static int cb_header(nghttp3_conn *conn, int64_t id, int32_t token, nghttp3_rcbuf *name, nghttp3_rcbuf *value, uint8_t flags, void *arg,
+                     void *stream_arg)
+{
+    struct gh_h3_stream *s = stream_arg;
+    struct head_buffer *b = s ? s->building : NULL;
+    nghttp3_vec n = nghttp3_rcbuf_get_buf(name), v = nghttp3_rcbuf_get_buf(value);
+
+    (void)conn;
+    (void)id;
+    (void)flags;
+    (void)arg;
+    if (!b)
+        return 0;
+    switch (token) {
+    case NGHTTP3_QPACK_TOKEN__METHOD:
+        b->head.method = keep(b, v);
+        return 0;
+    case NGHTTP3_QPACK_TOKEN__SCHEME:
+        b->head.scheme = keep(b, v);
+        return 0;
+    case NGHTTP3_QPACK_TOKEN__AUTHORITY:
+        b->head.authority = keep(b, v);
+        return 0;
+    case NGHTTP3_QPACK_TOKEN__PATH:
+        b->head.path = keep(b, v);
+        return 0;
+    case NGHTTP3_QPACK_TOKEN__PROTOCOL:
+        b->head.protocol = keep(b, v);
+        return 0;
+    case NGHTTP3_QPACK_TOKEN__STATUS:
+        b->head.status = parse_status(v);
+        return 0;
+    default:
+        break;
+    }
+    if (b->count == GH_HTTP_FIELDS_MAX) {
+        b->overflow = true;
+        return 0;
+    }
+    b->fields[b->count].name = keep(b, n);
+    b->fields[b->count++].value = keep(b, v);
+    return 0;
+}
+
+static int cb_end_headers(nghttp3_conn *conn, int64_t id, int fin, void *arg, void *stream_arg)
+{
+    struct gh_h3 *h = arg;
+    struct gh_h3_stream *s = stream_arg;
+    struct head_buffer *b = s ? s->building : NULL;
+
+    (void)conn;
+    (void)id;
+    (void)fin; /* cb_end_stream tells */
+    if (!b)
+        return 0;
+    s->building = NULL;
+    b->head.fields = b->fields;
+    b->head.field_count = b->count;
+    if (b->overflow) {
+        gh_h3_reset(s, GH_H3_EXCESSIVE_LOAD);
+    } else if (h->cfg.server) {
+        s->announced = true;
+        h->cfg.events->on_request(h->cfg.arg, s, &b->head);
+    } else if (b->head.status >= 200 || b->head.status == 101) {
+        h->cfg.events->on_answer(h->cfg.arg, s, &b->head);
+    }
+    free(b);
+    return 0;
+}
+
+static int cb_data(nghttp3_conn *conn, int64_t id, const uint8_t *data, size_t len, void *arg, void *stream_arg)
+{
+    struct gh_h3 *h = arg;
+    struct gh_h3_stream *s = stream_arg;
+
+    (void)conn;
+    gh_quic_consume(h->q, id, len);
+    if (s && s->announced && !s->closed)
+        h->cfg.events->on_body(h->cfg.arg, s, gh_span_of(data, len), false);
+    return 0;
+}
+
+static int cb_deferred_consume(nghttp3_conn *conn, int64_t id, size_t len, void *arg, void *stream_arg)
+{
+    struct gh_h3 *h = arg;
+
+    (void)conn;
+    (void)stream_arg;
+    gh_quic_consume(h->q, id, len);
+    return 0;
+}
+
+static int cb_end_stream(nghttp3_conn *conn, int64_t id, void *arg, void *stream_arg)
+{
+    struct gh_h3 *h = arg;
+    struct gh_h3_stream *s = stream_arg;
+
+    (void)conn;
+    (void)id;
+    if (s && s->announced && !s->closed && !s->recv_ended) {
+        s->recv_ended = true;
+        h->cfg.events->on_body(h->cfg.arg, s, gh_span_of(NULL, 0), true);
+    }
+    return 0;
+}
+
+static int cb_stop_sending(nghttp3_conn *conn, int64_t id, uint64_t code, void *arg, void *stream_arg)
+{
+    struct gh_h3 *h = arg;
+
+    (void)conn;
+    (void)stream_arg;
+    gh_quic_stop_reading(h->q, id, code);
+    return 0;
+}
+
+static int cb_reset_stream(nghttp3_conn *conn, int64_t id, uint64_t code, void *arg, void *stream_arg)
+{
+    struct gh_h3 *h = arg;
+
+    (void)conn;
+    (void)stream_arg;
+    gh_quic_stop_writing(h->q, id, code);
+    return 0;
+}
+
+static int cb_stream_close(nghttp3_conn *conn, int64_t id, uint64_t code, void *arg, void *stream_arg)
+{
+    struct gh_h3 *h = arg;
+    struct gh_h3_stream *s = stream_find(h, id);
+
+    (void)conn;
+    (void)stream_arg;
+    if (s)
+        stream_end(s, code == GH_H3_NO_ERROR ? 0 : code);
+    return 0;
+}
+
+static int cb_shutdown(nghttp3_conn *conn, int64_t id, void *arg)
+{
+    struct gh_h3 *h = arg;
+
+    (void)conn;
+    (void)id;
+    h->cfg.events->on_goaway(h->cfg.arg);
+    return 0;
+}
+
+static int cb_acked(nghttp3_conn *conn, int64_t id, uint64_t len, void *arg, void *stream_arg)
+{
+    struct gh_h3 *h = arg;
+    struct gh_h3_stream *s = stream_arg;
+    struct chunk *c;
+
+    (void)conn;
+    (void)id;
+    if (!s)
+        return 0;
+    s->acked += (size_t)len;
+    while (s->first && s->acked >= s->first->len && s->first != s->unsent) {
+        c = s->first;
+        s->acked -= c->len;
+        s->buffered -= c->len;
+        s->first = c->next;
+        if (!s->first)
+            s->last = NULL;
+        free(c);
+    }
+    if (s->want_writable && s->buffered < GH_H3_BODY_MAX / 2 && s->announced && !s->closed) {
+        s->want_writable = false;
+        h->cfg.events->on_writable(h->cfg.arg, s);
+    }
+    return 0;
+}
+
+static nghttp3_ssize cb_read(nghttp3_conn *conn, int64_t id, nghttp3_vec *vec, size_t cap, uint32_t *flags, void *arg, void *stream_arg)
+{
+    struct gh_h3_stream *s = stream_arg;
+    size_t n = 0;
+
+    (void)conn;
+    (void)id;
+    (void)arg;
+    if (!s)
+        return NGHTTP3_ERR_CALLBACK_FAILURE;
+    for (; s->unsent && n < cap; s->unsent = s->unsent->next, n++)
+        vec[n] = (nghttp3_vec){ s->unsent->data, s->unsent->len };
+    if (!s->unsent && s->ended) {
+        *flags |= NGHTTP3_DATA_FLAG_EOF;
+        s->end_sent = true;
+        return (nghttp3_ssize)n;
+    }
+    return n ? (nghttp3_ssize)n : NGHTTP3_ERR_WOULDBLOCK;
+}
+
+/* What the QUIC engine tells. */
+
+static int bind_streams(struct gh_h3 *h)
+{
+    int64_t control = gh_quic_open_uni(h->q), enc = gh_quic_open_uni(h->q), dec = gh_quic_open_uni(h->q);
+
+    if (control < 0 || enc < 0 || dec < 0 || nghttp3_conn_bind_control_stream(h->conn, control) != 0 ||
+        nghttp3_conn_bind_qpack_streams(h->conn, enc, dec) != 0) {
+        /* RFC 9114, section 6.2: a peer must allow three unidirectional streams */
+        gh_quic_close(h->q, true, GH_H3_GENERAL_PROTOCOL_ERROR, "three unidirectional streams are needed");
+        return GH_ERR_PROTOCOL;
+    }
+    return 0;
+}
+
+static int on_keys(void *arg)
+{
+    return bind_streams(arg);
+}
+
+static void on_handshake(void *arg)
+{
+    struct gh_h3 *h = arg;
+
+    h->cfg.events->on_handshake(h->cfg.arg);
+}
+
+static bool peer_uni(const struct gh_h3 *h, int64_t id)
+{
+    return (id & 3) == (h->cfg.server ? 2 : 3);
+}
+
+static int on_stream_data(void *arg, int64_t id, struct gh_span data, bool end)
+{
+    struct gh_h3 *h = arg;
+    nghttp3_ssize used;
+    int rc = 0;
+
+    if (peer_uni(h, id)) {
+        rc = gh_h3_settings_feed(&h->settings, id, data);
+        if (rc < 0) {
+            h->counters.settings_errors++;
+            gh_quic_close(h->q, true, GH_H3_SETTINGS_ERROR, "malformed SETTINGS");
+            return rc;
+        }
+    } else if ((uint64_t)id / 4 >= h->bidi_opened) {
+        h->bidi_opened = (uint64_t)id / 4 + 1;
+    }
+    used = nghttp3_conn_read_stream(h->conn, id, data.data, data.len, end);
+    if (used < 0)
+        return fail(h, (int)used);
+    gh_quic_consume(h->q, id, (uint64_t)used);
+    if (rc == 1)
+        h->cfg.events->on_settings(h->cfg.arg);
+    return 0;
+}
+
+static int on_stream_acked(void *arg, int64_t id, uint64_t bytes)
+{
+    struct gh_h3 *h = arg;
+    int rc = nghttp3_conn_add_ack_offset(h->conn, id, bytes);
+
+    return rc == 0 ? 0 : fail(h, rc);
+}
+
+static int on_stream_closed(void *arg, int64_t id, uint64_t code)
+{
+    struct gh_h3 *h = arg;
+    struct gh_h3_stream *s;
+    int rc = nghttp3_conn_close_stream(h->conn, id, code);
+
+    if ((id & 3) == 0)
+        h->bidi_closed++;
+    if (rc == NGHTTP3_ERR_STREAM_NOT_FOUND) {
+        s = stream_find(h, id);
+        if (s)
+            stream_end(s, code);
+        return 0;
+    }
+    return rc == 0 ? 0 : fail(h, rc);
+}
+
+static int on_stream_reset(void *arg, int64_t id, uint64_t code)
+{
+    struct gh_h3 *h = arg;
+    struct gh_h3_stream *s = stream_find(h, id);
+    int rc = nghttp3_conn_shutdown_stream_read(h->conn, id);
+
+    /* RFC 9484, section 4.1: closing a direction ends the tunnel, so a request that is reset is over for both */
+    if (s)
+        gh_quic_stop_writing(h->q, id, code);
+    return rc == 0 ? 0 : fail(h, rc);
+}
+
+static int on_stream_stopped(void *arg, int64_t id, uint64_t code)
+{
+    struct gh_h3 *h = arg;
+
+    (void)code;
+    nghttp3_conn_shutdown_stream_write(h->conn, id);
+    return 0;
+}
+
+static int on_stream_credit(void *arg, int64_t id)
+{
+    struct gh_h3 *h = arg;
+    int rc = nghttp3_conn_unblock_stream(h->conn, id);
+
+    return rc == 0 ? 0 : fail(h, rc);
+}
+
+static void on_streams_bidi(void *arg)
+{
+    (void)arg;
+}
+
+/* RFC 9297, section 2.1 */
+static int on_datagram(void *arg, struct gh_span payload)
+{
+    struct gh_h3 *h = arg;
+    struct gh_reader r = gh_reader_of(payload);
+    uint64_t qsid = gh_read_varint(&r), limit;
+    struct gh_h3_stream *s;
+
+    if (r.failed || qsid > QSID_MAX) {
+        gh_quic_close(h->q, true, GH_H3_DATAGRAM_ERROR, "malformed quarter stream id");
+        return GH_ERR_PROTOCOL;
+    }
+    limit = h->cfg.server ? h->cfg.max_streams_bidi + h->bidi_closed : h->bidi_opened;
+    if (qsid >= limit) {
+        gh_quic_close(h->q, true, GH_H3_ID_ERROR, "datagram for a stream beyond the limit");
+        return GH_ERR_PROTOCOL;
+    }
+    s = stream_find(h, (int64_t)(qsid * 4));
+    if (!s || !s->announced || s->closed || s->recv_ended) {
+        h->counters.datagrams_unknown_stream++;
+        return 0;
+    }
+    if (!h->cfg.events->on_datagram(h->cfg.arg, s, gh_span_of(r.at, gh_reader_left(&r))))
+        gh_h3_reset(s, GH_H3_DATAGRAM_ERROR);
+    return 0;
+}
+
+static void each_writable(struct gh_map_node *node, void *arg)
+{
+    struct gh_h3_stream *s = gh_container_of(node, struct gh_h3_stream, node);
+
+    (void)arg;
+    if (s->announced && !s->closed)
+        s->h->cfg.events->on_writable(s->h->cfg.arg, s);
+}
+
+static void on_datagram_room(void *arg)
+{
+    struct gh_h3 *h = arg;
+
+    gh_map_each(&h->streams, each_writable, NULL);
+}
+
+static int pull(void *arg, int64_t *ret_stream, bool *ret_end, struct gh_span *ret_spans, size_t cap)
+{
+    struct gh_h3 *h = arg;
+    nghttp3_vec vec[16];
+    int fin = 0;
+    nghttp3_ssize n = nghttp3_conn_writev_stream(h->conn, ret_stream, &fin, vec, cap < 16 ? cap : 16);
+
+    if (n < 0)
+        return fail(h, (int)n);
+    for (nghttp3_ssize i = 0; i < n; i++)
+        ret_spans[i] = gh_span_of(vec[i].base, vec[i].len);
+    *ret_end = fin;
+    return (int)n;
+}
+
+static int on_sent(void *arg, int64_t id, size_t bytes)
+{
+    struct gh_h3 *h = arg;
+    int rc = nghttp3_conn_add_write_offset(h->conn, id, bytes);
+
+    return rc == 0 ? 0 : fail(h, rc);
+}
+
+static int on_blocked(void *arg, int64_t id)
+{
+    struct gh_h3 *h = arg;
+
+    nghttp3_conn_block_stream(h->conn, id);
+    return 0;
+}
+
+const struct gh_quic_app gh_h3_app = {
+    .on_keys = on_keys,
+    .on_handshake = on_handshake,
+    .on_stream_data = on_stream_data,
+    .on_stream_acked = on_stream_acked,
+    .on_stream_closed = on_stream_closed,
+    .on_stream_reset = on_stream_reset,
+    .on_stream_stopped = on_stream_stopped,
+    .on_stream_credit = on_stream_credit,
+    .on_streams_bidi = on_streams_bidi,
+    .on_datagram = on_datagram,
+    .on_datagram_room = on_datagram_room,
+    .pull = pull,
+    .on_sent = on_sent,
+    .on_blocked = on_blocked,
+};
+
+/* Life of the engine. */
+
+int gh_h3_create(const struct gh_h3_config *cfg, struct gh_h3 **ret)
+{
+    static const nghttp3_callbacks callbacks = {
+        .acked_stream_data = cb_acked,
+        .stream_close = cb_stream_close,
+        .recv_data = cb_data,
+        .deferred_consume = cb_deferred_consume,
+        .begin_headers = cb_begin_headers,
+        .recv_header = cb_header,
+        .end_headers = cb_end_headers,
+        .stop_sending = cb_stop_sending,
+        .end_stream = cb_end_stream,
+        .reset_stream = cb_reset_stream,
+        .shutdown = cb_shutdown,
+    };
+    struct gh_h3 *h = calloc(1, sizeof *h);
+    nghttp3_settings settings;
+    int rc;
+
+    if (!h)
+        return GH_ERR_MEMORY;
+    h->cfg = *cfg;
+    gh_h3_settings_init(&h->settings);
+    rc = gh_map_init(&h->streams, 16, stream_equals);
+    if (rc < 0) {
+        free(h);
+        return rc;
+    }
+    nghttp3_settings_default(&settings);
+    settings.max_field_section_size = HEAD_MAX;
+    settings.qpack_max_dtable_capacity = 0;
+    settings.qpack_blocked_streams = 0;
+    settings.enable_connect_protocol = cfg->server;
+    settings.h3_datagram = 1;
+    rc = cfg->server ? nghttp3_conn_server_new(&h->conn, &callbacks, &settings, NULL, h)
+                     : nghttp3_conn_client_new(&h->conn, &callbacks, &settings, NULL, h);
+    if (rc != 0) {
+        gh_h3_destroy(h);
+        return GH_ERR_MEMORY;
+    }
+    if (cfg->server)
+        nghttp3_conn_set_max_client_streams_bidi(h->conn, cfg->max_streams_bidi);
+    *ret = h;
+    return 0;
+}
+
+void gh_h3_attach(struct gh_h3 *h, struct gh_quic *q)
+{
+    h->q = q;
+}
+
+void *gh_h3_arg(const struct gh_h3 *h)
+{
+    return h->cfg.arg;
+}
+
+static void close_each(struct gh_map_node *node, void *arg)
+{
+    stream_end(gh_container_of(node, struct gh_h3_stream, node), *(const uint64_t *)arg);
+}
+
+void gh_h3_close_streams(struct gh_h3 *h, uint64_t code)
+{
+    gh_map_each(&h->streams, close_each, &code);
+}
+
+void gh_h3_destroy(struct gh_h3 *h)
+{
+    struct gh_guard g;
+
+    if (!h)
+        return;
+    gh_h3_close_streams(h, GH_H3_INTERNAL_ERROR);
+    if (h->conn && !(h->q && gh_quic_is_abandoned(h->q)) && GH_GUARD_ENTER(&g) == 0) {
+        nghttp3_conn_del(h->conn);
+        gh_guard_leave(&g);
+    }
+    gh_map_fini(&h->streams);
+    free(h);
+}
+
+bool gh_h3_peer_connect(const struct gh_h3 *h)
+{
+    return h->settings.connect_protocol;
+}
+
+bool gh_h3_peer_datagrams(const struct gh_h3 *h)
+{
+    return h->settings.datagram;
+}
+
+const struct gh_h3_counters *gh_h3_counters(const struct gh_h3 *h)
+{
+    return &h->counters;
+}
+
+/* Messages that we send. */
+
+#define FIXED_FIELDS 5
+
+static nghttp3_nv nv_of(struct gh_span name, struct gh_span value)
+{
+    return (nghttp3_nv){ (uint8_t *)(uintptr_t)name.data, (uint8_t *)(uintptr_t)value.data, name.len, value.len, NGHTTP3_NV_FLAG_NONE };
+}
+
+static size_t add_fields(nghttp3_nv *nv, size_t at, const struct gh_http_field *fields, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        nv[at++] = nv_of(fields[i].name, fields[i].value);
+    return at;
+}
+
+static void add_pseudo(nghttp3_nv *nv, size_t *at, const char *name, struct gh_span value)
+{
+    if (value.len)
+        nv[(*at)++] = nv_of(gh_span_str(name), value);
+}
+
+/* An assertion of the library while we called it. */
+static int abandon(struct gh_h3 *h, const struct gh_guard *g)
+{
+    gh_quic_abandon(h->q, g->text);
+    return GH_ERR_INTERNAL;
+}
+
+/* Hands a head to the library: an answer when <answer>, else a request. */
+static int submit(struct gh_h3_stream *s, const nghttp3_nv *nv, size_t n, bool answer)
+{
+    static const nghttp3_data_reader reader = { cb_read };
+    const nghttp3_data_reader *body = s->ended ? NULL : &reader;
+    struct gh_guard g;
+    int rc;
+
+    if (GH_GUARD_ENTER(&g))
+        return abandon(s->h, &g);
+    rc = answer ? nghttp3_conn_submit_response(s->h->conn, s->id, nv, n, body)
+                : nghttp3_conn_submit_request(s->h->conn, s->id, nv, n, body, s);
+    gh_guard_leave(&g);
+    return rc == 0 ? 0 : GH_ERR_STATE;
+}
+
+int gh_h3_request(struct gh_h3 *h, const struct gh_http_head *head, bool end, struct gh_h3_stream **ret)
+{
+    nghttp3_nv nv[FIXED_FIELDS + GH_HTTP_FIELDS_MAX];
+    struct gh_h3_stream *s;
+    size_t n = 0;
+    int64_t id;
+    int rc;
+
+    if (head->field_count > GH_HTTP_FIELDS_MAX)
+        return GH_ERR_TOO_LONG;
+    if (head->protocol.len && !h->settings.connect_protocol)
+        return GH_ERR_STATE; /* RFC 9220, section 3 */
+    id = gh_quic_open_bidi(h->q);
+    if (id < 0)
+        return (int)id;
+    s = stream_create(h, id);
+    if (!s)
+        return GH_ERR_MEMORY;
+    h->bidi_opened = (uint64_t)id / 4 + 1;
+    add_pseudo(nv, &n, ":method", head->method);
+    add_pseudo(nv, &n, ":protocol", head->protocol);
+    add_pseudo(nv, &n, ":scheme", head->scheme);
+    add_pseudo(nv, &n, ":authority", head->authority);
+    add_pseudo(nv, &n, ":path", head->path);
+    n = add_fields(nv, n, head->fields, head->field_count);
+    s->headed = s->announced = true;
+    s->ended = end;
+    rc = submit(s, nv, n, false);
+    if (rc < 0) {
+        stream_destroy(s);
+        gh_quic_reset_stream(h->q, id, GH_H3_REQUEST_CANCELLED);
+        return rc;
+    }
+    *ret = s;
+    return 0;
+}
+
+int gh_h3_respond(struct gh_h3_stream *s, unsigned status, const struct gh_http_field *fields, size_t count, bool end)
+{
+    nghttp3_nv nv[1 + GH_HTTP_FIELDS_MAX];
+    char text[12];
+    size_t n;
+
+    if (s->headed || s->closed)
+        return GH_ERR_STATE;
+    if (count > GH_HTTP_FIELDS_MAX)
+        return GH_ERR_TOO_LONG;
+    snprintf(text, sizeof text, "%03u", status);
+    nv[0] = nv_of(gh_span_str(":status"), gh_span_of(text, 3));
+    n = add_fields(nv, 1, fields, count);
+    s->headed = true;
+    s->ended = end;
+    return submit(s, nv, n, true);
+}
+
+int gh_h3_send(struct gh_h3_stream *s, struct gh_span data, bool end)
+{
+    struct chunk *c = NULL;
+    struct gh_guard g;
+
+    if (!s->headed || s->ended || s->closed)
+        return GH_ERR_STATE;
+    if (s->buffered && s->buffered + data.len > GH_H3_BODY_MAX) {
+        s->want_writable = true;
+        return GH_ERR_AGAIN;
+    }
+    if (data.len) {
+        c = malloc(sizeof *c + data.len);
+        if (!c)
+            return GH_ERR_MEMORY;
+        c->next = NULL;
+        c->len = data.len;
+        memcpy(c->data, data.data, data.len);
+        if (s->last)
+            s->last->next = c;
+        else
+            s->first = c;
+        s->last = c;
+        if (!s->unsent)
+            s->unsent = c;
+        s->buffered += data.len;
+    }
+    s->ended = end;
+    if (GH_GUARD_ENTER(&g))
+        return abandon(s->h, &g);
+    nghttp3_conn_resume_stream(s->h->conn, s->id);
+    gh_guard_leave(&g);
+    return 0;
+}
+
+static size_t put_qsid(const struct gh_h3_stream *s, uint8_t buf[8])
+{
+    struct gh_writer w = gh_writer_of(buf, 8);
+
+    gh_write_varint(&w, (uint64_t)s->id / 4);
+    return gh_writer_len(&w);
+}
+
+int gh_h3_send_datagram(struct gh_h3_stream *s, struct gh_span payload, int64_t now)
+{
+    uint8_t head[8];
+
+    if (s->closed || s->ended || !s->headed)
+        return GH_ERR_STATE; /* RFC 9297, section 2.1 */
+    if (!s->h->settings.datagram)
+        return GH_ERR_UNSUPPORTED; /* section 2.1.1 */
+    return gh_quic_send_datagram(s->h->q, gh_span_of(head, put_qsid(s, head)), payload, now);
+}
+
+size_t gh_h3_datagram_max(const struct gh_h3_stream *s)
+{
+    uint8_t head[8];
+    size_t max = gh_quic_datagram_max(s->h->q), len = put_qsid(s, head);
+
+    return s->h->settings.datagram && max > len ? max - len : 0;
+}
+
+void gh_h3_reset(struct gh_h3_stream *s, uint64_t code)
+{
+    struct gh_guard g;
+
+    if (s->closed)
+        return;
+    if (GH_GUARD_ENTER(&g)) {
+        abandon(s->h, &g);
+        return;
+    }
+    nghttp3_conn_shutdown_stream_write(s->h->conn, s->id);
+    nghttp3_conn_shutdown_stream_read(s->h->conn, s->id);
+    gh_guard_leave(&g);
+    gh_quic_reset_stream(s->h->q, s->id, code);
+}
+
+int gh_h3_drain(struct gh_h3 *h)
+{
+    struct gh_guard g;
+    int rc;
+
+    if (GH_GUARD_ENTER(&g))
+        return abandon(h, &g);
+    rc = nghttp3_conn_shutdown(h->conn);
+    gh_guard_leave(&g);
+    return rc == 0 ? 0 : GH_ERR_MEMORY;
+}
+
+int64_t gh_h3_stream_id(const struct gh_h3_stream *s)
+{
+    return s->id;
+}
+
+void gh_h3_stream_set_user(struct gh_h3_stream *s, void *user)
+{
+    s->user = user;
+}
+
+void *gh_h3_stream_user(const struct gh_h3_stream *s)
+{
+    return s->user;
+}
+
+struct gh_h3 *gh_h3_stream_owner(const struct gh_h3_stream *s)
+{
+    return s->h;
+}

@@ -1,0 +1,65 @@
+/* Packets before there is a connection. */
+#include "base/error.h"
+#include "proto/quic/internal.h"
+
+int gh_quic_accept(struct gh_span packet, struct gh_quic_initial *ret)
+{
+    ngtcp2_pkt_hd hd;
+    ngtcp2_version_cid vc;
+    struct gh_guard g;
+    int rc;
+
+    if (packet.len < 1200) /* RFC 9000, section 14.1: a smaller Initial is no Initial */
+        return 0;
+    if (GH_GUARD_ENTER(&g))
+        return 0;
+    rc = ngtcp2_pkt_decode_version_cid(&vc, packet.data, packet.len, GH_QUIC_CID_LEN);
+    if (rc == NGTCP2_ERR_VERSION_NEGOTIATION && vc.dcidlen <= GH_QUIC_CID_MAX && vc.scidlen <= GH_QUIC_CID_MAX) {
+        gh_guard_leave(&g);
+        *ret = (struct gh_quic_initial){ .version = vc.version };
+        ret->dcid.len = (uint8_t)vc.dcidlen;
+        memcpy(ret->dcid.data, vc.dcid, vc.dcidlen);
+        ret->scid.len = (uint8_t)vc.scidlen;
+        memcpy(ret->scid.data, vc.scid, vc.scidlen);
+        return GH_ERR_UNSUPPORTED;
+    }
+    rc = rc == 0 ? ngtcp2_accept(&hd, packet.data, packet.len) : rc;
+    gh_guard_leave(&g);
+    if (rc != 0)
+        return 0;
+    ret->version = hd.version;
+    gh_quic_cid_from(&hd.dcid, &ret->dcid);
+    gh_quic_cid_from(&hd.scid, &ret->scid);
+    if (hd.version != NGTCP2_PROTO_VER_V1)
+        return GH_ERR_UNSUPPORTED;
+    return 1;
+}
+
+int gh_quic_peek_dcid(struct gh_span packet, struct gh_quic_cid *ret, bool *ret_long)
+{
+    struct gh_reader r = gh_reader_of(packet);
+    uint8_t first = gh_read_u8(&r);
+    struct gh_quic_cid cid = { .len = GH_QUIC_CID_LEN };
+
+    if (first & 0x80) { /* RFC 8999, section 5.1: fields of every version */
+        gh_read_u32(&r);
+        cid.len = gh_read_u8(&r);
+        if (cid.len > GH_QUIC_CID_MAX)
+            return GH_ERR_MALFORMED;
+    }
+    gh_read_bytes(&r, cid.data, cid.len);
+    if (r.failed)
+        return GH_ERR_MALFORMED;
+    *ret = cid;
+    *ret_long = first & 0x80;
+    return 0;
+}
+
+int gh_quic_version_negotiation(const struct gh_quic_initial *in, uint8_t unpredictable, uint8_t *buf, size_t cap)
+{
+    static const uint32_t versions[] = { NGTCP2_PROTO_VER_V1 };
+    ngtcp2_ssize n = ngtcp2_pkt_write_version_negotiation(buf, cap, unpredictable, in->scid.data, in->scid.len, in->dcid.data,
+                                                          in->dcid.len, versions, 1);
+
+    return n < 0 ? GH_ERR_TOO_LONG : (int)n;
+}

@@ -1,0 +1,554 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "proto/quic/internal.h"
+
+#define MAX_CIDS 8 /* the library asserts that it is told no more */
+#define H3_INTERNAL_ERROR 0x102u
+
+void gh_quic_config_default(struct gh_quic_config *ret)
+{
+    *ret = (struct gh_quic_config){
+        .idle_timeout = 30 * (int64_t)NGTCP2_SECONDS,
+        .keep_alive = 10 * (int64_t)NGTCP2_SECONDS,
+        .handshake_timeout = 10 * (int64_t)NGTCP2_SECONDS,
+        .max_data = 1024 * 1024,
+        .max_stream_data = 256 * 1024,
+        .max_streams_bidi = 16,
+        .max_datagram = 65535,
+        .queue_packets = 1024,
+        .queue_bytes = 2 * 1024 * 1024,
+        .queue_time = 0,
+        .random = gh_random_system,
+    };
+}
+
+void gh_quic_finish(struct gh_quic *q, enum gh_quic_close_kind kind, const char *reason)
+{
+    if (q->closed)
+        return;
+    q->closed = true;
+    if (!q->closing) {
+        q->why.kind = kind;
+        if (reason)
+            snprintf(q->why.reason, sizeof q->why.reason, "%s", reason);
+    }
+    gh_quic_queue_fini(&q->queue);
+    q->owner.host->on_closed(q->owner.host_arg, &q->why);
+}
+
+void gh_quic_abandon(struct gh_quic *q, const char *assertion)
+{
+    q->broken = true;
+    q->closing = false;
+    gh_quic_finish(q, GH_QUIC_CLOSED_ASSERTION, assertion);
+}
+
+bool gh_quic_is_abandoned(const struct gh_quic *q)
+{
+    return q->broken;
+}
+
+void gh_quic_break(struct gh_quic *q, const struct gh_guard *g)
+{
+    gh_quic_abandon(q, g->text);
+}
+
+/* What the peer said when it closed. */
+static void note_peer_close(struct gh_quic *q)
+{
+    const ngtcp2_ccerr *e = ngtcp2_conn_get_ccerr(q->conn);
+
+    q->why.application = e->type == NGTCP2_CCERR_TYPE_APPLICATION;
+    q->why.code = e->error_code;
+    snprintf(q->why.reason, sizeof q->why.reason, "%.*s", (int)(e->reasonlen < 100 ? e->reasonlen : 100), (const char *)e->reason);
+}
+
+void gh_quic_fail(struct gh_quic *q, int liberr)
+{
+    ngtcp2_ccerr e;
+
+    switch (liberr) {
+    case NGTCP2_ERR_DRAINING:
+        q->closing = false;
+        note_peer_close(q);
+        q->why.kind = GH_QUIC_CLOSED_PEER;
+        gh_quic_finish(q, GH_QUIC_CLOSED_PEER, NULL);
+        return;
+    case NGTCP2_ERR_IDLE_CLOSE:
+        gh_quic_finish(q, GH_QUIC_CLOSED_IDLE, "idle time-out");
+        return;
+    case NGTCP2_ERR_HANDSHAKE_TIMEOUT:
+        gh_quic_finish(q, GH_QUIC_CLOSED_HANDSHAKE, "handshake time-out");
+        return;
+    case NGTCP2_ERR_DROP_CONN:
+    case NGTCP2_ERR_RETRY:
+        gh_quic_finish(q, GH_QUIC_CLOSED_HANDSHAKE, "no usable first packet");
+        return;
+    default:
+        break;
+    }
+    if (q->closing)
+        return; /* a callback closed it: its code stands */
+    ngtcp2_ccerr_default(&e);
+    if (liberr == NGTCP2_ERR_CRYPTO)
+        ngtcp2_ccerr_set_tls_alert(&e, ngtcp2_conn_get_tls_alert(q->conn), NULL, 0);
+    else if (liberr == NGTCP2_ERR_CALLBACK_FAILURE)
+        ngtcp2_ccerr_set_application_error(&e, H3_INTERNAL_ERROR, NULL, 0);
+    else
+        ngtcp2_ccerr_set_liberr(&e, liberr, NULL, 0);
+    gh_quic_close(q, e.type == NGTCP2_CCERR_TYPE_APPLICATION, e.error_code, ngtcp2_strerror(liberr));
+    if (!q->handshake_done)
+        q->why.kind = GH_QUIC_CLOSED_HANDSHAKE;
+}
+
+/* Callbacks of the library that concern the connection as a whole. */
+
+static int result(struct gh_quic *q, int rc)
+{
+    return rc < 0 || q->closing ? NGTCP2_ERR_CALLBACK_FAILURE : 0;
+}
+
+static int cb_handshake_completed(ngtcp2_conn *conn, void *arg)
+{
+    struct gh_quic *q = arg;
+
+    (void)conn;
+    q->handshake_done = true;
+    q->owner.app->on_handshake(q->owner.app_arg);
+    return result(q, 0);
+}
+
+/* A client learns the peer's limits with the key that opens, a server can speak with the key that seals. */
+static int cb_key(ngtcp2_conn *conn, ngtcp2_encryption_level level, void *arg)
+{
+    struct gh_quic *q = arg;
+
+    (void)conn;
+    if (level != NGTCP2_ENCRYPTION_LEVEL_1RTT || q->keys_told)
+        return 0;
+    q->keys_told = true;
+    return result(q, q->owner.app->on_keys(q->owner.app_arg));
+}
+
+static int cb_stream_data(ngtcp2_conn *conn, uint32_t flags, int64_t id, uint64_t offset, const uint8_t *data, size_t len, void *arg,
+                          void *stream_arg)
+{
+    struct gh_quic *q = arg;
+
+    (void)conn;
+    (void)offset;
+    (void)stream_arg;
+    return result(q, q->owner.app->on_stream_data(q->owner.app_arg, id, gh_span_of(data, len), flags & NGTCP2_STREAM_DATA_FLAG_FIN));
+}
+
+static int cb_acked(ngtcp2_conn *conn, int64_t id, uint64_t offset, uint64_t len, void *arg, void *stream_arg)
+{
+    struct gh_quic *q = arg;
+
+    (void)conn;
+    (void)offset;
+    (void)stream_arg;
+    return result(q, q->owner.app->on_stream_acked(q->owner.app_arg, id, len));
+}
+
+static int cb_stream_close(ngtcp2_conn *conn, uint32_t flags, int64_t id, uint64_t code, void *arg, void *stream_arg)
+{
+    struct gh_quic *q = arg;
+    bool ours = ngtcp2_conn_is_local_stream(conn, id);
+
+    (void)stream_arg;
+    if (!(flags & NGTCP2_STREAM_CLOSE_FLAG_APP_ERROR_CODE_SET))
+        code = 0x100; /* H3_NO_ERROR */
+    if (!ours && ngtcp2_is_bidi_stream(id))
+        ngtcp2_conn_extend_max_streams_bidi(conn, 1);
+    else if (!ours)
+        ngtcp2_conn_extend_max_streams_uni(conn, 1);
+    return result(q, q->owner.app->on_stream_closed(q->owner.app_arg, id, code));
+}
+
+static int cb_stream_reset(ngtcp2_conn *conn, int64_t id, uint64_t size, uint64_t code, void *arg, void *stream_arg)
+{
+    struct gh_quic *q = arg;
+
+    (void)conn;
+    (void)size;
+    (void)stream_arg;
+    return result(q, q->owner.app->on_stream_reset(q->owner.app_arg, id, code));
+}
+
+static int cb_stop_sending(ngtcp2_conn *conn, int64_t id, uint64_t code, void *arg, void *stream_arg)
+{
+    struct gh_quic *q = arg;
+
+    (void)conn;
+    (void)stream_arg;
+    return result(q, q->owner.app->on_stream_stopped(q->owner.app_arg, id, code));
+}
+
+static int cb_stream_credit(ngtcp2_conn *conn, int64_t id, uint64_t max, void *arg, void *stream_arg)
+{
+    struct gh_quic *q = arg;
+
+    (void)conn;
+    (void)max;
+    (void)stream_arg;
+    return result(q, q->owner.app->on_stream_credit(q->owner.app_arg, id));
+}
+
+static int cb_streams_bidi(ngtcp2_conn *conn, uint64_t max, void *arg)
+{
+    struct gh_quic *q = arg;
+
+    (void)conn;
+    (void)max;
+    q->owner.app->on_streams_bidi(q->owner.app_arg);
+    return result(q, 0);
+}
+
+static int cb_datagram(ngtcp2_conn *conn, uint32_t flags, const uint8_t *data, size_t len, void *arg)
+{
+    struct gh_quic *q = arg;
+
+    (void)conn;
+    (void)flags;
+    q->counters.datagrams_in++;
+    return result(q, q->owner.app->on_datagram(q->owner.app_arg, gh_span_of(data, len)));
+}
+
+static int cb_new_cid(ngtcp2_conn *conn, ngtcp2_cid *ret, uint8_t *token, size_t len, void *arg)
+{
+    struct gh_quic *q = arg;
+    struct gh_quic_cid cid;
+
+    (void)conn;
+    (void)len; /* ours always have GH_QUIC_CID_LEN bytes */
+    if (q->owner.host->make_cid(q->owner.host_arg, &cid, token) < 0)
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+    gh_quic_cid_to(&cid, ret);
+    return 0;
+}
+
+static int cb_remove_cid(ngtcp2_conn *conn, const ngtcp2_cid *cid, void *arg)
+{
+    struct gh_quic *q = arg;
+    struct gh_quic_cid c;
+
+    (void)conn;
+    gh_quic_cid_from(cid, &c);
+    q->owner.host->retire_cid(q->owner.host_arg, &c);
+    return 0;
+}
+
+static int cb_stateless_reset(ngtcp2_conn *conn, const ngtcp2_pkt_stateless_reset *sr, void *arg)
+{
+    struct gh_quic *q = arg;
+
+    (void)conn;
+    (void)sr;
+    q->why.kind = GH_QUIC_CLOSED_RESET;
+    snprintf(q->why.reason, sizeof q->why.reason, "stateless reset: the peer lost this connection");
+    q->closing = true;
+    return 0;
+}
+
+static void fill_callbacks(ngtcp2_callbacks *cb, bool server)
+{
+    *cb = (ngtcp2_callbacks){
+        .handshake_completed = cb_handshake_completed,
+        .recv_stream_data = cb_stream_data,
+        .acked_stream_data_offset = cb_acked,
+        .stream_close = cb_stream_close,
+        .stream_reset = cb_stream_reset,
+        .stream_stop_sending = cb_stop_sending,
+        .extend_max_stream_data = cb_stream_credit,
+        .extend_max_local_streams_bidi = cb_streams_bidi,
+        .recv_datagram = cb_datagram,
+        .get_new_connection_id = cb_new_cid,
+        .remove_connection_id = cb_remove_cid,
+        .recv_stateless_reset = cb_stateless_reset,
+    };
+    if (server)
+        cb->recv_tx_key = cb_key;
+    else
+        cb->recv_rx_key = cb_key;
+    gh_quic_crypto_callbacks(cb, server);
+}
+
+static void fill_settings(struct gh_quic *q, int64_t now, ngtcp2_settings *s, ngtcp2_transport_params *p)
+{
+    static const uint16_t probes[] = { GH_QUIC_PAYLOAD_MAX, 1400, 1331 };
+    const struct gh_quic_config *cfg = &q->cfg;
+
+    ngtcp2_settings_default(s);
+    s->initial_ts = (uint64_t)now;
+    s->rand_ctx.native_handle = q;
+    s->max_tx_udp_payload_size = GH_QUIC_PAYLOAD_MAX;
+    s->handshake_timeout = (uint64_t)cfg->handshake_timeout;
+    s->max_window = 16 * cfg->max_data;
+    s->max_stream_window = 16 * cfg->max_stream_data;
+    s->pmtud_probes = probes;
+    s->pmtud_probeslen = sizeof probes / sizeof *probes;
+    s->ack_thresh = 8; /* acknowledgements by batch, not by two packets */
+    ngtcp2_transport_params_default(p);
+    p->initial_max_data = cfg->max_data;
+    p->initial_max_stream_data_bidi_local = cfg->max_stream_data;
+    p->initial_max_stream_data_bidi_remote = cfg->max_stream_data;
+    p->initial_max_stream_data_uni = cfg->max_stream_data;
+    p->initial_max_streams_bidi = q->server ? cfg->max_streams_bidi : 0;
+    p->initial_max_streams_uni = 8; /* RFC 9114, section 6.2: at least three */
+    p->max_idle_timeout = (uint64_t)cfg->idle_timeout;
+    p->max_udp_payload_size = 65527;
+    p->active_connection_id_limit = MAX_CIDS;
+    p->max_datagram_frame_size = cfg->max_datagram;
+    p->grease_quic_bit = 0; /* the demultiplexer relies on the fixed bit */
+}
+
+static int setup(struct gh_quic *q, const ngtcp2_cid *dcid, const ngtcp2_cid *scid, const ngtcp2_path *path, uint32_t version,
+                 const ngtcp2_settings *s, const ngtcp2_transport_params *p)
+{
+    ngtcp2_callbacks cb;
+    struct gh_guard g;
+    int rc;
+
+    fill_callbacks(&cb, q->server);
+    if (GH_GUARD_ENTER(&g))
+        return GH_ERR_INTERNAL;
+    rc = q->server ? ngtcp2_conn_server_new(&q->conn, dcid, scid, path, version, &cb, s, p, NULL, q)
+                   : ngtcp2_conn_client_new(&q->conn, dcid, scid, path, version, &cb, s, p, NULL, q);
+    if (rc == 0 && q->cfg.keep_alive)
+        ngtcp2_conn_set_keep_alive_timeout(q->conn, (uint64_t)q->cfg.keep_alive);
+    gh_guard_leave(&g);
+    return rc == 0 ? 0 : GH_ERR_MEMORY;
+}
+
+static struct gh_quic *allocate(const struct gh_quic_config *cfg, const struct gh_quic_owner *owner, bool server)
+{
+    struct gh_quic *q = calloc(1, sizeof *q);
+
+    if (!q)
+        return NULL;
+    q->cfg = *cfg;
+    q->owner = *owner;
+    q->server = server;
+    gh_quic_queue_init(&q->queue, cfg->queue_packets, cfg->queue_bytes);
+    return q;
+}
+
+static void path_to(const struct gh_quic_path *path, struct gh_quic_sockaddr sa[2], ngtcp2_path *ret)
+{
+    gh_quic_sockaddr_of(&path->local, &sa[0]);
+    gh_quic_sockaddr_of(&path->remote, &sa[1]);
+    *ret = (ngtcp2_path){ { &sa[0].any, sa[0].len }, { &sa[1].any, sa[1].len }, NULL };
+}
+
+int gh_quic_create_server(const struct gh_quic_config *cfg, const struct gh_quic_owner *owner, struct gh_tls_ctx *tls,
+                          const struct gh_quic_initial *first, const struct gh_quic_path *path, int64_t now, struct gh_quic **ret)
+{
+    struct gh_quic *q = allocate(cfg, owner, true);
+    struct gh_quic_sockaddr sa[2];
+    struct gh_quic_cid scid;
+    ngtcp2_settings s;
+    ngtcp2_transport_params p;
+    ngtcp2_cid lib_dcid, lib_scid;
+    ngtcp2_path lib_path;
+    int rc;
+
+    if (!q)
+        return GH_ERR_MEMORY;
+    fill_settings(q, now, &s, &p);
+    q->first_dcid = first->dcid;
+    gh_quic_cid_to(&first->dcid, &p.original_dcid);
+    p.original_dcid_present = 1;
+    rc = owner->host->make_cid(owner->host_arg, &scid, p.stateless_reset_token);
+    p.stateless_reset_token_present = 1;
+    gh_quic_cid_to(&first->scid, &lib_dcid);
+    path_to(path, sa, &lib_path);
+    if (rc == 0) {
+        gh_quic_cid_to(&scid, &lib_scid);
+        rc = gh_tls_create(tls, NULL, &gh_quic_tls_events, q, &q->tls);
+    }
+    if (rc == 0)
+        rc = setup(q, &lib_dcid, &lib_scid, &lib_path, first->version, &s, &p);
+    if (rc < 0) {
+        gh_quic_destroy(q);
+        return rc;
+    }
+    *ret = q;
+    return 0;
+}
+
+int gh_quic_create_client(const struct gh_quic_config *cfg, const struct gh_quic_owner *owner, struct gh_tls_ctx *tls,
+                          const char *server_name, const struct gh_quic_path *path, int64_t now, struct gh_quic **ret)
+{
+    struct gh_quic *q = allocate(cfg, owner, false);
+    struct gh_quic_sockaddr sa[2];
+    struct gh_quic_cid scid;
+    uint8_t token[GH_QUIC_RESET_TOKEN];
+    ngtcp2_settings s;
+    ngtcp2_transport_params p;
+    ngtcp2_cid lib_dcid = { .datalen = 18 }, lib_scid;
+    ngtcp2_path lib_path;
+    int rc;
+
+    if (!q)
+        return GH_ERR_MEMORY;
+    fill_settings(q, now, &s, &p);
+    rc = owner->host->make_cid(owner->host_arg, &scid, token); /* a client offers no reset token for its first id */
+    if (rc == 0)
+        rc = cfg->random.fill(cfg->random.arg, lib_dcid.data, lib_dcid.datalen);
+    path_to(path, sa, &lib_path);
+    if (rc == 0) {
+        gh_quic_cid_to(&scid, &lib_scid);
+        gh_quic_cid_from(&lib_dcid, &q->first_dcid);
+        rc = gh_tls_create(tls, server_name, &gh_quic_tls_events, q, &q->tls);
+    }
+    if (rc == 0)
+        rc = setup(q, &lib_dcid, &lib_scid, &lib_path, NGTCP2_PROTO_VER_V1, &s, &p);
+    if (rc < 0) {
+        gh_quic_destroy(q);
+        return rc;
+    }
+    *ret = q;
+    return 0;
+}
+
+void gh_quic_destroy(struct gh_quic *q)
+{
+    struct gh_guard g;
+
+    if (!q)
+        return;
+    if (!q->broken) {
+        if (q->conn) {
+            if (GH_GUARD_ENTER(&g) == 0) {
+                ngtcp2_conn_del(q->conn);
+                gh_guard_leave(&g);
+            }
+        }
+        gh_tls_destroy(q->tls);
+    }
+    gh_quic_queue_fini(&q->queue);
+    free(q);
+}
+
+void gh_quic_recv(struct gh_quic *q, const struct gh_quic_path *path, uint8_t ecn, struct gh_span payload, int64_t now)
+{
+    struct gh_quic_sockaddr sa[2];
+    ngtcp2_path lib_path;
+    ngtcp2_pkt_info info = { .ecn = ecn };
+    struct gh_guard g;
+    int rc;
+
+    if (q->closed || q->closing || payload.len == 0)
+        return;
+    q->now = now;
+    q->counters.packets_in++;
+    q->counters.bytes_in += payload.len;
+    path_to(path, sa, &lib_path);
+    if (GH_GUARD_ENTER(&g)) {
+        gh_quic_break(q, &g);
+        return;
+    }
+    rc = ngtcp2_conn_read_pkt(q->conn, &lib_path, &info, payload.data, payload.len, (uint64_t)now);
+    if (q->why.kind == GH_QUIC_CLOSED_RESET && q->closing)
+        gh_quic_finish(q, GH_QUIC_CLOSED_RESET, NULL);
+    else if (rc != 0)
+        gh_quic_fail(q, rc);
+    gh_guard_leave(&g);
+}
+
+int64_t gh_quic_deadline(const struct gh_quic *q)
+{
+    ngtcp2_tstamp t;
+
+    if (q->closed)
+        return GH_QUIC_NEVER;
+    if (q->closing || q->carry_len)
+        return 0;
+    t = ngtcp2_conn_get_expiry(q->conn);
+    return t > (ngtcp2_tstamp)INT64_MAX ? GH_QUIC_NEVER : (int64_t)t;
+}
+
+void gh_quic_expire(struct gh_quic *q, int64_t now)
+{
+    struct gh_guard g;
+    int rc;
+
+    if (q->closed || q->closing)
+        return;
+    q->now = now;
+    if (GH_GUARD_ENTER(&g)) {
+        gh_quic_break(q, &g);
+        return;
+    }
+    rc = ngtcp2_conn_handle_expiry(q->conn, (uint64_t)now);
+    if (rc != 0)
+        gh_quic_fail(q, rc);
+    gh_guard_leave(&g);
+}
+
+void gh_quic_close(struct gh_quic *q, bool application, uint64_t code, const char *reason)
+{
+    if (q->closed || q->closing)
+        return;
+    q->closing = true;
+    q->why.kind = GH_QUIC_CLOSED_LOCAL;
+    q->why.application = application;
+    q->why.code = code;
+    snprintf(q->why.reason, sizeof q->why.reason, "%s", reason ? reason : "");
+}
+
+bool gh_quic_is_closed(const struct gh_quic *q)
+{
+    return q->closed || q->closing;
+}
+
+struct gh_tls *gh_quic_tls(struct gh_quic *q)
+{
+    return q->tls;
+}
+
+const struct gh_quic_counters *gh_quic_counters(const struct gh_quic *q)
+{
+    return &q->counters;
+}
+
+bool gh_quic_handshake_complete(const struct gh_quic *q)
+{
+    return q->handshake_done;
+}
+
+const struct gh_quic_cid *gh_quic_first_dcid(const struct gh_quic *q)
+{
+    return &q->first_dcid;
+}
+
+size_t gh_quic_plpmtu(const struct gh_quic *q)
+{
+    return q->closed ? 0 : ngtcp2_conn_get_path_max_tx_udp_payload_size(q->conn);
+}
+
+int64_t gh_quic_rtt(struct gh_quic *q)
+{
+    ngtcp2_conn_info info;
+
+    if (q->closed)
+        return 0;
+    ngtcp2_conn_get_conn_info(q->conn, &info);
+    return (int64_t)info.smoothed_rtt;
+}
+
+struct gh_quic_path gh_quic_current_path(struct gh_quic *q)
+{
+    struct gh_quic_path ret = { 0 };
+
+    if (!q->broken) {
+        const ngtcp2_path *p = ngtcp2_conn_get_path(q->conn);
+
+        gh_quic_addr_of(&p->local, &ret.local);
+        gh_quic_addr_of(&p->remote, &ret.remote);
+    }
+    return ret;
+}

@@ -1,0 +1,271 @@
+/* Sending: batches of packets, stream bytes before datagrams. */
+#include "base/error.h"
+#include "proto/quic/internal.h"
+
+/* type, length and packet overhead around one DATAGRAM: short header with a 4-byte packet number, frame type, 2-byte length, tag */
+#define DATAGRAM_OVERHEAD (1u + 4u + 1u + 2u + GH_AEAD_TAG)
+
+/* Result of one attempt to put something into the packet that is being built. */
+enum step { STEP_AGAIN, STEP_PACKET, STEP_NOTHING, STEP_FAILED };
+
+static enum step classify(struct gh_quic *q, ngtcp2_ssize n, size_t *ret_len)
+{
+    if (n == NGTCP2_ERR_WRITE_MORE)
+        return STEP_AGAIN;
+    if (n < 0) {
+        gh_quic_fail(q, (int)n);
+        return STEP_FAILED;
+    }
+    *ret_len = (size_t)n;
+    return n == 0 ? STEP_NOTHING : STEP_PACKET;
+}
+
+struct target {
+    ngtcp2_path_storage path;
+    ngtcp2_pkt_info info;
+    uint8_t *buf;
+    size_t cap;
+};
+
+static enum step write_stream(struct gh_quic *q, struct target *t, int64_t stream, bool end, const struct gh_span *spans, size_t count,
+                              size_t *ret_len)
+{
+    ngtcp2_vec vec[16];
+    ngtcp2_ssize n, taken = -1;
+
+    for (size_t i = 0; i < count; i++)
+        vec[i] = (ngtcp2_vec){ (uint8_t *)(uintptr_t)spans[i].data, spans[i].len };
+    n = ngtcp2_conn_writev_stream(q->conn, &t->path.path, &t->info, t->buf, t->cap, &taken,
+                                  NGTCP2_WRITE_STREAM_FLAG_MORE | (end ? NGTCP2_WRITE_STREAM_FLAG_FIN : 0), stream, vec, count,
+                                  (uint64_t)q->now);
+    if (taken >= 0 && q->owner.app->on_sent(q->owner.app_arg, stream, (size_t)taken) < 0)
+        return STEP_FAILED;
+    if (n == NGTCP2_ERR_STREAM_DATA_BLOCKED || n == NGTCP2_ERR_STREAM_SHUT_WR || n == NGTCP2_ERR_STREAM_NOT_FOUND) {
+        if (q->owner.app->on_blocked(q->owner.app_arg, stream) < 0)
+            return STEP_FAILED;
+        return STEP_AGAIN;
+    }
+    return classify(q, n, ret_len);
+}
+
+static void drop_head(struct gh_quic *q, uint64_t *counter)
+{
+    gh_quic_queue_consume(&q->queue);
+    ++*counter;
+}
+
+/* The oldest datagram that may still be sent. */
+static struct gh_span next_datagram(struct gh_quic *q)
+{
+    int64_t since = 0;
+    struct gh_span d = gh_quic_queue_peek(&q->queue, &since);
+    size_t max = gh_quic_datagram_max(q);
+
+    while (d.data) {
+        if (d.len > max) /* the path shrank while it waited */
+            drop_head(q, &q->counters.too_big);
+        else if (q->cfg.queue_time && q->now - since > q->cfg.queue_time)
+            drop_head(q, &q->counters.queue_delay);
+        else
+            break;
+        d = gh_quic_queue_peek(&q->queue, &since);
+    }
+    return d;
+}
+
+static enum step write_datagram(struct gh_quic *q, struct target *t, struct gh_span d, size_t *ret_len)
+{
+    ngtcp2_vec vec = { (uint8_t *)(uintptr_t)d.data, d.len };
+    int accepted = 0;
+    ngtcp2_ssize n = ngtcp2_conn_writev_datagram(q->conn, &t->path.path, &t->info, t->buf, t->cap, &accepted,
+                                                 NGTCP2_WRITE_DATAGRAM_FLAG_MORE, 0, &vec, 1, (uint64_t)q->now);
+
+    if (accepted) {
+        gh_quic_queue_consume(&q->queue);
+        q->counters.datagrams_out++;
+    } else if (n == NGTCP2_ERR_INVALID_ARGUMENT) {
+        drop_head(q, &q->counters.too_big);
+        return STEP_AGAIN;
+    }
+    return classify(q, n, ret_len);
+}
+
+/* Builds one packet. */
+static enum step write_packet(struct gh_quic *q, struct target *t, size_t *ret_len)
+{
+    struct gh_span spans[16], d;
+    int64_t stream;
+    bool end;
+    int count;
+    enum step step = STEP_AGAIN;
+
+    while (step == STEP_AGAIN) {
+        stream = -1;
+        end = false;
+        count = 0;
+        if (q->keys_told) {
+            count = q->owner.app->pull(q->owner.app_arg, &stream, &end, spans, 16);
+            if (count < 0 || q->closing)
+                return STEP_FAILED;
+        }
+        if (stream >= 0) {
+            step = write_stream(q, t, stream, end, spans, (size_t)count, ret_len);
+            continue;
+        }
+        d = q->handshake_done ? next_datagram(q) : gh_span_of(NULL, 0);
+        if (d.data)
+            step = write_datagram(q, t, d, ret_len);
+        else
+            return classify(q,
+                            ngtcp2_conn_writev_stream(q->conn, &t->path.path, &t->info, t->buf, t->cap, NULL, 0, -1, NULL, 0,
+                                                      (uint64_t)q->now),
+                            ret_len);
+    }
+    return step;
+}
+
+static bool path_equals(const struct gh_quic_path *a, const struct gh_quic_path *b)
+{
+    return a->local.port == b->local.port && a->remote.port == b->remote.port && gh_ip_equals(&a->local.ip, &b->local.ip) &&
+           gh_ip_equals(&a->remote.ip, &b->remote.ip);
+}
+
+/* Takes the packet at the end of the batch into it. False when it does not belong: it waits for the next batch. */
+static bool append(struct gh_quic *q, struct gh_quic_batch *b, const struct target *t, size_t len)
+{
+    struct gh_quic_path path;
+
+    gh_quic_addr_of(&t->path.path.local, &path.local);
+    gh_quic_addr_of(&t->path.path.remote, &path.remote);
+    if (b->len == 0) {
+        b->segment = len;
+        b->path = path;
+        b->ecn = (uint8_t)t->info.ecn;
+    } else if (len > b->segment || b->ecn != t->info.ecn || !path_equals(&path, &b->path)) {
+        memcpy(q->carry, b->buf + b->len, len);
+        q->carry_len = len;
+        q->carry_path = path;
+        q->carry_ecn = (uint8_t)t->info.ecn;
+        return false;
+    }
+    b->len += len;
+    return len == b->segment;
+}
+
+static void take_carry(struct gh_quic *q, struct gh_quic_batch *b)
+{
+    memcpy(b->buf, q->carry, q->carry_len);
+    b->len = b->segment = q->carry_len;
+    b->path = q->carry_path;
+    b->ecn = q->carry_ecn;
+    q->carry_len = 0;
+}
+
+static int write_close(struct gh_quic *q, struct gh_quic_batch *b)
+{
+    struct target t = { .buf = b->buf, .cap = GH_QUIC_PAYLOAD_MAX };
+    ngtcp2_ccerr e;
+    ngtcp2_ssize n;
+    const uint8_t *reason = (const uint8_t *)q->why.reason;
+    size_t len = strlen(q->why.reason);
+
+    ngtcp2_path_storage_zero(&t.path);
+    ngtcp2_ccerr_default(&e);
+    if (q->why.application)
+        ngtcp2_ccerr_set_application_error(&e, q->why.code, reason, len);
+    else
+        ngtcp2_ccerr_set_transport_error(&e, q->why.code, reason, len);
+    n = ngtcp2_conn_write_connection_close(q->conn, &t.path.path, &t.info, t.buf, t.cap, &e, (uint64_t)q->now);
+    if (n > 0)
+        append(q, b, &t, (size_t)n);
+    gh_quic_finish(q, q->why.kind, NULL);
+    return n > 0;
+}
+
+/* As much as pacing and the batch allow. */
+static int fill(struct gh_quic *q, struct gh_quic_batch *b)
+{
+    struct target t;
+    size_t quantum = ngtcp2_conn_get_send_quantum(q->conn), len = 0;
+    enum step step;
+
+    if (q->carry_len)
+        take_carry(q, b);
+    if (quantum > GH_QUIC_BATCH_MAX)
+        quantum = GH_QUIC_BATCH_MAX;
+    for (unsigned i = b->len ? 1 : 0; i < GH_QUIC_BATCH_SEGMENTS && b->len + GH_QUIC_PAYLOAD_MAX <= GH_QUIC_BATCH_MAX; i++) {
+        if (i && b->len + b->segment > quantum && quantum)
+            break;
+        t = (struct target){ .buf = b->buf + b->len, .cap = GH_QUIC_PAYLOAD_MAX };
+        ngtcp2_path_storage_zero(&t.path);
+        step = write_packet(q, &t, &len);
+        if (step != STEP_PACKET)
+            break;
+        q->counters.packets_out++;
+        q->counters.bytes_out += len;
+        if (!append(q, b, &t, len))
+            break;
+    }
+    ngtcp2_conn_update_pkt_tx_time(q->conn, (uint64_t)q->now);
+    return b->len > 0;
+}
+
+int gh_quic_write(struct gh_quic *q, struct gh_quic_batch *batch, int64_t now)
+{
+    struct gh_guard g;
+    int rc;
+
+    batch->len = batch->segment = 0;
+    if (q->closed)
+        return 0;
+    q->now = now;
+    if (GH_GUARD_ENTER(&g)) {
+        gh_quic_break(q, &g);
+        return 0;
+    }
+    rc = q->closing ? 0 : fill(q, batch);
+    if (q->closing && rc == 0)
+        rc = write_close(q, batch);
+    gh_guard_leave(&g);
+    if (q->room_wanted && q->queue.count * 2 <= q->queue.max_count && !q->closed) {
+        q->room_wanted = false;
+        q->owner.app->on_datagram_room(q->owner.app_arg);
+    }
+    return rc;
+}
+
+size_t gh_quic_datagram_max(const struct gh_quic *q)
+{
+    const ngtcp2_transport_params *p;
+    size_t payload, overhead, frame;
+
+    if (q->closed || !q->handshake_done)
+        return 0;
+    p = ngtcp2_conn_get_remote_transport_params(q->conn);
+    if (!p || p->max_datagram_frame_size <= 3)
+        return 0;
+    overhead = DATAGRAM_OVERHEAD + ngtcp2_conn_get_dcid(q->conn)->datalen;
+    payload = ngtcp2_conn_get_path_max_tx_udp_payload_size(q->conn) - overhead;
+    frame = (size_t)(p->max_datagram_frame_size > 65535 ? 65535 : p->max_datagram_frame_size) - 3;
+    return payload < frame ? payload : frame;
+}
+
+int gh_quic_send_datagram(struct gh_quic *q, struct gh_span head, struct gh_span body, int64_t now)
+{
+    size_t max = gh_quic_datagram_max(q);
+    int rc;
+
+    if (max == 0 || q->closing)
+        return GH_ERR_UNSUPPORTED;
+    if (head.len + body.len > max || head.len + body.len == 0) {
+        q->counters.too_big++;
+        return GH_ERR_TOO_LONG;
+    }
+    rc = gh_quic_queue_append(&q->queue, head, body, now);
+    if (rc < 0) {
+        q->counters.queue_full++;
+        q->room_wanted = true;
+        return GH_ERR_AGAIN;
+    }
+    return 0;
+}

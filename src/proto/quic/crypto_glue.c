@@ -1,0 +1,324 @@
+/* What the QUIC library asks of cryptography, answered by crypto/aead.h and crypto/tls.h. */
+#include "base/error.h"
+#include "proto/quic/internal.h"
+
+static enum gh_tls_level level_of(ngtcp2_encryption_level l)
+{
+    switch (l) {
+    case NGTCP2_ENCRYPTION_LEVEL_0RTT:
+        return GH_TLS_EARLY;
+    case NGTCP2_ENCRYPTION_LEVEL_HANDSHAKE:
+        return GH_TLS_HANDSHAKE;
+    case NGTCP2_ENCRYPTION_LEVEL_1RTT:
+        return GH_TLS_APPLICATION;
+    default:
+        return GH_TLS_INITIAL;
+    }
+}
+
+static ngtcp2_encryption_level level_to(enum gh_tls_level l)
+{
+    switch (l) {
+    case GH_TLS_EARLY:
+        return NGTCP2_ENCRYPTION_LEVEL_0RTT;
+    case GH_TLS_HANDSHAKE:
+        return NGTCP2_ENCRYPTION_LEVEL_HANDSHAKE;
+    case GH_TLS_APPLICATION:
+        return NGTCP2_ENCRYPTION_LEVEL_1RTT;
+    default:
+        return NGTCP2_ENCRYPTION_LEVEL_INITIAL;
+    }
+}
+
+static void set_suite(ngtcp2_crypto_ctx *ctx, const struct gh_aead_suite *s)
+{
+    void *handle = (void *)(uintptr_t)s;
+
+    *ctx = (ngtcp2_crypto_ctx){
+        .aead = { handle, GH_AEAD_TAG },
+        .md = { handle },
+        .hp = { handle },
+        .max_encryption = gh_aead_suite_seal_limit(s),
+        .max_decryption_failure = gh_aead_suite_open_limit(s),
+    };
+}
+
+static int cb_encrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *ctx, const uint8_t *text, size_t len,
+                      const uint8_t *nonce, size_t nonce_len, const uint8_t *aad, size_t aad_len)
+{
+    (void)aead;
+    (void)nonce_len;
+    if (gh_aead_seal(ctx->native_handle, dest, gh_span_of(text, len), nonce, gh_span_of(aad, aad_len)) < 0)
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+    return 0;
+}
+
+static int cb_decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *ctx, const uint8_t *sealed, size_t len,
+                      const uint8_t *nonce, size_t nonce_len, const uint8_t *aad, size_t aad_len)
+{
+    int rc = gh_aead_open(ctx->native_handle, dest, gh_span_of(sealed, len), nonce, gh_span_of(aad, aad_len));
+
+    (void)aead;
+    (void)nonce_len;
+    if (rc == GH_ERR_DENIED)
+        return NGTCP2_ERR_DECRYPT;
+    return rc < 0 ? NGTCP2_ERR_CALLBACK_FAILURE : 0;
+}
+
+static int cb_mask(uint8_t *dest, const ngtcp2_crypto_cipher *hp, const ngtcp2_crypto_cipher_ctx *ctx, const uint8_t *sample)
+{
+    (void)hp;
+    return gh_header_mask(ctx->native_handle, dest, sample) < 0 ? NGTCP2_ERR_CALLBACK_FAILURE : 0;
+}
+
+static void cb_delete_aead(ngtcp2_conn *conn, ngtcp2_crypto_aead_ctx *ctx, void *arg)
+{
+    (void)conn;
+    (void)arg;
+    gh_aead_key_destroy(ctx->native_handle);
+}
+
+static void cb_delete_cipher(ngtcp2_conn *conn, ngtcp2_crypto_cipher_ctx *ctx, void *arg)
+{
+    (void)conn;
+    (void)arg;
+    gh_header_key_destroy(ctx->native_handle);
+}
+
+struct key_set {
+    struct gh_aead_key *aead;
+    struct gh_header_key *header;
+    uint8_t iv[GH_AEAD_IV];
+};
+
+static void key_set_fini(struct key_set *k)
+{
+    gh_aead_key_destroy(k->aead);
+    gh_header_key_destroy(k->header);
+}
+
+static int install_initial(ngtcp2_conn *conn, const ngtcp2_cid *dcid)
+{
+    const struct gh_aead_suite *suite = gh_aead_suite_initial();
+    bool server = ngtcp2_conn_is_server(conn);
+    struct key_set rx = { 0 }, tx = { 0 };
+    ngtcp2_crypto_ctx ctx;
+    uint8_t client[32], srv[32];
+    int rc = gh_aead_initial_secrets(gh_span_of(dcid->data, dcid->datalen), client, srv);
+
+    if (rc == 0)
+        rc = gh_aead_key_derive(suite, server ? client : srv, false, &rx.aead, rx.iv, &rx.header);
+    if (rc == 0)
+        rc = gh_aead_key_derive(suite, server ? srv : client, true, &tx.aead, tx.iv, &tx.header);
+    if (rc == 0) {
+        ngtcp2_crypto_aead_ctx rx_aead = { rx.aead }, tx_aead = { tx.aead };
+        ngtcp2_crypto_cipher_ctx rx_header = { rx.header }, tx_header = { tx.header };
+
+        set_suite(&ctx, suite);
+        ngtcp2_conn_set_initial_crypto_ctx(conn, &ctx);
+        rc = ngtcp2_conn_install_initial_key(conn, &rx_aead, rx.iv, &rx_header, &tx_aead, tx.iv, &tx_header, GH_AEAD_IV);
+    }
+    if (rc != 0) {
+        key_set_fini(&rx);
+        key_set_fini(&tx);
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+    }
+    return 0;
+}
+
+static int set_params(struct gh_quic *q)
+{
+    ngtcp2_transport_params params = *ngtcp2_conn_get_local_transport_params(q->conn);
+    uint8_t buf[512];
+    ngtcp2_ssize len;
+
+    /* The library counts ids that are being retired against the peer and would close a connection that rebinds and migrates
+     * within a moment: offer fewer than it accepts. */
+    if (params.active_connection_id_limit > 4)
+        params.active_connection_id_limit = 4;
+    len = ngtcp2_transport_params_encode(buf, sizeof buf, &params);
+    if (len < 0)
+        return GH_ERR_INTERNAL;
+    return gh_tls_set_transport_params(q->tls, gh_span_of(buf, (size_t)len));
+}
+
+static int cb_client_initial(ngtcp2_conn *conn, void *arg)
+{
+    struct gh_quic *q = arg;
+    struct gh_aead_key *retry = NULL;
+    ngtcp2_crypto_aead aead = { (void *)(uintptr_t)gh_aead_suite_initial(), GH_AEAD_TAG };
+    ngtcp2_crypto_aead_ctx ctx;
+
+    if (gh_aead_retry_key(&retry) < 0)
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+    ctx.native_handle = retry;
+    ngtcp2_conn_set_retry_aead(conn, &aead, &ctx); /* conn owns the key now */
+    if (install_initial(conn, ngtcp2_conn_get_dcid(conn)) != 0 || set_params(q) < 0 || gh_tls_start(q->tls) < 0)
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+    return 0;
+}
+
+static int cb_recv_client_initial(ngtcp2_conn *conn, const ngtcp2_cid *dcid, void *arg)
+{
+    (void)arg;
+    return install_initial(conn, dcid);
+}
+
+static int cb_recv_retry(ngtcp2_conn *conn, const ngtcp2_pkt_hd *hd, void *arg)
+{
+    (void)arg;
+    return install_initial(conn, &hd->scid);
+}
+
+static int cb_version_negotiation(ngtcp2_conn *conn, uint32_t version, const ngtcp2_cid *dcid, void *arg)
+{
+    (void)conn;
+    (void)version;
+    (void)dcid;
+    (void)arg;
+    return NGTCP2_ERR_CALLBACK_FAILURE; /* we offer version 1 alone, so nobody may choose another */
+}
+
+static int cb_recv_crypto(ngtcp2_conn *conn, ngtcp2_encryption_level level, uint64_t offset, const uint8_t *data, size_t len, void *arg)
+{
+    struct gh_quic *q = arg;
+    int rc = gh_tls_feed(q->tls, level_of(level), gh_span_of(data, len));
+
+    (void)offset;
+    if (rc < 0 && q->liberr)
+        return q->liberr;
+    switch (rc) {
+    case 0:
+        return 0;
+    case 1:
+        if (!ngtcp2_conn_get_handshake_completed(conn))
+            ngtcp2_conn_tls_handshake_completed(conn);
+        return 0;
+    case GH_ERR_PROTOCOL:
+        return NGTCP2_ERR_PROTO;
+    case GH_ERR_CRYPTO:
+        return NGTCP2_ERR_CRYPTO;
+    case GH_ERR_MEMORY:
+        return NGTCP2_ERR_NOMEM;
+    default:
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+    }
+}
+
+static int cb_update_key(ngtcp2_conn *conn, uint8_t *rx_secret, uint8_t *tx_secret, ngtcp2_crypto_aead_ctx *rx, uint8_t *rx_iv,
+                         ngtcp2_crypto_aead_ctx *tx, uint8_t *tx_iv, const uint8_t *rx_now, const uint8_t *tx_now, size_t len, void *arg)
+{
+    const struct gh_aead_suite *suite = ngtcp2_conn_get_crypto_ctx(conn)->aead.native_handle;
+    struct gh_aead_key *r = NULL, *t = NULL;
+
+    (void)arg;
+    (void)len;
+    if (gh_aead_secret_update(suite, rx_now, rx_secret) < 0 || gh_aead_secret_update(suite, tx_now, tx_secret) < 0 ||
+        gh_aead_key_derive(suite, rx_secret, false, &r, rx_iv, NULL) < 0 || gh_aead_key_derive(suite, tx_secret, true, &t, tx_iv, NULL) < 0) {
+        gh_aead_key_destroy(r);
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+    }
+    rx->native_handle = r;
+    tx->native_handle = t;
+    return 0;
+}
+
+static int cb_path_challenge(ngtcp2_conn *conn, uint8_t *data, void *arg)
+{
+    struct gh_quic *q = arg;
+
+    (void)conn;
+    return q->cfg.random.fill(q->cfg.random.arg, data, NGTCP2_PATH_CHALLENGE_DATALEN) < 0 ? NGTCP2_ERR_CALLBACK_FAILURE : 0;
+}
+
+static void cb_rand(uint8_t *dest, size_t len, const ngtcp2_rand_ctx *ctx)
+{
+    struct gh_quic *q = ctx->native_handle;
+
+    if (q->cfg.random.fill(q->cfg.random.arg, dest, len) < 0)
+        memset(dest, 0, len); /* greasing and the like: never a key */
+}
+
+void gh_quic_crypto_callbacks(ngtcp2_callbacks *cb, bool server)
+{
+    if (server) {
+        cb->recv_client_initial = cb_recv_client_initial;
+    } else {
+        cb->client_initial = cb_client_initial;
+        cb->recv_retry = cb_recv_retry;
+    }
+    cb->recv_crypto_data = cb_recv_crypto;
+    cb->encrypt = cb_encrypt;
+    cb->decrypt = cb_decrypt;
+    cb->hp_mask = cb_mask;
+    cb->update_key = cb_update_key;
+    cb->delete_crypto_aead_ctx = cb_delete_aead;
+    cb->delete_crypto_cipher_ctx = cb_delete_cipher;
+    cb->get_path_challenge_data = cb_path_challenge;
+    cb->version_negotiation = cb_version_negotiation;
+    cb->rand = cb_rand;
+}
+
+/* The handshake's side: secrets, bytes and parameters that TLS makes. */
+
+static int install(struct gh_quic *q, ngtcp2_encryption_level level, bool write, const uint8_t *secret, size_t len, struct key_set *k)
+{
+    ngtcp2_crypto_aead_ctx aead = { k->aead };
+    ngtcp2_crypto_cipher_ctx header = { k->header };
+
+    if (level == NGTCP2_ENCRYPTION_LEVEL_HANDSHAKE)
+        return write ? ngtcp2_conn_install_tx_handshake_key(q->conn, &aead, k->iv, GH_AEAD_IV, &header)
+                     : ngtcp2_conn_install_rx_handshake_key(q->conn, &aead, k->iv, GH_AEAD_IV, &header);
+    return write ? ngtcp2_conn_install_tx_key(q->conn, secret, len, &aead, k->iv, GH_AEAD_IV, &header)
+                 : ngtcp2_conn_install_rx_key(q->conn, secret, len, &aead, k->iv, GH_AEAD_IV, &header);
+}
+
+static int on_secret(void *arg, enum gh_tls_level level, bool write, const struct gh_aead_suite *suite, const uint8_t *secret)
+{
+    struct gh_quic *q = arg;
+    struct key_set k = { 0 };
+    ngtcp2_crypto_ctx ctx;
+    int rc;
+
+    if (level == GH_TLS_EARLY)
+        return GH_ERR_UNSUPPORTED; /* DESIGN 4, decision 8: no 0-RTT for tunnels */
+    if (!ngtcp2_conn_get_crypto_ctx(q->conn)->aead.native_handle) {
+        set_suite(&ctx, suite);
+        ngtcp2_conn_set_crypto_ctx(q->conn, &ctx);
+    }
+    rc = gh_aead_key_derive(suite, secret, write, &k.aead, k.iv, &k.header);
+    if (rc < 0)
+        return rc;
+    if (install(q, level_to(level), write, secret, gh_aead_suite_secret_len(suite), &k) != 0) {
+        key_set_fini(&k);
+        return GH_ERR_INTERNAL;
+    }
+    /* a server's parameters are complete once this key is in: the library adds the first source id then */
+    if (q->server && write && level == GH_TLS_HANDSHAKE)
+        return set_params(q);
+    return 0;
+}
+
+static int on_send(void *arg, enum gh_tls_level level, struct gh_span bytes)
+{
+    struct gh_quic *q = arg;
+
+    return ngtcp2_conn_submit_crypto_data(q->conn, level_to(level), bytes.data, bytes.len) == 0 ? 0 : GH_ERR_MEMORY;
+}
+
+static int on_transport_params(void *arg, struct gh_span params)
+{
+    struct gh_quic *q = arg;
+
+    q->liberr = ngtcp2_conn_decode_and_set_remote_transport_params(q->conn, params.data, params.len);
+    return q->liberr == 0 ? 0 : GH_ERR_PROTOCOL;
+}
+
+static void on_alert(void *arg, uint8_t alert)
+{
+    struct gh_quic *q = arg;
+
+    ngtcp2_conn_set_tls_alert(q->conn, alert);
+}
+
+const struct gh_tls_events gh_quic_tls_events = { on_secret, on_send, on_transport_params, on_alert };

@@ -1,0 +1,62 @@
+/* proto/quic/internal.h - shared by the files of this folder; the only header that includes the library's */
+#ifndef GH_PROTO_QUIC_INTERNAL_H
+#define GH_PROTO_QUIC_INTERNAL_H
+
+#include <netinet/in.h>
+#include <ngtcp2/ngtcp2.h>
+
+#include "proto/quic/guard.h"
+#include "proto/quic/queue.h"
+#include "proto/quic/quic.h"
+
+struct gh_quic {
+    ngtcp2_conn *conn;
+    struct gh_tls *tls;
+    struct gh_quic_config cfg;
+    struct gh_quic_owner owner;
+    struct gh_quic_counters counters;
+    struct gh_quic_queue queue;
+    struct gh_quic_cid first_dcid;
+    int64_t now; /* of the call that runs */
+    int liberr;  /* what the library said inside a callback of TLS, for its own report */
+    bool server, params_set, keys_told, handshake_done;
+    bool closing;  /* a close waits to be written */
+    bool closed;   /* on_closed was called */
+    bool broken;   /* the library's state cannot be trusted: never call it again */
+    bool room_wanted;
+    struct gh_quic_close why;
+    /* a packet that did not fit the batch before it */
+    uint8_t carry[GH_QUIC_PAYLOAD_MAX];
+    size_t carry_len;
+    struct gh_quic_path carry_path;
+    uint8_t carry_ecn;
+};
+
+/* Sockets addresses, for the library. */
+struct gh_quic_sockaddr {
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    };
+    socklen_t len;
+};
+
+void gh_quic_sockaddr_of(const struct gh_quic_addr *a, struct gh_quic_sockaddr *ret);
+void gh_quic_addr_of(const ngtcp2_addr *sa, struct gh_quic_addr *ret);
+void gh_quic_cid_to(const struct gh_quic_cid *c, ngtcp2_cid *ret);
+void gh_quic_cid_from(const ngtcp2_cid *c, struct gh_quic_cid *ret);
+
+/* crypto_glue.c: packet protection callbacks and the handshake. */
+void gh_quic_crypto_callbacks(ngtcp2_callbacks *cb, bool server);
+extern const struct gh_tls_events gh_quic_tls_events;
+
+/* conn.c */
+/* Ends the connection now, tells the host. */
+void gh_quic_finish(struct gh_quic *q, enum gh_quic_close_kind kind, const char *reason);
+/* After an assertion: nothing of the library is touched again. */
+void gh_quic_break(struct gh_quic *q, const struct gh_guard *g);
+/* An error of the library from reading, writing or a timer. */
+void gh_quic_fail(struct gh_quic *q, int liberr);
+
+#endif

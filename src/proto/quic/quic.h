@@ -1,0 +1,184 @@
+/* proto/quic/quic.h - one QUIC connection as an engine: datagrams in, batches of datagrams out (RFC 9000, 9001, 9221)
+ *
+ * No socket, no clock. The host owns sockets and connection ids; the application (HTTP/3) owns streams and datagrams.
+ * Both are told through tables of functions, always inside a call of this header, and may call it back, except for
+ * gh_quic_destroy, _recv and _write. After on_closed nothing but gh_quic_destroy does anything.
+ *
+ * <now> is nanoseconds of the monotonic clock.
+ */
+#ifndef GH_PROTO_QUIC_QUIC_H
+#define GH_PROTO_QUIC_QUIC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/ip_addr.h"
+#include "base/span.h"
+#include "crypto/random.h"
+#include "crypto/tls.h"
+
+#define GH_QUIC_CID_MAX 20
+#define GH_QUIC_CID_LEN 8            /* of every id that we make */
+#define GH_QUIC_RESET_TOKEN 16
+#define GH_QUIC_PAYLOAD_MAX 1452u    /* largest UDP payload that we send: Ethernet and IPv6 */
+#define GH_QUIC_BATCH_MAX 65000u     /* bytes of one batch: below the limit of UDP_SEGMENT with either family */
+#define GH_QUIC_BATCH_SEGMENTS 44u
+#define GH_QUIC_NEVER INT64_MAX
+
+struct gh_quic_cid {
+    uint8_t len;
+    uint8_t data[GH_QUIC_CID_MAX];
+};
+
+struct gh_quic_addr {
+    struct gh_ip ip;
+    uint16_t port;
+};
+
+struct gh_quic_path {
+    struct gh_quic_addr local, remote;
+};
+
+struct gh_quic;
+
+/* Why a connection ended. */
+struct gh_quic_close {
+    enum gh_quic_close_kind {
+        GH_QUIC_CLOSED_LOCAL,      /* we closed it: <code> is ours */
+        GH_QUIC_CLOSED_PEER,       /* the peer did: <code> is the peer's */
+        GH_QUIC_CLOSED_IDLE,       /* nothing heard for the idle time-out */
+        GH_QUIC_CLOSED_HANDSHAKE,  /* the handshake took too long or was refused */
+        GH_QUIC_CLOSED_RESET,      /* stateless reset */
+        GH_QUIC_CLOSED_ASSERTION,  /* an assertion inside the library failed; its memory is given up */
+    } kind;
+    bool application; /* <code> is HTTP/3's, not QUIC's */
+    uint64_t code;    /* RFC 9000 section 20, RFC 9114 section 8.1; 0x100 + alert for TLS */
+    char reason[128]; /* words, NUL-terminated */
+};
+
+/* What the connection needs from whoever owns the sockets. */
+struct gh_quic_host {
+    /* A fresh connection id of GH_QUIC_CID_LEN bytes, routable to this connection from now on, and its reset token. */
+    int (*make_cid)(void *arg, struct gh_quic_cid *ret, uint8_t ret_token[GH_QUIC_RESET_TOKEN]);
+    void (*retire_cid)(void *arg, const struct gh_quic_cid *cid);
+    void (*on_closed)(void *arg, const struct gh_quic_close *why);
+};
+
+/* What runs over the connection. Functions that return int end the connection when they return a negative GH_ERR_, with
+ * the code that gh_quic_close was given before, else H3_INTERNAL_ERROR. */
+struct gh_quic_app {
+    int (*on_keys)(void *arg);      /* 1-RTT sending is possible: streams may be opened */
+    void (*on_handshake)(void *arg);/* complete: the peer's certificate is known */
+    int (*on_stream_data)(void *arg, int64_t stream, struct gh_span data, bool end);
+    int (*on_stream_acked)(void *arg, int64_t stream, uint64_t bytes);
+    int (*on_stream_closed)(void *arg, int64_t stream, uint64_t code); /* both directions are over */
+    int (*on_stream_reset)(void *arg, int64_t stream, uint64_t code);  /* the peer sends no more */
+    int (*on_stream_stopped)(void *arg, int64_t stream, uint64_t code);/* the peer reads no more */
+    int (*on_stream_credit)(void *arg, int64_t stream);                /* flow control opened again */
+    void (*on_streams_bidi)(void *arg);                                /* more requests may be opened */
+    int (*on_datagram)(void *arg, struct gh_span payload);
+    void (*on_datagram_room)(void *arg); /* the datagram queue is half empty again */
+    /* Bytes to send next, from one stream. Returns the number of spans (0: only <ret_end>), *ret_stream -1 for nothing. */
+    int (*pull)(void *arg, int64_t *ret_stream, bool *ret_end, struct gh_span *ret_spans, size_t cap);
+    int (*on_sent)(void *arg, int64_t stream, size_t bytes);
+    int (*on_blocked)(void *arg, int64_t stream);
+};
+
+/* Times in nanoseconds, sizes in bytes. */
+struct gh_quic_config {
+    int64_t idle_timeout;
+    int64_t keep_alive;        /* 0: none */
+    int64_t handshake_timeout;
+    uint64_t max_data, max_stream_data; /* flow control windows that we offer */
+    uint64_t max_streams_bidi;          /* that the peer may open */
+    uint64_t max_datagram;              /* transport parameter 0x20; 0 refuses datagrams (RFC 9221, section 3) */
+    size_t queue_packets, queue_bytes;  /* datagrams that wait for the congestion window */
+    int64_t queue_time;                 /* the longest that one waits; 0: for ever */
+    struct gh_random_source random;
+};
+
+struct gh_quic_counters {
+    uint64_t datagrams_in, datagrams_out;
+    uint64_t queue_full, queue_delay, too_big; /* datagrams dropped */
+    uint64_t packets_in, packets_out, bytes_in, bytes_out;
+};
+
+struct gh_quic_owner {
+    const struct gh_quic_host *host;
+    void *host_arg;
+    const struct gh_quic_app *app;
+    void *app_arg;
+};
+
+void gh_quic_config_default(struct gh_quic_config *ret);
+
+/* The head of a packet that no connection claimed. Progress: 1 a new connection may be made from it, 0 nothing may (drop it),
+ * GH_ERR_UNSUPPORTED: answer with gh_quic_version_negotiation. */
+struct gh_quic_initial {
+    struct gh_quic_cid dcid, scid;
+    uint32_t version;
+};
+int gh_quic_accept(struct gh_span packet, struct gh_quic_initial *ret);
+/* Destination connection id of any packet; ids in short headers have GH_QUIC_CID_LEN bytes. 0 or GH_ERR_MALFORMED. */
+int gh_quic_peek_dcid(struct gh_span packet, struct gh_quic_cid *ret, bool *ret_long);
+/* Writes a Version Negotiation packet that answers <in>; count of bytes. */
+int gh_quic_version_negotiation(const struct gh_quic_initial *in, uint8_t unpredictable, uint8_t *buf, size_t cap);
+
+int gh_quic_create_server(const struct gh_quic_config *cfg, const struct gh_quic_owner *owner, struct gh_tls_ctx *tls,
+                          const struct gh_quic_initial *first, const struct gh_quic_path *path, int64_t now, struct gh_quic **ret);
+int gh_quic_create_client(const struct gh_quic_config *cfg, const struct gh_quic_owner *owner, struct gh_tls_ctx *tls,
+                          const char *server_name, const struct gh_quic_path *path, int64_t now, struct gh_quic **ret);
+void gh_quic_destroy(struct gh_quic *q);
+
+/* One UDP payload. <ecn> is the two bits of the IP header. Errors end the connection by themselves (on_closed). */
+void gh_quic_recv(struct gh_quic *q, const struct gh_quic_path *path, uint8_t ecn, struct gh_span payload, int64_t now);
+
+/* A run of UDP payloads of <segment> bytes each, the last perhaps shorter, for one path. */
+struct gh_quic_batch {
+    uint8_t *buf; /* the caller's: GH_QUIC_BATCH_MAX bytes */
+    size_t len, segment;
+    struct gh_quic_path path;
+    uint8_t ecn;
+};
+/* Fills one batch. 1 when there is something to send (call again), 0 when there is nothing now. */
+int gh_quic_write(struct gh_quic *q, struct gh_quic_batch *batch, int64_t now);
+/* When gh_quic_expire must be called, at the latest. GH_QUIC_NEVER when closed. */
+int64_t gh_quic_deadline(const struct gh_quic *q);
+void gh_quic_expire(struct gh_quic *q, int64_t now);
+
+/* Starts to close: the next gh_quic_write carries the CONNECTION_CLOSE. Idempotent; the first code wins. */
+void gh_quic_close(struct gh_quic *q, bool application, uint64_t code, const char *reason);
+bool gh_quic_is_closed(const struct gh_quic *q);
+/* An assertion of a library above failed: the connection ends without another word, and what it holds is given up. */
+void gh_quic_abandon(struct gh_quic *q, const char *assertion);
+/* True after that, or after an assertion of the QUIC library itself: nothing that belongs to it may be freed by libraries. */
+bool gh_quic_is_abandoned(const struct gh_quic *q);
+
+/* Streams. Ids or negative: GH_ERR_FULL when the peer allows no more now. */
+int64_t gh_quic_open_bidi(struct gh_quic *q);
+int64_t gh_quic_open_uni(struct gh_quic *q);
+void gh_quic_reset_stream(struct gh_quic *q, int64_t stream, uint64_t code);   /* RESET_STREAM and STOP_SENDING */
+void gh_quic_stop_reading(struct gh_quic *q, int64_t stream, uint64_t code);
+void gh_quic_stop_writing(struct gh_quic *q, int64_t stream, uint64_t code);
+/* Gives the peer back <bytes> of both windows. */
+void gh_quic_consume(struct gh_quic *q, int64_t stream, uint64_t bytes);
+
+/* Queues one datagram made of two pieces; copies. 0, GH_ERR_AGAIN (queue full: dropped, counted), GH_ERR_TOO_LONG,
+ * GH_ERR_UNSUPPORTED (the peer takes none). */
+int gh_quic_send_datagram(struct gh_quic *q, struct gh_span head, struct gh_span body, int64_t now);
+/* Longest datagram payload that fits a packet of the current path; 0 when the peer takes none or is not known yet. */
+size_t gh_quic_datagram_max(const struct gh_quic *q);
+
+struct gh_tls *gh_quic_tls(struct gh_quic *q);
+const struct gh_quic_counters *gh_quic_counters(const struct gh_quic *q);
+bool gh_quic_handshake_complete(const struct gh_quic *q);
+struct gh_quic_path gh_quic_current_path(struct gh_quic *q);
+/* Largest UDP payload that the path was seen to carry. */
+size_t gh_quic_plpmtu(const struct gh_quic *q);
+/* Smoothed round-trip time, nanoseconds. */
+int64_t gh_quic_rtt(struct gh_quic *q);
+/* The last destination connection id that the client used first: the host maps it until the handshake is done. */
+const struct gh_quic_cid *gh_quic_first_dcid(const struct gh_quic *q);
+
+#endif

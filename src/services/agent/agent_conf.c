@@ -1,0 +1,207 @@
+#include "services/agent/agent_conf.h"
+
+#include <string.h>
+
+#include "base/error.h"
+
+enum {
+    RELAY,
+    TEMPLATE,
+    SERVER_NAME,
+    CERTIFICATE,
+    KEY,
+    CA,
+    TRUST_DOMAIN,
+    TUN,
+    ALLOW_ROUTES,
+    ROUTING,
+    TABLE,
+    FWMARK,
+    MTU,
+    OFFLOAD_TUN,
+    OFFLOAD_UDP,
+    IDLE_TIMEOUT,
+    KEEP_ALIVE,
+    RECONNECT_MIN,
+    RECONNECT_MAX,
+    ASSIGN_TIMEOUT,
+    SOCKET,
+};
+
+static const struct gh_conf_row rows[] = {
+    [RELAY] = { "relay", GH_CONF_STRING, .min = "1", .max = "300", .required = true,
+                .help = "the relay to connect to: https://relay.example.org:4433, or host:port" },
+    [TEMPLATE] = { "template", GH_CONF_STRING, .dflt = "/.well-known/masque/ip/{target}/{ipproto}/", .min = "1", .max = "1024",
+                   .help = "path of the tunnel on the relay, as a URI template" },
+    [SERVER_NAME] = { "server_name", GH_CONF_STRING, .max = "253", .help = "name to ask for in TLS; the relay's host when unset" },
+    [CERTIFICATE] = { "certificate", GH_CONF_PATH, .min = "1", .required = true, .reload = true,
+                      .help = "PEM file with the agent's certificate" },
+    [KEY] = { "key", GH_CONF_PATH, .min = "1", .required = true, .reload = true, .help = "PEM file with the agent's private key, mode 0600" },
+    [CA] = { "ca", GH_CONF_PATH, .min = "1", .required = true, .reload = true, .help = "PEM file with the CAs that vouch for relays" },
+    [TRUST_DOMAIN] = { "trust_domain", GH_CONF_STRING, .min = "1", .max = "255", .required = true,
+                       .help = "the DOMAIN of spiffe://DOMAIN/relay/NAME that the relay must prove" },
+    [TUN] = { "tun", GH_CONF_STRING, .dflt = "gh-agent0", .min = "1", .max = "15", .help = "name of the TUN device" },
+    [ALLOW_ROUTES] = { "allow_routes", GH_CONF_PREFIX_LIST, .dflt = "0.0.0.0/0, ::/0", .max = "256", .reload = true,
+                       .help = "networks that the relay may take over; what it offers outside of them is ignored" },
+    [ROUTING] = { "routing", GH_CONF_ENUM, .dflt = "auto", .values = "auto|none",
+                  .help = "auto sets routes and rules; none sets addresses alone" },
+    [TABLE] = { "table", GH_CONF_UINT, .dflt = "5100", .min = "1", .max = "4294967295", .unit = "table number",
+                .help = "routing table that the agent keeps for itself" },
+    [FWMARK] = { "fwmark", GH_CONF_UINT, .dflt = "18248", .min = "1", .max = "4294967295", .unit = "mark",
+                 .help = "mark of the agent's own packets, which keeps them outside the tunnel" },
+    [MTU] = { "mtu", GH_CONF_UINT, .dflt = "0", .max = "65535", .unit = "bytes",
+              .help = "largest packet inside the tunnel, at least 1280; 0 follows the path" },
+    [OFFLOAD_TUN] = { "offload_tun", GH_CONF_BOOL, .dflt = "true", .help = "let the kernel hand over many segments as one packet" },
+    [OFFLOAD_UDP] = { "offload_udp", GH_CONF_BOOL, .dflt = "true", .help = "send and receive many datagrams with one call" },
+    [IDLE_TIMEOUT] = { "idle_timeout", GH_CONF_DURATION, .dflt = "30s", .min = "1s", .max = "1h",
+                       .help = "a connection without packets for so long is over" },
+    [KEEP_ALIVE] = { "keep_alive", GH_CONF_DURATION, .dflt = "10s", .min = "0s", .max = "1h",
+                     .help = "silence after which a packet keeps the connection alive; 0s leaves that to the relay" },
+    [RECONNECT_MIN] = { "reconnect_min", GH_CONF_DURATION, .dflt = "200ms", .min = "10ms", .max = "1h",
+                        .help = "the first wait before another attempt; waits double and are drawn at random below that" },
+    [RECONNECT_MAX] = { "reconnect_max", GH_CONF_DURATION, .dflt = "30s", .min = "10ms", .max = "1h", .help = "the longest wait" },
+    [ASSIGN_TIMEOUT] = { "assign_timeout", GH_CONF_DURATION, .dflt = "5s", .min = "100ms", .max = "5m",
+                         .help = "how long the relay may take to assign an address" },
+    [SOCKET] = { "socket", GH_CONF_PATH, .dflt = "${run_dir}/agent.sock", .max = "200", .help = "unix socket that answers status and down" },
+    { 0 },
+};
+
+_Static_assert(sizeof rows / sizeof *rows <= GH_CONF_ROWS_MAX, "more rows than a section can have");
+
+static int parse_port(const char *text, uint16_t *ret)
+{
+    unsigned long v = 0;
+
+    if (!*text || strlen(text) > 5)
+        return GH_ERR_MALFORMED;
+    for (; *text; text++) {
+        if (*text < '0' || *text > '9')
+            return GH_ERR_MALFORMED;
+        v = v * 10 + (unsigned long)(*text - '0');
+    }
+    if (v < 1 || v > 65535)
+        return GH_ERR_MALFORMED;
+    *ret = (uint16_t)v;
+    return 0;
+}
+
+static bool host_valid(const char *host, size_t len, bool bracketed)
+{
+    struct gh_ip ip;
+
+    if (len == 0 || len > 253)
+        return false;
+    if (bracketed)
+        return gh_ip_parse(host, len, &ip) == 0 && ip.family == 6;
+    for (size_t i = 0; i < len; i++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._", host[i]))
+            return false;
+    return true;
+}
+
+int gh_agent_relay_parse(const char *text, char ret_host[256], uint16_t *ret_port)
+{
+    static const char scheme[] = "https://";
+    const char *host = text, *rest;
+    bool bracketed;
+    uint16_t port = 443;
+    size_t len;
+
+    if (strncmp(host, scheme, sizeof scheme - 1) == 0)
+        host += sizeof scheme - 1;
+    bracketed = *host == '[';
+    if (bracketed)
+        host++;
+    len = strcspn(host, bracketed ? "]" : ":/");
+    rest = host + len;
+    if (bracketed && *rest++ != ']')
+        return GH_ERR_MALFORMED;
+    if (!host_valid(host, len, bracketed))
+        return GH_ERR_MALFORMED;
+    if (*rest == ':') {
+        char digits[8] = { 0 };
+        size_t n = strcspn(rest + 1, "/");
+
+        if (n >= sizeof digits)
+            return GH_ERR_MALFORMED;
+        memcpy(digits, rest + 1, n);
+        if (parse_port(digits, &port) < 0)
+            return GH_ERR_MALFORMED;
+        rest += n + 1;
+    }
+    /* a path belongs into the template */
+    if (*rest && strcmp(rest, "/") != 0)
+        return GH_ERR_MALFORMED;
+    memcpy(ret_host, host, len);
+    ret_host[len] = 0;
+    *ret_port = port;
+    return 0;
+}
+
+static void check(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
+{
+    uint64_t mtu = gh_conf_uint(conf, section, MTU), table = gh_conf_uint(conf, section, TABLE);
+    const char *template = gh_conf_string(conf, section, TEMPLATE);
+    char host[256];
+    uint16_t port;
+
+    if (gh_agent_relay_parse(gh_conf_string(conf, section, RELAY), host, &port) < 0)
+        gh_conf_fail(conf, section, RELAY, errors, "agent.relay must be such as https://relay.example.org:4433 or [2001:db8::1]:4433");
+    if (template[0] != '/' && strncmp(template, "https://", 8) != 0)
+        gh_conf_fail(conf, section, TEMPLATE, errors, "agent.template must begin with / or https://");
+    /* RFC 9484, section 10.1: IPv6 needs 1280 bytes */
+    if (mtu && mtu < 1280)
+        gh_conf_fail(conf, section, MTU, errors, "agent.mtu is %llu; it must be 0 or at least 1280", (unsigned long long)mtu);
+    if (table >= 253 && table <= 255)
+        gh_conf_fail(conf, section, TABLE, errors, "agent.table is %llu, which the system uses; take another", (unsigned long long)table);
+    if (gh_conf_duration(conf, section, KEEP_ALIVE) >= gh_conf_duration(conf, section, IDLE_TIMEOUT))
+        gh_conf_fail(conf, section, KEEP_ALIVE, errors, "agent.keep_alive must be shorter than agent.idle_timeout");
+    if (gh_conf_duration(conf, section, RECONNECT_MIN) > gh_conf_duration(conf, section, RECONNECT_MAX))
+        gh_conf_fail(conf, section, RECONNECT_MIN, errors, "agent.reconnect_min must be no more than agent.reconnect_max");
+    if (strpbrk(gh_conf_string(conf, section, TUN), "/ :"))
+        gh_conf_fail(conf, section, TUN, errors, "agent.tun must be a device name, without slash, colon or space");
+}
+
+const struct gh_conf_section gh_agent_conf_section = { "agent", "The client: one tunnel to a relay, as a network device.", rows, false,
+                                                       check };
+
+static const char *load_string(const struct gh_conf *conf, unsigned row)
+{
+    return gh_conf_string(conf, &gh_agent_conf_section, row);
+}
+
+static int64_t load_time(const struct gh_conf *conf, unsigned row)
+{
+    return gh_conf_duration(conf, &gh_agent_conf_section, row);
+}
+
+int gh_agent_conf_load(const struct gh_conf *conf, struct gh_agent_conf *ret)
+{
+    const struct gh_conf_section *section = &gh_agent_conf_section;
+
+    if (!gh_conf_has(conf, section))
+        return GH_ERR_NOT_FOUND;
+    *ret = (struct gh_agent_conf){
+        .template = load_string(conf, TEMPLATE),
+        .server_name = load_string(conf, SERVER_NAME),
+        .certificate = load_string(conf, CERTIFICATE),
+        .key = load_string(conf, KEY),
+        .ca = load_string(conf, CA),
+        .trust_domain = load_string(conf, TRUST_DOMAIN),
+        .tun = load_string(conf, TUN),
+        .routing = gh_conf_uint(conf, section, ROUTING) == 0,
+        .table = (uint32_t)gh_conf_uint(conf, section, TABLE),
+        .fwmark = (uint32_t)gh_conf_uint(conf, section, FWMARK),
+        .mtu = (unsigned)gh_conf_uint(conf, section, MTU),
+        .offload_tun = gh_conf_bool(conf, section, OFFLOAD_TUN),
+        .offload_udp = gh_conf_bool(conf, section, OFFLOAD_UDP),
+        .idle_timeout = load_time(conf, IDLE_TIMEOUT),
+        .keep_alive = load_time(conf, KEEP_ALIVE),
+        .reconnect_min = load_time(conf, RECONNECT_MIN),
+        .reconnect_max = load_time(conf, RECONNECT_MAX),
+        .assign_timeout = load_time(conf, ASSIGN_TIMEOUT),
+        .socket = load_string(conf, SOCKET),
+    };
+    ret->allow_routes = gh_conf_prefixes(conf, section, ALLOW_ROUTES, &ret->allow_route_count);
+    return gh_agent_relay_parse(load_string(conf, RELAY), ret->relay_host, &ret->relay_port);
+}

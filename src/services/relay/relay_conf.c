@@ -1,0 +1,210 @@
+#include "services/relay/relay_conf.h"
+
+#include <string.h>
+
+#include "base/error.h"
+
+enum {
+    LISTEN,
+    CERTIFICATE,
+    KEY,
+    CLIENT_CA,
+    TRUST_DOMAIN,
+    IDENTITY,
+    PIN,
+    POOLS,
+    ROUTES,
+    NAT,
+    TUN,
+    MTU,
+    POLICY,
+    OFFLOAD_TUN,
+    OFFLOAD_UDP,
+    IDLE_TIMEOUT,
+    KEEP_ALIVE,
+    MAX_SESSIONS,
+    MAX_HALF_OPEN,
+    MAX_FLOWS,
+    MAX_FLOWS_PER_SESSION,
+    TCP_SYN_TIMEOUT,
+    TCP_ESTABLISHED_TIMEOUT,
+    TCP_CLOSING_TIMEOUT,
+    UDP_NEW_TIMEOUT,
+    UDP_TIMEOUT,
+    ICMP_TIMEOUT,
+    FRAGMENT_TIMEOUT,
+    MAX_FRAGMENTS,
+    MAX_CAPSULE_BYTES,
+    QUEUE_PACKETS,
+    QUEUE_BYTES,
+    QUEUE_TIME,
+};
+
+static const struct gh_conf_row rows[] = {
+    [LISTEN] = { "listen", GH_CONF_ADDR_LIST, .dflt = ":4433", .min = "1", .max = "16", .help = "UDP addresses of the tunnel endpoint" },
+    [CERTIFICATE] = { "certificate", GH_CONF_PATH, .min = "1", .required = true, .reload = true,
+                      .help = "PEM file with the relay's certificate and what leads to the CA" },
+    [KEY] = { "key", GH_CONF_PATH, .min = "1", .required = true, .reload = true, .help = "PEM file with the relay's private key, mode 0600" },
+    [CLIENT_CA] = { "client_ca", GH_CONF_PATH, .min = "1", .required = true, .reload = true,
+                    .help = "PEM file with the CAs that vouch for agents" },
+    [TRUST_DOMAIN] = { "trust_domain", GH_CONF_STRING, .min = "1", .max = "255", .required = true,
+                       .help = "the DOMAIN of spiffe://DOMAIN/agent/NAME that is served here" },
+    [IDENTITY] = { "identity", GH_CONF_ENUM_SET, .dflt = "san_uri", .values = "san_uri|san_dns|cn", .min = "1", .reload = true,
+                   .help = "what of an agent's certificate counts as its name; the first kind that it has is taken" },
+    [PIN] = { "pin", GH_CONF_ENUM, .dflt = "none", .values = "none|required", .reload = true,
+              .help = "whether the public key of an agent must be known beforehand" },
+    [POOLS] = { "pools", GH_CONF_PREFIX_LIST, .dflt = "10.100.0.0/24, fd00:100::/64", .min = "1", .max = "16",
+                .help = "networks of which agents get their addresses; the relay is the first address of each" },
+    [ROUTES] = { "routes", GH_CONF_PREFIX_LIST, .dflt = "0.0.0.0/0, ::/0", .max = "256", .reload = true,
+                 .help = "networks that the relay offers to agents" },
+    [NAT] = { "nat", GH_CONF_ENUM, .dflt = "auto", .values = "auto|none",
+              .help = "auto hides agents behind the relay's own addresses; none is for networks that route the pools" },
+    [TUN] = { "tun", GH_CONF_STRING, .dflt = "gh0", .min = "1", .max = "15", .help = "name of the TUN device" },
+    [MTU] = { "mtu", GH_CONF_UINT, .dflt = "0", .max = "65535", .unit = "bytes",
+              .help = "largest packet inside tunnels, at least 1280; 0 follows the path" },
+    [POLICY] = { "policy", GH_CONF_PATH, .min = "1", .required = true, .reload = true, .help = "file with the rules of who reaches what" },
+    [OFFLOAD_TUN] = { "offload_tun", GH_CONF_BOOL, .dflt = "true", .help = "let the kernel hand over many segments as one packet" },
+    [OFFLOAD_UDP] = { "offload_udp", GH_CONF_BOOL, .dflt = "true", .help = "send and receive many datagrams with one call" },
+    [IDLE_TIMEOUT] = { "idle_timeout", GH_CONF_DURATION, .dflt = "30s", .min = "1s", .max = "1h",
+                       .help = "a connection without packets for so long is over" },
+    [KEEP_ALIVE] = { "keep_alive", GH_CONF_DURATION, .dflt = "10s", .min = "0s", .max = "1h",
+                     .help = "silence after which a packet keeps the connection alive; 0s leaves that to the agent" },
+    [MAX_SESSIONS] = { "max_sessions", GH_CONF_UINT, .dflt = "1000", .min = "1", .max = "1000000", .unit = "sessions", .reload = true,
+                       .help = "agents served at a time" },
+    [MAX_HALF_OPEN] = { "max_half_open", GH_CONF_UINT, .dflt = "256", .min = "1", .max = "65536", .unit = "handshakes", .reload = true,
+                        .help = "handshakes under way at a time" },
+    [MAX_FLOWS] = { "max_flows", GH_CONF_UINT, .dflt = "65536", .min = "16", .max = "16777216", .unit = "flows",
+                    .help = "flows that one worker follows" },
+    [MAX_FLOWS_PER_SESSION] = { "max_flows_per_session", GH_CONF_UINT, .dflt = "8192", .min = "1", .max = "16777216", .unit = "flows",
+                                .help = "flows of one agent" },
+    [TCP_SYN_TIMEOUT] = { "tcp_syn_timeout", GH_CONF_DURATION, .dflt = "30s", .min = "1s", .max = "10m",
+                          .help = "silence that ends a TCP flow before it is established" },
+    [TCP_ESTABLISHED_TIMEOUT] = { "tcp_established_timeout", GH_CONF_DURATION, .dflt = "2h", .min = "10s", .max = "7d",
+                                  .help = "silence that ends an established TCP flow" },
+    [TCP_CLOSING_TIMEOUT] = { "tcp_closing_timeout", GH_CONF_DURATION, .dflt = "30s", .min = "1s", .max = "10m",
+                              .help = "silence that ends a TCP flow after a FIN or RST" },
+    [UDP_NEW_TIMEOUT] = { "udp_new_timeout", GH_CONF_DURATION, .dflt = "30s", .min = "1s", .max = "1h",
+                          .help = "silence that ends a UDP flow without a reply" },
+    [UDP_TIMEOUT] = { "udp_timeout", GH_CONF_DURATION, .dflt = "180s", .min = "1s", .max = "1d",
+                      .help = "silence that ends a UDP flow with replies" },
+    [ICMP_TIMEOUT] = { "icmp_timeout", GH_CONF_DURATION, .dflt = "10s", .min = "1s", .max = "10m",
+                       .help = "silence that ends an ICMP query" },
+    [FRAGMENT_TIMEOUT] = { "fragment_timeout", GH_CONF_DURATION, .dflt = "30s", .min = "1s", .max = "30s",
+                           .help = "how long later fragments follow their first" },
+    [MAX_FRAGMENTS] = { "max_fragments", GH_CONF_UINT, .dflt = "1024", .min = "1", .max = "1048576", .unit = "packets",
+                        .help = "fragmented packets that one worker follows" },
+    [MAX_CAPSULE_BYTES] = { "max_capsule_bytes", GH_CONF_SIZE, .dflt = "65536", .min = "1024", .max = "1MiB",
+                            .help = "longest capsule that is kept" },
+    [QUEUE_PACKETS] = { "queue_packets", GH_CONF_UINT, .dflt = "1024", .min = "16", .max = "65536", .unit = "packets",
+                        .help = "packets that wait for one agent" },
+    [QUEUE_BYTES] = { "queue_bytes", GH_CONF_SIZE, .dflt = "2MiB", .min = "64KiB", .max = "256MiB", .help = "bytes that wait for one agent" },
+    [QUEUE_TIME] = { "queue_time", GH_CONF_DURATION, .dflt = "50ms", .min = "1ms", .max = "10s", .help = "how long a packet may wait" },
+    { 0 },
+};
+
+_Static_assert(sizeof rows / sizeof *rows <= GH_CONF_ROWS_MAX, "more rows than a section can have");
+
+static void check_pools(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
+{
+    char a[GH_PREFIX_TEXT], b[GH_PREFIX_TEXT];
+    size_t count;
+    const struct gh_prefix *pools = gh_conf_prefixes(conf, section, POOLS, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        if (pools[i].len > gh_ip_bits(&pools[i].addr) - 2)
+            gh_conf_fail(conf, section, POOLS, errors, "relay.pools: %s has no room for an agent; %s is the smallest",
+                         gh_prefix_emit(&pools[i], a), pools[i].addr.family == 4 ? "a /30" : "a /126");
+        for (size_t j = 0; j < i; j++)
+            if (gh_prefix_covers(&pools[i], &pools[j]) || gh_prefix_covers(&pools[j], &pools[i]))
+                gh_conf_fail(conf, section, POOLS, errors, "relay.pools: %s and %s overlap; keep one",
+                             gh_prefix_emit(&pools[j], a), gh_prefix_emit(&pools[i], b));
+    }
+}
+
+static void check(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
+{
+    uint64_t mtu = gh_conf_uint(conf, section, MTU);
+
+    check_pools(conf, section, errors);
+    /* RFC 9484, section 10.1: IPv6 needs 1280 bytes */
+    if (mtu && mtu < 1280)
+        gh_conf_fail(conf, section, MTU, errors, "relay.mtu is %llu; it must be 0 or at least 1280", (unsigned long long)mtu);
+    if (gh_conf_duration(conf, section, KEEP_ALIVE) >= gh_conf_duration(conf, section, IDLE_TIMEOUT))
+        gh_conf_fail(conf, section, KEEP_ALIVE, errors, "relay.keep_alive must be shorter than relay.idle_timeout");
+    if (gh_conf_uint(conf, section, MAX_FLOWS_PER_SESSION) > gh_conf_uint(conf, section, MAX_FLOWS))
+        gh_conf_fail(conf, section, MAX_FLOWS_PER_SESSION, errors,
+                     "relay.max_flows_per_session must be no more than relay.max_flows");
+    if (strpbrk(gh_conf_string(conf, section, TUN), "/ :"))
+        gh_conf_fail(conf, section, TUN, errors, "relay.tun must be a device name, without slash, colon or space");
+}
+
+const struct gh_conf_section gh_relay_conf_section = { "relay", "Terminates tunnels and forwards their packets.", rows, false, check };
+
+static size_t load_size(const struct gh_conf *conf, unsigned row)
+{
+    return (size_t)gh_conf_uint(conf, &gh_relay_conf_section, row);
+}
+
+static unsigned load_uint(const struct gh_conf *conf, unsigned row)
+{
+    return (unsigned)gh_conf_uint(conf, &gh_relay_conf_section, row);
+}
+
+static int64_t load_time(const struct gh_conf *conf, unsigned row)
+{
+    return gh_conf_duration(conf, &gh_relay_conf_section, row);
+}
+
+static const char *load_string(const struct gh_conf *conf, unsigned row)
+{
+    return gh_conf_string(conf, &gh_relay_conf_section, row);
+}
+
+static void load_limits(const struct gh_conf *conf, struct gh_relay_conf *ret)
+{
+    ret->idle_timeout = load_time(conf, IDLE_TIMEOUT);
+    ret->keep_alive = load_time(conf, KEEP_ALIVE);
+    ret->max_sessions = load_uint(conf, MAX_SESSIONS);
+    ret->max_half_open = load_uint(conf, MAX_HALF_OPEN);
+    ret->max_flows = load_uint(conf, MAX_FLOWS);
+    ret->max_flows_per_session = load_uint(conf, MAX_FLOWS_PER_SESSION);
+    ret->tcp_syn_timeout = load_time(conf, TCP_SYN_TIMEOUT);
+    ret->tcp_established_timeout = load_time(conf, TCP_ESTABLISHED_TIMEOUT);
+    ret->tcp_closing_timeout = load_time(conf, TCP_CLOSING_TIMEOUT);
+    ret->udp_new_timeout = load_time(conf, UDP_NEW_TIMEOUT);
+    ret->udp_timeout = load_time(conf, UDP_TIMEOUT);
+    ret->icmp_timeout = load_time(conf, ICMP_TIMEOUT);
+    ret->fragment_timeout = load_time(conf, FRAGMENT_TIMEOUT);
+    ret->max_fragments = load_uint(conf, MAX_FRAGMENTS);
+    ret->max_capsule_bytes = load_size(conf, MAX_CAPSULE_BYTES);
+    ret->queue_packets = load_uint(conf, QUEUE_PACKETS);
+    ret->queue_bytes = load_size(conf, QUEUE_BYTES);
+    ret->queue_time = load_time(conf, QUEUE_TIME);
+}
+
+int gh_relay_conf_load(const struct gh_conf *conf, struct gh_relay_conf *ret)
+{
+    const struct gh_conf_section *section = &gh_relay_conf_section;
+
+    if (!gh_conf_has(conf, section))
+        return GH_ERR_NOT_FOUND;
+    *ret = (struct gh_relay_conf){
+        .certificate = load_string(conf, CERTIFICATE),
+        .key = load_string(conf, KEY),
+        .client_ca = load_string(conf, CLIENT_CA),
+        .trust_domain = load_string(conf, TRUST_DOMAIN),
+        .identity = load_uint(conf, IDENTITY), /* the order of its words is that of GH_RELAY_IDENTITY_… */
+        .pin_required = gh_conf_uint(conf, section, PIN) == 1,
+        .nat = gh_conf_uint(conf, section, NAT) == 0,
+        .tun = load_string(conf, TUN),
+        .mtu = load_uint(conf, MTU),
+        .policy = load_string(conf, POLICY),
+        .offload_tun = gh_conf_bool(conf, section, OFFLOAD_TUN),
+        .offload_udp = gh_conf_bool(conf, section, OFFLOAD_UDP),
+    };
+    ret->listen = gh_conf_addrs(conf, section, LISTEN, &ret->listen_count);
+    ret->pools = gh_conf_prefixes(conf, section, POOLS, &ret->pool_count);
+    ret->routes = gh_conf_prefixes(conf, section, ROUTES, &ret->route_count);
+    load_limits(conf, ret);
+    return 0;
+}

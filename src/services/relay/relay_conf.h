@@ -1,0 +1,45 @@
+/* services/relay/relay_conf.h - the options of the relay, as typed values */
+#ifndef GH_SERVICES_RELAY_RELAY_CONF_H
+#define GH_SERVICES_RELAY_RELAY_CONF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/conf.h"
+
+extern const struct gh_conf_section gh_relay_conf_section;
+
+/* What of a certificate counts as its identity (DESIGN 4, decision 8). */
+#define GH_RELAY_IDENTITY_SAN_URI 1u
+#define GH_RELAY_IDENTITY_SAN_DNS 2u
+#define GH_RELAY_IDENTITY_CN 4u
+
+/* Strings and lists belong to the configuration that it was loaded from; times are ns. */
+struct gh_relay_conf {
+    const struct gh_conf_addr *listen;
+    size_t listen_count;
+    const char *certificate, *key, *client_ca, *trust_domain;
+    unsigned identity;  /* GH_RELAY_IDENTITY_… */
+    bool pin_required;
+    const struct gh_prefix *pools, *routes;
+    size_t pool_count, route_count;
+    bool nat;
+    const char *tun;
+    unsigned mtu; /* 0: as large as the path carries */
+    const char *policy;
+    bool offload_tun, offload_udp;
+    int64_t idle_timeout, keep_alive;
+    unsigned max_sessions, max_half_open, max_flows, max_flows_per_session;
+    int64_t tcp_syn_timeout, tcp_established_timeout, tcp_closing_timeout, udp_new_timeout, udp_timeout, icmp_timeout;
+    int64_t fragment_timeout;
+    unsigned max_fragments;
+    size_t max_capsule_bytes;
+    unsigned queue_packets;
+    size_t queue_bytes;
+    int64_t queue_time;
+};
+
+/* 0, or GH_ERR_NOT_FOUND when the configuration has no relay. */
+int gh_relay_conf_load(const struct gh_conf *conf, struct gh_relay_conf *ret);
+
+#endif

@@ -1,0 +1,271 @@
+#include "sim.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "certs.h"
+
+struct flying {
+    struct gh_list link;
+    int64_t at;
+    uint64_t order;
+    bool to_server;
+    uint8_t ecn;
+    size_t len;
+    uint8_t data[];
+};
+
+uint64_t sim_random(struct sim *s)
+{
+    s->random ^= s->random << 13;
+    s->random ^= s->random >> 7;
+    s->random ^= s->random << 17;
+    return s->random;
+}
+
+double sim_chance(struct sim *s)
+{
+    return (double)(sim_random(s) >> 11) / 9007199254740992.0;
+}
+
+static int fill_random(void *arg, void *buf, size_t len)
+{
+    uint8_t *p = buf;
+
+    for (size_t i = 0; i < len; i++)
+        p[i] = (uint8_t)(sim_random(arg) >> 32);
+    return 0;
+}
+
+static void trace(struct sim *s, uint64_t v)
+{
+    s->trace = (s->trace ^ v) * UINT64_C(0x100000001b3);
+}
+
+static struct gh_tls_ctx *make_tls(bool server)
+{
+    struct gh_tls_config cfg = {
+        .server = server,
+        .certificate = gh_span_str(server ? SIM_RELAY_CRT : SIM_AGENT_CRT),
+        .key = gh_span_str(server ? SIM_RELAY_KEY : SIM_AGENT_KEY),
+        .ca = gh_span_str(SIM_CA),
+        .alpn = "h3",
+    };
+    struct gh_tls_ctx *ctx;
+    char err[200];
+
+    if (gh_tls_ctx_create(&cfg, &ctx, err, sizeof err) < 0)
+        abort();
+    return ctx;
+}
+
+void sim_init(struct sim *s, uint64_t seed)
+{
+    memset(s, 0, sizeof *s);
+    s->random = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
+    s->trace = UINT64_C(0xcbf29ce484222325);
+    s->now = 1000 * SIM_S;
+    gh_list_init(&s->flying);
+    for (int i = 0; i < 2; i++)
+        s->link[i].delay = 5 * SIM_MS;
+    gh_quic_config_default(&s->quic);
+    s->quic.random = (struct gh_random_source){ fill_random, s };
+    s->client = (struct sim_end){ .sim = s, .addr = { gh_ip_v4("\xc0\x00\x02\x01"), 40000 }, .tls = make_tls(false) };
+    s->server = (struct sim_end){ .sim = s, .server = true, .addr = { gh_ip_v4("\xc0\x00\x02\x02"), 4433 }, .tls = make_tls(true) };
+}
+
+static void end_fini(struct sim_end *e)
+{
+    gh_h3_destroy(e->h3);
+    gh_quic_destroy(e->quic);
+    gh_tls_ctx_put(e->tls);
+}
+
+void sim_fini(struct sim *s)
+{
+    gh_list_each(l, &s->flying)
+        free(gh_container_of(l, struct flying, link));
+    end_fini(&s->client);
+    end_fini(&s->server);
+}
+
+static int make_cid(void *arg, struct gh_quic_cid *ret, uint8_t ret_token[GH_QUIC_RESET_TOKEN])
+{
+    struct sim_end *e = arg;
+
+    ret->len = GH_QUIC_CID_LEN;
+    fill_random(e->sim, ret->data, ret->len);
+    return fill_random(e->sim, ret_token, GH_QUIC_RESET_TOKEN);
+}
+
+static void retire_cid(void *arg, const struct gh_quic_cid *cid)
+{
+    (void)arg;
+    (void)cid;
+}
+
+static void on_closed(void *arg, const struct gh_quic_close *why)
+{
+    struct sim_end *e = arg;
+
+    e->closed = true;
+    e->why = *why;
+}
+
+static const struct gh_quic_host host = { make_cid, retire_cid, on_closed };
+
+static struct gh_quic_owner owner_of(struct sim_end *e)
+{
+    return (struct gh_quic_owner){ &host, e, &gh_h3_app, e->h3 };
+}
+
+void sim_connect(struct sim *s, const struct gh_h3_events *client, void *client_arg, const struct gh_h3_events *server, void *server_arg)
+{
+    struct gh_quic_path path = { s->client.addr, s->server.addr };
+    struct gh_quic_owner owner;
+
+    s->client.h3_config = (struct gh_h3_config){ false, s->quic.max_streams_bidi, client, client_arg };
+    s->server.h3_config = (struct gh_h3_config){ true, s->quic.max_streams_bidi, server, server_arg };
+    if (gh_h3_create(&s->client.h3_config, &s->client.h3) < 0)
+        abort();
+    owner = owner_of(&s->client);
+    if (gh_quic_create_client(&s->quic, &owner, s->client.tls, "relay.gatehouse.example", &path, s->now, &s->client.quic) < 0)
+        abort();
+    gh_h3_attach(s->client.h3, s->client.quic);
+}
+
+static void put(struct sim *s, bool to_server, struct gh_span payload, uint8_t ecn, int64_t delay)
+{
+    struct flying *f = malloc(sizeof *f + payload.len);
+    struct gh_list *at = s->flying.prev;
+
+    if (!f)
+        abort();
+    f->at = s->now + delay;
+    f->to_server = to_server;
+    f->ecn = ecn;
+    f->len = payload.len;
+    memcpy(f->data, payload.data, payload.len);
+    while (at != &s->flying && gh_container_of(at, struct flying, link)->at > f->at)
+        at = at->prev;
+    f->link.next = at->next;
+    f->link.prev = at;
+    at->next->prev = &f->link;
+    at->next = &f->link;
+}
+
+static void send_payload(struct sim *s, bool from_server, struct gh_span payload, uint8_t ecn)
+{
+    struct sim_link *l = &s->link[from_server];
+    int64_t delay = l->delay;
+
+    trace(s, (uint64_t)s->now);
+    trace(s, payload.len * 2 + from_server);
+    if (l->down || (l->max_payload && payload.len > l->max_payload) || sim_chance(s) < l->loss) {
+        s->lost++;
+        return;
+    }
+    if (sim_chance(s) < l->reorder)
+        delay += (int64_t)((1 + sim_chance(s) * 2) * (double)l->delay);
+    put(s, !from_server, payload, ecn, delay);
+    if (sim_chance(s) < l->duplicate)
+        put(s, !from_server, payload, ecn, delay + l->delay / 2);
+}
+
+void sim_inject(struct sim *s, bool from_server, struct gh_span payload)
+{
+    put(s, !from_server, payload, 0, s->link[from_server].delay);
+}
+
+static void accept_first(struct sim *s, const struct flying *f)
+{
+    struct gh_quic_initial first;
+    struct gh_quic_path path = { s->server.addr, s->client.addr };
+    struct gh_quic_owner owner;
+
+    if (gh_quic_accept(gh_span_of(f->data, f->len), &first) != 1)
+        return;
+    if (gh_h3_create(&s->server.h3_config, &s->server.h3) < 0)
+        abort();
+    owner = owner_of(&s->server);
+    if (gh_quic_create_server(&s->quic, &owner, s->server.tls, &first, &path, s->now, &s->server.quic) < 0)
+        abort();
+    gh_h3_attach(s->server.h3, s->server.quic);
+}
+
+static void forget(struct sim_end *e)
+{
+    gh_h3_destroy(e->h3);
+    gh_quic_destroy(e->quic);
+    e->h3 = NULL;
+    e->quic = NULL;
+    e->closed = false;
+}
+
+static void deliver(struct sim *s, struct flying *f)
+{
+    struct sim_end *to = f->to_server ? &s->server : &s->client, *from = f->to_server ? &s->client : &s->server;
+    struct gh_quic_path path = { to->addr, from->addr };
+
+    s->delivered++;
+    if (to->server && to->closed && to->why.kind == GH_QUIC_CLOSED_HANDSHAKE)
+        forget(to); /* what came first was no first packet: the next one may be */
+    if (!to->quic && to->server)
+        accept_first(s, f);
+    if (to->quic)
+        gh_quic_recv(to->quic, &path, f->ecn, gh_span_of(f->data, f->len), s->now);
+    free(f);
+}
+
+static void flush(struct sim *s, struct sim_end *e)
+{
+    static uint8_t buf[GH_QUIC_BATCH_MAX];
+    struct gh_quic_batch b = { .buf = buf };
+
+    while (e->quic && gh_quic_write(e->quic, &b, s->now) == 1)
+        for (size_t at = 0; at < b.len; at += b.segment)
+            send_payload(s, e->server, gh_span_of(buf + at, b.len - at < b.segment ? b.len - at : b.segment), b.ecn);
+}
+
+static int64_t next_event(struct sim *s)
+{
+    int64_t next = GH_QUIC_NEVER, t;
+    struct sim_end *ends[] = { &s->client, &s->server };
+
+    if (!gh_list_empty(&s->flying))
+        next = gh_container_of(s->flying.next, struct flying, link)->at;
+    for (int i = 0; i < 2; i++) {
+        t = ends[i]->quic ? gh_quic_deadline(ends[i]->quic) : GH_QUIC_NEVER;
+        next = t < next ? t : next;
+    }
+    return next;
+}
+
+bool sim_run(struct sim *s, int64_t limit, bool (*done)(void *arg), void *arg)
+{
+    struct sim_end *ends[] = { &s->client, &s->server };
+    int64_t end = s->now + limit, next;
+
+    for (;;) {
+        for (int i = 0; i < 2; i++)
+            flush(s, ends[i]);
+        if (done && done(arg))
+            return true;
+        next = next_event(s);
+        if (next > end) {
+            s->now = end;
+            return false;
+        }
+        if (next > s->now)
+            s->now = next;
+        while (!gh_list_empty(&s->flying) && gh_container_of(s->flying.next, struct flying, link)->at <= s->now) {
+            struct flying *f = gh_container_of(s->flying.next, struct flying, link);
+
+            gh_list_unlink(&f->link);
+            deliver(s, f);
+        }
+        for (int i = 0; i < 2; i++)
+            if (ends[i]->quic && gh_quic_deadline(ends[i]->quic) <= s->now)
+                gh_quic_expire(ends[i]->quic, s->now);
+    }
+}
