@@ -249,6 +249,7 @@ static int start_first(struct agent *a, struct gh_worker *w)
     if (rc == 0)
         rc = agent_status_start(a);
     if (rc < 0) {
+        agent_status_stop(a);
         agent_link_fini(a);
         agent_queue_stop(&a->queues[0]);
         agent_packet_stop(a);

@@ -2,13 +2,11 @@
 #include <stdio.h>
 
 #include "base/error.h"
-#include "services/agent/agent_internal.h"
-
-#if __has_include("crypto/identity.h")
 #include "crypto/cert.h"
 #include "crypto/identity.h"
+#include "services/agent/agent_internal.h"
 
-static int check(struct gh_span der, const char *trust_domain, struct gh_http3_identity *ret, char ret_why[AGENT_WHY])
+int agent_identity_of_relay(struct gh_span der, const char *trust_domain, struct gh_http3_identity *ret, char ret_why[AGENT_WHY])
 {
     const struct gh_identity_rules rules = { .trust_domain = trust_domain,
                                              .sources = { GH_IDENTITY_SAN_URI },
@@ -29,19 +27,4 @@ static int check(struct gh_span der, const char *trust_domain, struct gh_http3_i
     snprintf(ret->name, sizeof ret->name, "%s", id.name);
     ret->not_after = id.not_after;
     return 0;
-}
-#else
-static int check(struct gh_span der, const char *trust_domain, struct gh_http3_identity *ret, char ret_why[AGENT_WHY])
-{
-    (void)der;
-    (void)trust_domain;
-    (void)ret;
-    snprintf(ret_why, AGENT_WHY, "this build cannot check who a relay is");
-    return GH_ERR_UNSUPPORTED;
-}
-#endif
-
-int agent_identity_of_relay(struct gh_span der, const char *trust_domain, struct gh_http3_identity *ret, char ret_why[AGENT_WHY])
-{
-    return check(der, trust_domain, ret, ret_why);
 }

@@ -46,6 +46,7 @@ enum { AGENT_OUT, AGENT_IN };
 
 struct agent;
 struct agent_handover;
+struct gh_http1_server;
 
 /* One TUN queue and the worker that reads it. */
 struct agent_queue {
@@ -105,7 +106,7 @@ struct agent {
     size_t mtu;                   /* what the device has */
     uint8_t *out;                 /* one packet, with room before it */
     struct agent_handover *handover;
-    struct agent_status *status;
+    struct gh_http1_server *status;
 };
 
 /* agent_link.c: the connection */

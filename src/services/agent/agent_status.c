@@ -1,11 +1,10 @@
 /* What the unix socket answers: GET /v1/status, POST /v1/down. The socket's mode says who may ask. */
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "base/error.h"
+#include "net/http1_server.h"
 #include "services/agent/agent_internal.h"
 
 #define STATUS_MAX (256u * 1024)
+#define CONNECTIONS 16u
 
 static void emit_string(struct gh_text *t, const char *name, const char *value)
 {
@@ -120,4 +119,24 @@ void agent_status_request(void *arg, struct gh_http_stream *s, const struct gh_h
     } else {
         answer_text(s, 404, "{\"version\":1,\"error\":\"not_found\",\"hint\":\"/v1/status, /v1/down\"}\n");
     }
+}
+
+int agent_status_start(struct agent *a)
+{
+    struct gh_http_handler handler = { agent_status_request, a };
+    int rc, fd = a->socket;
+
+    if (fd < 0)
+        return 0;
+    rc = gh_http1_server_create(a->w, &(struct gh_http1_config){ .connections_max = CONNECTIONS, .out_max = STATUS_MAX + 4096 }, handler, &a->status);
+    if (rc < 0)
+        return rc;
+    a->socket = -1; /* the server's now */
+    return gh_http1_server_listen(a->status, fd);
+}
+
+void agent_status_stop(struct agent *a)
+{
+    gh_http1_server_destroy(a->status);
+    a->status = NULL;
 }
