@@ -324,7 +324,7 @@ static void a_call_runs_on_the_workers_own_named_thread(void **state)
 struct shared {
     _Atomic bool unlinked;
     bool alive;
-    unsigned touched;
+    _Atomic unsigned touched;
 };
 
 struct touch {
