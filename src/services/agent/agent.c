@@ -131,7 +131,7 @@ static int open_sockets(struct agent *a)
 
 static int open_device(struct agent *a)
 {
-    struct gh_priv_tun t = { .queues = (uint16_t)a->workers, .flags = GH_PRIV_TUN_VNET_HDR };
+    struct gh_priv_tun t = { .queues = (uint16_t)a->workers };
     int rc;
 
     snprintf(t.name, sizeof t.name, "%s", a->conf.tun);
