@@ -17,6 +17,7 @@
 
 #include "base/list.h"
 #include "core/run.h"
+#include "crypto/random.h"
 #include "crypto/tls.h"
 #include "loop/worker.h"
 #include "net/http3.h"
@@ -56,6 +57,9 @@ struct relay {
     struct gh_udp_features features;
     char tun[GH_PRIV_DEVICE];
     unsigned workers;
+    size_t listen_count;
+    struct gh_prefix pools[GH_POOL_PREFIXES_MAX];
+    const struct gh_relay_conf *next_conf; /* while a reload is told to the workers */
     int udp[RELAY_LISTEN_MAX][GH_WORKERS_MAX], tun_fds[GH_WORKERS_MAX];
     struct relay_worker *at[GH_WORKERS_MAX];
     int checks[RELAY_CHECKS];
@@ -84,7 +88,6 @@ struct relay_worker {
     uint32_t slot_count, free_slot; /* next free, UINT32_MAX for none; free slots are chained through generation's neighbour */
     uint32_t *next_free;
     struct gh_deadline sweep;
-    struct gh_deadline expiry;
     _Atomic uint64_t *drops;
     struct gh_list sessions;
     struct gh_forward_verdict verdict; /* large; one packet at a time */
