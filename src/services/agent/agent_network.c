@@ -37,7 +37,7 @@ static int install_routes(struct agent *a)
 {
     int rc;
 
-    if (!a->conf.routing || a->assigned_count == 0)
+    if (!a->conf.routing || a->assigned_count == 0 || !a->routes.prefixes)
         return 0;
     rc = gh_privileged_routes_set(a->run->privileged, a->tun, a->conf.table, a->routes.prefixes, a->routes.prefix_count);
     if (rc < 0)
@@ -57,6 +57,14 @@ static bool had(const struct agent *a, const struct gh_prefix *p)
     return false;
 }
 
+static bool same(const struct agent *a, const struct gh_prefix *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!had(a, &list[i]))
+            return false;
+    return count == a->assigned_count;
+}
+
 static void log_changes(struct agent *a, const struct gh_prefix *list, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -71,6 +79,8 @@ void agent_network_assigned(struct agent *a, const struct gh_prefix *list, size_
 {
     struct gh_forward_session *s = &a->session;
 
+    if (a->state == AGENT_UP && same(a, list, count))
+        return; /* the answer to our request repeats what came unasked */
     log_changes(a, list, count);
     s->own_count = a->assigned_count = count;
     for (size_t i = 0; i < count; i++)
