@@ -18,8 +18,6 @@ static struct gh_arena_chunk *chunk_create(size_t size)
 {
     struct gh_arena_chunk *c;
 
-    if (size > SIZE_MAX - sizeof *c)
-        return NULL;
     c = calloc(1, sizeof *c + size);
     if (c)
         c->size = size;
@@ -32,7 +30,7 @@ void *gh_arena_alloc(struct gh_arena *a, size_t size)
     const size_t align = alignof(max_align_t);
     void *at;
 
-    if (size > SIZE_MAX - align)
+    if (size > PTRDIFF_MAX / 2) /* no allocator has it, and the sums below cannot overflow */
         return NULL;
     size = size ? (size + align - 1) / align * align : align;
     if (!c || c->size - c->used < size) {

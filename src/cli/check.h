@@ -8,7 +8,8 @@ struct gh_conf_section;
 
 extern const char gh_cli_check_usage[];
 
-/* Runs `gatehoused --check` found beside this binary, or `gatehouse-agent check` for a file with an agent section. */
+/* For run_with of a verb.
+ * Runs `gatehoused --check` found beside this binary, or `gatehouse-agent check` for a file with an agent section. */
 int gh_cli_check(const struct gh_cli_verb *verb, int argc, char **argv);
 /* Checks in this process; arg: the sections (const struct gh_conf_section *const *). */
 int gh_cli_check_here(const struct gh_cli_verb *verb, int argc, char **argv);

@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 
+#include <stdint.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -138,6 +139,8 @@ static int help(const struct gh_cli_verb *verbs, const char *program, const char
 
     if (name && !verb)
         return unknown_verb(verbs, program, name);
+    if (verb && !verb->usage && verb->run)
+        return verb->run(2, (char *[]){ (char *)(uintptr_t)verb->name, (char[]){ "--help" }, NULL });
     if (verb)
         print_usage(verb, stdout);
     else
@@ -162,11 +165,11 @@ int gh_cli_main(const struct gh_cli_verb *verbs, int argc, char **argv)
     verb = verb_of(verbs, name);
     if (!verb)
         return unknown_verb(verbs, program, name);
-    if (wants_help(argc - 1, argv + 1)) {
+    if (verb->usage && wants_help(argc - 1, argv + 1)) {
         print_usage(verb, stdout);
         return GH_EXIT_OK;
     }
-    code = verb->run(verb, argc - 1, argv + 1);
+    code = verb->run ? verb->run(argc - 1, argv + 1) : verb->run_with(verb, argc - 1, argv + 1);
     /* output that did not arrive (a full disk behind >) is a failure too */
     if (fflush(stdout) != 0 && code == GH_EXIT_OK)
         code = GH_EXIT_TRY_LATER;

@@ -18,11 +18,11 @@ enum gh_exit {
 
 struct gh_cli_verb {
     const char *name; /* NULL ends the table */
-    /* argv[0] is the verb. Returns an exit code. <verb> is this row. */
-    int (*run)(const struct gh_cli_verb *verb, int argc, char **argv);
+    int (*run)(int argc, char **argv); /* argv[0] is the verb; returns an exit code */
     const char *summary; /* one line */
-    const char *usage;   /* "check [--json] FILE…" and an example, printed by VERB --help; may be NULL */
-    const void *arg;     /* what bin gives to the verb, such as the sections of its configuration */
+    const char *usage;   /* "check [--json] FILE…" and an example, printed by VERB --help; NULL: the verb answers --help itself */
+    const void *arg;     /* what bin gives to <run_with>, such as the sections of its configuration */
+    int (*run_with)(const struct gh_cli_verb *verb, int argc, char **argv); /* called when <run> is NULL, with this row */
 };
 
 /* Runs the verb that argv[1] names. Knows --help, help [VERB], --version [--json], VERB --help; suggests for a typo. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/drop.h"
+#include "crypto/random.h"
 #include "base/error.h"
 #include "core/audit_chain.h"
 #include "core/audit_ring.h"

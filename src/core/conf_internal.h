@@ -5,6 +5,8 @@
 #include "base/arena.h"
 #include "core/conf.h"
 
+#define GH_CONF_STRING_MAX 4096u /* bytes, where a row says nothing */
+
 enum gh_conf_origin { GH_CONF_UNSET, GH_CONF_FROM_DEFAULT, GH_CONF_FROM_FILE, GH_CONF_FROM_ENV };
 
 struct gh_conf_value {

@@ -299,13 +299,27 @@ static const char *node_path(const struct gh_conf *conf, const char *name)
     return NULL;
 }
 
+static int check_path(struct parse *p, const struct gh_conf_part *part, unsigned row)
+{
+    const struct gh_conf_row *r = &part->section->rows[row];
+    const struct gh_conf_value *v = &part->values[row];
+    size_t max = r->max ? strtoul(r->max, NULL, 10) : GH_CONF_STRING_MAX;
+
+    if (strlen(v->string) > max)
+        gh_conf_errors_add(p->errors, v->line, v->col, "%s.%s is a path of %zu bytes; it must have %zu at most",
+                           part->section->name, r->name, strlen(v->string), max);
+    return 0;
+}
+
 static int expand_path(struct parse *p, struct gh_conf_part *part, unsigned row)
 {
     static const char *const names[] = { "state_dir", "run_dir" };
     struct gh_conf_value *v = &part->values[row];
 
-    if (part->section->rows[row].type != GH_CONF_PATH || !v->string || strncmp(v->string, "${", 2) != 0)
+    if (part->section->rows[row].type != GH_CONF_PATH || !v->string)
         return 0;
+    if (strncmp(v->string, "${", 2) != 0)
+        return check_path(p, part, row);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         size_t len = strlen(names[i]);
         const char *dir = node_path(p->conf, names[i]);
@@ -317,7 +331,7 @@ static int expand_path(struct parse *p, struct gh_conf_part *part, unsigned row)
         gh_text_printf(&t, "%s%s", dir, v->string + len + 3);
         v->string = t.failed ? NULL : gh_arena_copy(&p->conf->arena, t.data, t.len);
         gh_text_fini(&t);
-        return v->string ? 0 : GH_ERR_MEMORY;
+        return v->string ? check_path(p, part, row) : GH_ERR_MEMORY;
     }
     gh_conf_errors_add(p->errors, v->line, v->col, "%s.%s begins with what is not known; use ${state_dir} or ${run_dir}",
                        part->section->name, part->section->rows[row].name);

@@ -338,8 +338,11 @@ static int make_path(const struct maker *m, const struct gh_conf_item *item, str
 
 static int make_string(const struct maker *m, const struct gh_conf_item *item, struct gh_conf_value *v)
 {
-    int rc = check_count(m, item, item->len, "bytes", 4096);
+    int rc = 0;
 
+    /* a path has its length when it is expanded */
+    if (m->row->type == GH_CONF_STRING || item->len == 0)
+        rc = check_count(m, item, item->len, "bytes", GH_CONF_STRING_MAX);
     if (rc < 0)
         return rc;
     for (size_t i = 0; i < item->len; i++)

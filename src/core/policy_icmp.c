@@ -36,6 +36,11 @@ static size_t add_name(const struct entry *e, bool v4, bool v6, struct gh_policy
     return n;
 }
 
+static bool known_name(const struct gh_yaml_node *n)
+{
+    return gh_policy_icmp_type(n->text, n->len, GH_PROTOCOL_ICMP) >= 0 || gh_policy_icmp_type(n->text, n->len, GH_PROTOCOL_ICMPV6) >= 0;
+}
+
 size_t gh_policy_icmp_read(struct gh_field_reader *r, const struct gh_yaml_node *n, const struct gh_policy_row_protocol *protocols,
                            size_t protocol_count, struct gh_policy_row_icmp *ret)
 {
@@ -69,8 +74,13 @@ size_t gh_policy_icmp_read(struct gh_field_reader *r, const struct gh_yaml_node 
     if (found)
         return found;
     near = gh_field_nearest(gh_policy_icmp_names, e.type->text);
-    gh_policy_findings_error(r->findings, e.type->pos, "'%.80s' is no type of this rule's protocol: %s%s%s", e.type->text,
-                             near ? "did you mean '" : "use a number from 0 to 255, or a name such as echo-request", near ? near : "",
-                             near ? "'?" : "");
+    if (known_name(e.type)) /* a good name that this rule's protocol does not have */
+        gh_policy_findings_error(r->findings, e.type->pos, "'%.80s' is no type of this rule's protocol%s", e.type->text,
+                                 v4 || v6 ? "" : ": a rule with 'icmp' has protocol icmp or icmpv6 and no other");
+    else if (near)
+        gh_policy_findings_error(r->findings, e.type->pos, "'%.80s' is no ICMP type: did you mean '%s'?", e.type->text, near);
+    else
+        gh_policy_findings_error(r->findings, e.type->pos, "'%.80s' is no ICMP type: use a number from 0 to 255, or a name such as "
+                                 "echo-request", e.type->text);
     return 0;
 }

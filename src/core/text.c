@@ -115,6 +115,16 @@ static size_t utf8_len(const uint8_t *s, size_t left)
     return n;
 }
 
+/* Line breaks, marks and controls above ASCII, which some readers of JSON and every reader of YAML take for more than text. */
+static uint32_t special_above_ascii(const uint8_t *s, size_t n)
+{
+    uint32_t c = n == 2 ? (uint32_t)(s[0] & 0x1f) << 6 | (s[1] & 0x3f)
+                 : n == 3 ? (uint32_t)(s[0] & 0x0f) << 12 | (uint32_t)(s[1] & 0x3f) << 6 | (s[2] & 0x3f)
+                          : 0;
+
+    return (c >= 0x80 && c <= 0xa0) || c == 0x2028 || c == 0x2029 || c == 0xfeff || c == 0xfffe || c == 0xffff ? c : 0;
+}
+
 static void append_json_char(struct gh_text *t, uint8_t c)
 {
     static const char short_of[0x20] = { ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't' };
@@ -133,18 +143,23 @@ void gh_text_append_json(struct gh_text *t, struct gh_span s)
     for (size_t i = 0, start = 0; i <= s.len;) {
         size_t n = i < s.len ? utf8_len(s.data + i, s.len - i) : 0;
 
-        if (n > 1 || (n == 1 && s.data[i] >= 0x20 && s.data[i] != 0x7f && s.data[i] != '"' && s.data[i] != '\\')) {
+        uint32_t special = n > 1 ? special_above_ascii(s.data + i, n) : 0;
+
+        if ((n > 1 && !special) || (n == 1 && s.data[i] >= 0x20 && s.data[i] != 0x7f && s.data[i] != '"' && s.data[i] != '\\')) {
             i += n;
             continue;
         }
         gh_text_append_span(t, gh_span_of(s.data + start, i - start));
         if (i == s.len)
             break;
-        if (n == 0)
+        if (special)
+            gh_text_printf(t, "\\u%04x", special);
+        else if (n == 0)
             gh_text_append(t, "\xef\xbf\xbd");
         else
             append_json_char(t, s.data[i]);
-        start = ++i;
+        i += n ? n : 1;
+        start = i;
     }
     gh_text_append(t, "\"");
 }

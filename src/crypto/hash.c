@@ -3,7 +3,6 @@
 #include <limits.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/rand.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -64,9 +63,4 @@ void gh_wipe(void *data, size_t len)
 {
     if (data && len)
         OPENSSL_cleanse(data, len);
-}
-
-int gh_random_bytes(void *ret, size_t len)
-{
-    return len <= INT_MAX && RAND_bytes(ret, (int)len) == 1 ? 0 : GH_ERR_CRYPTO;
 }

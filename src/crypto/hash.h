@@ -17,7 +17,5 @@ int gh_hmac_sha256(struct gh_span key, struct gh_span a, struct gh_span b, uint8
 int gh_hash_equals(const void *a, const void *b, size_t len);
 /* Overwrites in a way that the compiler keeps. */
 void gh_wipe(void *data, size_t len);
-/* Unpredictable bytes. 0 or GH_ERR_CRYPTO. */
-int gh_random_bytes(void *ret, size_t len);
 
 #endif

@@ -44,13 +44,9 @@ int gh_process_limit_files(size_t want)
     return setrlimit(RLIMIT_NOFILE, &l) < 0 ? GH_ERR_SYSTEM : 0;
 }
 
-int gh_process_hide_memory(void)
+int gh_process_hide_memory(bool hide)
 {
-    const struct rlimit none = { 0, 0 };
-
-    if (setrlimit(RLIMIT_CORE, &none) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-        return GH_ERR_SYSTEM;
-    return 0;
+    return prctl(PR_SET_DUMPABLE, hide ? 0 : 1, 0, 0, 0) < 0 ? GH_ERR_SYSTEM : 0;
 }
 
 int gh_process_become(uid_t uid, gid_t gid)

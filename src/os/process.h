@@ -16,7 +16,7 @@ void gh_process_name_thread(const char *name);
 /* Raises the soft limit of descriptors to <want> or to the hard limit, whichever is less. */
 int gh_process_limit_files(size_t want);
 /* No core file, and no debugger of the same user: for a process that holds keys. */
-int gh_process_hide_memory(void);
+int gh_process_hide_memory(bool hide);
 /* Becomes user and group for good, without supplementary groups. */
 int gh_process_become(uid_t uid, gid_t gid);
 /* Closes every descriptor above 2 that is not in <keep>. */

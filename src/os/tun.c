@@ -133,7 +133,7 @@ int gh_tun_attach_queue(int fd, bool attach)
 static int of_virtio(const struct virtio_net_hdr *h, struct gh_offload *ret)
 {
     struct gh_offload o = {
-        .needs_csum = h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM,
+        .needs_csum = (h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0,
         .csum_valid = h->flags & VIRTIO_NET_HDR_F_DATA_VALID,
         .ecn = h->gso_type & VIRTIO_NET_HDR_GSO_ECN,
     };

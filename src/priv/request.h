@@ -54,7 +54,7 @@ enum gh_priv_kind {
 };
 
 struct gh_priv_socket {
-    struct gh_ip addr; /* all zero of a family: any address of that family, and of that family alone */
+    struct gh_ip addr; /* all zero of a family: any address of that family, and of that family alone; family 0: of both */
     uint16_t port;     /* 0: any free one */
     uint16_t count;    /* 1..GH_PRIV_QUEUES */
     uint32_t mark;     /* SO_MARK; 0: none */
@@ -62,12 +62,9 @@ struct gh_priv_socket {
     uint32_t instance; /* two requests that are otherwise alike get different sockets when this differs */
 };
 
-#define GH_PRIV_TUN_VNET_HDR 1u /* IFF_VNET_HDR */
-
 struct gh_priv_tun {
     char name[GH_PRIV_DEVICE]; /* "%d" at the end: the kernel numbers it */
-    uint16_t queues;           /* 1..GH_PRIV_QUEUES */
-    uint16_t flags;            /* GH_PRIV_TUN_… */
+    uint16_t queues;           /* 1..GH_PRIV_QUEUES; the device is a multi-queue one with vnet headers in any case */
 };
 
 struct gh_priv_tun_config {
@@ -150,8 +147,9 @@ struct gh_priv_reply {
 };
 
 enum gh_priv_event_kind {
-    GH_PRIV_EVENT_SIGNAL, /* <id>: SIGHUP, SIGTERM (also for INT) or SIGQUIT */
+    GH_PRIV_EVENT_SIGNAL, /* <id>: SIGHUP (after a good check, see priv/parent.h), SIGTERM (also for INT) or SIGQUIT */
     GH_PRIV_EVENT_FILE,   /* <id>: number of the watch; a descriptor comes along, -1 when the file is gone */
+    GH_PRIV_EVENT_RELOAD_FAILED, /* <id>: exit code of the child that checked the new configuration; nothing changed */
 };
 
 struct gh_priv_event {

@@ -17,7 +17,7 @@ struct view {
     bool quoted; /* cut and stale, as inside an ICMP error */
 };
 
-static bool has_ports(uint8_t protocol)
+bool gh_ip_protocol_has_ports(uint8_t protocol)
 {
     switch (protocol) {
     case GH_IP_TCP:
@@ -65,7 +65,7 @@ static int read_upper(const struct view *v, struct gh_ip_packet *p)
     const uint8_t *l4 = v->data + p->l4_off;
     size_t left = v->len - p->l4_off;
 
-    if (has_ports(p->protocol)) {
+    if (gh_ip_protocol_has_ports(p->protocol)) {
         if (left < 8)
             return GH_ERR_MALFORMED;
         p->has_ports = true;

@@ -85,6 +85,8 @@ static inline bool gh_ip_is_icmp(const struct gh_ip_packet *p)
     return p->protocol == (p->version == 4 ? GH_IP_ICMP : GH_IP_ICMPV6);
 }
 
+/* Does the protocol begin with two ports: TCP, UDP, UDP-Lite, SCTP, DCCP? */
+bool gh_ip_protocol_has_ports(uint8_t protocol);
 /* An ICMP message that reports an error, and so must never be answered with one (RFC 1122 3.2.2, RFC 4443 2.4). */
 bool gh_ip_is_icmp_error(const struct gh_ip_packet *p);
 /* True for an address that may be answered: not zero, loopback, multicast or broadcast. */

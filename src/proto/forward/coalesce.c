@@ -91,6 +91,12 @@ static bool mergeable(const struct gh_coalescer *c, const struct gh_coalesce_pac
            gh_layout_load16(transport + GH_UDP_CHECKSUM) != 0;
 }
 
+/* A sum of all ones may be written in two ways; only the one that cutting will write again is good enough. */
+static bool is_ones(const uint8_t *field)
+{
+    return field[0] == 0xff && field[1] == 0xff;
+}
+
 static bool verify(struct gh_coalesce_packet *p)
 {
     const struct gh_layout *l = &p->layout;
@@ -100,7 +106,9 @@ static bool verify(struct gh_coalesce_packet *p)
     if (p->verified != NOT_VERIFIED)
         return p->verified == GOOD;
     p->verified = BAD;
-    if (l->family == 4 && !gh_checksum_good(gh_checksum_add_scalar(0, p->data, l->transport)))
+    if (l->family == 4 && (is_ones(p->data + 10) || !gh_checksum_good(gh_checksum_add_scalar(0, p->data, l->transport))))
+        return false;
+    if (l->protocol == GH_LAYOUT_TCP && is_ones(p->data + l->checksum))
         return false;
     sum = gh_checksum_pseudo(p->data + l->addresses, l->address_len, l->protocol, (uint32_t)transport_len);
     if (!gh_checksum_good(gh_checksum_add(sum, p->data + l->transport, transport_len)))

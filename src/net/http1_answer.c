@@ -1,0 +1,296 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/error.h"
+#include "net/http1_conn.h"
+
+#define SMALL_BODY 65536 /* rest of a body that is read and dropped rather than closing a connection over it */
+
+static struct gh_http1_conn *conn_of(const struct gh_http_stream *s)
+{
+    return (struct gh_http1_conn *)(uintptr_t)s;
+}
+
+/* Room for <more> bytes at the end of <out>. */
+static int reserve(struct gh_http1_conn *c, size_t more)
+{
+    size_t cap = c->out_cap ? c->out_cap : 4096;
+    uint8_t *out;
+
+    if (c->out_at > 0) {
+        memmove(c->out, c->out + c->out_at, c->out_len);
+        c->out_at = 0;
+    }
+    while (cap < c->out_len + more)
+        cap *= 2;
+    if (cap == c->out_cap)
+        return 0;
+    out = realloc(c->out, cap);
+    if (!out)
+        return GH_ERR_MEMORY;
+    c->out = out;
+    c->out_cap = cap;
+    return 0;
+}
+
+static struct gh_writer writer_at_end(struct gh_http1_conn *c)
+{
+    return gh_writer_of(c->out + c->out_len, c->out_cap - c->out_len);
+}
+
+int gh_http1_answer_raw(struct gh_http1_conn *c, struct gh_span bytes)
+{
+    int rc = reserve(c, bytes.len);
+
+    if (rc < 0)
+        return rc;
+    memcpy(c->out + c->out_len, bytes.data, bytes.len);
+    c->out_len += bytes.len;
+    return 0;
+}
+
+/* RFC 9110, section 5.6.7; strftime would follow the locale */
+static void write_date(struct gh_writer *w, int64_t wall)
+{
+    static const char days[][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
+    static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                      "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+    time_t now = (time_t)wall;
+    char text[80];
+    struct tm tm;
+
+    if (!gmtime_r(&now, &tm))
+        return;
+    snprintf(text, sizeof text, "%s, %02d %s %d %02d:%02d:%02d GMT", days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon],
+             tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    gh_h1_emit_field(w, gh_span_str("date"), gh_span_str(text));
+}
+
+/* These are the connection's business. */
+static bool is_hop_field(struct gh_span name)
+{
+    static const char *const names[] = { "connection", "keep-alive", "transfer-encoding", "upgrade", "date" };
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (gh_span_equals(name, gh_span_str(names[i])))
+            return true;
+    return false;
+}
+
+static bool find_length(const struct gh_http_field *fields, size_t count, uint64_t *ret)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint64_t n = 0;
+
+        if (!gh_span_equals(fields[i].name, gh_span_str("content-length")))
+            continue;
+        for (size_t k = 0; k < fields[i].value.len; k++)
+            n = n * 10 + (uint64_t)(fields[i].value.data[k] - '0');
+        *ret = n;
+        return true;
+    }
+    return false;
+}
+
+static bool may_keep_alive(const struct gh_http1_conn *c)
+{
+    if (!c->keep_alive || c->server->draining)
+        return false;
+    if (c->body_done)
+        return true;
+    /* a client that waits for "100 Continue" may send the body or not: nobody knows where the next request starts */
+    return !c->expects_continue && c->framing == GH_H1_BODY_LENGTH && c->body_left <= SMALL_BODY;
+}
+
+static int emit_head(struct gh_http1_conn *c, unsigned status, const struct gh_http_field *fields, size_t count, bool no_body)
+{
+    size_t need = 256;
+    struct gh_writer w;
+    int rc;
+
+    for (size_t i = 0; i < count; i++)
+        need += fields[i].name.len + fields[i].value.len + 4;
+    rc = reserve(c, need);
+    if (rc < 0)
+        return rc;
+    w = writer_at_end(c);
+    gh_h1_emit_status_line(&w, status);
+    write_date(&w, gh_worker_wall(c->server->worker));
+    for (size_t i = 0; i < count; i++)
+        if (!is_hop_field(fields[i].name))
+            gh_h1_emit_field(&w, fields[i].name, fields[i].value);
+    if (no_body)
+        gh_h1_emit_field(&w, gh_span_str("content-length"), gh_span_str("0"));
+    if (c->out_chunked)
+        gh_h1_emit_field(&w, gh_span_str("transfer-encoding"), gh_span_str("chunked"));
+    if (!c->keep_alive)
+        gh_h1_emit_field(&w, gh_span_str("connection"), gh_span_str("close"));
+    else if (c->old)
+        gh_h1_emit_field(&w, gh_span_str("connection"), gh_span_str("keep-alive"));
+    gh_h1_emit_end(&w);
+    if (w.failed)
+        return GH_ERR_MALFORMED;
+    c->out_len += gh_writer_len(&w);
+    return 0;
+}
+
+static int answer_respond(struct gh_http_stream *s, unsigned status, const struct gh_http_field *fields, size_t count, bool end)
+{
+    struct gh_http1_conn *c = conn_of(s);
+    bool bodiless = c->is_head || status == 204 || status == 304;
+    bool keep_alive = c->keep_alive;
+    uint64_t length = 0;
+    int rc;
+
+    if (!c->open || c->answered || c->aborted)
+        return GH_ERR_STATE;
+    if (status == 101 || (c->is_connect && status < 300))
+        return GH_ERR_UNSUPPORTED;
+    if (status < 200 || status > 599)
+        return GH_ERR_RANGE;
+    c->out_length_known = find_length(fields, count, &length);
+    if (end && !bodiless && length > 0)
+        return GH_ERR_STATE; /* the client would wait for a body that never comes */
+    c->out_left = length;
+    c->swallow = bodiless;
+    c->out_chunked = !end && !bodiless && !c->out_length_known && !c->old;
+    c->keep_alive = may_keep_alive(c);
+    if (!end && !bodiless && !c->out_length_known && c->old)
+        c->keep_alive = false; /* HTTP/1.0: the end of the connection is the end of the body */
+    rc = emit_head(c, status, fields, count, end && !bodiless && !c->out_length_known);
+    if (rc < 0) {
+        c->keep_alive = keep_alive;
+        return rc;
+    }
+    c->answered = true;
+    c->answer_done = end;
+    gh_http1_conn_want(c);
+    return 0;
+}
+
+static int append_body(struct gh_http1_conn *c, struct gh_span data, bool end)
+{
+    int rc = reserve(c, data.len + 64);
+    struct gh_writer w;
+
+    if (rc < 0)
+        return rc;
+    w = writer_at_end(c);
+    if (c->out_chunked && data.len > 0)
+        gh_h1_emit_chunk_size(&w, data.len);
+    gh_write_span(&w, data);
+    if (c->out_chunked && data.len > 0)
+        gh_h1_emit_end(&w);
+    if (c->out_chunked && end)
+        gh_h1_emit_last_chunk(&w);
+    c->out_len += gh_writer_len(&w);
+    return 0;
+}
+
+static int answer_send(struct gh_http_stream *s, struct gh_span data, bool end)
+{
+    struct gh_http1_conn *c = conn_of(s);
+    int rc;
+
+    if (!c->open || !c->answered || c->answer_done || c->aborted)
+        return GH_ERR_STATE;
+    if (!c->swallow) {
+        if (c->out_length_known && (data.len > c->out_left || (end && data.len < c->out_left)))
+            return GH_ERR_STATE; /* not what Content-Length promised: the next answer would be read wrongly */
+        if (data.len > c->server->config.out_max)
+            return GH_ERR_TOO_LONG;
+        if (data.len > 0 && c->out_len + data.len > c->server->config.out_max && c->out_len > 0) {
+            c->blocked = true;
+            gh_http1_conn_want(c);
+            return GH_ERR_AGAIN;
+        }
+        rc = append_body(c, data, end);
+        if (rc < 0)
+            return rc;
+        c->out_left -= c->out_length_known ? data.len : 0;
+    }
+    c->answer_done = end;
+    gh_http1_conn_want(c);
+    return 0;
+}
+
+static int answer_send_datagram(struct gh_http_stream *s, struct gh_span payload)
+{
+    (void)s;
+    (void)payload;
+    return GH_ERR_UNSUPPORTED; /* HTTP/1 has capsules only, and only after an upgrade */
+}
+
+static size_t answer_datagram_max(const struct gh_http_stream *s)
+{
+    (void)s;
+    return 0;
+}
+
+static void answer_reset(struct gh_http_stream *s, enum gh_http_reset why)
+{
+    struct gh_http1_conn *c = conn_of(s);
+
+    if (!c->open || c->aborted)
+        return;
+    c->aborted = true;
+    c->code = why;
+    gh_http1_conn_want(c);
+}
+
+static const struct gh_http_peer *answer_peer(const struct gh_http_stream *s)
+{
+    return &conn_of(s)->peer;
+}
+
+const struct gh_http_ops gh_http1_answer_ops = {
+    .respond = answer_respond,
+    .send = answer_send,
+    .send_datagram = answer_send_datagram,
+    .datagram_max = answer_datagram_max,
+    .reset = answer_reset,
+    .peer = answer_peer,
+};
+
+static const char *refusal_text(unsigned status)
+{
+    switch (status) {
+    case 408:
+        return "the request did not arrive in time";
+    case 413:
+        return "the body is longer than this server takes";
+    case 417:
+        return "only the expectation 100-continue is known";
+    case 431:
+        return "the head is longer or has more fields than this server takes";
+    case 500:
+        return "the request was not handled";
+    case 501:
+        return "the transfer coding is not known; send chunked or a length";
+    case 505:
+        return "only HTTP/1.0 and HTTP/1.1 are spoken here";
+    default:
+        return "the request does not parse";
+    }
+}
+
+int gh_http1_answer_refusal(struct gh_http1_conn *c, unsigned status)
+{
+    char body[160], length[16];
+    struct gh_http_field fields[] = {
+        { gh_span_str("content-type"), gh_span_str("application/json") },
+        { gh_span_str("content-length"), { 0 } },
+    };
+    int rc;
+
+    snprintf(body, sizeof body, "{\"error\":\"%u\",\"detail\":\"%s\"}\n", status, refusal_text(status));
+    snprintf(length, sizeof length, "%zu", strlen(body));
+    fields[1].value = gh_span_str(length);
+    c->keep_alive = false;
+    c->out_chunked = false;
+    rc = emit_head(c, status, fields, 2, false);
+    if (rc == 0 && !c->is_head)
+        rc = gh_http1_answer_raw(c, gh_span_str(body));
+    return rc;
+}

@@ -1,0 +1,18 @@
+/* priv/nft.h - the firewall table of a device, by the nft program (DESIGN 4, decision 5) */
+#ifndef GH_PRIV_NFT_H
+#define GH_PRIV_NFT_H
+
+#include <stddef.h>
+
+#include "priv/request.h"
+
+#define GH_NFT_TABLE (GH_PRIV_DEVICE + 10) /* "gatehouse_<device>" and NUL */
+
+void gh_nft_table_name(const char *device, char ret[GH_NFT_TABLE]);
+/* Makes the table anew, in one transaction. <error> takes what nft said, GH_PRIV_TEXT bytes.
+ * 0, GH_ERR_NOT_FOUND (no nft here), GH_ERR_SYSTEM or GH_ERR_MEMORY. */
+int gh_nft_masquerade(const struct gh_priv_nat *n, char *error);
+/* Removes the table whether it is there or not. */
+int gh_nft_remove(const char *table, char *error);
+
+#endif

@@ -1,0 +1,94 @@
+/* proto/connect_ip/connect_ip.h - one CONNECT-IP tunnel (RFC 9484), without I/O
+ *
+ * Both ends use the same engine: bytes of the request stream and HTTP datagrams go in, events come out; capsules that it
+ * wants to send leave through an event, complete and in order. It knows addresses, requests and routes as they are on the
+ * wire; what they mean is the caller's. A refused request is an assignment of the all-zero address with its full length.
+ *
+ * Malformed input is the peer's fault and ends the tunnel: the caller resets the stream with GH_HTTP_MESSAGE_ERROR. A packet
+ * that a datagram carries is never judged here (RFC 9484, section 7.2).
+ */
+#ifndef GH_PROTO_CONNECT_IP_H
+#define GH_PROTO_CONNECT_IP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/ip_addr.h"
+#include "base/span.h"
+#include "wire/capsule.h"
+#include "wire/ip.h"
+
+#define GH_CONNECT_IP_ADDRESSES 64u  /* of one capsule */
+#define GH_CONNECT_IP_ROUTES 1024u   /* of one capsule */
+#define GH_CONNECT_IP_ID_RANGES 32u  /* ranges of request ids that a peer may have used: ids in order take one */
+#define GH_CONNECT_IP_CONTEXT 0u     /* context id of a whole packet */
+
+struct gh_connect_ip_address {
+    uint64_t request_id; /* 0: nobody asked */
+    struct gh_prefix prefix;
+};
+
+struct gh_connect_ip;
+
+/* Lists and spans are borrowed until the event returns. No event may end the engine; all else is allowed. */
+struct gh_connect_ip_events {
+    /* Bytes for the stream, whole capsules. 0, or an error that the call which caused it returns. */
+    int (*send)(void *arg, struct gh_span capsules);
+    /* ADDRESS_ASSIGN: the full list, which replaces what was assigned before. Refusals are in it. */
+    void (*on_assign)(void *arg, const struct gh_connect_ip_address *list, size_t count);
+    /* ADDRESS_REQUEST: to be answered with gh_connect_ip_assign, at once or later. */
+    void (*on_request)(void *arg, const struct gh_connect_ip_address *list, size_t count);
+    /* ROUTE_ADVERTISEMENT: the full list, ordered. */
+    void (*on_routes)(void *arg, const struct gh_ip_route *list, size_t count);
+    /* A packet, unparsed, from an HTTP datagram or a DATAGRAM capsule. */
+    void (*on_packet)(void *arg, struct gh_span packet);
+};
+
+struct gh_connect_ip_counters {
+    uint64_t packets;        /* handed to on_packet */
+    uint64_t context_drops;  /* GH_DROP_CONTEXT: unknown context id, or none */
+    uint64_t capsule_drops;  /* GH_DROP_CAPSULE_LIMIT: too long, or too many entries */
+    uint64_t malformed;      /* tunnels ended by the peer's fault: at most 1 */
+};
+
+struct gh_connect_ip {
+    const struct gh_connect_ip_events *events;
+    void *arg;
+    struct gh_capsule_reader reader;
+    struct gh_connect_ip_counters counters;
+    uint64_t next_id;           /* of our next request */
+    struct {
+        uint64_t first, last;
+    } used[GH_CONNECT_IP_ID_RANGES]; /* ids that the peer has used */
+    size_t used_count;
+    struct {
+        uint64_t id;
+        uint8_t family;
+    } pending[GH_CONNECT_IP_ADDRESSES]; /* requests of the peer without an answer yet */
+    size_t pending_count;
+    bool ended;  /* the peer closed its direction */
+    int failed;  /* sticky */
+};
+
+void gh_connect_ip_init(struct gh_connect_ip *c, const struct gh_connect_ip_events *events, void *arg);
+void gh_connect_ip_fini(struct gh_connect_ip *c);
+
+/* Bytes of the stream. 0, or an error that stays: GH_ERR_MALFORMED, GH_ERR_TOO_LONG (a limit), GH_ERR_MEMORY, GH_ERR_STATE
+ * (after the end). <end>: the peer closes its direction, and so the tunnel. */
+int gh_connect_ip_feed(struct gh_connect_ip *c, struct gh_span data, bool end);
+/* Payload of an HTTP datagram. */
+void gh_connect_ip_feed_datagram(struct gh_connect_ip *c, struct gh_span payload);
+
+/* Sends the full list of what the peer may use now; an entry that answers a request carries its id, then and ever after.
+ * <answer>: requests that the list leaves out are refused in the same capsule; otherwise they stay open.
+ * 0, GH_ERR_RANGE (not a prefix, or too many), what send returned. */
+int gh_connect_ip_assign(struct gh_connect_ip *c, const struct gh_connect_ip_address *list, size_t count, bool answer);
+/* Asks for addresses: an all-zero address means any. <ret_first_id> gets the id of the first, the others follow it. */
+int gh_connect_ip_request(struct gh_connect_ip *c, const struct gh_prefix *wishes, size_t count, uint64_t *ret_first_id);
+/* Sends the full list of routes, which must be ordered (gh_connect_ip_order_routes helps). 0, GH_ERR_RANGE, what send returned. */
+int gh_connect_ip_advertise(struct gh_connect_ip *c, const struct gh_ip_route *list, size_t count);
+
+bool gh_connect_ip_is_refusal(const struct gh_connect_ip_address *a);
+
+#endif

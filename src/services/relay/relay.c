@@ -1,0 +1,417 @@
+#include "services/relay/relay.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "services/relay/relay_worker.h"
+
+#define PEM_MAX (256u * 1024)
+#define TUN_MTU 1418u          /* what a datagram of the largest UDP payload carries */
+#define TUN_GSO_MAX 58000u     /* one read fits one send */
+#define SOCKET_BUFFER (4u << 20)
+
+static const char *const directions[] = { "from_agents", "to_agents", NULL };
+static const char *const flow_events[] = { "opened", "closed", NULL };
+
+static const struct gh_metric metrics[] = {
+    [RELAY_METRIC_SESSIONS] = { "gatehouse_relay_sessions", GH_METRIC_GAUGE, "Sessions now." },
+    [RELAY_METRIC_PACKETS] = { "gatehouse_relay_packets_total", GH_METRIC_COUNTER, "Packets that passed.", "direction", directions },
+    [RELAY_METRIC_BYTES] = { "gatehouse_relay_bytes_total", GH_METRIC_COUNTER, "Bytes of IP packets that passed.", "direction", directions },
+    [RELAY_METRIC_FLOWS] = { "gatehouse_relay_flows_total", GH_METRIC_COUNTER, "Flows opened and closed.", "event", flow_events },
+    [RELAY_METRIC_HANDED_OVER] = { "gatehouse_relay_handed_over_total", GH_METRIC_COUNTER, "Packets given to the worker of their session." },
+    [RELAY_METRIC_HANDSHAKES] = { "gatehouse_relay_handshakes_total", GH_METRIC_COUNTER, "Handshakes completed." },
+    { 0 },
+};
+
+static const char *const check_names[RELAY_CHECKS] = { "tls", "policy", "pool", "tun" };
+
+static int complain(struct relay *r, const char *what, const char *subject, int rc)
+{
+    gh_log_event(r->log, GH_LOG_ERROR, "relay", what, gh_log_str("subject", subject), gh_log_str("reason", gh_privileged_why(r->run->privileged)),
+                 gh_log_result("error", rc));
+    return rc;
+}
+
+/* ---- what the configuration names ---- */
+
+static int read_pem(struct relay *r, const char *path, struct gh_text *ret)
+{
+    int rc = gh_privileged_read_file(r->run->privileged, path, PEM_MAX, ret);
+
+    return rc < 0 ? complain(r, "file cannot be read", path, rc) : 0;
+}
+
+static int load_tls(struct relay *r, const struct gh_relay_conf *conf, struct gh_tls_ctx **ret)
+{
+    struct gh_text cert = { 0 }, key = { 0 }, ca = { 0 };
+    struct gh_tls_config cfg = { .server = true, .alpn = "h3" };
+    char err[256] = "";
+    int rc = read_pem(r, conf->certificate, &cert);
+
+    if (rc == 0)
+        rc = read_pem(r, conf->key, &key);
+    if (rc == 0)
+        rc = read_pem(r, conf->client_ca, &ca);
+    if (rc == 0) {
+        cfg.certificate = gh_span_of(cert.data, cert.len);
+        cfg.key = gh_span_of(key.data, key.len);
+        cfg.ca = gh_span_of(ca.data, ca.len);
+        rc = gh_tls_ctx_create(&cfg, ret, err, sizeof err);
+        if (rc < 0)
+            gh_log_event(r->log, GH_LOG_ERROR, "relay", "TLS cannot be set up", gh_log_str("reason", err),
+                         gh_log_str("certificate", conf->certificate), gh_log_str("key", conf->key), gh_log_str("client_ca", conf->client_ca));
+    }
+    if (key.data)
+        explicit_bzero(key.data, key.len);
+    gh_text_fini(&cert);
+    gh_text_fini(&key);
+    gh_text_fini(&ca);
+    return rc;
+}
+
+static void watch_files(struct relay *r)
+{
+    const char *const paths[] = { r->conf.certificate, r->conf.key, r->conf.client_ca, r->conf.policy };
+
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        if (gh_run_watch(r->run, paths[i]) < 0)
+            gh_log_event(r->log, GH_LOG_WARN, "relay", "changes of a file will not be noticed, only SIGHUP will", gh_log_str("file", paths[i]),
+                         gh_log_str("reason", gh_privileged_why(r->run->privileged)));
+}
+
+static void restore_lease(void *arg, const struct gh_store_lease *lease)
+{
+    struct relay *r = arg;
+    int rc = gh_pool_restore(r->pool, lease->tenant, gh_span_str(lease->identity), &lease->addr, lease->first_seen, lease->last_seen);
+
+    if (rc < 0) /* the pools of the configuration are others now */
+        gh_log_event(r->log, GH_LOG_WARN, "relay", "lease of another pool is forgotten", gh_log_str("client_id", lease->identity),
+                     gh_log_ip("address", &lease->addr), gh_log_result("error", rc));
+}
+
+static int open_store(struct relay *r)
+{
+    char path[600], why[GH_STORE_WHY] = "";
+    int dir = -1, rc = gh_privileged_open_state_dir(r->run->privileged, r->run->conf.state_dir, &dir);
+
+    if (rc < 0)
+        return complain(r, "state folder cannot be opened", r->run->conf.state_dir, rc);
+    close(dir);
+    snprintf(path, sizeof path, "%s/gatehouse.sqlite", r->run->conf.state_dir);
+    rc = gh_store_sqlite_open(path, &r->store, why);
+    if (rc == 0)
+        rc = r->store->ops->leases_load(r->store, restore_lease, r, why);
+    if (rc < 0)
+        gh_log_event(r->log, GH_LOG_ERROR, "relay", "state cannot be read", gh_log_str("file", path), gh_log_str("reason", why));
+    return rc;
+}
+
+static int create_tables(struct relay *r)
+{
+    struct gh_pool_conf pc = { .prefixes = r->pools, .prefix_count = r->conf.pool_count, .leases_max = 65536 };
+    struct gh_directory_conf dc = { .sessions_max = r->conf.max_sessions, .readers = r->workers };
+    int rc = gh_random_bytes(&pc.seed, sizeof pc.seed);
+
+    if (rc == 0)
+        rc = gh_random_bytes(&dc.seed, sizeof dc.seed);
+    if (rc == 0)
+        rc = gh_pool_create(&pc, &r->pool);
+    if (rc == 0)
+        rc = gh_directory_create(&dc, &r->directory);
+    if (rc < 0)
+        gh_log_event(r->log, GH_LOG_ERROR, "relay", "address pools cannot be used", gh_log_result("error", rc));
+    return rc;
+}
+
+/* An address that means both families becomes one listener each. */
+static int open_listeners(struct relay *r)
+{
+    struct gh_priv_socket s = { .count = (uint16_t)r->workers, .buffer = SOCKET_BUFFER };
+    struct sock_filter program[GH_QUIC_STEERING_LEN];
+    char text[64];
+    int rc = 0;
+
+    for (size_t i = 0; i < r->conf.listen_count && rc == 0; i++) {
+        const struct gh_conf_addr *a = &r->conf.listen[i];
+
+        for (uint8_t family = 4; family <= 6 && rc == 0; family += 2) {
+            if (a->ip.family && a->ip.family != family)
+                continue;
+            if (r->listen_count == RELAY_LISTEN_MAX)
+                return GH_ERR_RANGE;
+            s.addr = a->ip;
+            s.addr.family = family;
+            s.port = a->port;
+            rc = gh_privileged_open_udp(r->run->privileged, &s, r->udp[r->listen_count]);
+            if (rc < 0) {
+                snprintf(text, sizeof text, "UDP port %u", a->port);
+                return complain(r, "address cannot be listened on", text, rc);
+            }
+            rc = gh_quic_group_init(&r->groups[r->listen_count], r->workers);
+            if (rc == 0)
+                gh_udp_attach_steering(r->udp[r->listen_count][0], program, gh_quic_group_steering(&r->groups[r->listen_count], program));
+            r->listen_count++;
+        }
+    }
+    return rc;
+}
+
+static int open_tun(struct relay *r)
+{
+    struct gh_priv_tun t = { .queues = (uint16_t)r->workers, .flags = GH_PRIV_TUN_VNET_HDR };
+    struct gh_priv_tun_config c = { .mtu = r->conf.mtu ? r->conf.mtu : TUN_MTU, .gso_max_size = TUN_GSO_MAX, .up = 1 };
+    int rc;
+
+    snprintf(t.name, sizeof t.name, "%s", r->conf.tun);
+    rc = gh_privileged_open_tun(r->run->privileged, &t, r->tun_fds, r->tun);
+    if (rc < 0)
+        return complain(r, "TUN cannot be opened", r->conf.tun, rc);
+    memcpy(c.name, r->tun, sizeof c.name);
+    for (size_t i = 0; i < r->conf.pool_count && i < GH_PRIV_PREFIXES; i++)
+        c.addrs[c.addr_count++] = (struct gh_prefix){ gh_pool_relay_addr(r->pool, i), r->pools[i].len };
+    rc = gh_privileged_tun_config(r->run->privileged, &c);
+    if (rc < 0)
+        return complain(r, "TUN cannot be set up", r->tun, rc);
+    for (int s = GH_PRIV_IP_FORWARD; s <= GH_PRIV_IPV6_FORWARDING && rc == 0; s++)
+        rc = gh_privileged_sysctl_set(r->run->privileged, (enum gh_priv_sysctl)s);
+    if (rc < 0)
+        return complain(r, "forwarding cannot be switched on", r->tun, rc);
+    rc = gh_privileged_nat_set(r->run->privileged, r->tun, r->pools, r->conf.nat ? r->conf.pool_count : 0);
+    return rc < 0 ? complain(r, "NAT cannot be set up", r->tun, rc) : 0;
+}
+
+/* ---- life ---- */
+
+static void unload(void *state)
+{
+    struct relay *r = state;
+
+    for (size_t i = 0; i < RELAY_LISTEN_MAX; i++)
+        for (size_t k = 0; k < GH_WORKERS_MAX; k++)
+            if (r->udp[i][k] >= 0)
+                close(r->udp[i][k]);
+    for (size_t k = 0; k < GH_WORKERS_MAX; k++)
+        if (r->tun_fds[k] >= 0)
+            close(r->tun_fds[k]);
+    gh_directory_destroy(r->directory);
+    gh_pool_destroy(r->pool);
+    gh_store_close(r->store);
+    gh_snapshot_fini(&r->policy);
+    gh_tls_ctx_put(r->tls);
+    free(r);
+}
+
+static void set_checks(struct relay *r, bool ok, const char *why)
+{
+    for (int i = 0; i < RELAY_CHECKS; i++)
+        gh_ready_set(gh_node_ready(r->node), r->checks[i], ok, why);
+}
+
+static int load_parts(struct relay *r)
+{
+    struct relay_policy *policy = NULL;
+    int rc = load_tls(r, &r->conf, &r->tls);
+
+    if (rc == 0)
+        rc = relay_policy_load(r, r->conf.policy, &policy);
+    if (rc == 0)
+        rc = gh_snapshot_swap(&r->policy, policy, relay_policy_destroy);
+    if (rc == 0)
+        relay_audit_policy(r, gh_policy_version(policy->policy), NULL);
+    if (rc == 0)
+        rc = create_tables(r);
+    if (rc == 0)
+        rc = open_store(r);
+    if (rc == 0)
+        rc = open_listeners(r);
+    if (rc == 0)
+        rc = open_tun(r);
+    return rc;
+}
+
+static void keep_pools(struct relay *r)
+{
+    memcpy(r->pools, r->conf.pools, r->conf.pool_count * sizeof *r->pools);
+    r->conf.pools = r->pools; /* a reload must not move them */
+}
+
+static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_state)
+{
+    struct relay *r = calloc(1, sizeof *r);
+    int rc;
+
+    if (!r)
+        return GH_ERR_MEMORY;
+    r->node = node;
+    r->run = gh_run_of(node);
+    r->log = gh_node_log(node);
+    r->audit = gh_node_audit(node);
+    r->metrics = gh_node_service_metrics(node, "relay");
+    r->workers = gh_node_workers(node);
+    memset(r->udp, -1, sizeof r->udp);
+    memset(r->tun_fds, -1, sizeof r->tun_fds);
+    atomic_init(&r->next_session, 1);
+    for (int i = 0; i < RELAY_CHECKS; i++)
+        r->checks[i] = gh_ready_register(gh_node_ready(node), check_names[i]);
+    set_checks(r, false, "starting");
+    rc = gh_snapshot_init(&r->policy);
+    if (rc == 0)
+        rc = gh_relay_conf_load(conf, &r->conf);
+    if (rc == 0) {
+        keep_pools(r);
+        gh_udp_selftest(&r->features);
+        if (!r->conf.offload_udp)
+            r->features.gso = r->features.gro = false;
+        gh_log_event(r->log, GH_LOG_INFO, "relay", "UDP offloads", gh_log_bool("gso", r->features.gso), gh_log_bool("gro", r->features.gro));
+        rc = load_parts(r);
+    }
+    if (rc < 0) {
+        unload(r);
+        return rc;
+    }
+    watch_files(r);
+    set_checks(r, true, NULL);
+    *ret_state = r;
+    return 0;
+}
+
+/* ---- reload ---- */
+
+struct next {
+    struct gh_relay_conf conf;
+    struct gh_tls_ctx *tls;
+    struct relay_policy *policy;
+};
+
+static void discard(void *state, void *arg)
+{
+    struct next *n = arg;
+
+    (void)state;
+    gh_tls_ctx_put(n->tls);
+    relay_policy_destroy(n->policy);
+    free(n);
+}
+
+static int prepare(void *state, const struct gh_conf *conf, void **ret_next)
+{
+    struct relay *r = state;
+    struct next *n = calloc(1, sizeof *n);
+    int rc;
+
+    if (!n)
+        return GH_ERR_MEMORY;
+    rc = gh_relay_conf_load(conf, &n->conf);
+    if (rc == 0)
+        rc = load_tls(r, &n->conf, &n->tls);
+    if (rc == 0)
+        rc = relay_policy_load(r, n->conf.policy, &n->policy);
+    if (rc < 0) {
+        discard(state, n);
+        return rc;
+    }
+    *ret_next = n;
+    return 0;
+}
+
+struct told {
+    struct relay *r;
+    void (*fn)(struct relay_worker *rw);
+};
+
+static void tell(struct gh_worker *w, void *arg)
+{
+    struct told *t = arg;
+    struct relay_worker *rw = t->r->at[gh_worker_index(w)];
+
+    if (rw)
+        t->fn(rw);
+}
+
+/* Runs <fn> on every worker, one after the other, and waits. */
+static void tell_workers(struct relay *r, void (*fn)(struct relay_worker *rw))
+{
+    struct told t = { r, fn };
+
+    for (unsigned i = 0; i < r->workers; i++)
+        gh_worker_call(gh_workers_at(r->run->workers, i), tell, &t);
+}
+
+static void take_reload(struct relay_worker *rw)
+{
+    relay_worker_set_tls(rw, rw->r->tls);
+    rw->r->conf = *rw->r->next_conf; /* the same value from every worker, while the others wait */
+    rw->r->conf.pools = rw->r->pools;
+    relay_policy_refresh(rw);
+}
+
+static void commit(void *state, void *arg)
+{
+    struct relay *r = state;
+    struct next *n = arg;
+    struct gh_tls_ctx *old = r->tls;
+    const char *version = gh_policy_version(n->policy->policy);
+
+    n->conf.pool_count = r->conf.pool_count;
+    if (gh_snapshot_swap(&r->policy, n->policy, relay_policy_destroy) == 0) {
+        relay_audit_policy(r, version, NULL);
+        gh_log_event(r->log, GH_LOG_INFO, "relay", "policy loaded", gh_log_str("policy_version", version));
+    } else {
+        relay_policy_destroy(n->policy);
+    }
+    r->tls = n->tls;
+    r->next_conf = &n->conf;
+    tell_workers(r, take_reload);
+    r->next_conf = NULL;
+    gh_tls_ctx_put(old);
+    free(n);
+}
+
+/* ---- end ---- */
+
+static void drain(void *state)
+{
+    struct relay *r = state;
+
+    atomic_store(&r->draining, true);
+}
+
+static bool drained(const void *state)
+{
+    const struct relay *r = state;
+
+    return atomic_load(&r->sessions) == 0;
+}
+
+static void end_drained(struct relay_worker *rw)
+{
+    relay_worker_end_sessions(rw, SESSION_DRAINED);
+}
+
+static void release(void *state, enum gh_release stage)
+{
+    struct relay *r = state;
+
+    if (stage == GH_RELEASE_GOAWAY)
+        tell_workers(r, relay_worker_goaway);
+    else if (stage == GH_RELEASE_SESSIONS)
+        tell_workers(r, end_drained);
+}
+
+const struct gh_service gh_service_relay = {
+    .name = "relay",
+    .section = &gh_relay_conf_section,
+    .metrics = metrics,
+    .load = load,
+    .unload = unload,
+    .start = relay_worker_start,
+    .stop = relay_worker_stop,
+    .prepare = prepare,
+    .commit = commit,
+    .discard = discard,
+    .drain = drain,
+    .drained = drained,
+    .release = release,
+};

@@ -1,0 +1,164 @@
+/* services/relay/relay_internal.h - the relay's parts, for the files of this folder
+ *
+ * struct relay        the node's: configuration, policy, addresses, directory
+ * struct relay_worker one worker's: HTTP/3 endpoints, TUN queue, forwarding engine, sessions
+ * struct session      one agent's tunnel; belongs to the worker that accepted it
+ *
+ * The life of a packet:
+ *   from an agent   http3 -> session_datagram -> connect_ip -> relay_packet_from_peer -> TUN, or another session
+ *   to an agent     tun_port -> relay_packet_in -> directory -> relay_packet_to_peer -> http3
+ * A packet for a session of another worker goes to that worker's mailbox and is judged there.
+ */
+#ifndef GH_SERVICES_RELAY_RELAY_INTERNAL_H
+#define GH_SERVICES_RELAY_RELAY_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/list.h"
+#include "core/run.h"
+#include "crypto/random.h"
+#include "crypto/tls.h"
+#include "loop/worker.h"
+#include "net/http3.h"
+#include "net/tun_port.h"
+#include "policy/policy.h"
+#include "proto/connect_ip/connect_ip.h"
+#include "proto/forward/forward.h"
+#include "services/relay/directory.h"
+#include "services/relay/pool.h"
+#include "services/relay/relay_conf.h"
+#include "store/store.h"
+
+#define RELAY_LISTEN_MAX 16u
+#define RELAY_NAME_MAX 129u
+
+/* A policy and what the sessions need to know of it. Held by workers through a snapshot. */
+struct relay_policy {
+    struct gh_policy *policy;
+    uint64_t generation;
+};
+
+enum relay_check { RELAY_CHECK_TLS, RELAY_CHECK_POLICY, RELAY_CHECK_POOL, RELAY_CHECK_TUN, RELAY_CHECKS };
+
+struct relay {
+    struct gh_node *node;
+    struct gh_run *run;
+    struct gh_log *log;
+    struct gh_audit *audit;
+    struct gh_relay_conf conf;
+    struct gh_tls_ctx *tls;      /* of the thread that runs the node; workers hold their own */
+    struct gh_snapshot policy;   /* struct relay_policy */
+    uint64_t policy_generation;
+    struct gh_pool *pool;        /* under the directory's lock */
+    struct gh_directory *directory;
+    struct gh_store *store;
+    struct gh_quic_group groups[RELAY_LISTEN_MAX];
+    struct gh_udp_features features;
+    char tun[GH_PRIV_DEVICE];
+    unsigned workers;
+    size_t listen_count;
+    struct gh_prefix pools[GH_POOL_PREFIXES_MAX];
+    const struct gh_relay_conf *next_conf; /* while a reload is told to the workers */
+    int udp[RELAY_LISTEN_MAX][GH_WORKERS_MAX], tun_fds[GH_WORKERS_MAX];
+    struct relay_worker *at[GH_WORKERS_MAX];
+    int checks[RELAY_CHECKS];
+    struct gh_metric_set *metrics;
+    _Atomic uint64_t next_session;
+    _Atomic unsigned sessions;
+    _Atomic bool draining;
+};
+
+struct session;
+
+struct slot {
+    struct session *session; /* NULL: free */
+    uint32_t generation;
+};
+
+struct relay_worker {
+    struct relay *r;
+    struct gh_worker *w;
+    unsigned index;
+    struct gh_http3 *http[RELAY_LISTEN_MAX];
+    struct gh_tun_port *tun;
+    struct gh_forward forward;
+    struct gh_snapshot_reader policy;
+    struct slot *slots;
+    uint32_t slot_count, free_slot; /* next free, UINT32_MAX for none; free slots are chained through generation's neighbour */
+    uint32_t *next_free;
+    struct gh_deadline sweep;
+    _Atomic uint64_t *drops;
+    struct gh_list sessions;
+    struct gh_forward_verdict verdict; /* large; one packet at a time */
+    struct gh_forward_verdict inner;   /* of a packet that another session's verdict led to */
+    uint8_t *out;                      /* one packet with a context id before it */
+};
+
+enum session_end { SESSION_CLOSED, SESSION_TAKEN_OVER, SESSION_KICKED, SESSION_DRAINED };
+
+struct session {
+    struct gh_forward_session forward; /* first: what the engine hands back */
+    struct gh_list link;
+    struct relay_worker *rw;
+    uint32_t slot;
+    struct gh_http_stream *stream; /* NULL once it is closed */
+    struct gh_connect_ip tunnel;
+    bool open; /* tunnel initialised */
+    bool listed;
+    char name[RELAY_NAME_MAX], id[17];
+    struct gh_ip addrs[2]; /* IPv4, IPv6; family 0 for none */
+    size_t addr_count;
+    uint64_t ids[2];       /* request ids that the assignment answers */
+    struct gh_ip peer;
+    uint16_t peer_port;
+    int64_t opened;        /* wall seconds */
+    int64_t not_after;
+    enum session_end why;
+};
+
+/* relay_metrics: rows of the table in relay.c */
+enum {
+    RELAY_METRIC_SESSIONS,
+    RELAY_METRIC_PACKETS,
+    RELAY_METRIC_BYTES,
+    RELAY_METRIC_FLOWS,
+    RELAY_METRIC_HANDED_OVER,
+    RELAY_METRIC_HANDSHAKES,
+};
+
+/* relay_session.c */
+void relay_request(void *arg, struct gh_http_stream *s, const struct gh_http_head *head);
+struct session *relay_session_find(struct relay_worker *rw, struct gh_session_handle h);
+/* Ends the session's tunnel; on_closed does the rest. */
+void relay_session_end(struct session *s, enum session_end why);
+int relay_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, struct gh_http3_identity *ret);
+void relay_refused(void *arg, const struct gh_endpoint *remote, const char *why);
+
+/* relay_packet.c */
+void relay_packet_from_peer(struct session *s, uint8_t *packet, size_t len);
+void relay_packet_to_peer(struct session *s, uint8_t *packet, size_t len, unsigned flags);
+void relay_packet_in(void *arg, uint8_t *packet, size_t len); /* from the TUN */
+void relay_drop(void *arg, enum gh_drop why, uint64_t count);
+/* Sends a packet made here into the tunnel, without a verdict. */
+void relay_packet_send(struct session *s, struct gh_span packet);
+
+/* relay_policy.c */
+int relay_policy_load(struct relay *r, const char *path, struct relay_policy **ret);
+void relay_policy_destroy(void *policy);
+extern const struct gh_forward_events relay_forward_events;
+/* Takes the current policy if it is newer: every session's flows are decided again. */
+void relay_policy_refresh(struct relay_worker *rw);
+void relay_session_bind_policy(struct session *s);
+
+/* relay_audit.c */
+struct gh_forward_decision;
+void relay_audit_auth(struct relay *r, bool ok, const char *client, const struct gh_endpoint *remote, const char *reason);
+void relay_audit_session(struct session *s, bool open, const char *reason);
+void relay_audit_error(struct relay *r, const char *client, const char *message, const char *reason);
+void relay_audit_flow(struct session *s, const struct gh_flow *f, bool closed, const char *reason);
+void relay_audit_flow_packet(struct session *s, const struct gh_flow *f, size_t len);
+void relay_audit_deny(struct session *s, enum gh_direction d, const struct gh_ip_packet *p, const struct gh_forward_decision *decision);
+void relay_audit_policy(struct relay *r, const char *version, const char *error);
+
+#endif

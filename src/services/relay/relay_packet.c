@@ -1,0 +1,280 @@
+/* The data path: what each packet meets, in both directions. */
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "services/relay/relay_internal.h"
+
+void relay_drop(void *arg, enum gh_drop why, uint64_t count)
+{
+    struct relay_worker *rw = arg;
+
+    gh_counter_add(&rw->drops[why], count);
+}
+
+static struct gh_forward_clock clock_of(struct relay_worker *rw)
+{
+    return (struct gh_forward_clock){ gh_worker_now(rw->w), gh_worker_wall(rw->w) };
+}
+
+/* <packet> has at least one writable byte before it. */
+static void send_in_place(struct session *s, uint8_t *packet, size_t len)
+{
+    int rc;
+
+    if (!s->stream) {
+        relay_drop(s->rw, GH_DROP_NO_SESSION, 1);
+        return;
+    }
+    packet[-1] = GH_CONNECT_IP_CONTEXT;
+    rc = gh_http_send_datagram(s->stream, gh_span_of(packet - 1, len + 1));
+    if (rc == GH_ERR_AGAIN)
+        relay_drop(s->rw, GH_DROP_QUEUE_FULL, 1);
+    else if (rc == GH_ERR_TOO_LONG)
+        relay_drop(s->rw, GH_DROP_TOO_BIG, 1);
+    else if (rc < 0)
+        relay_drop(s->rw, GH_DROP_NO_DATAGRAM, 1);
+}
+
+void relay_packet_send(struct session *s, struct gh_span packet)
+{
+    uint8_t *at = s->rw->out + 16;
+
+    if (packet.len > 65535)
+        return;
+    memmove(at, packet.data, packet.len);
+    send_in_place(s, at, packet.len);
+}
+
+/* The tunnel's size may change with the path. */
+static void refresh_mtu(struct session *s)
+{
+    size_t max = s->stream ? gh_http_datagram_max(s->stream) : 0;
+
+    s->forward.mtu = max ? max - 1 : 0;
+}
+
+/* A packet that another worker's queue or session had for a session of this one. */
+struct parcel {
+    struct gh_message message;
+    struct relay_worker *to;
+    struct gh_session_handle session;
+    size_t len;
+    uint8_t room[16]; /* headroom of <data> */
+    uint8_t data[];
+};
+
+static void deliver_parcel(struct gh_worker *w, struct gh_message *m)
+{
+    struct parcel *p = gh_container_of(m, struct parcel, message);
+    struct session *s = relay_session_find(p->to, p->session);
+
+    (void)w;
+    relay_policy_refresh(p->to);
+    if (s)
+        relay_packet_to_peer(s, p->data, p->len, 0);
+    else
+        relay_drop(p->to, GH_DROP_NO_SESSION, 1);
+    free(p);
+}
+
+static void hand_over(struct relay_worker *rw, const struct gh_directory_found *found, const uint8_t *packet, size_t len)
+{
+    struct relay_worker *to = rw->r->at[found->worker];
+    struct parcel *p = to ? malloc(sizeof *p + len) : NULL;
+
+    if (!p) {
+        relay_drop(rw, GH_DROP_NO_SESSION, 1);
+        return;
+    }
+    p->message.deliver = deliver_parcel;
+    p->to = to;
+    p->session = found->session;
+    p->len = len;
+    memcpy(p->data, packet, len);
+    if (gh_mailbox_post(to->w, &p->message) < 0) {
+        free(p);
+        relay_drop(rw, GH_DROP_MAILBOX_FULL, 1);
+        return;
+    }
+    gh_metric_add(rw->r->metrics, rw->index, RELAY_METRIC_HANDED_OVER, 0, 1);
+}
+
+static bool find(struct relay_worker *rw, const struct gh_ip *addr, struct gh_directory_found *ret)
+{
+    bool found;
+
+    gh_directory_enter(rw->r->directory, rw->index);
+    found = gh_directory_find_addr(rw->r->directory, addr, ret);
+    gh_directory_leave(rw->r->directory, rw->index);
+    return found;
+}
+
+/* Is <addr> one of ours to give away? Then it must not go to the network when nobody has it. */
+static bool in_pool(const struct relay *r, const struct gh_ip *addr)
+{
+    struct gh_ip own;
+
+    for (size_t i = 0; i < r->conf.pool_count; i++) {
+        if (!gh_prefix_contains(&r->conf.pools[i], addr))
+            continue;
+        own = gh_pool_relay_addr(r->pool, i);
+        return !gh_ip_equals(&own, addr);
+    }
+    return false;
+}
+
+/* A packet that passed its sender's rules goes on: to another agent, or to the network. */
+static void route(struct session *from, uint8_t *packet, size_t len, const struct gh_ip *dst)
+{
+    struct relay_worker *rw = from->rw;
+    struct gh_forward_clock clock = clock_of(rw);
+    struct gh_directory_found found;
+    struct session *to;
+
+    if (!find(rw, dst, &found)) {
+        if (in_pool(rw->r, dst)) {
+            gh_forward_refuse(&rw->forward, &from->forward, &clock, packet, GH_DROP_NO_ROUTE, &rw->verdict);
+            relay_drop(rw, GH_DROP_NO_ROUTE, 1);
+            if (rw->verdict.answer_len)
+                relay_packet_send(from, gh_span_of(rw->verdict.answer, rw->verdict.answer_len));
+            return;
+        }
+        gh_tun_port_send(rw->tun, gh_span_of(packet, len));
+        return;
+    }
+    if (found.worker != rw->index) {
+        hand_over(rw, &found, packet, len);
+        return;
+    }
+    to = relay_session_find(rw, found.session);
+    if (to)
+        relay_packet_to_peer(to, packet, len, 0);
+    else
+        relay_drop(rw, GH_DROP_NO_SESSION, 1);
+}
+
+static void count(struct relay_worker *rw, enum gh_direction d, size_t len)
+{
+    gh_metric_add(rw->r->metrics, rw->index, RELAY_METRIC_PACKETS, d, 1);
+    gh_metric_add(rw->r->metrics, rw->index, RELAY_METRIC_BYTES, d, len);
+}
+
+void relay_packet_from_peer(struct session *s, uint8_t *packet, size_t len)
+{
+    struct relay_worker *rw = s->rw;
+    struct gh_forward_clock clock = clock_of(rw);
+    struct gh_ip dst;
+
+    refresh_mtu(s);
+    gh_forward_from_peer(&rw->forward, &s->forward, &clock, packet, len, 0, &rw->verdict);
+    switch (rw->verdict.action) {
+    case GH_FORWARD_PASS:
+        count(rw, GH_DIRECTION_OUT, len);
+        dst = rw->verdict.packet.dst;
+        route(s, packet, len, &dst);
+        return;
+    case GH_FORWARD_DROP:
+        relay_drop(rw, rw->verdict.reason, 1);
+        break;
+    case GH_FORWARD_DONE:
+        break;
+    }
+    if (rw->verdict.answer_len)
+        relay_packet_send(s, gh_span_of(rw->verdict.answer, rw->verdict.answer_len));
+}
+
+/* An answer to whoever sent a packet towards an agent: another agent, or somebody on the network. */
+static void answer_outside(struct relay_worker *rw, uint8_t *answer, size_t len)
+{
+    struct gh_ip_packet p;
+    struct gh_directory_found found;
+    struct session *to;
+
+    if (gh_ip_packet_parse(answer, len, &p) < 0)
+        return;
+    if (!find(rw, &p.dst, &found)) {
+        gh_tun_port_send(rw->tun, gh_span_of(answer, len));
+    } else if (found.worker == rw->index) {
+        to = relay_session_find(rw, found.session);
+        if (to)
+            relay_packet_send(to, gh_span_of(answer, len));
+    } else {
+        hand_over(rw, &found, answer, len);
+    }
+}
+
+void relay_packet_to_peer(struct session *s, uint8_t *packet, size_t len, unsigned flags)
+{
+    struct relay_worker *rw = s->rw;
+    struct gh_forward_clock clock = clock_of(rw);
+
+    refresh_mtu(s);
+    gh_forward_to_peer(&rw->forward, &s->forward, &clock, packet, len, flags, &rw->inner);
+    switch (rw->inner.action) {
+    case GH_FORWARD_PASS:
+        count(rw, GH_DIRECTION_IN, len);
+        send_in_place(s, packet, len);
+        return;
+    case GH_FORWARD_DROP:
+        relay_drop(rw, rw->inner.reason, 1);
+        break;
+    case GH_FORWARD_DONE:
+        break;
+    }
+    if (rw->inner.answer_len)
+        answer_outside(rw, rw->inner.answer, rw->inner.answer_len);
+}
+
+static int read_destination(const uint8_t *packet, size_t len, struct gh_ip *ret)
+{
+    if (len >= 20 && packet[0] >> 4 == 4)
+        *ret = gh_ip_v4(packet + 16);
+    else if (len >= 40 && packet[0] >> 4 == 6)
+        *ret = gh_ip_v6(packet + 24);
+    else
+        return GH_ERR_MALFORMED;
+    return 0;
+}
+
+/* Does the relay itself send this packet? Its own addresses are the first of each pool. */
+static unsigned own_flags(const struct relay *r, const uint8_t *packet)
+{
+    struct gh_ip src = packet[0] >> 4 == 4 ? gh_ip_v4(packet + 12) : gh_ip_v6(packet + 8), own;
+
+    for (size_t i = 0; i < r->conf.pool_count; i++) {
+        own = gh_pool_relay_addr(r->pool, i);
+        if (gh_ip_equals(&own, &src))
+            return GH_FORWARD_OWN;
+    }
+    return 0;
+}
+
+void relay_packet_in(void *arg, uint8_t *packet, size_t len)
+{
+    struct relay_worker *rw = arg;
+    struct gh_directory_found found;
+    struct gh_ip dst;
+    struct session *s;
+
+    if (read_destination(packet, len, &dst) < 0) {
+        relay_drop(rw, GH_DROP_MALFORMED, 1);
+        return;
+    }
+    if (gh_ip_is_link_local(&dst) || gh_ip_is_multicast(&dst)) {
+        relay_drop(rw, GH_DROP_LINK_LOCAL, 1);
+        return;
+    }
+    if (!find(rw, &dst, &found)) {
+        relay_drop(rw, GH_DROP_NO_ROUTE, 1);
+        return;
+    }
+    if (found.worker != rw->index) {
+        hand_over(rw, &found, packet, len);
+        return;
+    }
+    s = relay_session_find(rw, found.session);
+    if (s)
+        relay_packet_to_peer(s, packet, len, own_flags(rw->r, packet));
+    else
+        relay_drop(rw, GH_DROP_NO_SESSION, 1);
+}

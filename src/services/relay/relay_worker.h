@@ -1,0 +1,13 @@
+/* services/relay/relay_worker.h - starting, telling and stopping one worker's part; all on that worker's thread */
+#ifndef GH_SERVICES_RELAY_RELAY_WORKER_H
+#define GH_SERVICES_RELAY_RELAY_WORKER_H
+
+#include "services/relay/relay_internal.h"
+
+int relay_worker_start(void *state, struct gh_worker *w);
+void relay_worker_stop(void *state, struct gh_worker *w);
+void relay_worker_goaway(struct relay_worker *rw);
+void relay_worker_end_sessions(struct relay_worker *rw, enum session_end why);
+void relay_worker_set_tls(struct relay_worker *rw, struct gh_tls_ctx *tls);
+
+#endif

@@ -1,0 +1,348 @@
+#include "cli/ca.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "../test.h"
+#include "crypto/ca.h"
+
+struct place {
+    char old[4096], dir[64];
+    char out[16384], err[16384]; /* what the last command wrote */
+};
+
+static int setup(void **state)
+{
+    struct place *p = calloc(1, sizeof *p);
+
+    if (!p || !getcwd(p->old, sizeof p->old))
+        return -1;
+    snprintf(p->dir, sizeof p->dir, "/tmp/gh-cli-ca-XXXXXX");
+    if (!mkdtemp(p->dir) || chdir(p->dir) < 0)
+        return -1;
+    *state = p;
+    return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+    (void)st;
+    (void)flag;
+    (void)ftw;
+    return remove(path);
+}
+
+static int teardown(void **state)
+{
+    struct place *p = *state;
+    int rc = chdir(p->old);
+
+    nftw(p->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    free(p);
+    return rc;
+}
+
+static int redirect(FILE *from, const char *path)
+{
+    int saved, fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+
+    fflush(from);
+    saved = dup(fileno(from));
+    assert_true(fd >= 0 && saved >= 0);
+    dup2(fd, fileno(from));
+    close(fd);
+    return saved;
+}
+
+static void restore(FILE *to, int saved, const char *path, char text[16384])
+{
+    FILE *f;
+
+    fflush(to);
+    dup2(saved, fileno(to));
+    close(saved);
+    f = fopen(path, "r");
+    assert_non_null(f);
+    text[fread(text, 1, 16383, f)] = 0;
+    fclose(f);
+    unlink(path);
+}
+
+/* Words separated by one space. */
+static int ca(struct place *p, const char *words)
+{
+    char line[1024];
+    char *argv[32] = { (char *)"ca" };
+    int argc = 1, out, err, rc;
+
+    snprintf(line, sizeof line, "%s", words);
+    for (char *save = NULL, *w = strtok_r(line, " ", &save); w; w = strtok_r(NULL, " ", &save))
+        argv[argc++] = w;
+    out = redirect(stdout, "stdout.tmp");
+    err = redirect(stderr, "stderr.tmp");
+    rc = gh_cli_ca(argc, argv);
+    restore(stdout, out, "stdout.tmp", p->out);
+    restore(stderr, err, "stderr.tmp", p->err);
+    return rc;
+}
+
+static void ok(struct place *p, const char *words)
+{
+    int rc = ca(p, words);
+
+    if (rc != 0)
+        fail_msg("ca %s: exit %d: %s", words, rc, p->err);
+}
+
+static void fails(struct place *p, int code, const char *words, const char *says)
+{
+    int rc = ca(p, words);
+
+    if (rc != code || !strstr(p->err, says))
+        fail_msg("ca %s: exit %d, not %d, or \"%s\" does not say \"%s\"", words, rc, code, p->err, says);
+    assert_string_equal(p->out, "");
+}
+
+static unsigned mode_of(const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) < 0)
+        fail_msg("%s is missing", path);
+    return st.st_mode & 0777;
+}
+
+static size_t slurp(const char *path, char text[8192])
+{
+    FILE *f = fopen(path, "r");
+    size_t len;
+
+    assert_non_null(f);
+    len = fread(text, 1, 8191, f);
+    fclose(f);
+    text[len] = 0;
+    return len;
+}
+
+static void keys_are_for_their_owner_alone(void **state)
+{
+    struct place *p = *state;
+    mode_t old = umask(0);
+
+    ok(p, "init");
+    ok(p, "issue relay relay --dns localhost --ip 127.0.0.1 --ip=::1");
+    umask(077);
+    ok(p, "issue agent client-1");
+    umask(old);
+    assert_int_equal(mode_of("certs"), 0700);
+    assert_int_equal(mode_of("certs/ca.key"), 0600);
+    assert_int_equal(mode_of("certs/relay.key"), 0600);
+    assert_int_equal(mode_of("certs/client-1.key"), 0600);
+    assert_int_equal(mode_of("certs/index.jsonl"), 0600);
+    assert_int_equal(mode_of("certs/ca.crt"), 0644);
+    assert_int_equal(mode_of("certs/client-1.crt"), 0644);
+}
+
+static void nothing_is_overwritten_unasked(void **state)
+{
+    struct place *p = *state;
+    char ca_key[8192], before[8192], after[8192];
+
+    ok(p, "init --dir x --trust-domain clinic.example");
+    slurp("x/ca.key", ca_key);
+    fails(p, 1, "init --dir x", "x/ca.crt exists already");
+    ok(p, "issue agent a --dir x");
+    slurp("x/a.key", before);
+    fails(p, 1, "issue agent a --dir x", "x/a.crt exists already; --force replaces it");
+    assert_int_equal(unlink("x/a.crt"), 0);
+    fails(p, 1, "issue agent a --dir x", "x/a.key exists already");
+    slurp("x/a.key", after);
+    assert_string_equal(after, before);
+    ok(p, "issue agent a --dir x --force");
+    slurp("x/a.key", after);
+    assert_string_not_equal(after, before);
+    slurp("x/ca.key", after);
+    assert_string_equal(after, ca_key);
+    fails(p, 2, "issue agent ca --dir x --force", "NAME \"ca\"");
+    assert_int_equal(unlink("x/ca.crt"), 0);
+    fails(p, 1, "init --dir x", "x/ca.key exists already");
+}
+
+static void what_is_written_verifies_as_what_was_asked(void **state)
+{
+    struct place *p = *state;
+    struct gh_identity_rules rules = { "clinic.example", { GH_IDENTITY_SAN_URI }, 1, GH_ROLE_BIT(GH_ROLE_CONNECTOR) };
+    char text[8192], why[GH_IDENTITY_WHY];
+    struct gh_cert *c = NULL;
+    struct gh_identity id;
+    size_t len;
+
+    ok(p, "init --dir x --trust-domain clinic.example --key p256");
+    ok(p, "issue connector lab --dir x --out y --days 7 --key p256");
+    len = slurp("y/lab.crt", text);
+    assert_int_equal(gh_cert_parse_pem(gh_span_of(text, len), &c), 0);
+    assert_int_equal(gh_identity_of_cert(c, &rules, &id, why), 0);
+    assert_string_equal(id.name, "lab");
+    assert_int_equal(gh_cert_not_after(c) - gh_cert_not_before(c), 7 * 86400 + 300);
+    gh_cert_destroy(c);
+    slurp("y/lab.key", text);
+    assert_non_null(strstr(text, "BEGIN PRIVATE KEY"));
+    assert_int_equal(access("y/index.jsonl", F_OK), -1);
+    assert_int_equal(access("x/index.jsonl", F_OK), 0);
+}
+
+static const char *member(json_t *list, size_t i, const char *name)
+{
+    return json_string_value(json_object_get(json_array_get(list, i), name));
+}
+
+static void the_list_has_everything_that_was_issued(void **state)
+{
+    struct place *p = *state;
+    json_t *o, *list;
+    FILE *f;
+
+    ok(p, "init");
+    ok(p, "list");
+    assert_string_equal(p->out, "");
+    ok(p, "issue relay r1");
+    ok(p, "issue agent a1");
+    ok(p, "issue agent a1 --force");
+    f = fopen("certs/index.jsonl", "a");
+    assert_non_null(f);
+    fputs("{\"serial\":\"01\",\"name\":\"gone\",\"role\":\"agent\",\"spki_sha256\":\"00\",\"not_before\":1,\"not_after\":2,"
+          "\"status\":\"valid\"}\n", f);
+    fclose(f);
+    ok(p, "list --json");
+    o = json_loads(p->out, 0, NULL);
+    list = json_object_get(o, "certificates");
+    assert_int_equal(json_integer_value(json_object_get(o, "version")), 1);
+    assert_int_equal(json_array_size(list), 4);
+    assert_string_equal(member(list, 0, "name"), "r1");
+    assert_string_equal(member(list, 0, "role"), "relay");
+    assert_string_equal(member(list, 2, "status"), "valid");
+    assert_string_equal(member(list, 3, "status"), "expired");
+    assert_int_equal(strlen(member(list, 0, "spki_sha256")), 64);
+    assert_string_not_equal(member(list, 1, "serial"), member(list, 2, "serial"));
+    json_decref(o);
+    ok(p, "list");
+    assert_non_null(strstr(p->out, "agent     gone                     expired  1970-01-01  01\n"));
+}
+
+static void a_torn_line_of_the_index_costs_that_line_alone(void **state)
+{
+    struct place *p = *state;
+    FILE *f;
+
+    ok(p, "init");
+    ok(p, "issue agent a1");
+    f = fopen("certs/index.jsonl", "a");
+    assert_non_null(f);
+    fputs("{\"serial\":\"0", f); /* a crash in the middle of a write */
+    fclose(f);
+    ok(p, "issue agent a2");
+    assert_int_equal(ca(p, "list"), 1);
+    assert_non_null(strstr(p->err, "1 lines are no records"));
+    assert_non_null(strstr(p->out, "a1"));
+    assert_non_null(strstr(p->out, "a2"));
+}
+
+static void results_come_as_json_too(void **state)
+{
+    struct place *p = *state;
+    json_t *o;
+
+    ok(p, "init --json");
+    o = json_loads(p->out, 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(o, "trust_domain")), "gatehouse.example");
+    assert_string_equal(json_string_value(json_object_get(o, "key")), "certs/ca.key");
+    json_decref(o);
+    ok(p, "issue agent a1 --json");
+    o = json_loads(p->out, 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(o, "identity")), "spiffe://gatehouse.example/agent/a1");
+    assert_string_equal(json_string_value(json_object_get(o, "certificate")), "certs/a1.crt");
+    json_decref(o);
+}
+
+static void usage_errors_exit_2_and_say_what_is_wrong(void **state)
+{
+    struct place *p = *state;
+
+    ok(p, "init");
+    fails(p, 2, "", "say init, issue or list");
+    fails(p, 2, "revoke", "\"revoke\" is not init, issue or list");
+    fails(p, 2, "init x", "init takes no \"x\"");
+    fails(p, 2, "list x", "list takes no \"x\"");
+    fails(p, 2, "issue agent", "needs a role and a NAME");
+    fails(p, 2, "issue agent a b", "unexpected \"b\"");
+    fails(p, 2, "issue boss a", "\"boss\" is not relay");
+    fails(p, 2, "issue agent a/b", "NAME \"a/b\"");
+    fails(p, 2, "issue agent ..", "NAME \"..\"");
+    fails(p, 2, "issue agent a --days 0", "--days");
+    fails(p, 2, "issue agent a --days 9x", "--days");
+    fails(p, 2, "issue agent a --days -1", "--days");
+    fails(p, 2, "issue agent a --days 3660", "than the CA has left");
+    fails(p, 2, "issue agent a --dns x.example", "for relays");
+    fails(p, 2, "issue relay a --ip 1.2.3", "--ip \"1.2.3\"");
+    fails(p, 2, "issue relay a --dns a_b", "not a DNS name");
+    fails(p, 2, "issue agent a --key rsa", "not ed25519 or p256");
+    fails(p, 2, "issue agent a --dir", "--dir needs a value");
+    fails(p, 2, "issue agent a --dir=", "--dir needs a value");
+    fails(p, 2, "issue agent a --force=yes", "takes no value");
+    fails(p, 2, "issue agent a --bogus", "no option --bogus");
+    fails(p, 2, "list --days 3", "list does not take");
+    fails(p, 2, "init --dir y --trust-domain A.b", "trust domain");
+    assert_int_equal(access("certs/a.key", F_OK), -1);
+    assert_int_equal(access("certs/index.jsonl", F_OK), -1);
+}
+
+static void failures_exit_1_and_name_the_file(void **state)
+{
+    struct place *p = *state;
+    FILE *f;
+
+    fails(p, 1, "list", "no CA there");
+    fails(p, 1, "issue agent a", "certs/ca.crt: No such file");
+    fails(p, 1, "init --dir no/such", "no/such: No such file");
+    ok(p, "init");
+    f = fopen("certs/ca.key", "w");
+    assert_non_null(f);
+    fputs("rubbish\n", f);
+    fclose(f);
+    fails(p, 1, "issue agent a", "not an unencrypted PEM private key");
+}
+
+static void help_shows_an_example(void **state)
+{
+    struct place *p = *state;
+
+    ok(p, "--help");
+    assert_non_null(strstr(p->out, "Examples:\n  gatehouse ca init"));
+    ok(p, "issue -h");
+    assert_non_null(strstr(p->out, "Examples:"));
+    assert_string_equal(p->err, "");
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(keys_are_for_their_owner_alone),
+        T(nothing_is_overwritten_unasked),
+        T(what_is_written_verifies_as_what_was_asked),
+        T(the_list_has_everything_that_was_issued),
+        T(a_torn_line_of_the_index_costs_that_line_alone),
+        T(results_come_as_json_too),
+        T(usage_errors_exit_2_and_say_what_is_wrong),
+        T(failures_exit_1_and_name_the_file),
+        T(help_shows_an_example),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

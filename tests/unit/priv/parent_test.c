@@ -1,0 +1,670 @@
+#include "priv/parent.h"
+
+#include "../test.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../netns.h"
+#include "base/error.h"
+#include "puppet.h"
+
+/* Everything that a gateway changes on a machine, as text. The caller frees it. */
+static char *machine(void)
+{
+    static const char *const command = "ip -j addr; ip -j route show table all; ip -j -6 route show table all; ip -j rule; ip -j -6 rule;"
+                                       "nft list ruleset; cat /proc/sys/net/ipv4/ip_forward;"
+                                       "cd /proc/sys/net; grep -r . ipv4/conf ipv6/conf 2>/dev/null | sort";
+    size_t cap = 1 << 20, len;
+    char *text = malloc(cap);
+    FILE *f = popen(command, "r");
+
+    assert_non_null(text);
+    assert_non_null(f);
+    len = fread(text, 1, cap - 1, f);
+    pclose(f);
+    text[len] = 0;
+    assert_non_null(strstr(text, "\"ifname\":\"lo\""));
+    return text;
+}
+
+static struct gh_prefix prefix(const char *text)
+{
+    struct gh_prefix p = { 0 };
+    const char *slash = strchr(text, '/');
+
+    assert_int_equal(gh_ip_parse(text, (size_t)(slash - text), &p.addr), 0);
+    p.len = (uint8_t)atoi(slash + 1);
+    return p;
+}
+
+static struct gh_priv_request tun_request(unsigned queues)
+{
+    struct gh_priv_request q = puppet_request(GH_PRIV_OPEN_TUN);
+
+    strcpy(q.tun.name, "ghpriv0");
+    q.tun.queues = (uint16_t)queues;
+    return q;
+}
+
+static struct gh_priv_request address_request(void)
+{
+    struct gh_priv_request q = puppet_request(GH_PRIV_TUN_CONFIG);
+
+    strcpy(q.tun_config.name, "ghpriv0");
+    q.tun_config.mtu = 1380;
+    q.tun_config.up = 1;
+    q.tun_config.addr_count = 2;
+    q.tun_config.addrs[0] = prefix("10.100.0.1/24");
+    q.tun_config.addrs[1] = prefix("fd64::1/64");
+    return q;
+}
+
+static struct gh_priv_request route_request(const char *device, uint32_t table, const char *a, const char *b)
+{
+    struct gh_priv_request q = puppet_request(GH_PRIV_ROUTE);
+
+    strcpy(q.routes.device, device);
+    q.routes.op = GH_PRIV_ROUTE_ADD;
+    q.routes.table = table;
+    q.routes.count = 2;
+    q.routes.prefixes[0] = prefix(a);
+    q.routes.prefixes[1] = prefix(b);
+    return q;
+}
+
+static struct gh_priv_request rule_request(void)
+{
+    struct gh_priv_request q = puppet_request(GH_PRIV_RULE);
+
+    q.rule.mark = 0x6768;
+    q.rule.table = 51821;
+    q.rule.priority = 5200;
+    return q;
+}
+
+static struct gh_priv_request nat_request(void)
+{
+    struct gh_priv_request q = puppet_request(GH_PRIV_NAT);
+
+    strcpy(q.nat.device, "ghpriv0");
+    q.nat.count = 2;
+    q.nat.sources[0] = prefix("10.100.0.0/24");
+    q.nat.sources[1] = prefix("fd64::/64");
+    return q;
+}
+
+static struct gh_priv_request sysctl_request(enum gh_priv_sysctl which)
+{
+    struct gh_priv_request q = puppet_request(GH_PRIV_SYSCTL);
+
+    q.sysctl = which;
+    return q;
+}
+
+static struct gh_priv_request udp_request(void)
+{
+    struct gh_priv_request q = puppet_request(GH_PRIV_OPEN_UDP);
+
+    q.socket.addr = prefix("127.0.0.1/32").addr;
+    q.socket.count = 2;
+    q.socket.mark = 0x6768;
+    return q;
+}
+
+/* A whole gateway: device, addresses, routes, rule, NAT, forwarding, in PHASE_RUN. */
+static void build(struct puppet *p)
+{
+    const struct gh_priv_request all[] = {
+        tun_request(2),
+        address_request(),
+        rule_request(),
+        route_request("ghpriv0", 0, "10.200.0.0/16", "fd65::/48"),
+        route_request("ghpriv0", 51821, "0.0.0.0/1", "8000::/1"),
+        route_request("", 51821, "10.250.0.0/16", "fd66::/48"),
+        nat_request(),
+        sysctl_request(GH_PRIV_IP_FORWARD),
+        sysctl_request(GH_PRIV_IPV6_FORWARDING),
+        sysctl_request(GH_PRIV_SRC_VALID_MARK),
+        puppet_request(GH_PRIV_RUN),
+    };
+
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        int rc = puppet_call(p, &all[i]);
+
+        if (rc != 0)
+            fail_msg("request %zu: %s", i, gh_error_text(rc));
+    }
+}
+
+static void assert_built(void)
+{
+    char *text = machine();
+
+    assert_non_null(strstr(text, "10.100.0.1"));
+    assert_non_null(strstr(text, "10.200.0.0/16"));
+    assert_non_null(strstr(text, "fd65::/48"));
+    assert_non_null(strstr(text, "51821"));
+    assert_non_null(strstr(text, "gatehouse_ghpriv0"));
+    assert_non_null(strstr(text, "masquerade"));
+    assert_non_null(strstr(text, "ipv6/conf/all/forwarding:1"));
+    free(text);
+}
+
+/* A switch that an administrator turned for one interface stays as it was, too. */
+static void turn_own_switches(void)
+{
+    assert_true(netns_write("/proc/sys/net/ipv4/conf/lo/forwarding", "1"));
+    assert_true(netns_write("/proc/sys/net/ipv4/conf/all/accept_redirects", "0"));
+}
+
+static void an_orderly_end_puts_the_machine_back(void **state)
+{
+    const struct puppet_order leave = { .op = PUPPET_EXIT, .number = 7 };
+    struct puppet_report r;
+    struct puppet p;
+    char *before, *after;
+
+    (void)state;
+    turn_own_switches();
+    before = machine();
+    puppet_open(&p, NULL);
+    puppet_start(&p);
+    build(&p);
+    assert_built();
+    kill(p.parent, SIGTERM);
+    puppet_hear(&p, &r);
+    assert_true(r.is_event);
+    assert_int_equal(r.event.kind, GH_PRIV_EVENT_SIGNAL);
+    assert_int_equal(r.event.id, SIGTERM);
+    puppet_order(&p, &leave);
+    assert_int_equal(puppet_wait(&p), 7);
+    after = machine();
+    assert_string_equal(before, after);
+    puppet_close(&p);
+    free(before);
+    free(after);
+}
+
+static void what_a_killed_parent_left_is_put_back_at_the_next_start(void **state)
+{
+    char *before, *after;
+    struct puppet p;
+
+    (void)state;
+    turn_own_switches();
+    before = machine();
+    puppet_open(&p, NULL);
+    puppet_start(&p);
+    build(&p);
+    assert_built();
+    kill(p.parent, SIGKILL);
+    assert_int_equal(puppet_wait(&p), 1000 + SIGKILL);
+    puppet_part(&p); /* the child ended with it */
+    after = machine();
+    assert_string_not_equal(before, after);
+    free(after);
+    assert_true(gh_priv_cleanup("puppet", p.dir) > 0);
+    after = machine();
+    assert_string_equal(before, after);
+    assert_int_equal(gh_priv_cleanup("puppet", p.dir), 0);
+    puppet_start(&p); /* and another one may live here */
+    puppet_close(&p);
+    free(before);
+    free(after);
+}
+
+static void a_living_owner_is_left_alone(void **state)
+{
+    struct puppet p;
+
+    (void)state;
+    puppet_open(&p, NULL);
+    puppet_start(&p);
+    build(&p);
+    assert_int_equal(gh_priv_cleanup("puppet", p.dir), GH_ERR_EXISTS);
+    assert_built();
+    puppet_close(&p);
+}
+
+static void send_datagram(const char *address, uint16_t port, const char *text)
+{
+    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(port) };
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    inet_pton(AF_INET, address, &to.sin_addr);
+    assert_int_equal(sendto(fd, text, strlen(text), 0, (struct sockaddr *)&to, sizeof to), (ssize_t)strlen(text));
+    close(fd);
+}
+
+static void a_dead_child_is_followed_by_one_with_the_same_device_and_sockets(void **state)
+{
+    const struct puppet_order crash = { .op = PUPPET_CRASH };
+    struct puppet_order o = { .op = PUPPET_CALL, .request = udp_request() };
+    struct puppet_report r;
+    struct puppet p;
+    uint32_t port;
+    pid_t first;
+    bool waiting = false;
+
+    (void)state;
+    puppet_open(&p, NULL);
+    puppet_start(&p);
+    first = p.child;
+    puppet_do(&p, &o, &r);
+    assert_int_equal(r.rc, 0);
+    assert_int_equal(r.fd_count, 2);
+    port = r.reply.id;
+    build(&p);
+    puppet_order(&p, &crash);
+    puppet_part(&p);
+    /* Nobody is there: what arrives now waits for the next child, in the socket and in the device. */
+    send_datagram("127.0.0.1", (uint16_t)port, "meanwhile");
+    send_datagram("10.100.0.77", 9, "for the device");
+    puppet_meet(&p);
+    assert_int_not_equal(p.child, first);
+    puppet_do(&p, &o, &r);
+    assert_int_equal(r.rc, 0);
+    assert_int_equal(r.reply.id, port);
+    for (int i = 0; i < 2; i++) {
+        const struct puppet_order look = { .op = PUPPET_READ, .number = i };
+
+        puppet_do(&p, &look, &r);
+        waiting = waiting || (r.rc == 9 && !strcmp(r.text, "meanwhile"));
+    }
+    assert_true(waiting);
+    o.request = tun_request(2);
+    puppet_do(&p, &o, &r);
+    assert_int_equal(r.rc, 0);
+    assert_string_equal(r.reply.name, "ghpriv0");
+    waiting = false;
+    for (int i = 2; i < 4; i++) {
+        const struct puppet_order look = { .op = PUPPET_READ, .number = i };
+
+        do {
+            puppet_do(&p, &look, &r);
+            waiting = waiting || (r.rc > 42 && !memcmp(r.text + 10 + 28, "for the device", 14)); /* vnet header, IPv4, UDP */
+        } while (r.rc > 0);
+    }
+    assert_true(waiting);
+    assert_built();
+    puppet_close(&p);
+}
+
+static void what_the_next_child_does_not_ask_for_is_given_up(void **state)
+{
+    const struct gh_priv_request run = puppet_request(GH_PRIV_RUN);
+    const struct puppet_order crash = { .op = PUPPET_CRASH };
+    char *before = machine(), *after;
+    struct puppet p;
+
+    (void)state;
+    puppet_open(&p, NULL);
+    puppet_start(&p);
+    build(&p);
+    puppet_order(&p, &crash);
+    puppet_part(&p);
+    puppet_meet(&p);
+    assert_int_equal(puppet_call(&p, &run), 0);
+    after = machine();
+    assert_string_equal(before, after);
+    puppet_close(&p);
+    free(before);
+    free(after);
+}
+
+static void routes_become_exactly_the_set(void **state)
+{
+    const struct gh_priv_request open = tun_request(1), addresses = address_request();
+    struct puppet_order o = { .op = PUPPET_ROUTES, .number = 100, .text = "ghpriv0" };
+    struct puppet_report r;
+    struct puppet p;
+    char *text;
+
+    (void)state;
+    puppet_open(&p, NULL);
+    puppet_start(&p);
+    assert_int_equal(puppet_call(&p, &open), 0);
+    assert_int_equal(puppet_call(&p, &addresses), 0);
+    puppet_do(&p, &o, &r);
+    assert_int_equal(r.rc, 0);
+    text = machine();
+    assert_non_null(strstr(text, "10.100.99.0/24"));
+    free(text);
+    o.number = 10;
+    puppet_do(&p, &o, &r);
+    assert_int_equal(r.rc, 0);
+    text = machine();
+    assert_non_null(strstr(text, "10.100.9.0/24"));
+    assert_null(strstr(text, "10.100.10.0/24"));
+    assert_null(strstr(text, "10.100.99.0/24"));
+    free(text);
+    o.number = 0;
+    puppet_do(&p, &o, &r);
+    assert_int_equal(r.rc, 0);
+    text = machine();
+    assert_null(strstr(text, "10.100.9.0/24"));
+    assert_non_null(strstr(text, "10.100.0.0/24")); /* the network of the address stays */
+    free(text);
+    puppet_close(&p);
+}
+
+static void a_child_has_no_right_and_names_nothing_new_when_it_runs(void **state)
+{
+    const struct puppet_order rights = { .op = PUPPET_RIGHTS };
+    struct gh_priv_request known, unknown, other;
+    struct puppet_report r;
+    struct puppet p;
+    char path[128];
+
+    (void)state;
+    puppet_open(&p, NULL);
+    snprintf(path, sizeof path, "%s/known", p.dir);
+    close(open(path, O_CREAT | O_WRONLY, 0600));
+    known = puppet_path(GH_PRIV_OPEN_FILE, &p, "known");
+    unknown = puppet_path(GH_PRIV_OPEN_FILE, &p, "puppet.lock");
+    puppet_start(&p);
+    puppet_do(&p, &rights, &r);
+    assert_int_equal(r.rc, 0);
+    assert_int_equal(puppet_call(&p, &known), 0);
+    other = route_request("lo", 0, "10.1.0.0/16", "10.2.0.0/16");
+    assert_int_equal(puppet_call(&p, &other), GH_ERR_DENIED); /* not a device of ours, whatever the phase */
+    build(&p);
+    assert_int_equal(puppet_call(&p, &known), 0);
+    assert_int_equal(puppet_call(&p, &unknown), GH_ERR_DENIED);
+    other = udp_request();
+    assert_int_equal(puppet_call(&p, &other), GH_ERR_DENIED);
+    other = nat_request();
+    other.nat.count = 1;
+    assert_int_equal(puppet_call(&p, &other), GH_ERR_DENIED);
+    other = route_request("", 0, "10.1.0.0/16", "10.2.0.0/16");
+    assert_int_equal(puppet_call(&p, &other), GH_ERR_DENIED); /* unreachable in main: not a table that a rule was granted for */
+    other = route_request("ghpriv0", 0, "10.1.0.0/16", "10.2.0.0/16");
+    assert_int_equal(puppet_call(&p, &other), 0);
+    other = puppet_request(GH_PRIV_RUN);
+    assert_int_equal(puppet_call(&p, &other), GH_ERR_STATE);
+    puppet_close(&p);
+}
+
+static void a_message_that_is_no_request_is_refused_and_harmless(void **state)
+{
+    const struct gh_priv_request good = tun_request(1);
+    const struct puppet_order junk = { .op = PUPPET_SEND_JUNK };
+    struct gh_priv_request bad = tun_request(1);
+    struct puppet_report r;
+    struct puppet p;
+
+    (void)state;
+    puppet_open(&p, NULL);
+    puppet_start(&p);
+    puppet_do(&p, &junk, &r);
+    assert_int_equal(r.fd_count, 1);
+    assert_int_equal(r.rc, sizeof r.reply);
+    assert_int_equal(r.reply.rc, GH_ERR_UNSUPPORTED);
+    bad.kind = 4711;
+    assert_int_equal(puppet_call(&p, &bad), GH_ERR_UNSUPPORTED);
+    bad = tun_request(1);
+    memset(bad.tun.name, 'x', sizeof bad.tun.name);
+    assert_int_equal(puppet_call(&p, &bad), GH_ERR_MALFORMED);
+    assert_int_equal(puppet_call(&p, &good), 0);
+    puppet_close(&p);
+}
+
+static void a_second_term_ends_a_child_that_does_not_listen(void **state)
+{
+    struct puppet_report r;
+    struct puppet p;
+
+    (void)state;
+    puppet_open(&p, NULL);
+    puppet_start(&p);
+    build(&p);
+    kill(p.parent, SIGTERM);
+    puppet_hear(&p, &r);
+    kill(p.parent, SIGINT);
+    assert_int_equal(puppet_wait(&p), 128 + SIGKILL);
+    puppet_close(&p);
+}
+
+static void write_file(const struct puppet *p, const char *name, const char *text)
+{
+    char path[128];
+    FILE *f;
+
+    snprintf(path, sizeof path, "%s/%s", p->dir, name);
+    f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static void hear_file(struct puppet *p, uint32_t id, const char *text)
+{
+    struct puppet_report r;
+
+    puppet_hear(p, &r);
+    assert_true(r.is_event);
+    assert_int_equal(r.event.kind, GH_PRIV_EVENT_FILE);
+    assert_int_equal(r.event.id, id);
+    assert_string_equal(r.text, text);
+}
+
+static void move_file(const struct puppet *p, const char *from, const char *to)
+{
+    char a[128], b[128];
+
+    snprintf(a, sizeof a, "%s/%s", p->dir, from);
+    snprintf(b, sizeof b, "%s/%s", p->dir, to);
+    assert_int_equal(rename(a, b), 0);
+}
+
+static void link_file(const struct puppet *p, const char *target, const char *name)
+{
+    char b[128];
+
+    snprintf(b, sizeof b, "%s/%s", p->dir, name);
+    assert_int_equal(symlink(target, b), 0);
+}
+
+static void make_folder(const struct puppet *p, const char *name)
+{
+    char path[128];
+
+    snprintf(path, sizeof path, "%s/%s", p->dir, name);
+    assert_int_equal(mkdir(path, 0700), 0);
+}
+
+static void a_changed_file_comes_by_itself(void **state)
+{
+    struct puppet_order o = { .op = PUPPET_CALL };
+    struct puppet_report r;
+    struct puppet p;
+    uint32_t plain, mapped;
+
+    (void)state;
+    puppet_open(&p, NULL);
+    write_file(&p, "policy.yaml", "one");
+    make_folder(&p, "map");
+    make_folder(&p, "map/..2025_1");
+    write_file(&p, "map/..2025_1/policy.yaml", "map one");
+    link_file(&p, "..2025_1", "map/..data");
+    link_file(&p, "..data/policy.yaml", "map/policy.yaml");
+    puppet_start(&p);
+    o.request = puppet_path(GH_PRIV_WATCH, &p, "policy.yaml");
+    puppet_do(&p, &o, &r);
+    assert_int_equal(r.rc, 0);
+    plain = r.reply.id;
+    o.request = puppet_path(GH_PRIV_WATCH, &p, "map/policy.yaml");
+    puppet_do(&p, &o, &r);
+    assert_int_equal(r.rc, 0);
+    mapped = r.reply.id;
+    assert_int_not_equal(plain, mapped);
+
+    write_file(&p, "policy.yaml.new", "two"); /* rename-over */
+    move_file(&p, "policy.yaml.new", "policy.yaml");
+    hear_file(&p, plain, "two");
+    write_file(&p, "policy.yaml", "three, in place");
+    hear_file(&p, plain, "three, in place");
+    make_folder(&p, "map/..2025_2"); /* Kubernetes */
+    write_file(&p, "map/..2025_2/policy.yaml", "map two");
+    link_file(&p, "..2025_2", "map/..data_tmp");
+    move_file(&p, "map/..data_tmp", "map/..data");
+    hear_file(&p, mapped, "map two");
+    puppet_close(&p);
+}
+
+/* The new configuration is the file "config" in the folder that the second argument names: a path, or nothing when bad. */
+static int reload_main(struct gh_priv_client *c, int argc, char **argv)
+{
+    struct gh_priv_request q = tun_request(1);
+    char path[GH_PRIV_PATH] = "";
+    int fd;
+
+    if (argc != 2 || gh_priv_call(c, &q, NULL, NULL, 0, NULL) != GH_ERR_STATE) /* files may be named, devices may not */
+        return 9;
+    snprintf(path, sizeof path, "%s/config", argv[1]);
+    if (gh_priv_open_file(c, path, &fd) < 0)
+        return 8;
+    memset(path, 0, sizeof path);
+    if (read(fd, path, sizeof path - 1) <= 0)
+        return 1;
+    return gh_priv_open_file(c, path, &fd) < 0 ? 2 : 0;
+}
+
+static void a_reload_is_checked_by_a_short_lived_child_first(void **state)
+{
+    struct gh_priv_request fresh, run = puppet_request(GH_PRIV_RUN);
+    char *argv[2], text[128];
+    struct puppet_report r;
+    struct puppet p;
+
+    (void)state;
+    puppet_open(&p, reload_main);
+    argv[0] = p.address;
+    argv[1] = p.dir;
+    p.cfg.argc = 2;
+    p.cfg.argv = argv;
+    write_file(&p, "config", "");
+    write_file(&p, "certificate", "x");
+    fresh = puppet_path(GH_PRIV_OPEN_FILE, &p, "certificate");
+    puppet_start(&p);
+    assert_int_equal(puppet_call(&p, &run), 0);
+    kill(p.parent, SIGHUP);
+    puppet_hear(&p, &r);
+    assert_int_equal(r.event.kind, GH_PRIV_EVENT_RELOAD_FAILED);
+    assert_int_equal(r.event.id, 1);
+    assert_int_equal(puppet_call(&p, &fresh), GH_ERR_DENIED);
+    snprintf(text, sizeof text, "%s/certificate", p.dir);
+    write_file(&p, "config", text);
+    kill(p.parent, SIGHUP);
+    puppet_hear(&p, &r);
+    assert_int_equal(r.event.kind, GH_PRIV_EVENT_SIGNAL);
+    assert_int_equal(r.event.id, SIGHUP);
+    assert_int_equal(puppet_call(&p, &fresh), 0);
+    puppet_close(&p);
+}
+
+static void the_parent_signs_with_a_key_that_the_child_never_sees(void **state)
+{
+    /* RFC 8032, section 7.1, TEST 2 */
+    static const char pem[] = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIEzNCJso/5banbbDRuwRTg9bijGfNaumJNqM9u1PuKb7\n"
+                              "-----END PRIVATE KEY-----\n";
+    static const uint8_t head[] = { 0x92, 0xa0, 0x09, 0xa9, 0xf0, 0xd4, 0xca, 0xb8 };
+    struct puppet_order o = { .op = PUPPET_CALL };
+    struct puppet_report r;
+    struct puppet p;
+
+    (void)state;
+    puppet_open(&p, NULL);
+    write_file(&p, "key.pem", pem);
+    puppet_start(&p);
+    o.request = puppet_path(GH_PRIV_KEY, &p, "key.pem");
+    puppet_do(&p, &o, &r);
+    assert_int_equal(r.rc, 0);
+    assert_int_equal(r.fd_count, 0);
+    assert_int_equal(r.reply.schemes, 1);
+    assert_int_equal(r.reply.scheme[0], 0x0807);
+    o.request = puppet_request(GH_PRIV_SIGN);
+    o.request.sign.key = r.reply.id;
+    o.request.sign.scheme = 0x0807;
+    o.request.sign.len = 1;
+    o.request.sign.data[0] = 0x72;
+    puppet_do(&p, &o, &r);
+    assert_int_equal(r.rc, 0);
+    assert_int_equal(r.reply.len, 64);
+    assert_memory_equal(r.reply.data, head, sizeof head);
+    o.request.sign.key++;
+    puppet_do(&p, &o, &r);
+    assert_int_equal(r.rc, GH_ERR_NOT_FOUND);
+    puppet_close(&p);
+}
+
+static void files_sockets_and_folders_are_opened_as_asked(void **state)
+{
+    struct gh_priv_request folder, log, sock, missing, loop;
+    struct puppet p;
+    struct stat st;
+    char path[128];
+
+    (void)state;
+    puppet_open(&p, NULL);
+    puppet_start(&p);
+    folder = puppet_path(GH_PRIV_OPEN_STATE_DIR, &p, "state");
+    log = puppet_path(GH_PRIV_OPEN_APPEND, &p, "audit.log");
+    sock = puppet_path(GH_PRIV_OPEN_UNIX, &p, "admin.sock");
+    sock.mode = 0660;
+    missing = puppet_path(GH_PRIV_OPEN_FILE, &p, "nothing");
+    loop = puppet_path(GH_PRIV_OPEN_FILE, &p, "state"); /* a folder is no file */
+    assert_int_equal(puppet_call(&p, &folder), 0);
+    assert_int_equal(puppet_call(&p, &log), 0);
+    assert_int_equal(puppet_call(&p, &sock), 0);
+    assert_int_equal(puppet_call(&p, &missing), GH_ERR_NOT_FOUND);
+    assert_int_equal(puppet_call(&p, &loop), GH_ERR_RANGE);
+    snprintf(path, sizeof path, "%s/state", p.dir);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
+    snprintf(path, sizeof path, "%s/admin.sock", p.dir);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0660);
+    kill(p.parent, SIGKILL);
+    puppet_wait(&p);
+    puppet_part(&p);
+    assert_int_equal(gh_priv_cleanup("puppet", p.dir), 1);
+    assert_int_equal(stat(path, &st), -1); /* the socket is gone, the log is not */
+    snprintf(path, sizeof path, "%s/audit.log", p.dir);
+    assert_int_equal(stat(path, &st), 0);
+    puppet_close(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_orderly_end_puts_the_machine_back),
+        cmocka_unit_test(what_a_killed_parent_left_is_put_back_at_the_next_start),
+        cmocka_unit_test(a_living_owner_is_left_alone),
+        cmocka_unit_test(a_dead_child_is_followed_by_one_with_the_same_device_and_sockets),
+        cmocka_unit_test(what_the_next_child_does_not_ask_for_is_given_up),
+        cmocka_unit_test(routes_become_exactly_the_set),
+        cmocka_unit_test(a_child_has_no_right_and_names_nothing_new_when_it_runs),
+        cmocka_unit_test(a_message_that_is_no_request_is_refused_and_harmless),
+        cmocka_unit_test(a_second_term_ends_a_child_that_does_not_listen),
+        cmocka_unit_test(a_changed_file_comes_by_itself),
+        cmocka_unit_test(a_reload_is_checked_by_a_short_lived_child_first),
+        cmocka_unit_test(the_parent_signs_with_a_key_that_the_child_never_sees),
+        cmocka_unit_test(files_sockets_and_folders_are_opened_as_asked),
+    };
+    int probe;
+
+    if (!netns_enter())
+        return 77;
+    probe = netns_tun("ghprobe");
+    if (probe < 0 || system("ip link set lo up && nft list ruleset >/dev/null") != 0)
+        return 77;
+    close(probe);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
