@@ -9,6 +9,7 @@
     traffic.py flows ADDRESS FIRST COUNT   one UDP datagram and its echo for each of COUNT source ports
     traffic.py probe ADDRESS PORT [SECONDS]     can a TCP connection be made
     traffic.py hold ADDRESS PORT           a TCP connection with an echo every 50 ms; says when and how it ends
+    traffic.py idle ADDRESS PORT           a TCP connection on which nothing is said
 """
 import errno
 import hashlib
@@ -265,6 +266,18 @@ def verb_hold(address, port):
     except OSError as error:
         how = errno.errorcode.get(error.errno, str(error))
     say(state='over', how=how, echoes=echoes)
+
+
+def verb_idle(address, port):
+    sock = tcp(address, int(port), 5)
+    sock.settimeout(30)
+    say(state='ready')
+    how = 'end'
+    try:
+        sock.recv(1)
+    except OSError as error:
+        how = errno.errorcode.get(error.errno, str(error))
+    say(state='over', how=how)
 
 
 def main():

@@ -191,10 +191,17 @@ class Host:
     def state(self):
         """All that Gatehouse may change here, in a form that can be compared."""
         def stable(entries):
-            # lifetimes and indices of devices differ without anybody's doing
-            drop = ('ifindex', 'link_index', 'valid_life_time', 'preferred_life_time', 'cache', 'expires', 'age', 'used')
-            text = json.dumps(entries, sort_keys=True, default=str)
-            return json.loads(text, object_hook=lambda entry: {key: value for key, value in entry.items() if key not in drop})
+            # lifetimes and indices of devices differ without anybody's doing, and so do the kernel's own link-local addresses
+            drop = ('ifindex', 'link_index', 'valid_life_time', 'preferred_life_time', 'cache', 'expires', 'age', 'used', 'addr_info')
+            rows = []
+            for entry in entries:
+                if str(entry.get('dst', '')).startswith(('fe80:', 'ff00:')):
+                    continue
+                row = {key: value for key, value in entry.items() if key not in drop}
+                row['addresses'] = sorted('%s/%s' % (info.get('local'), info.get('prefixlen')) for info in entry.get('addr_info', [])
+                                          if info.get('scope') != 'link')
+                rows.append(json.dumps(row, sort_keys=True))
+            return sorted(rows)
         views = {}
         for family in ('-4', '-6'):
             views['route ' + family] = stable(self.json('ip', '-j', family, 'route', 'show', 'table', 'all'))
