@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/list.h"
 #include "loop/worker.h"
 #include "os/clock.h"
 
@@ -28,6 +29,10 @@ struct runner {
     int wake;   /* eventfd: somebody asked for the end */
     bool draining, now;
     int exit_code;
+    _Atomic bool quit_wanted;
+    _Atomic bool reload_wanted;
+    void (*reload_done)(void *arg, bool ok);
+    void *reload_arg;
 };
 
 static void sections_of(const struct gh_service *const *services, const struct gh_conf_section *ret[SECTIONS_MAX])
@@ -185,7 +190,7 @@ static void remember_reload(struct runner *r, const char *error)
     r->run.reload_wall = gh_clock_wall();
 }
 
-static void reload(struct runner *r, const char *why)
+static bool reload(struct runner *r, const char *why)
 {
     struct gh_conf_errors errors;
     struct gh_conf *next = NULL;
@@ -220,6 +225,7 @@ static void reload(struct runner *r, const char *why)
     }
     gh_conf_errors_fini(&errors);
     gh_privileged_notify(r->cfg->privileged, GH_PRIV_READY, NULL);
+    return rc == 0;
 }
 
 int gh_run_watch(struct gh_run *run, const char *path)
@@ -257,6 +263,8 @@ static bool obey(struct runner *r)
             if (e.fd >= 0)
                 close(e.fd); /* files are read again by name, all of them: they belong together */
             changed = true;
+        } else if (e.kind == GH_PRIV_EVENT_RELOAD_FAILED) {
+            remember_reload(r, "the new configuration is not valid");
         } else if (e.id == SIGHUP) {
             reload(r, "SIGHUP");
             changed = false;
@@ -269,6 +277,19 @@ static bool obey(struct runner *r)
     return rc >= 0;
 }
 
+/* What a worker asked for. */
+static void obey_worker(struct runner *r)
+{
+    bool ok;
+
+    if (atomic_exchange(&r->reload_wanted, false)) {
+        ok = !r->draining && reload(r, "asked by the operator");
+        r->reload_done(r->reload_arg, ok);
+    }
+    if (atomic_load(&r->quit_wanted) && !r->draining)
+        begin_drain(r);
+}
+
 static void run_until_end(struct runner *r)
 {
     struct pollfd fds[] = { { .fd = r->cfg->privileged->event_fd(r->cfg->privileged->client), .events = POLLIN }, { .fd = r->wake, .events = POLLIN } };
@@ -278,8 +299,8 @@ static void run_until_end(struct runner *r)
     while (!r->now) {
         if (poll(fds, 2, r->draining ? POLL_MS : -1) < 0 && errno != EINTR)
             break;
-        if (fds[1].revents && read(r->wake, &n, sizeof n) > 0 && !r->draining)
-            begin_drain(r);
+        if (fds[1].revents && read(r->wake, &n, sizeof n) > 0)
+            obey_worker(r);
         if (fds[0].revents && !obey(r)) {
             r->exit_code = EXIT_RETRY;
             break;
@@ -293,13 +314,33 @@ static void run_until_end(struct runner *r)
     }
 }
 
-static void wake_to_quit(struct gh_run *run)
+static void wake(struct runner *r)
 {
-    struct runner *r = gh_container_of(run, struct runner, run);
     uint64_t one = 1;
 
     if (write(r->wake, &one, sizeof one) < 0)
         abort(); /* an eventfd that cannot take a one: the descriptor is not ours any more */
+}
+
+static void ask_quit(struct gh_run *run)
+{
+    struct runner *r = gh_container_of(run, struct runner, run);
+
+    atomic_store(&r->quit_wanted, true);
+    wake(r);
+}
+
+static int ask_reload(struct gh_run *run, void (*done)(void *arg, bool ok), void *arg)
+{
+    struct runner *r = gh_container_of(run, struct runner, run);
+
+    if (atomic_load(&r->reload_wanted))
+        return GH_ERR_STATE;
+    r->reload_done = done;
+    r->reload_arg = arg;
+    atomic_store(&r->reload_wanted, true);
+    wake(r);
+    return 0;
 }
 
 /* From ready until the end. */
@@ -349,7 +390,7 @@ static int create_node(struct runner *r, struct gh_conf *conf)
 
 int gh_run_node(const struct gh_run_config *cfg)
 {
-    struct runner r = { .cfg = cfg, .run.privileged = cfg->privileged, .run.quit = wake_to_quit };
+    struct runner r = { .cfg = cfg, .run.privileged = cfg->privileged, .run.quit = ask_quit, .run.reload = ask_reload };
     struct gh_conf_errors errors;
     struct gh_conf *conf = NULL;
     int rc;
@@ -364,6 +405,7 @@ int gh_run_node(const struct gh_run_config *cfg)
         return EXIT_CHECK_FAILED;
     gh_node_conf_load(conf, &r.run.conf);
     r.run.started_wall = gh_clock_wall();
+    r.run.privileged = cfg->privileged;
     r.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     open_log(&r);
     gh_run_watch(&r.run, cfg->config_path);

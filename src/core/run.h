@@ -11,6 +11,7 @@
 #include "core/privileged.h"
 
 struct gh_workers;
+struct gh_port_sessions;
 
 /* What services find behind gh_node_user. */
 struct gh_run {
@@ -22,7 +23,13 @@ struct gh_run {
     char reload_error[512];
     int64_t reload_wall; /* 0: none yet */
     int64_t started_wall;
-    void (*quit)(struct gh_run *run); /* asks the node to drain and end, from any worker */
+    /* Set by the service that has them, when it loads; NULL when none does. */
+    const struct gh_port_sessions *sessions;
+    const char *(*policy_version)(void *arg, char *buf, size_t cap); /* any thread; "" without a policy */
+    void *policy_arg;
+    /* Any thread: what SIGTERM and SIGHUP do. */
+    void (*quit)(struct gh_run *run);
+    int (*reload)(struct gh_run *run, void (*done)(void *arg, bool ok), void *arg); /* 0, or GH_ERR_STATE: one is under way; <done> on the thread that runs the node */
 };
 
 struct gh_run_config {

@@ -16,11 +16,16 @@ struct gh_deadline {
     void (*fire)(void *arg, int64_t now); /* not started any more when called; may start it again or free its owner */
     void *arg;
     struct gh_deadline *child, *next, *prev; /* <prev> is the parent for a first child */
+    uint32_t round; /* of gh_deadlines_fire, in which it was started */
     bool started;
 };
 
+/* Zeroed: empty. */
 struct gh_deadlines {
     struct gh_deadline *root;
+    struct gh_deadline *later; /* started by what is fired now */
+    uint32_t round;
+    bool firing;
 };
 
 static inline void gh_deadline_init(struct gh_deadline *d, void (*fire)(void *arg, int64_t now), void *arg)

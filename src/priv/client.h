@@ -52,6 +52,7 @@ int gh_priv_key_open(struct gh_priv_client *c, const char *path, uint32_t *ret_k
 /* TLS 1.3 signature over <data> (hashed inside as the scheme says). <ret> takes GH_PRIV_DATA bytes. */
 int gh_priv_sign(struct gh_priv_client *c, uint32_t key, uint16_t scheme, const void *data, size_t len, uint8_t *ret,
                  size_t *ret_len);
+/* Watch a file before opening it: then no change is missed. */
 int gh_priv_watch(struct gh_priv_client *c, const char *path, uint32_t *ret_id);
 int gh_priv_notify(struct gh_priv_client *c, enum gh_priv_state s, const char *text);
 int gh_priv_phase_run(struct gh_priv_client *c);

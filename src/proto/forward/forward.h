@@ -6,7 +6,7 @@
  *   peer --tunnel--> gh_forward_from_peer --pass--> network or another session
  *   peer <--tunnel-- gh_forward_to_peer <---------- network or another session
  *
- * "Stateful" (issue: Policy): the first packet of a flow is decided by the rules of the session; replies, and ICMP errors whose
+ * "Stateful" (docs/policy.md): the first packet of a flow is decided by the rules of the session; replies, and ICMP errors whose
  * quoted packet matches, pass because the flow is there. RFC 9484 section 7; RFC 1812; RFC 4443.
  */
 #ifndef GH_PROTO_FORWARD_H

@@ -160,7 +160,7 @@ static int open_listeners(struct relay *r)
 
 static int open_tun(struct relay *r)
 {
-    struct gh_priv_tun t = { .queues = (uint16_t)r->workers, .flags = GH_PRIV_TUN_VNET_HDR };
+    struct gh_priv_tun t = { .queues = (uint16_t)r->workers };
     struct gh_priv_tun_config c = { .mtu = r->conf.mtu ? r->conf.mtu : TUN_MTU, .gso_max_size = TUN_GSO_MAX, .up = 1 };
     int rc;
 

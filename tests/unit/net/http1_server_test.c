@@ -245,6 +245,12 @@ static void client_close(struct client *c)
     free(c);
 }
 
+static void done(struct world *w, struct client *c)
+{
+    client_close(c);
+    world_close(w);
+}
+
 static void client_send(struct client *c, const char *text)
 {
     size_t len = strlen(text);
@@ -311,8 +317,7 @@ static void pipelined_requests_are_answered_in_order(void **state)
     assert_int_equal(count_text(c->buf, "connection: close\r\n"), 1);
     assert_int_equal(count_text(c->buf, "date: "), 4);
     assert_false(c->reset);
-    client_close(c);
-    world_close(w);
+    done(w, c);
 }
 
 static void a_request_may_come_byte_by_byte(void **state)
@@ -331,8 +336,7 @@ static void a_request_may_come_byte_by_byte(void **state)
     run_to_text(w, c, "\r\n\r\nabc");
     assert_int_equal(w->closed, 1);
     assert_int_equal(w->code, 0);
-    client_close(c);
-    world_close(w);
+    done(w, c);
 }
 
 static void head_has_the_length_and_no_body(void **state)
@@ -343,8 +347,7 @@ static void head_has_the_length_and_no_body(void **state)
     (void)state;
     assert_non_null(strstr(c->buf, "content-length: 6\r\n"));
     assert_string_equal(strstr(c->buf, "\r\n\r\n"), "\r\n\r\n");
-    client_close(c);
-    world_close(w);
+    done(w, c);
 }
 
 static void http_1_0_closes_unless_asked_to_stay(void **state)
@@ -356,8 +359,7 @@ static void http_1_0_closes_unless_asked_to_stay(void **state)
     assert_string_equal(w->log, "GET /a;GET /b;");
     assert_int_equal(count_text(c->buf, "connection: keep-alive\r\n"), 1);
     assert_int_equal(count_text(c->buf, "connection: close\r\n"), 1);
-    client_close(c);
-    world_close(w);
+    done(w, c);
 }
 
 static void a_refused_head_ends_the_connection_and_nothing_after_it_is_served(void **state)
@@ -387,8 +389,7 @@ static void a_refused_head_ends_the_connection_and_nothing_after_it_is_served(vo
         assert_non_null(strstr(c->buf, status));
         assert_int_equal(gh_http1_server_counters(w->server)->refused_malformed, 1);
         assert_false(c->reset);
-        client_close(c);
-        world_close(w);
+        done(w, c);
     }
 }
 
@@ -405,8 +406,7 @@ static void a_head_above_the_limit_is_431(void **state)
     run_to_eof(w, c);
     assert_non_null(strstr(c->buf, "HTTP/1.1 431 "));
     assert_int_equal(gh_http1_server_counters(w->server)->refused_too_long, 1);
-    client_close(c);
-    world_close(w);
+    done(w, c);
 }
 
 static void a_body_above_the_limit_is_413_by_length_and_by_count(void **state)
@@ -427,8 +427,7 @@ static void a_body_above_the_limit_is_413_by_length_and_by_count(void **state)
     client_close(c);
     c = exchange(w, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\nConnection: close\r\n\r\n12345678");
     assert_non_null(strstr(c->buf, "\r\n\r\n12345678"));
-    client_close(c);
-    world_close(w);
+    done(w, c);
 }
 
 static void a_malformed_chunk_closes_the_stream_and_answers_400(void **state)
@@ -439,8 +438,7 @@ static void a_malformed_chunk_closes_the_stream_and_answers_400(void **state)
     (void)state;
     assert_non_null(strstr(c->buf, "HTTP/1.1 400 "));
     assert_int_equal(w->code, GH_HTTP_MESSAGE_ERROR);
-    client_close(c);
-    world_close(w);
+    done(w, c);
 }
 
 static void continue_is_sent_when_a_body_is_wanted(void **state)
@@ -458,8 +456,7 @@ static void continue_is_sent_when_a_body_is_wanted(void **state)
     c = exchange(w, "POST /at-once HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
     assert_null(strstr(c->buf, "100 Continue"));
     assert_non_null(strstr(c->buf, "connection: close\r\n"));
-    client_close(c);
-    world_close(w);
+    done(w, c);
 }
 
 static void a_body_that_nobody_wants_is_passed_over(void **state)
@@ -470,8 +467,7 @@ static void a_body_that_nobody_wants_is_passed_over(void **state)
 
     (void)state;
     assert_string_equal(w->log, "POST /a;GET /b;");
-    client_close(c);
-    world_close(w);
+    done(w, c);
 }
 
 static void one_connection_too_many_is_503(void **state)
@@ -513,8 +509,7 @@ static void a_slow_head_is_408_and_a_silent_connection_is_closed(void **state)
     c = exchange(w, "");
     assert_int_equal(c->len, 0);
     assert_int_equal(gh_http1_server_counters(w->server)->timed_out, 2);
-    client_close(c);
-    world_close(w);
+    done(w, c);
 }
 
 /* Dripping bytes must not push the deadline away: the client sends one whenever the loop turns. */
@@ -535,8 +530,7 @@ static void dripping_bytes_do_not_buy_time(void **state)
             assert_true(w->echo_len < 1000000);
         }
         run_to_text(w, c, "HTTP/1.1 408 ");
-        client_close(c);
-        world_close(w);
+        done(w, c);
     }
 }
 
@@ -549,8 +543,7 @@ static void an_idle_connection_is_closed_without_a_word(void **state)
     (void)state;
     assert_int_equal(count_text(c->buf, "HTTP/1.1 "), 1);
     assert_int_equal(gh_http1_server_counters(w->server)->timed_out, 0);
-    client_close(c);
-    world_close(w);
+    done(w, c);
 }
 
 static void a_peer_that_takes_no_answer_is_cut(void **state)
@@ -570,8 +563,7 @@ static void a_peer_that_takes_no_answer_is_cut(void **state)
     while (w->closed == 0 || gh_http1_server_connections(w->server) > 0)
         run_once(w);
     assert_int_equal(gh_http1_server_counters(w->server)->timed_out, 1);
-    client_close(c);
-    world_close(w);
+    done(w, c);
 }
 
 static void a_long_answer_is_sent_in_bounded_pieces(void **state)
@@ -606,8 +598,7 @@ static void a_long_answer_is_sent_in_bounded_pieces(void **state)
         assert_true(w->agains > 0);
         assert_int_equal(w->closed, 1);
         assert_int_equal(w->code, 0);
-        client_close(c);
-        world_close(w);
+        done(w, c);
     }
 }
 
@@ -625,8 +616,7 @@ static void an_answer_may_come_later(void **state)
     assert_int_equal(w->closed, 0); /* no event from inside our own call */
     run_to_text(w, c, "\r\n\r\n/next");
     assert_int_equal(w->closed, 1);
-    client_close(c);
-    world_close(w);
+    done(w, c);
 }
 
 static void a_peer_that_goes_away_is_told(void **state)
@@ -650,8 +640,7 @@ static void a_peer_that_goes_away_is_told(void **state)
     run_to_eof(w, c);
     assert_int_equal(w->closed, 2);
     assert_int_equal(c->len, 0);
-    client_close(c);
-    world_close(w);
+    done(w, c);
 }
 
 static void a_half_closed_client_still_gets_its_answer(void **state)
@@ -667,8 +656,7 @@ static void a_half_closed_client_still_gets_its_answer(void **state)
     gh_http_respond_text(w->held, 200, "text/plain", gh_span_str("late"));
     run_to_eof(w, c);
     assert_non_null(strstr(c->buf, "\r\n\r\nlate"));
-    client_close(c);
-    world_close(w);
+    done(w, c);
 }
 
 static void a_reset_cuts_the_connection(void **state)
@@ -686,8 +674,7 @@ static void a_reset_cuts_the_connection(void **state)
     run_to_eof(w, c);
     assert_null(strstr(c->buf, "\r\n0\r\n")); /* the client can tell that the body is not whole */
     assert_int_equal(w->code, GH_HTTP_INTERNAL_ERROR);
-    client_close(c);
-    world_close(w);
+    done(w, c);
 }
 
 static void the_peer_is_an_address_or_a_uid(void **state)
@@ -712,8 +699,7 @@ static void the_peer_is_an_address_or_a_uid(void **state)
     run_to_text(w, c, "\r\n\r\n/b");
     assert_int_equal(w->peer.addr.family, 0);
     assert_true(w->peer.uid == geteuid());
-    client_close(c);
-    world_close(w);
+    done(w, c);
 }
 
 static void an_answer_that_breaks_the_rules_is_refused_to_the_service(void **state)
@@ -727,8 +713,7 @@ static void an_answer_that_breaks_the_rules_is_refused_to_the_service(void **sta
     assert_memory_equal(w->results, want, sizeof want);
     assert_int_equal(count_text(c->buf, "HTTP/1.1 "), 1);
     assert_string_equal(strstr(c->buf, "\r\n\r\n"), "\r\n\r\nabc");
-    client_close(c);
-    world_close(w);
+    done(w, c);
 }
 
 static void a_handler_that_forgets_a_request_is_500(void **state)
@@ -738,8 +723,7 @@ static void a_handler_that_forgets_a_request_is_500(void **state)
 
     (void)state;
     assert_non_null(strstr(c->buf, "HTTP/1.1 500 "));
-    client_close(c);
-    world_close(w);
+    done(w, c);
 }
 
 static void draining_finishes_what_was_asked_and_closes_the_rest(void **state)
@@ -777,8 +761,7 @@ static void destroying_tells_open_streams(void **state)
     w->server = NULL;
     assert_int_equal(w->closed, 1);
     run_to_eof(w, c);
-    client_close(c);
-    world_close(w);
+    done(w, c);
 }
 
 #define T cmocka_unit_test

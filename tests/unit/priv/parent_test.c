@@ -391,6 +391,37 @@ static void a_child_has_no_right_and_names_nothing_new_when_it_runs(void **state
     puppet_close(&p);
 }
 
+static void a_child_can_be_another_user_whose_folder_it_gets(void **state)
+{
+    struct puppet_order rights = { .op = PUPPET_RIGHTS, .number = 65534 };
+    struct gh_priv_request folder;
+    struct puppet_report r;
+    struct puppet p;
+    struct stat st;
+    char path[128];
+
+    (void)state;
+    puppet_open(&p, NULL);
+    if (chown(p.dir, 65534, 65534) < 0) { /* a user namespace that has no such user */
+        puppet_close(&p);
+        skip();
+    }
+    p.cfg.uid = p.cfg.gid = 65534;
+    puppet_start(&p);
+    puppet_do(&p, &rights, &r);
+    assert_int_equal(r.rc, 0);
+    folder = puppet_path(GH_PRIV_OPEN_STATE_DIR, &p, "state");
+    assert_int_equal(puppet_call(&p, &folder), 0);
+    snprintf(path, sizeof path, "%s/state", p.dir);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_uid, 65534);
+    assert_int_equal(st.st_mode & 07777, 0700);
+    kill(p.parent, SIGKILL);
+    puppet_wait(&p);
+    puppet_part(&p); /* a changed user has not forgotten to die with its parent */
+    puppet_close(&p);
+}
+
 static void a_message_that_is_no_request_is_refused_and_harmless(void **state)
 {
     const struct gh_priv_request good = tun_request(1);
@@ -651,6 +682,7 @@ int main(void)
         cmocka_unit_test(what_the_next_child_does_not_ask_for_is_given_up),
         cmocka_unit_test(routes_become_exactly_the_set),
         cmocka_unit_test(a_child_has_no_right_and_names_nothing_new_when_it_runs),
+        cmocka_unit_test(a_child_can_be_another_user_whose_folder_it_gets),
         cmocka_unit_test(a_message_that_is_no_request_is_refused_and_harmless),
         cmocka_unit_test(a_second_term_ends_a_child_that_does_not_listen),
         cmocka_unit_test(a_changed_file_comes_by_itself),

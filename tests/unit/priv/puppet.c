@@ -58,7 +58,7 @@ static void obey(struct child *c, const struct puppet_order *o, struct puppet_re
         fcntl(c->fds[o->number], F_SETFL, fcntl(c->fds[o->number], F_GETFL) | O_NONBLOCK);
         r->rc = (int)read(c->fds[o->number], r->text, sizeof r->text - 1);
         break;
-    case PUPPET_SEND_JUNK: { /* the client's first member is that channel: found as the only seqpacket pair that is not ours */
+    case PUPPET_SEND_JUNK: { /* past the client: its channel is the seqpacket socket that is neither ours nor for events */
         int sent = 0;
 
         for (int fd = 3; fd < 32; fd++) {
@@ -75,7 +75,7 @@ static void obey(struct child *c, const struct puppet_order *o, struct puppet_re
         break;
     }
     case PUPPET_RIGHTS:
-        r->rc = gh_caps_any() || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1;
+        r->rc = gh_caps_any() || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1 || getuid() != (uid_t)o->number;
         break;
     case PUPPET_CRASH:
         raise(SIGKILL);

@@ -17,7 +17,7 @@ enum puppet_op {
     PUPPET_ROUTES, /* gh_priv_routes_set of <number> routes 10.<i / 250>.<i % 250>.0/24 of device <text> */
     PUPPET_READ,   /* read from descriptor <number>, at most sizeof text, without waiting */
     PUPPET_SEND_JUNK, /* a message of another size on the request channel */
-    PUPPET_RIGHTS, /* rc: 1 when it has a capability or may gain one */
+    PUPPET_RIGHTS, /* rc: 1 when it has a capability or may gain one, or is not user <number> */
     PUPPET_CRASH,  /* SIGKILL itself */
     PUPPET_EXIT,   /* with code <number> */
 };

@@ -126,43 +126,58 @@ static inline void make_udp(struct packet *p, const char *src, const char *dst, 
     put16(p->data + l4 + 6, upper_checksum(p, l4, 17));
 }
 
-/* <mss> 0: no option. */
-static inline void make_tcp(struct packet *p, const char *src, const char *dst, unsigned sport, unsigned dport, unsigned flags,
-                            uint32_t seq, uint32_t ack, unsigned mss, size_t payload)
+struct tcp_fields {
+    unsigned sport, dport, flags;
+    uint32_t seq, ack;
+    unsigned mss; /* 0: no option */
+    size_t payload;
+};
+
+#define make_tcp(p, src, dst, ...) make_tcp_of(p, src, dst, (struct tcp_fields){ __VA_ARGS__ })
+
+static inline void make_tcp_of(struct packet *p, const char *src, const char *dst, struct tcp_fields f)
 {
     static uint8_t body[4096];
-    size_t head = mss ? 24 : 20, l4;
+    size_t head = f.mss ? 24 : 20, l4;
 
     memset(body, 0, sizeof body);
-    put16(body, sport);
-    put16(body + 2, dport);
-    put32(body + 4, seq);
-    put32(body + 8, ack);
+    put16(body, f.sport);
+    put16(body + 2, f.dport);
+    put32(body + 4, f.seq);
+    put32(body + 8, f.ack);
     body[12] = (uint8_t)(head / 4 << 4);
-    body[13] = (uint8_t)flags;
+    body[13] = (uint8_t)f.flags;
     put16(body + 14, 64000);
-    if (mss) {
+    if (f.mss) {
         body[20] = 2;
         body[21] = 4;
-        put16(body + 22, mss);
+        put16(body + 22, f.mss);
     }
-    make_ip(p, src, dst, 6, body, head + payload);
-    l4 = p->len - head - payload;
+    make_ip(p, src, dst, 6, body, head + f.payload);
+    l4 = p->len - head - f.payload;
     put16(p->data + l4 + 16, upper_checksum(p, l4, 6));
 }
 
-static inline void make_icmp(struct packet *p, const char *src, const char *dst, unsigned type, unsigned code, uint32_t rest,
-                             const void *more, size_t more_len)
+struct icmp_fields {
+    unsigned type, code;
+    uint32_t rest;    /* the second word */
+    const void *more; /* what follows it */
+    size_t more_len;
+};
+
+#define make_icmp(p, src, dst, ...) make_icmp_of(p, src, dst, (struct icmp_fields){ __VA_ARGS__ })
+
+static inline void make_icmp_of(struct packet *p, const char *src, const char *dst, struct icmp_fields f)
 {
-    uint8_t body[2048] = { (uint8_t)type, (uint8_t)code };
+    uint8_t body[2048] = { (uint8_t)f.type, (uint8_t)f.code };
     bool v6 = ip_of(src).family == 6;
     size_t l4;
 
-    put32(body + 4, rest);
-    if (more_len > 0)
-        memcpy(body + 8, more, more_len);
-    make_ip(p, src, dst, v6 ? 58 : 1, body, 8 + more_len);
-    l4 = p->len - 8 - more_len;
+    put32(body + 4, f.rest);
+    if (f.more_len > 0)
+        memcpy(body + 8, f.more, f.more_len);
+    make_ip(p, src, dst, v6 ? 58 : 1, body, 8 + f.more_len);
+    l4 = p->len - 8 - f.more_len;
     put16(p->data + l4 + 2, v6 ? upper_checksum(p, l4, 58) : naive_checksum(p->data + l4, p->len - l4, NULL, 0));
 }
 

@@ -1,0 +1,30 @@
+/* gatehouse - the operator's tool */
+#include "cli/ca.h"
+#include "cli/check.h"
+#include "cli/cli.h"
+#include "cli/config.h"
+#include "cli/policy.h"
+#include "cli/reload.h"
+#include "cli/sessions.h"
+#include "cli/status.h"
+#include "core/node_conf.h"
+#include "services/admin/admin.h"
+#include "services/relay/relay.h"
+
+int main(int argc, char **argv)
+{
+    const struct gh_conf_section *const sections[] = { &gh_conf_section_node,  &gh_conf_section_log,       &gh_conf_section_audit,
+                                                       &gh_conf_section_admin, gh_service_relay.section, NULL };
+    const struct gh_cli_verb verbs[] = {
+        { "ca", gh_cli_ca, "make a certificate authority, issue and list certificates", NULL, NULL, NULL },
+        { "check", NULL, "check configuration files", NULL, NULL, gh_cli_check },
+        { "config", NULL, "show the configuration that counts", NULL, sections, gh_cli_config },
+        { "policy", gh_cli_policy, "check, test and explain a policy", NULL, NULL, NULL },
+        { "reload", NULL, "read the configuration again", NULL, NULL, gh_cli_reload },
+        { "sessions", NULL, "list sessions, or end one", NULL, NULL, gh_cli_sessions },
+        { "status", NULL, "what the node does", NULL, NULL, gh_cli_status },
+        { NULL },
+    };
+
+    return gh_cli_main(verbs, argc, argv);
+}

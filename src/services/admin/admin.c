@@ -1,0 +1,286 @@
+#include "services/admin/admin.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "core/run.h"
+#include "loop/worker.h"
+#include "net/http1_server.h"
+#include "os/clock.h"
+#include "os/sock.h"
+#include "ports/lifecycle.h"
+#include "ports/metrics.h"
+#include "ports/node_status.h"
+#include "ports/readiness.h"
+#include "ports/session_directory.h"
+#include "services/admin/handler.h"
+
+#define METRICS_MAX (16u << 20)
+
+/* A reload that somebody waits for: the answer goes back to the worker. */
+struct wish {
+    struct gh_worker *worker;
+    gh_reload_done_fn done;
+    void *arg;
+    struct gh_reload_result result;
+    char detail[512];
+};
+
+struct admin {
+    struct gh_node *node;
+    struct gh_run *run;
+    struct gh_log *log;
+    struct gh_worker *worker;
+    int tcp, local; /* listening; -1 once given away */
+    struct gh_admin *handler;
+    struct gh_http1_server *servers[2]; /* apart, so that nobody on TCP locks the operator out */
+    struct gh_port_readiness readiness;
+    struct gh_port_status status;
+    struct gh_port_metrics metrics;
+    struct gh_port_lifecycle lifecycle;
+    uint64_t drops[GH_DROP_COUNT];
+    char policy[80];
+};
+
+/* Ports. */
+
+static bool draining(void *self)
+{
+    struct admin *a = self;
+
+    return gh_node_state(a->node) == GH_NODE_DRAINING || gh_node_state(a->node) == GH_NODE_STOPPED;
+}
+
+static void checks(void *self, gh_readiness_fn fn, void *arg)
+{
+    struct admin *a = self;
+    struct gh_ready_check list[GH_READY_MAX];
+    size_t n = gh_ready_list(gh_node_ready(a->node), list, GH_READY_MAX);
+
+    for (size_t i = 0; i < n; i++)
+        fn(arg, list[i].name, list[i].ok, list[i].why);
+}
+
+static void fill_reload(const struct admin *a, struct gh_reload_result *ret)
+{
+    *ret = (struct gh_reload_result){
+        .at = a->run->reload_wall,
+        .ok = a->run->reload_error[0] == 0,
+        .generation = gh_node_generation(a->node),
+        .detail = a->run->reload_error,
+    };
+}
+
+static void read_status(void *self, struct gh_node_status *ret)
+{
+    struct admin *a = self;
+
+    ret->generation = gh_node_generation(a->node);
+    ret->policy_version = a->run->policy_version ? a->run->policy_version(a->run->policy_arg, a->policy, sizeof a->policy) : "";
+    fill_reload(a, &ret->reload);
+    for (int i = 0; i < GH_DROP_COUNT; i++)
+        a->drops[i] = gh_metrics_dropped(gh_node_metrics(a->node), (enum gh_drop)i);
+    ret->drops = a->drops;
+}
+
+static void emit_metrics(void *self, gh_metrics_write_fn write, void *arg)
+{
+    struct admin *a = self;
+    struct gh_text text;
+
+    gh_text_init(&text, METRICS_MAX);
+    gh_node_emit_metrics(a->node, &text);
+    write(arg, gh_text_string(&text), text.len);
+    gh_text_fini(&text);
+}
+
+static void answer_wish(struct gh_worker *w, void *arg)
+{
+    struct wish *wish = arg;
+
+    (void)w;
+    wish->done(wish->arg, &wish->result);
+    free(wish);
+}
+
+struct pending {
+    struct admin *admin;
+    struct wish *wish;
+};
+
+static void reloaded(void *arg, bool ok)
+{
+    struct pending *p = arg;
+
+    fill_reload(p->admin, &p->wish->result);
+    p->wish->result.ok = ok;
+    snprintf(p->wish->detail, sizeof p->wish->detail, "%s", p->admin->run->reload_error);
+    p->wish->result.detail = p->wish->detail;
+    if (gh_worker_run(p->wish->worker, answer_wish, p->wish) < 0)
+        free(p->wish);
+    free(p);
+}
+
+static int ask_reload(void *self, gh_reload_done_fn done, void *arg)
+{
+    struct admin *a = self;
+    struct pending *p = malloc(sizeof *p);
+    struct wish *w = calloc(1, sizeof *w);
+    int rc = GH_ERR_MEMORY;
+
+    if (p && w) {
+        *w = (struct wish){ .worker = a->worker, .done = done, .arg = arg };
+        *p = (struct pending){ a, w };
+        rc = a->run->reload(a->run, reloaded, p);
+    }
+    if (rc < 0) {
+        free(p);
+        free(w);
+    }
+    return rc;
+}
+
+static int ask_stop(void *self)
+{
+    struct admin *a = self;
+
+    if (draining(a))
+        return GH_ERR_STATE;
+    a->run->quit(a->run);
+    return 0;
+}
+
+static int64_t now(void *self)
+{
+    (void)self;
+    return gh_clock_now();
+}
+
+static int64_t wall(void *self)
+{
+    (void)self;
+    return gh_clock_wall();
+}
+
+static void on_action(void *self, const struct gh_admin_action *action)
+{
+    struct admin *a = self;
+
+    gh_log_event(a->log, GH_LOG_INFO, "admin", "operator", gh_log_str("verb", action->verb), gh_log_str("object", action->object),
+                 gh_log_uint("uid", action->uid), gh_log_result("result", action->rc));
+}
+
+/* Life. */
+
+static void unload(void *state)
+{
+    struct admin *a = state;
+
+    gh_sock_close(a->tcp);
+    gh_sock_close(a->local);
+    gh_admin_destroy(a->handler);
+    free(a);
+}
+
+static int open_sockets(struct admin *a)
+{
+    const struct gh_node_conf *c = &a->run->conf;
+    struct gh_priv_socket s = { .addr = c->admin_listen.ip, .port = c->admin_listen.port, .count = 1 };
+    int rc = 0;
+
+    if (c->admin_tcp)
+        rc = gh_privileged_open_tcp(a->run->privileged, &s, &a->tcp);
+    if (rc == 0 && *c->admin_socket)
+        rc = gh_privileged_open_unix(a->run->privileged, c->admin_socket, 0660, &a->local);
+    if (rc < 0)
+        gh_log_event(a->log, GH_LOG_ERROR, "admin", "cannot listen", gh_log_str("socket", c->admin_socket), gh_log_uint("port", c->admin_listen.port),
+                     gh_log_str("reason", gh_privileged_why(a->run->privileged)));
+    return rc;
+}
+
+static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_state)
+{
+    struct admin *a = calloc(1, sizeof *a);
+    struct gh_admin_config cfg = { .version = GH_VERSION, .now = now, .wall = wall, .on_action = on_action };
+    int rc;
+
+    (void)conf;
+    if (!a)
+        return GH_ERR_MEMORY;
+    a->node = node;
+    a->run = gh_run_of(node);
+    a->log = gh_node_log(node);
+    a->tcp = a->local = -1;
+    a->readiness = (struct gh_port_readiness){ .each = checks, .draining = draining, .self = a };
+    a->status = (struct gh_port_status){ read_status, a };
+    a->metrics = (struct gh_port_metrics){ emit_metrics, a };
+    a->lifecycle = (struct gh_port_lifecycle){ ask_reload, ask_stop, a };
+    cfg.self = a;
+    cfg.readiness = &a->readiness;
+    cfg.status = &a->status;
+    cfg.metrics = &a->metrics;
+    cfg.lifecycle = &a->lifecycle;
+    cfg.sessions = a->run->sessions;
+    cfg.operator_uid = getuid();
+    rc = gh_admin_create(&cfg, &a->handler);
+    if (rc == 0)
+        rc = open_sockets(a);
+    if (rc < 0) {
+        unload(a);
+        return rc;
+    }
+    *ret_state = a;
+    return 0;
+}
+
+static int serve(struct admin *a, int *fd, struct gh_http1_server **ret)
+{
+    int rc;
+
+    if (*fd < 0)
+        return 0;
+    rc = gh_http1_server_create(a->worker, &(struct gh_http1_config){ 0 }, gh_admin_handler(a->handler), ret);
+    if (rc == 0) {
+        rc = gh_http1_server_listen(*ret, *fd);
+        *fd = -1; /* the server's, on failure too */
+    }
+    return rc;
+}
+
+static void stop(void *state, struct gh_worker *worker)
+{
+    struct admin *a = state;
+
+    if (worker != a->worker)
+        return;
+    for (int i = 0; i < 2; i++) {
+        gh_http1_server_destroy(a->servers[i]);
+        a->servers[i] = NULL;
+    }
+}
+
+static int start(void *state, struct gh_worker *worker)
+{
+    struct admin *a = state;
+    int rc;
+
+    if (gh_worker_index(worker) != 0)
+        return 0;
+    a->worker = worker;
+    rc = serve(a, &a->tcp, &a->servers[0]);
+    if (rc == 0)
+        rc = serve(a, &a->local, &a->servers[1]);
+    if (rc < 0)
+        stop(state, worker);
+    return rc;
+}
+
+const struct gh_service gh_service_admin = {
+    .name = "admin",
+    .section = &gh_conf_section_admin,
+    .load = load,
+    .unload = unload,
+    .start = start,
+    .stop = stop,
+};
