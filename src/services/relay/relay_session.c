@@ -336,7 +336,7 @@ static const char *end_reason(const struct session *s, uint64_t code)
 
     if (reasons[s->why])
         return reasons[s->why];
-    return code ? "aborted" : "closed";
+    return code && code != 0x100 ? "aborted" : "closed"; /* 0x100: H3_NO_ERROR */
 }
 
 /* Nothing finds the session any more; flows close, which audits them; then memory goes. */

@@ -1,0 +1,87 @@
+/* gatehouse-agent: the client with a TUN. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cli/agent.h"
+#include "cli/check.h"
+#include "cli/config.h"
+#include "core/node_conf.h"
+#include "core/run.h"
+#include "base/error.h"
+#include "priv/parent.h"
+#include "services/agent/agent.h"
+
+#define NAME "agent" /* of lock and journal */
+
+static const struct gh_service *const services[] = { &gh_service_agent, NULL };
+static const struct gh_conf_section *sections[] = { &gh_conf_section_node, &gh_conf_section_log, &gh_conf_section_audit,
+                                                    &gh_conf_section_admin, NULL /* the agent's */, NULL };
+
+static int call(void *client, const struct gh_priv_request *q, struct gh_priv_reply *ret, int *ret_fds, size_t cap, size_t *ret_count)
+{
+    return gh_priv_call(client, q, ret, ret_fds, cap, ret_count);
+}
+
+static int event_fd(void *client)
+{
+    return gh_priv_event_fd(client);
+}
+
+static int event_next(void *client, struct gh_priv_event *ret)
+{
+    return gh_priv_event_next(client, ret);
+}
+
+static int child_main(struct gh_priv_client *c, int argc, char **argv)
+{
+    struct gh_privileged privileged = { .client = c, .call = call, .event_fd = event_fd, .event_next = event_next };
+    const struct gh_run_config run = { .config_path = argv[0], .services = services, .privileged = &privileged,
+                                       .env = (const char *const *)environ };
+
+    (void)argc;
+    return gh_run_node(&run);
+}
+
+static int up(const char *config, const char *run_dir)
+{
+    char *path = realpath(config, NULL); /* the parent opens it from a folder of its own */
+    char *args[] = { path, NULL };
+    struct gh_priv_config cfg = { .name = NAME, .run_dir = run_dir, .child_main = child_main, .argc = 1, .argv = args };
+    int rc;
+
+    if (!path) {
+        perror(config);
+        return GH_EXIT_CHECK_FAILED;
+    }
+    rc = gh_priv_run(&cfg);
+    free(path);
+    if (rc >= 0)
+        return rc;
+    fprintf(stderr, "gatehouse-agent: %s\n",
+            rc == GH_ERR_EXISTS   ? "an agent is running already"
+            : rc == GH_ERR_DENIED ? "it needs root, or CAP_NET_ADMIN and a run folder that it may write"
+                                  : gh_error_text(rc));
+    return rc == GH_ERR_EXISTS ? GH_EXIT_TRY_LATER : rc == GH_ERR_DENIED ? GH_EXIT_DENIED : GH_EXIT_CHECK_FAILED;
+}
+
+static int cleanup(const char *run_dir)
+{
+    return gh_priv_cleanup(NAME, run_dir);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct gh_cli_agent agent = { sections, up, cleanup };
+    static const struct gh_cli_verb verbs[] = {
+        { .name = "up", .run_with = gh_cli_agent_up, .summary = "connect, and stay in the foreground", .usage = gh_cli_agent_up_usage, .arg = &agent },
+        { .name = "status", .run_with = gh_cli_agent_status, .summary = "what the running agent does", .usage = gh_cli_agent_status_usage, .arg = &agent },
+        { .name = "down", .run_with = gh_cli_agent_down, .summary = "end the running agent", .usage = gh_cli_agent_down_usage, .arg = &agent },
+        { .name = "cleanup", .run_with = gh_cli_agent_cleanup, .summary = "put back what a killed agent left", .usage = gh_cli_agent_cleanup_usage, .arg = &agent },
+        { .name = "check", .run_with = gh_cli_check_here, .summary = "is a configuration right?", .usage = gh_cli_check_usage, .arg = sections },
+        { 0 },
+    };
+
+    sections[4] = gh_service_agent.section;
+    return gh_cli_main(verbs, argc, argv);
+}

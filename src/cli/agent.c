@@ -1,0 +1,299 @@
+#include "cli/agent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "core/conf.h"
+#include "net/http1_client.h"
+
+#define CONFIG "/etc/gatehouse/agent.yaml"
+#define DOWN_PATIENCE 300 /* tenths of a second */
+
+const char gh_cli_agent_up_usage[] =
+    "up [-c|--config FILE] [--run-dir DIR]\n\n"
+    "  connects to the relay that FILE names and stays in the foreground; ends with SIGTERM, SIGINT or `gatehouse-agent down`\n"
+    "  FILE   default " CONFIG "\n"
+    "  DIR    default: node.run_dir of FILE\n"
+    "  exit code: 0 ended as asked, 1 the configuration is bad or something could not be set up, 75 try later\n\n"
+    "example: gatehouse-agent up --config /etc/gatehouse/agent.yaml";
+const char gh_cli_agent_status_usage[] =
+    "status [--json] [-c|--config FILE | --socket PATH]\n\n"
+    "  asks the running agent: state, addresses, routes, counters\n"
+    "  exit code: 0 the tunnel is up, 75 it is not (yet), 4 no agent answers, 5 not allowed\n\n"
+    "example: gatehouse-agent status --json";
+const char gh_cli_agent_down_usage[] =
+    "down [-c|--config FILE | --socket PATH]\n\n"
+    "  ends the running agent and waits until it has put everything back\n"
+    "  exit code: 0 it ended, 4 no agent answers, 5 not allowed, 75 it is still ending\n\n"
+    "example: gatehouse-agent down";
+const char gh_cli_agent_cleanup_usage[] =
+    "cleanup [-c|--config FILE | --run-dir DIR]\n\n"
+    "  removes device, routes and rules that an agent left when it was killed; the next `up` does the same\n"
+    "  exit code: 0 done, 1 something could not be put back, 75 an agent is running\n\n"
+    "example: gatehouse-agent cleanup";
+
+/* Takes -c, --config. */
+static const char *take_config(int *argc, char **argv, bool *ret_given)
+{
+    const char *file = gh_cli_take_option(argc, argv, "--config");
+
+    if (!file)
+        file = gh_cli_take_option(argc, argv, "-c");
+    *ret_given = file != NULL;
+    return file ? file : CONFIG;
+}
+
+static bool find_row(const struct gh_conf_section *section, const char *name, unsigned *ret)
+{
+    for (unsigned i = 0; section->rows[i].name; i++)
+        if (strcmp(section->rows[i].name, name) == 0) {
+            *ret = i;
+            return true;
+        }
+    return false;
+}
+
+/* The value of a path option, malloc'd; NULL when the file is bad, after a message. */
+static char *read_option(const struct gh_cli_agent *agent, const char *file, const char *section, const char *option)
+{
+    struct gh_conf_errors errors;
+    struct gh_conf *conf = NULL;
+    char *value = NULL;
+    unsigned row;
+
+    gh_conf_errors_init(&errors);
+    if (gh_conf_parse_file(file, agent->sections, (const char *const *)environ, &errors, &conf) < 0) {
+        struct gh_text text;
+
+        gh_text_init(&text, 65536);
+        gh_conf_errors_emit(&errors, &text);
+        fputs(gh_text_string(&text), stderr);
+        gh_text_fini(&text);
+    }
+    for (size_t i = 0; conf && agent->sections[i] && !value; i++)
+        if (strcmp(agent->sections[i]->name, section) == 0 && find_row(agent->sections[i], option, &row))
+            value = strdup(gh_conf_string(conf, agent->sections[i], row));
+    gh_conf_destroy(conf);
+    gh_conf_errors_fini(&errors);
+    return value;
+}
+
+/* The same in a process of its own: what becomes the privileged parent never reads YAML. */
+static char *read_option_apart(const struct gh_cli_agent *agent, const char *file, const char *section, const char *option)
+{
+    char buf[4096], *value;
+    int ends[2], status;
+    ssize_t n = 0;
+    pid_t pid;
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return NULL;
+    pid = fork();
+    if (pid == 0) {
+        value = read_option(agent, file, section, option);
+        _exit(value && write(ends[1], value, strlen(value)) == (ssize_t)strlen(value) ? 0 : 1);
+    }
+    close(ends[1]);
+    if (pid > 0)
+        n = read(ends[0], buf, sizeof buf - 1);
+    close(ends[0]);
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (pid < 0 || n <= 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        return NULL;
+    buf[n] = 0;
+    return strdup(buf);
+}
+
+int gh_cli_agent_up(const struct gh_cli_verb *verb, int argc, char **argv)
+{
+    const struct gh_cli_agent *agent = verb->arg;
+    const char *run_dir = gh_cli_take_option(&argc, argv, "--run-dir"), *file;
+    bool given;
+    char *from_file = NULL;
+    int code;
+
+    file = take_config(&argc, argv, &given);
+    if (argc > 1)
+        return gh_cli_usage(verb, "up takes no other argument");
+    if (run_dir) /* the file's own value gives way to it */
+        setenv("GATEHOUSE_NODE_RUN_DIR", run_dir, 1);
+    from_file = read_option_apart(agent, file, "node", "run_dir");
+    if (!from_file)
+        return GH_EXIT_CHECK_FAILED;
+    code = agent->up(file, from_file);
+    free(from_file);
+    return code;
+}
+
+int gh_cli_agent_cleanup(const struct gh_cli_verb *verb, int argc, char **argv)
+{
+    const struct gh_cli_agent *agent = verb->arg;
+    const char *run_dir = gh_cli_take_option(&argc, argv, "--run-dir"), *file;
+    char *from_file = NULL;
+    bool given;
+    int n;
+
+    file = take_config(&argc, argv, &given);
+    if (argc > 1)
+        return gh_cli_usage(verb, "cleanup takes no other argument");
+    /* without any file the default folder is looked at: the configuration may be gone, too */
+    if (!run_dir && (given || access(file, R_OK) == 0)) {
+        from_file = read_option(agent, file, "node", "run_dir");
+        if (!from_file)
+            return GH_EXIT_CHECK_FAILED;
+    }
+    n = agent->cleanup(run_dir ? run_dir : from_file);
+    free(from_file);
+    if (n == GH_ERR_EXISTS) {
+        fprintf(stderr, "gatehouse-agent: an agent is running; end it with `gatehouse-agent down` first\n");
+        return GH_EXIT_TRY_LATER;
+    }
+    if (n < 0) {
+        fprintf(stderr, "gatehouse-agent: cleanup: %s\n", gh_error_text(n));
+        return n == GH_ERR_DENIED ? GH_EXIT_DENIED : GH_EXIT_CHECK_FAILED;
+    }
+    printf(n ? "%d things put back\n" : "nothing to put back\n", n);
+    return GH_EXIT_OK;
+}
+
+/* ---- talking to the agent ---- */
+
+/* The socket's path, malloc'd; NULL after a message. */
+static char *take_socket(const struct gh_cli_agent *agent, int *argc, char **argv)
+{
+    const char *path = gh_cli_take_option(argc, argv, "--socket"), *file;
+    char *value;
+    bool given;
+
+    file = take_config(argc, argv, &given);
+    if (path)
+        return strdup(path);
+    value = read_option(agent, file, "agent", "socket");
+    if (value && !*value) {
+        fprintf(stderr, "%s: agent.socket is empty, so the agent answers no questions\n", file);
+        free(value);
+        value = NULL;
+    }
+    return value;
+}
+
+static int call(const char *socket, const char *method, const char *path, struct gh_http1_answer *ret, bool quiet)
+{
+    const struct gh_http1_target to = { .unix_path = socket };
+    const struct gh_http1_call c = { .method = method, .path = path };
+    int rc = gh_http1_client_call(&to, &c, ret);
+
+    if (rc == 0)
+        return GH_EXIT_OK;
+    if (!quiet)
+        fprintf(stderr, "gatehouse-agent: %s: %s%s\n", socket, gh_error_text(rc),
+                rc == GH_ERR_DENIED ? "; only root may ask" : rc == GH_ERR_NOT_FOUND || rc == GH_ERR_CLOSED ? "; is the agent running?" : "");
+    return rc == GH_ERR_DENIED ? GH_EXIT_DENIED : GH_EXIT_UNREACHABLE;
+}
+
+static const char *text_of(const json_t *o, const char *key)
+{
+    const char *s = json_string_value(json_object_get(o, key));
+
+    return s && *s ? s : "-";
+}
+
+static void print_list(const json_t *o, const char *key, const char *label)
+{
+    const json_t *list = json_object_get(o, key);
+
+    printf("%-10s", label);
+    for (size_t i = 0; i < json_array_size(list); i++)
+        printf(" %s", json_string_value(json_array_get(list, i)));
+    puts(json_array_size(list) ? "" : " -");
+}
+
+static long long number_of(const json_t *o, const char *key)
+{
+    return (long long)json_integer_value(json_object_get(o, key));
+}
+
+static void print_status(const json_t *o)
+{
+    printf("%-10s %s since %s\n", "tunnel", text_of(o, "state"), text_of(o, "since"));
+    printf("%-10s %s port %lld, %s, as %s\n", "relay", text_of(o, "relay"), number_of(o, "port"), text_of(o, "remote"), text_of(o, "relay_id"));
+    printf("%-10s %s, %s\n", "tls", text_of(o, "tls_group"), text_of(o, "cipher"));
+    printf("%-10s %s, mtu %lld\n", "device", text_of(o, "device"), number_of(o, "mtu"));
+    print_list(o, "addresses", "addresses");
+    print_list(o, "routes", "routes");
+    printf("%-10s %lld packets, %lld bytes\n", "sent", number_of(o, "packets_out"), number_of(o, "bytes_out"));
+    printf("%-10s %lld packets, %lld bytes\n", "received", number_of(o, "packets_in"), number_of(o, "bytes_in"));
+    if (!json_is_true(json_object_get(o, "up")))
+        printf("%-10s %s\n", "reason", text_of(o, "reason"));
+}
+
+int gh_cli_agent_status(const struct gh_cli_verb *verb, int argc, char **argv)
+{
+    bool json = gh_cli_take_flag(&argc, argv, "--json");
+    struct gh_http1_answer answer = { 0 };
+    char *socket = take_socket(verb->arg, &argc, argv);
+    json_t *o;
+    int code;
+
+    if (argc > 1) {
+        free(socket);
+        return gh_cli_usage(verb, "status takes no other argument");
+    }
+    if (!socket)
+        return GH_EXIT_CHECK_FAILED;
+    code = call(socket, "GET", "/v1/status", &answer, false);
+    free(socket);
+    if (code != GH_EXIT_OK)
+        return code;
+    o = json_loads(answer.body, 0, NULL);
+    if (answer.status != 200 || !json_is_object(o)) {
+        fprintf(stderr, "gatehouse-agent: the agent answered %u\n", answer.status);
+        code = GH_EXIT_TRY_LATER;
+    } else {
+        if (json)
+            fputs(answer.body, stdout);
+        else
+            print_status(o);
+        code = json_is_true(json_object_get(o, "up")) ? GH_EXIT_OK : GH_EXIT_TRY_LATER;
+    }
+    json_decref(o);
+    gh_http1_answer_fini(&answer);
+    return code;
+}
+
+int gh_cli_agent_down(const struct gh_cli_verb *verb, int argc, char **argv)
+{
+    const struct timespec tenth = { 0, 100000000 };
+    struct gh_http1_answer answer = { 0 };
+    char *socket = take_socket(verb->arg, &argc, argv);
+    int code;
+
+    if (argc > 1) {
+        free(socket);
+        return gh_cli_usage(verb, "down takes no other argument");
+    }
+    if (!socket)
+        return GH_EXIT_CHECK_FAILED;
+    code = call(socket, "POST", "/v1/down", &answer, false);
+    if (code == GH_EXIT_OK && answer.status != 202) {
+        fprintf(stderr, "gatehouse-agent: the agent answered %u\n", answer.status);
+        code = GH_EXIT_TRY_LATER;
+    }
+    gh_http1_answer_fini(&answer);
+    /* the socket is the last thing that goes when everything else is back */
+    for (int i = 0; code == GH_EXIT_OK && access(socket, F_OK) == 0; i++) {
+        if (i == DOWN_PATIENCE)
+            code = GH_EXIT_TRY_LATER;
+        nanosleep(&tenth, NULL);
+    }
+    free(socket);
+    return code;
+}

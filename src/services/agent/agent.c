@@ -1,0 +1,380 @@
+#include "services/agent/agent.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "crypto/random.h"
+#include "os/sock.h"
+#include "services/agent/agent_internal.h"
+
+#define PEM_MAX (256u * 1024)
+#define UDP_BUFFER (8u * 1024 * 1024)
+#define PRIORITY_DEFAULT 5100u
+#define PRIORITY_MAX 32000u /* before the rules of the system's own tables */
+
+static const char *const directions[] = { "out", "in", NULL };
+
+static const struct gh_metric agent_metrics[] = {
+    [AGENT_METRIC_UP] = { "gatehouse_agent_tunnel_up", GH_METRIC_GAUGE, "1 while the tunnel carries packets" },
+    [AGENT_METRIC_TUNNELS] = { "gatehouse_agent_tunnels_total", GH_METRIC_COUNTER, "tunnels that came up" },
+    [AGENT_METRIC_PACKETS] = { "gatehouse_agent_packets_total", GH_METRIC_COUNTER, "packets through the tunnel", "direction", directions },
+    [AGENT_METRIC_BYTES] = { "gatehouse_agent_bytes_total", GH_METRIC_COUNTER, "bytes of these packets", "direction", directions },
+    [AGENT_METRIC_QUEUE] = { "gatehouse_agent_tun_packets_total", GH_METRIC_COUNTER, "packets read from the device" },
+    [AGENT_METRIC_HANDED_OVER] = { "gatehouse_agent_handed_over_total", GH_METRIC_COUNTER,
+                                   "packets that another worker read than the one that has the tunnel" },
+    { 0 },
+};
+
+static void unload(void *state);
+
+/* Reads one PEM file through the parent; says why not. */
+static int read_pem(struct gh_node *node, const char *path, struct gh_text *ret)
+{
+    struct gh_run *run = gh_run_of(node);
+    int rc = gh_privileged_read_file(run->privileged, path, PEM_MAX, ret);
+
+    if (rc < 0) {
+        *ret = (struct gh_text){ 0 };
+        gh_log_event(gh_node_log(node), GH_LOG_ERROR, "agent", "file cannot be read", gh_log_str("file", path),
+                     gh_log_str("reason", gh_privileged_why(run->privileged)));
+    } else if (gh_run_watch(run, path) < 0) {
+        gh_log_event(gh_node_log(node), GH_LOG_WARN, "agent", "changes of a file will not be noticed", gh_log_str("file", path));
+    }
+    return rc;
+}
+
+static int load_tls(struct gh_node *node, const struct gh_agent_conf *c, struct gh_tls_ctx **ret)
+{
+    struct gh_text cert = { 0 }, key = { 0 }, ca = { 0 };
+    struct gh_tls_config config = { .alpn = "h3" };
+    char why[256] = "";
+    int rc = read_pem(node, c->certificate, &cert);
+
+    if (rc == 0)
+        rc = read_pem(node, c->key, &key);
+    if (rc == 0)
+        rc = read_pem(node, c->ca, &ca);
+    if (rc == 0) {
+        config.certificate = gh_span_of(cert.data, cert.len);
+        config.key = gh_span_of(key.data, key.len);
+        config.ca = gh_span_of(ca.data, ca.len);
+        rc = gh_tls_ctx_create(&config, ret, why, sizeof why);
+        if (rc < 0)
+            gh_log_event(gh_node_log(node), GH_LOG_ERROR, "agent", "certificate, key or CA cannot be used", gh_log_str("reason", why));
+    }
+    if (key.data)
+        explicit_bzero(key.data, key.len);
+    gh_text_fini(&cert);
+    gh_text_fini(&key);
+    gh_text_fini(&ca);
+    return rc;
+}
+
+static struct gh_prefix *copy_prefixes(const struct gh_prefix *list, size_t count)
+{
+    struct gh_prefix *copy = calloc(count + 1, sizeof *copy);
+
+    if (copy && count)
+        memcpy(copy, list, count * sizeof *list);
+    return copy;
+}
+
+/* What the workers use must live as long as they do, not as long as the configuration that it came from. */
+static int copy_conf(struct agent *a, const struct gh_agent_conf *c)
+{
+    a->conf = *c;
+    a->conf.certificate = a->conf.key = a->conf.ca = NULL;
+    a->conf.template = strdup(c->template);
+    a->conf.server_name = strdup(c->server_name);
+    a->conf.trust_domain = strdup(c->trust_domain);
+    a->conf.tun = strdup(c->tun);
+    a->conf.socket = strdup(c->socket);
+    a->conf.allow_routes = copy_prefixes(c->allow_routes, c->allow_route_count);
+    return a->conf.template && a->conf.server_name && a->conf.trust_domain && a->conf.tun && a->conf.socket && a->conf.allow_routes
+               ? 0
+               : GH_ERR_MEMORY;
+}
+
+static void free_const(const void *p)
+{
+    free((void *)(uintptr_t)p);
+}
+
+static int fail(struct agent *a, const char *what, int rc)
+{
+    gh_log_event(a->log, GH_LOG_ERROR, "agent", what, gh_log_str("reason", gh_privileged_why(a->run->privileged)), gh_log_result("error", rc));
+    return rc;
+}
+
+static int open_sockets(struct agent *a)
+{
+    struct gh_priv_socket s = { .count = 1, .mark = a->conf.fwmark, .buffer = UDP_BUFFER };
+    int rc[AGENT_FAMILIES];
+
+    for (unsigned i = 0; i < AGENT_FAMILIES; i++) {
+        s.addr.family = i == 0 ? 4 : 6;
+        rc[i] = gh_privileged_open_udp(a->run->privileged, &s, &a->udp[i]);
+        if (rc[i] < 0)
+            a->udp[i] = -1;
+    }
+    /* a machine without one of the families is fine */
+    if (rc[0] < 0 && rc[1] < 0)
+        return fail(a, "no UDP socket", rc[0]);
+    gh_udp_selftest(&a->features);
+    a->features.gso = a->features.gso && a->conf.offload_udp;
+    a->features.gro = a->features.gro && a->conf.offload_udp;
+    gh_log_event(a->log, GH_LOG_INFO, "agent", "udp offloads", gh_log_bool("gso", a->features.gso), gh_log_bool("gro", a->features.gro),
+                 gh_log_bool("tested", a->features.tested));
+    return 0;
+}
+
+static int open_device(struct agent *a)
+{
+    struct gh_priv_tun t = { .queues = (uint16_t)a->workers };
+    int rc;
+
+    snprintf(t.name, sizeof t.name, "%s", a->conf.tun);
+    rc = gh_privileged_open_tun(a->run->privileged, &t, a->tun_fds, a->tun);
+    return rc < 0 ? fail(a, "the device cannot be opened", rc) : 0;
+}
+
+/* Marked packets, which are the tunnel's own, never look at the agent's table. */
+static int add_rules(struct agent *a)
+{
+    struct gh_priv_rule r = { a->conf.fwmark, a->conf.table, a->conf.table <= PRIORITY_MAX ? a->conf.table : PRIORITY_DEFAULT };
+    int rc;
+
+    if (!a->conf.routing)
+        return 0;
+    /* without it strict reverse-path filtering drops what the relay sends */
+    if (gh_privileged_sysctl_set(a->run->privileged, GH_PRIV_SRC_VALID_MARK) < 0)
+        gh_log_event(a->log, GH_LOG_WARN, "agent", "src_valid_mark cannot be set", gh_log_str("reason", gh_privileged_why(a->run->privileged)));
+    rc = gh_privileged_rule_add(a->run->privileged, &r);
+    return rc < 0 ? fail(a, "the routing rules cannot be added", rc) : 0;
+}
+
+static int load_parts(struct agent *a, const struct gh_agent_conf *c)
+{
+    int rc = copy_conf(a, c);
+
+    if (rc == 0)
+        rc = gh_random_bytes(a->instance, sizeof a->instance);
+    if (rc < 0)
+        return rc;
+    rc = gh_agent_request_init(&a->request, a->conf.relay_host, a->conf.relay_port, a->conf.template, a->instance);
+    if (rc < 0) {
+        gh_log_event(a->log, GH_LOG_ERROR, "agent", "agent.template cannot be used", gh_log_str("template", a->conf.template), gh_log_result("error", rc));
+        return rc;
+    }
+    rc = load_tls(a->node, c, &a->tls);
+    if (rc == 0)
+        rc = open_sockets(a);
+    if (rc == 0)
+        rc = open_device(a);
+    if (rc == 0)
+        rc = add_rules(a);
+    if (rc == 0 && a->conf.socket[0] && gh_privileged_open_unix(a->run->privileged, a->conf.socket, 0600, &a->socket) < 0) {
+        a->socket = -1;
+        gh_log_event(a->log, GH_LOG_WARN, "agent", "status will not be served", gh_log_str("socket", a->conf.socket),
+                     gh_log_str("reason", gh_privileged_why(a->run->privileged)));
+    }
+    return rc;
+}
+
+static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_state)
+{
+    struct gh_agent_conf c;
+    struct agent *a = calloc(1, sizeof *a);
+    int rc = gh_agent_conf_load(conf, &c);
+
+    if (rc < 0) { /* the file of an agent has an agent's section */
+        gh_log_event(gh_node_log(node), GH_LOG_ERROR, "agent", "the configuration has no usable agent section", gh_log_result("error", rc));
+        free(a);
+        return rc;
+    }
+    if (!a)
+        return GH_ERR_MEMORY;
+    a->node = node;
+    a->run = gh_run_of(node);
+    a->log = gh_node_log(node);
+    a->workers = gh_node_workers(node);
+    a->metrics = gh_node_service_metrics(node, "agent");
+    a->socket = a->udp[0] = a->udp[1] = -1;
+    for (unsigned i = 0; i < GH_WORKERS_MAX; i++) {
+        a->tun_fds[i] = -1;
+        a->queues[i].a = a;
+        a->queues[i].index = i;
+    }
+    a->check = gh_ready_register(gh_node_ready(node), "tunnel");
+    rc = a->check < 0 ? a->check : load_parts(a, &c);
+    if (rc < 0) {
+        unload(a);
+        return rc;
+    }
+    gh_ready_set(gh_node_ready(node), a->check, false, "not connected yet");
+    *ret_state = a;
+    return 0;
+}
+
+static void unload(void *state)
+{
+    struct agent *a = state;
+
+    for (unsigned i = 0; i < GH_WORKERS_MAX; i++)
+        gh_sock_close(a->tun_fds[i]);
+    gh_sock_close(a->udp[0]);
+    gh_sock_close(a->udp[1]);
+    gh_sock_close(a->socket);
+    gh_tls_ctx_put(a->tls);
+    free_const(a->conf.template);
+    free_const(a->conf.server_name);
+    free_const(a->conf.trust_domain);
+    free_const(a->conf.tun);
+    free_const(a->conf.socket);
+    free_const(a->conf.allow_routes);
+    free(a);
+}
+
+static int start_first(struct agent *a, struct gh_worker *w)
+{
+    int rc;
+
+    a->w = w;
+    rc = agent_packet_start(a);
+    if (rc == 0)
+        rc = agent_queue_start(&a->queues[0], w);
+    if (rc == 0)
+        rc = agent_link_start(a);
+    if (rc == 0)
+        rc = agent_status_start(a);
+    if (rc < 0) {
+        agent_status_stop(a);
+        agent_link_fini(a);
+        agent_queue_stop(&a->queues[0]);
+        agent_packet_stop(a);
+    }
+    return rc;
+}
+
+static int start(void *state, struct gh_worker *w)
+{
+    struct agent *a = state;
+    unsigned index = gh_worker_index(w);
+
+    return index == 0 ? start_first(a, w) : agent_queue_start(&a->queues[index], w);
+}
+
+static void stop(void *state, struct gh_worker *w)
+{
+    struct agent *a = state;
+    unsigned index = gh_worker_index(w);
+
+    if (index > 0) {
+        agent_queue_stop(&a->queues[index]);
+        return;
+    }
+    agent_status_stop(a);
+    agent_link_fini(a);
+    agent_queue_stop(&a->queues[0]);
+    agent_packet_stop(a);
+}
+
+/* ---- reload: certificates and the allow list ---- */
+
+struct change {
+    struct agent *a;
+    struct gh_tls_ctx *tls;
+    struct gh_prefix *allow;
+    size_t allow_count;
+};
+
+static int prepare(void *state, const struct gh_conf *conf, void **ret_next)
+{
+    struct agent *a = state;
+    struct gh_agent_conf c;
+    struct change *n = calloc(1, sizeof *n);
+    int rc = n ? gh_agent_conf_load(conf, &c) : GH_ERR_MEMORY;
+
+    if (rc == 0) {
+        n->a = a;
+        n->allow = copy_prefixes(c.allow_routes, c.allow_route_count);
+        n->allow_count = c.allow_route_count;
+        rc = n->allow ? load_tls(a->node, &c, &n->tls) : GH_ERR_MEMORY;
+    }
+    if (rc < 0) {
+        if (n)
+            free(n->allow);
+        free(n);
+        return rc;
+    }
+    *ret_next = n;
+    return 0;
+}
+
+static void discard(void *state, void *next)
+{
+    struct change *n = next;
+
+    (void)state;
+    gh_tls_ctx_put(n->tls);
+    free(n->allow);
+    free(n);
+}
+
+static void apply(struct gh_worker *w, void *arg)
+{
+    struct change *n = arg;
+
+    (void)w;
+    agent_link_reconfigure(n->a, n->tls, n->allow, n->allow_count);
+    free(n);
+}
+
+static void commit(void *state, void *next)
+{
+    struct agent *a = state;
+
+    if (a->w && gh_worker_run(a->w, apply, next) == 0)
+        return;
+    gh_log_event(a->log, GH_LOG_ERROR, "agent", "the new configuration could not be handed to the worker");
+    discard(state, next);
+}
+
+/* ---- the end ---- */
+
+static void stop_link(struct gh_worker *w, void *arg)
+{
+    (void)w;
+    agent_link_stop(arg);
+}
+
+static void drain(void *state)
+{
+    struct agent *a = state;
+
+    if (!a->w || gh_worker_run(a->w, stop_link, a) < 0)
+        atomic_store(&a->stopped, true);
+}
+
+static bool drained(const void *state)
+{
+    const struct agent *a = state;
+
+    return atomic_load(&a->stopped);
+}
+
+const struct gh_service gh_service_agent = {
+    .name = "agent",
+    .section = &gh_agent_conf_section,
+    .metrics = agent_metrics,
+    .load = load,
+    .unload = unload,
+    .start = start,
+    .stop = stop,
+    .prepare = prepare,
+    .commit = commit,
+    .discard = discard,
+    .drain = drain,
+    .drained = drained,
+};

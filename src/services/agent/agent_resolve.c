@@ -1,0 +1,55 @@
+#include "services/agent/agent_resolve.h"
+
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+
+void gh_agent_resolved_interleave(struct gh_agent_resolved *r)
+{
+    struct gh_endpoint out[GH_AGENT_ADDRESSES];
+    bool taken[GH_AGENT_ADDRESSES] = { false };
+    uint8_t want = r->count ? r->list[0].ip.family : 0;
+
+    for (size_t n = 0; n < r->count; n++) {
+        size_t pick = GH_AGENT_ADDRESSES;
+
+        for (size_t i = 0; i < r->count; i++) {
+            if (taken[i])
+                continue;
+            if (pick == GH_AGENT_ADDRESSES || (r->list[pick].ip.family != want && r->list[i].ip.family == want))
+                pick = i;
+        }
+        out[n] = r->list[pick];
+        taken[pick] = true;
+        want = out[n].ip.family == 4 ? 6 : 4;
+    }
+    memcpy(r->list, out, r->count * sizeof *out);
+}
+
+void gh_agent_resolve(const char *host, uint16_t port, struct gh_agent_resolved *ret)
+{
+    struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICSERV }, *list = NULL;
+    struct gh_agent_resolved r = { .count = 0 };
+    char service[8];
+    int rc;
+
+    snprintf(service, sizeof service, "%u", port);
+    rc = getaddrinfo(host, service, &hints, &list);
+    for (const struct addrinfo *at = list; rc == 0 && at && r.count < GH_AGENT_ADDRESSES; at = at->ai_next) {
+        struct sockaddr_storage addr = { 0 };
+
+        if (at->ai_addrlen > sizeof addr)
+            continue;
+        memcpy(&addr, at->ai_addr, at->ai_addrlen);
+        if (gh_endpoint_of_sockaddr(&addr, &r.list[r.count]) == 0)
+            r.count++;
+    }
+    if (rc == 0)
+        freeaddrinfo(list);
+    if (r.count == 0)
+        snprintf(r.error, sizeof r.error, "%s", rc ? gai_strerror(rc) : "no usable address");
+    gh_agent_resolved_interleave(&r);
+    *ret = r;
+}

@@ -1,0 +1,142 @@
+/* What the unix socket answers: GET /v1/status, POST /v1/down. The socket's mode says who may ask. */
+#include "base/error.h"
+#include "net/http1_server.h"
+#include "services/agent/agent_internal.h"
+
+#define STATUS_MAX (256u * 1024)
+#define CONNECTIONS 16u
+
+static void emit_string(struct gh_text *t, const char *name, const char *value)
+{
+    gh_text_printf(t, ",\"%s\":", name);
+    gh_text_append_json(t, gh_span_str(value));
+}
+
+static void emit_addresses(const struct agent *a, struct gh_text *t)
+{
+    char text[GH_IP_TEXT];
+
+    gh_text_append(t, ",\"addresses\":[");
+    for (size_t i = 0; i < a->assigned_count; i++) {
+        struct gh_prefix p = gh_agent_device_address(&a->assigned[i]);
+
+        gh_text_printf(t, "%s\"%s\"", i ? "," : "", gh_ip_emit(&p.addr, text));
+    }
+    gh_text_append(t, "],\"routes\":[");
+    for (size_t i = 0; i < a->routes.prefix_count; i++) {
+        char route[GH_PREFIX_TEXT];
+
+        gh_text_printf(t, "%s\"%s\"", i ? "," : "", gh_prefix_emit(&a->routes.prefixes[i], route));
+    }
+    gh_text_append(t, "]");
+}
+
+static void emit_numbers(const struct agent *a, struct gh_text *t)
+{
+    static const char *const names[] = { "out", "in" };
+
+    for (unsigned d = 0; d < 2; d++)
+        gh_text_printf(t, ",\"packets_%s\":%llu,\"bytes_%s\":%llu", names[d],
+                       (unsigned long long)gh_metric_sum(a->metrics, AGENT_METRIC_PACKETS, d), names[d],
+                       (unsigned long long)gh_metric_sum(a->metrics, AGENT_METRIC_BYTES, d));
+    gh_text_printf(t, ",\"handed_over\":%llu,\"queues\":[", (unsigned long long)gh_metric_sum(a->metrics, AGENT_METRIC_HANDED_OVER, 0));
+    for (unsigned i = 0; i < a->workers; i++)
+        gh_text_printf(t, "%s%llu", i ? "," : "", (unsigned long long)atomic_load(&a->queues[i].packets));
+    gh_text_append(t, "],\"drops\":{");
+    for (int i = GH_DROP_NONE + 1, n = 0; i < GH_DROP_COUNT; i++) {
+        uint64_t v = gh_metrics_dropped(gh_node_metrics(a->node), (enum gh_drop)i);
+
+        if (v)
+            gh_text_printf(t, "%s\"%s\":%llu", n++ ? "," : "", gh_drop_name((enum gh_drop)i), (unsigned long long)v);
+    }
+    gh_text_append(t, "}");
+}
+
+static void emit_status(const struct agent *a, struct gh_text *t)
+{
+    char remote[GH_ENDPOINT_TEXT];
+
+    gh_text_printf(t, "{\"version\":1,\"state\":\"%s\",\"up\":%s", agent_state_name(a->state), a->state == AGENT_UP ? "true" : "false");
+    emit_string(t, "release", GH_VERSION);
+    emit_string(t, "relay", a->conf.relay_host);
+    gh_text_printf(t, ",\"port\":%u", a->conf.relay_port);
+    emit_string(t, "remote", a->remote.ip.family ? gh_endpoint_emit(&a->remote, remote) : "");
+    emit_string(t, "relay_id", a->identity.name);
+    emit_string(t, "tls_group", a->tls_group);
+    emit_string(t, "cipher", a->cipher);
+    emit_string(t, "device", a->tun);
+    emit_string(t, "reason", a->why);
+    gh_text_printf(t, ",\"mtu\":%zu,\"tunnel_mtu\":%zu,\"since\":", a->mtu, gh_agent_tunnel_mtu(&a->tunnel));
+    if (a->up_wall) {
+        gh_text_append(t, "\"");
+        gh_text_append_time(t, a->up_wall * 1000);
+        gh_text_append(t, "\"");
+    } else {
+        gh_text_append(t, "null");
+    }
+    gh_text_printf(t, ",\"tunnels\":%llu,\"attempts\":%llu", (unsigned long long)a->tunnels, (unsigned long long)a->attempts);
+    emit_addresses(a, t);
+    emit_numbers(a, t);
+    gh_text_append(t, "}\n");
+}
+
+static void answer_text(struct gh_http_stream *s, unsigned status, const char *json)
+{
+    (void)gh_http_respond_text(s, status, "application/json", gh_span_str(json));
+}
+
+static void answer_status(struct agent *a, struct gh_http_stream *s)
+{
+    struct gh_text t;
+
+    gh_text_init(&t, STATUS_MAX);
+    emit_status(a, &t);
+    if (t.failed)
+        answer_text(s, 503, "{\"version\":1,\"error\":\"memory\"}\n");
+    else
+        answer_text(s, 200, gh_text_string(&t));
+    gh_text_fini(&t);
+}
+
+void agent_status_request(void *arg, struct gh_http_stream *s, const struct gh_http_head *head)
+{
+    struct agent *a = arg;
+    bool get = gh_span_equals(head->method, gh_span_str("GET")), post = gh_span_equals(head->method, gh_span_str("POST"));
+
+    if (gh_span_equals(head->path, gh_span_str("/v1/status"))) {
+        if (get)
+            answer_status(a, s);
+        else
+            answer_text(s, 405, "{\"version\":1,\"error\":\"method\",\"hint\":\"GET\"}\n");
+    } else if (gh_span_equals(head->path, gh_span_str("/v1/down"))) {
+        if (!post) {
+            answer_text(s, 405, "{\"version\":1,\"error\":\"method\",\"hint\":\"POST\"}\n");
+            return;
+        }
+        gh_log_event(a->log, GH_LOG_INFO, "agent", "asked to end");
+        answer_text(s, 202, "{\"version\":1,\"ok\":true}\n");
+        a->run->quit(a->run);
+    } else {
+        answer_text(s, 404, "{\"version\":1,\"error\":\"not_found\",\"hint\":\"/v1/status, /v1/down\"}\n");
+    }
+}
+
+int agent_status_start(struct agent *a)
+{
+    struct gh_http_handler handler = { agent_status_request, a };
+    int rc, fd = a->socket;
+
+    if (fd < 0)
+        return 0;
+    rc = gh_http1_server_create(a->w, &(struct gh_http1_config){ .connections_max = CONNECTIONS, .out_max = STATUS_MAX + 4096 }, handler, &a->status);
+    if (rc < 0)
+        return rc;
+    a->socket = -1; /* the server's now */
+    return gh_http1_server_listen(a->status, fd);
+}
+
+void agent_status_stop(struct agent *a)
+{
+    gh_http1_server_destroy(a->status);
+    a->status = NULL;
+}
