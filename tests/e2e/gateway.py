@@ -12,6 +12,7 @@ from certs import Authority
 from process import until
 from world import ROOT, program
 
+PROGRAMS = ('gatehoused', 'gatehouse-agent', 'gatehouse')
 AGENT_TUN = 'gh-agent0'
 RELAY_TUN = 'gh0'
 
@@ -22,7 +23,7 @@ def environment(options):
 
 
 def missing_programs():
-    return [name for name in ('gatehoused', 'gatehouse-agent', 'gatehouse') if not os.access(program(name), os.X_OK)]
+    return [name for name in PROGRAMS if not os.access(program(name), os.X_OK)]
 
 
 def trust_domain():
@@ -30,17 +31,23 @@ def trust_domain():
         return re.search(r'^\s*trust_domain:\s*(\S+)', file.read(), re.M).group(1)
 
 
+def certificates(world):
+    """A CA, a relay and two clients."""
+    certs = Authority(world.path('certs'), trust_domain()).init()
+    certs.relay()
+    for number in (1, 2):
+        certs.issue('agent', 'client-%d' % number)
+    return certs
+
+
 class Gateway:
-    def __init__(self, world):
+    def __init__(self, world, certs=None):
+        certs = certs or certificates(world)
         self.world = world
+        self.certs = certs
         self.relay = None
         self.agents = {}
-        self.starts = 0
         shutil.copytree(os.path.join(ROOT, 'examples'), world.path('examples'), dirs_exist_ok=True)
-        self.certs = Authority(world.path('certs'), trust_domain()).init()
-        self.certs.relay()
-        for number in (1, 2):
-            self.certs.issue('agent', 'client-%d' % number)
 
     def state_dir(self, name):
         path = self.world.path('state', name)
@@ -56,8 +63,8 @@ class Gateway:
     def start_relay(self, config='relay.yaml', wait=True, **options):
         given = {'node.state_dir': self.state_dir('relay')}
         given.update({key.replace('__', '.'): value for key, value in options.items()})
-        self.starts += 1
-        self.relay = self.world['relay'].start('relay-%d' % self.starts, program('gatehoused'), '-c', self.world.path('examples', config),
+        self.world.starts += 1
+        self.relay = self.world['relay'].start('relay-%d' % self.world.starts, program('gatehoused'), '-c', self.world.path('examples', config),
                                                env=environment(given))
         if wait:
             self.wait_ready()
@@ -95,8 +102,8 @@ class Gateway:
         given = {'node.state_dir': self.state_dir('agent-%d' % number)}
         given.update({key.replace('__', '.'): value for key, value in options.items()})
         host = self.world['agent-%d' % number]
-        self.starts += 1
-        agent = host.start('agent-%d-%d' % (number, self.starts), program('gatehouse-agent'), 'up', '-c',
+        self.world.starts += 1
+        agent = host.start('agent-%d-%d' % (number, self.world.starts), program('gatehouse-agent'), 'up', '-c',
                            self.world.path('examples', 'agent-%d.yaml' % number), env=environment(given))
         self.agents[number] = agent
         if wait:

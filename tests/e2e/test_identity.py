@@ -59,7 +59,7 @@ def test_without_an_identity_the_audit_line_names_the_option_that_would_accept_i
 def test_an_agents_certificate_does_not_pass_for_a_relays(gateway, relay):
     """The agent refuses, whatever the relay thinks of itself."""
     relay.stop()
-    certificate, key = gateway.certs.odd('relay', role='agent', usage='serverAuth,clientAuth', names=['relay.example.org'], out='impostor')
+    certificate, key = gateway.certs.odd('relay', role='agent', usage='serverAuth,clientAuth', names=['relay.gatehouse.example'], out='impostor')
     impostor = gateway.start_relay(wait=False, relay__certificate=certificate, relay__key=key)
     agent = None
     try:

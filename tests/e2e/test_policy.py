@@ -1,7 +1,7 @@
 """A policy that changes while packets flow."""
 import os
 
-from conftest import OPEN
+from fixtures import OPEN
 from world import OTHER_V4
 
 LIMITED = OPEN.replace('everything, type: default, action: allow', 'nothing, type: default, action: deny')

@@ -5,7 +5,7 @@
     traffic.py listen PORT                 echo on TCP and UDP port PORT alone
     traffic.py get URL                     download: bytes, seconds, sha256
     traffic.py bulk ADDRESS SIZE           TCP echo of SIZE bytes: sha256 of both ways
-    traffic.py udp ADDRESS SIZE COUNT      UDP echo of COUNT datagrams: how many came back as they were
+    traffic.py udp ADDRESS SIZE COUNT      UDP echo of COUNT datagrams: how many came back as they were, and how many otherwise
     traffic.py flows ADDRESS FIRST COUNT   one UDP datagram and its echo for each of COUNT source ports
     traffic.py probe ADDRESS PORT [SECONDS]     can a TCP connection be made
     traffic.py hold ADDRESS PORT           a TCP connection with an echo every 50 ms; says when and how it ends
@@ -193,7 +193,7 @@ def verb_bulk(address, size):
 
 def verb_udp(address, size, count):
     source = random.Random(7)
-    same = 0
+    same = wrong = 0
     sock = socket.socket(family_of(address), socket.SOCK_DGRAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
     sock.settimeout(2)
@@ -204,10 +204,13 @@ def verb_udp(address, size, count):
         data = source.randbytes(int(size))
         try:
             sock.send(data)
-            same += hashlib.sha256(sock.recv(65535)).digest() == hashlib.sha256(data).digest()
+            if hashlib.sha256(sock.recv(65535)).digest() == hashlib.sha256(data).digest():
+                same += 1
+            else:
+                wrong += 1
         except OSError as error:
             say(state='error', error=errno.errorcode.get(error.errno, str(error)))
-    say(sent=int(count), same=same)
+    say(sent=int(count), same=same, wrong=wrong)
 
 
 def verb_flows(address, first, count):

@@ -1,7 +1,7 @@
 """A small world of network namespaces
 
     agent-1 ──┐                                   ┌── internet: web server, echo, 1.1.1.1 8.8.8.8 9.9.9.9 and IPv6
-              ├── wan ── relay (relay.example.org) ┘
+              ├── wan ── relay (relay.gatehouse.example) ┘
     agent-2 ──┘
 
 Each host has a network and a mount namespace of its own, with a private /run and /etc/hosts. A host is held by a keeper
@@ -21,7 +21,7 @@ from process import Daemon, until
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 PYTHON = sys.executable
-RELAY_NAME = 'relay.example.org'
+RELAY_NAME = 'relay.gatehouse.example'
 RELAY_V4, RELAY_V6 = '203.0.113.2', '2001:db8:113::2'
 WEB_V4, WEB_V6 = '198.51.100.10', '2001:db8:100::10'
 # What client-1 reaches by examples/policy.yaml, and what it does not.
@@ -224,6 +224,7 @@ class World:
         self.users = None
         self.enter = []
         self.links = 0
+        self.starts = 0
 
     def __enter__(self):
         try:

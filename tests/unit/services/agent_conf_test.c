@@ -25,13 +25,13 @@ static struct gh_conf *parse(const char *yaml, char *ret_errors, size_t cap)
 static void defaults_are_those_that_the_documentation_promises(void **state)
 {
     char errors[1024];
-    struct gh_conf *conf = parse("agent: {relay: 'https://relay.example.org:4433', " FILES "}\n", errors, sizeof errors);
+    struct gh_conf *conf = parse("agent: {relay: 'https://relay.gatehouse.example:4433', " FILES "}\n", errors, sizeof errors);
     struct gh_agent_conf a;
 
     (void)state;
     assert_string_equal(errors, "");
     assert_int_equal(gh_agent_conf_load(conf, &a), 0);
-    assert_string_equal(a.relay_host, "relay.example.org");
+    assert_string_equal(a.relay_host, "relay.gatehouse.example");
     assert_int_equal(a.relay_port, 4433);
     /* RFC 9484, section 3 */
     assert_string_equal(a.template, "/.well-known/masque/ip/{target}/{ipproto}/");
@@ -96,7 +96,7 @@ static void rows_that_contradict_each_other_are_refused(void **state)
     static const struct {
         const char *yaml, *expected;
     } cases[] = {
-        { "agent: {relay: 'http://x', " FILES "}\n", "agent.relay must be such as https://relay.example.org:4433" },
+        { "agent: {relay: 'http://x', " FILES "}\n", "agent.relay must be such as https://relay.gatehouse.example:4433" },
         { "agent: {relay: x, template: ip, " FILES "}\n", "agent.template must begin with / or https://" },
         { "agent: {relay: x, mtu: 1000, " FILES "}\n", "agent.mtu is 1000; it must be 0 or at least 1280" },
         { "agent: {relay: x, table: 254, " FILES "}\n", "agent.table is 254, which the system uses; take another" },

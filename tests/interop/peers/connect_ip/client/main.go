@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -135,10 +136,18 @@ func run(ctx context.Context, conn *connectip.Conn, device, mtu, route, request 
 			tun.Say("assigned_again", map[string]any{"addresses": texts})
 		}
 	}()
+	var closing atomic.Bool
+	ended := func(err error) {
+		if closing.Load() {
+			select {} // the other goroutine ends the program when the connection is closed
+		}
+		tun.Fail("ended", err, nil)
+	}
 	go func() {
 		signals := make(chan os.Signal, 1)
 		signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 		<-signals
+		closing.Store(true)
 		conn.Close()
 		tun.Say("closed", nil)
 		os.Exit(0)
@@ -152,7 +161,7 @@ func run(ctx context.Context, conn *connectip.Conn, device, mtu, route, request 
 			}
 			icmp, err := conn.WritePacket(buffer[:n])
 			if err != nil {
-				tun.Fail("ended", err, nil)
+				ended(err)
 			}
 			if len(icmp) > 0 {
 				file.Write(icmp)
@@ -164,7 +173,7 @@ func run(ctx context.Context, conn *connectip.Conn, device, mtu, route, request 
 	for {
 		n, err := conn.ReadPacket(buffer)
 		if err != nil {
-			tun.Fail("ended", err, nil)
+			ended(err)
 		}
 		if _, err := file.Write(buffer[:n]); err != nil {
 			tun.Say("write", map[string]any{"error": err.Error()})
