@@ -8,7 +8,6 @@
 #include "cli/config.h"
 #include "core/node_conf.h"
 #include "core/run.h"
-#include "base/error.h"
 #include "priv/parent.h"
 #include "services/agent/agent.h"
 
