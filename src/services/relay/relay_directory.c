@@ -4,7 +4,8 @@
 #include "base/error.h"
 #include "services/relay/relay_internal.h"
 
-/* Every worker keeps its sessions' public face up to date under the node's lock, so that the admin service reads no session. */
+/* A card is in the list from the session's start to its end, under the node's lock, so whoever holds the lock may read the session's
+ * counters: numbers that one worker writes and that are read as they are at some moment. */
 void relay_card_add(struct session *s)
 {
     struct relay *r = s->rw->r;
@@ -24,19 +25,6 @@ void relay_card_add(struct session *s)
     pthread_mutex_unlock(&r->cards_lock);
 }
 
-void relay_card_update(struct session *s)
-{
-    struct relay *r = s->rw->r;
-
-    pthread_mutex_lock(&r->cards_lock);
-    for (int d = 0; d < 2; d++) {
-        s->card.packets[d] = s->forward.packets[d];
-        s->card.bytes[d] = s->forward.bytes[d];
-    }
-    s->card.flows = s->forward.flows.count;
-    pthread_mutex_unlock(&r->cards_lock);
-}
-
 void relay_card_remove(struct session *s)
 {
     struct relay *r = s->rw->r;
@@ -44,6 +32,11 @@ void relay_card_remove(struct session *s)
     pthread_mutex_lock(&r->cards_lock);
     gh_list_unlink(&s->card.link);
     pthread_mutex_unlock(&r->cards_lock);
+}
+
+static uint64_t now_of(const uint64_t *counter)
+{
+    return __atomic_load_n(counter, __ATOMIC_RELAXED);
 }
 
 static void list(void *self, gh_session_fn fn, void *arg)
@@ -54,6 +47,7 @@ static void list(void *self, gh_session_fn fn, void *arg)
     gh_list_each(it, &r->cards)
     {
         const struct relay_card *c = gh_container_of(it, struct relay_card, link);
+        const struct gh_forward_session *f = &gh_container_of(c, const struct session, card)->forward;
         const struct gh_session_row row = {
             .id = c->id,
             .client_id = c->name,
@@ -62,11 +56,11 @@ static void list(void *self, gh_session_fn fn, void *arg)
             .addresses = c->addresses,
             .address_count = c->address_count,
             .since = c->since,
-            .rx_packets = c->packets[GH_DIRECTION_OUT],
-            .rx_bytes = c->bytes[GH_DIRECTION_OUT],
-            .tx_packets = c->packets[GH_DIRECTION_IN],
-            .tx_bytes = c->bytes[GH_DIRECTION_IN],
-            .flows = c->flows,
+            .rx_packets = now_of(&f->packets[GH_DIRECTION_OUT]),
+            .rx_bytes = now_of(&f->bytes[GH_DIRECTION_OUT]),
+            .tx_packets = now_of(&f->packets[GH_DIRECTION_IN]),
+            .tx_bytes = now_of(&f->bytes[GH_DIRECTION_IN]),
+            .flows = __atomic_load_n(&f->flows.count, __ATOMIC_RELAXED),
             .connections = 1,
             .worker = c->worker,
         };

@@ -87,8 +87,6 @@ struct relay_card {
     unsigned worker;
     struct gh_session_handle handle;
     int64_t since;
-    uint64_t packets[2], bytes[2];
-    uint32_t flows;
 };
 
 struct slot {
@@ -159,7 +157,6 @@ void relay_refused(void *arg, const struct gh_endpoint *remote, const char *why)
 /* relay_directory.c */
 void relay_directory_publish(struct relay *r);
 void relay_card_add(struct session *s);
-void relay_card_update(struct session *s);
 void relay_card_remove(struct session *s);
 
 /* relay_packet.c */

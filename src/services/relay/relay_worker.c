@@ -64,8 +64,6 @@ static void sweep(void *arg, int64_t now)
     int64_t next;
 
     relay_policy_refresh(rw);
-    gh_list_each(it, &rw->sessions)
-        relay_card_update(gh_container_of(it, struct session, link));
     next = gh_forward_sweep(&rw->forward, &clock, SWEEP_BUDGET);
     if (next > now + SWEEP_LATEST)
         next = now + SWEEP_LATEST;
