@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "os/folder.h"
 #include "os/caps.h"
 #include "os/fdpass.h"
 #include "os/lock.h"
@@ -373,7 +374,7 @@ static int open_run_dir(const char *run_dir)
     const char *path = run_dir ? run_dir : RUN_DIR;
     int fd;
 
-    if (mkdir(path, 0755) < 0 && errno != EEXIST)
+    if (gh_folder_make(path, 0755) < 0)
         return errno == EACCES || errno == EPERM || errno == EROFS ? GH_ERR_DENIED : GH_ERR_SYSTEM;
     fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return fd < 0 ? GH_ERR_SYSTEM : fd;
