@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "core/run.h"
 #include "priv/parent.h"
 #include "services/admin/admin.h"
@@ -83,5 +84,7 @@ int main(int argc, char **argv)
     cfg.run_dir = getenv("GATEHOUSE_NODE_RUN_DIR");
     rc = gh_priv_run(&cfg);
     free(config);
+    if (rc < 0)
+        fprintf(stderr, "gatehoused: %s\n", rc == GH_ERR_EXISTS ? "a relay is running already" : rc == GH_ERR_DENIED ? "it needs root" : gh_error_text(rc));
     return rc < 0 ? 1 : rc;
 }

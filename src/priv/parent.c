@@ -1,7 +1,6 @@
 #include "priv/parent.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -17,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "os/folder.h"
 #include "os/caps.h"
 #include "os/fdpass.h"
 #include "os/lock.h"
@@ -369,32 +369,12 @@ static void turn(struct parent *p)
     }
 }
 
-/* Makes the folder and those above it that are missing. 0 or -1 with errno. */
-static int make_folders(const char *path)
-{
-    char part[PATH_MAX];
-    size_t len = strlen(path);
-
-    if (len >= sizeof part) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    memcpy(part, path, len + 1);
-    for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = 0;
-        if (mkdir(part, 0755) < 0 && errno != EEXIST)
-            return -1;
-        *slash = '/';
-    }
-    return mkdir(path, 0755) < 0 && errno != EEXIST ? -1 : 0;
-}
-
 static int open_run_dir(const char *run_dir)
 {
     const char *path = run_dir ? run_dir : RUN_DIR;
     int fd;
 
-    if (make_folders(path) < 0)
+    if (gh_folder_make(path, 0755) < 0)
         return errno == EACCES || errno == EPERM || errno == EROFS ? GH_ERR_DENIED : GH_ERR_SYSTEM;
     fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return fd < 0 ? GH_ERR_SYSTEM : fd;

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "crypto/sign_key.h"
+#include "os/folder.h"
 #include "os/process.h"
 #include "os/sock.h"
 #include "os/tun.h"
@@ -272,7 +273,7 @@ static int open_state_dir(const struct gh_serve *s, const char *path)
 {
     int fd;
 
-    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+    if (gh_folder_make(path, 0700) < 0)
         return error_of(errno);
     fd = open_kind(path, O_RDONLY | O_DIRECTORY, 0, is_folder);
     if (fd < 0)
