@@ -182,7 +182,7 @@ int gh_aead_initial_secrets(struct gh_span dcid, uint8_t ret_client[32], uint8_t
 {
     static const uint8_t salt[20] = { 0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17,
                                       0x9a, 0xe6, 0xa4, 0xc8, 0x0c, 0xad, 0xcc, 0xbb, 0x7f, 0x0a };
-    uint8_t initial[32];
+    uint8_t initial[32] = { 0 };
     struct gh_span sec = gh_span_of(initial, sizeof initial);
     int rc = hkdf(EVP_KDF_HKDF_MODE_EXTRACT_ONLY, "SHA256", dcid, gh_span_of(salt, sizeof salt), gh_span_of(NULL, 0), initial, 32);
 

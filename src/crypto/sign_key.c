@@ -1,18 +1,14 @@
 #include "crypto/sign_key.h"
 
 #include <openssl/bio.h>
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/error.h"
-
-#define PEM_MAX 65536u
 
 struct gh_sign_key {
     EVP_PKEY *key;
@@ -45,52 +41,29 @@ static bool scheme_fits(const struct scheme *s, const EVP_PKEY *key)
     return EVP_PKEY_get_group_name(key, group, sizeof group, &len) == 1 && !strcmp(group, s->group);
 }
 
-static int read_all(int fd, char *buf, size_t cap, size_t *ret_len)
-{
-    size_t len = 0;
-
-    while (len < cap) {
-        ssize_t n = pread(fd, buf + len, cap - len, (off_t)len);
-
-        if (n < 0)
-            return GH_ERR_SYSTEM;
-        if (n == 0)
-            break;
-        len += (size_t)n;
-    }
-    *ret_len = len;
-    return len == cap ? GH_ERR_MALFORMED : 0;
-}
-
 static int no_passphrase(char *buf, int size, int writing, void *arg)
 {
     (void)buf, (void)size, (void)writing, (void)arg;
     return -1;
 }
 
-int gh_sign_key_load(int fd, struct gh_sign_key **ret)
+int gh_sign_key_load(struct gh_span pem, struct gh_sign_key **ret)
 {
-    struct gh_sign_key *k = calloc(1, sizeof *k);
-    char *pem = malloc(PEM_MAX);
-    BIO *bio = NULL;
-    size_t len = 0;
-    int rc = GH_ERR_MEMORY;
+    struct gh_sign_key *k;
+    BIO *bio;
+    int rc = GH_ERR_MALFORMED;
 
-    if (!k || !pem)
-        goto out;
-    rc = read_all(fd, pem, PEM_MAX, &len);
-    if (rc < 0)
-        goto out;
-    bio = BIO_new_mem_buf(pem, (int)len);
-    if (!bio) {
+    if (pem.len > GH_SIGN_PEM_MAX)
+        return GH_ERR_MALFORMED;
+    k = calloc(1, sizeof *k);
+    bio = BIO_new_mem_buf(pem.data, (int)pem.len);
+    if (!k || !bio) {
         rc = GH_ERR_MEMORY;
         goto out;
     }
     k->key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
-    if (!k->key) {
-        rc = GH_ERR_MALFORMED;
+    if (!k->key)
         goto out;
-    }
     for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
         if (scheme_fits(&schemes[i], k->key))
             k->schemes[k->count++] = schemes[i].number;
@@ -103,9 +76,6 @@ int gh_sign_key_load(int fd, struct gh_sign_key **ret)
     rc = 0;
 out:
     BIO_free(bio);
-    if (pem)
-        OPENSSL_cleanse(pem, PEM_MAX);
-    free(pem);
     gh_sign_key_destroy(k);
     return rc;
 }

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/span.h"
+
 #define GH_SIGN_ECDSA_P256_SHA256 0x0403u
 #define GH_SIGN_RSA_PSS_SHA256 0x0804u /* rsa_pss_rsae_… */
 #define GH_SIGN_RSA_PSS_SHA384 0x0805u
@@ -16,11 +18,13 @@
 
 #define GH_SIGN_MAX 512u /* bytes of the longest signature: RSA with 4096 bits */
 
+#define GH_SIGN_PEM_MAX 65535u
+
 struct gh_sign_key;
 
-/* A PEM private key, unencrypted, at most 64 KiB, read from the descriptor's start. Ed25519, P-256 or RSA of 2048 to 4096
- * bits. 0, GH_ERR_MALFORMED, GH_ERR_UNSUPPORTED, GH_ERR_SYSTEM or GH_ERR_MEMORY. <fd> stays the caller's. */
-int gh_sign_key_load(int fd, struct gh_sign_key **ret);
+/* A PEM private key, unencrypted, at most GH_SIGN_PEM_MAX bytes: Ed25519, P-256 or RSA of 2048 to 4096 bits. 0,
+ * GH_ERR_MALFORMED, GH_ERR_UNSUPPORTED or GH_ERR_MEMORY. The caller wipes <pem>. */
+int gh_sign_key_load(struct gh_span pem, struct gh_sign_key **ret);
 /* Wipes the key. Accepts NULL. */
 void gh_sign_key_destroy(struct gh_sign_key *k);
 /* The schemes that the key can make, best first, at most 8. */

@@ -2,14 +2,13 @@
 #ifndef GH_CRYPTO_TLS_INTERNAL_H
 #define GH_CRYPTO_TLS_INTERNAL_H
 
-#include <openssl/ssl.h>
 #include <stdatomic.h>
 
 #include "crypto/tls.h"
 
 struct gh_tls_ctx {
     atomic_uint refs;
-    SSL_CTX *ssl;
+    struct ssl_ctx_st *ssl; /* SSL_CTX */
     bool server;
     uint8_t alpn[32]; /* wire form: length and name */
     size_t alpn_len;

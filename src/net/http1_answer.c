@@ -277,7 +277,7 @@ static const char *refusal_text(unsigned status)
 
 int gh_http1_answer_refusal(struct gh_http1_conn *c, unsigned status)
 {
-    char body[160], length[16];
+    char body[160], length[24];
     struct gh_http_field fields[] = {
         { gh_span_str("content-type"), gh_span_str("application/json") },
         { gh_span_str("content-length"), { 0 } },

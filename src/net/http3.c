@@ -1,4 +1,4 @@
-#include "net/http3.h"
+#include "net/http_endpoint.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,28 +9,28 @@
 
 #define ALERT_BAD_CERTIFICATE (0x100u + 42u) /* RFC 9001, section 4.8; RFC 8446, section 6.2 */
 
-struct gh_http3 {
-    struct gh_http3_config cfg;
+struct gh_http_endpoint {
+    struct gh_http_endpoint_config cfg;
     struct gh_quic_endpoint *endpoint;
     struct gh_list conns;
     unsigned count;
     bool draining;
 };
 
-struct gh_http3_conn {
-    struct gh_http3 *h;
+struct gh_http_conn {
+    struct gh_http_endpoint *h;
     struct gh_list link;
     struct gh_quic_link *quic_link;
     struct gh_quic *quic;
     struct gh_h3 *h3;
     struct gh_http_peer peer;
-    struct gh_http3_identity identity;
+    struct gh_http_identity identity;
     bool server, refused, ready;
 };
 
 struct stream {
     struct gh_http_stream base; /* first: the services' pointer */
-    struct gh_http3_conn *conn;
+    struct gh_http_conn *conn;
     struct gh_h3_stream *s;
 };
 
@@ -39,7 +39,7 @@ static struct stream *stream_of(const struct gh_http_stream *s)
     return (struct stream *)(uintptr_t)s;
 }
 
-static void wake(struct gh_http3_conn *c)
+static void wake(struct gh_http_conn *c)
 {
     gh_quic_link_wake(c->quic_link);
 }
@@ -114,7 +114,7 @@ static const struct gh_http_ops ops = { op_respond, op_send, op_send_datagram, o
 
 /* What HTTP/3 tells. */
 
-static struct stream *stream_create(struct gh_http3_conn *c, struct gh_h3_stream *s)
+static struct stream *stream_create(struct gh_http_conn *c, struct gh_h3_stream *s)
 {
     struct stream *st = calloc(1, sizeof *st);
 
@@ -127,7 +127,7 @@ static struct stream *stream_create(struct gh_http3_conn *c, struct gh_h3_stream
     return st;
 }
 
-static void refuse(struct gh_http3_conn *c, const char *why)
+static void refuse(struct gh_http_conn *c, const char *why)
 {
     struct gh_endpoint remote = gh_quic_link_remote(c->quic_link);
 
@@ -137,7 +137,7 @@ static void refuse(struct gh_http3_conn *c, const char *why)
 
 static void on_handshake(void *arg)
 {
-    struct gh_http3_conn *c = arg;
+    struct gh_http_conn *c = arg;
     struct gh_endpoint remote = gh_quic_link_remote(c->quic_link);
     uint8_t *der = NULL;
     size_t len = 0;
@@ -159,7 +159,7 @@ static void on_handshake(void *arg)
 
 static void on_settings(void *arg)
 {
-    struct gh_http3_conn *c = arg;
+    struct gh_http_conn *c = arg;
 
     if (c->server || c->refused || c->ready)
         return;
@@ -169,7 +169,7 @@ static void on_settings(void *arg)
 
 static void on_request(void *arg, struct gh_h3_stream *s, const struct gh_http_head *head)
 {
-    struct gh_http3_conn *c = arg;
+    struct gh_http_conn *c = arg;
     struct stream *st;
 
     if (c->refused || !c->identity.name[0]) {
@@ -237,7 +237,7 @@ static void on_stream_closed(void *arg, struct gh_h3_stream *s, uint64_t code)
 
 static void on_goaway(void *arg)
 {
-    struct gh_http3_conn *c = arg;
+    struct gh_http_conn *c = arg;
 
     if (c->h->cfg.events->on_goaway)
         c->h->cfg.events->on_goaway(c->h->cfg.arg, c);
@@ -248,7 +248,7 @@ static const struct gh_h3_events h3_events = { on_handshake, on_settings, on_req
 
 /* Connections. */
 
-static void conn_destroy(struct gh_http3_conn *c)
+static void conn_destroy(struct gh_http_conn *c)
 {
     gh_list_unlink(&c->link);
     c->h->count--;
@@ -256,9 +256,9 @@ static void conn_destroy(struct gh_http3_conn *c)
     free(c);
 }
 
-static int conn_create(struct gh_http3 *h, struct gh_quic_link *l, bool server, struct gh_http3_conn **ret)
+static int conn_create(struct gh_http_endpoint *h, struct gh_quic_link *l, bool server, struct gh_http_conn **ret)
 {
-    struct gh_http3_conn *c = calloc(1, sizeof *c);
+    struct gh_http_conn *c = calloc(1, sizeof *c);
     struct gh_h3_config cfg = { server, h->cfg.endpoint.quic.max_streams_bidi, &h3_events, c };
     int rc;
 
@@ -281,8 +281,8 @@ static int conn_create(struct gh_http3 *h, struct gh_quic_link *l, bool server, 
 
 static int on_accept(void *arg, struct gh_quic_link *l, const struct gh_quic_app **ret_app, void **ret_app_arg, struct gh_tls_ctx **ret_tls)
 {
-    struct gh_http3 *h = arg;
-    struct gh_http3_conn *c;
+    struct gh_http_endpoint *h = arg;
+    struct gh_http_conn *c;
     int rc = conn_create(h, l, true, &c);
 
     if (rc < 0)
@@ -295,13 +295,13 @@ static int on_accept(void *arg, struct gh_quic_link *l, const struct gh_quic_app
 
 static void on_attached(void *app_arg, struct gh_quic *q)
 {
-    struct gh_http3_conn *c = gh_h3_arg(app_arg);
+    struct gh_http_conn *c = gh_h3_arg(app_arg);
 
     c->quic = q;
     gh_h3_attach(app_arg, q);
 }
 
-static void tell_refusal(struct gh_http3_conn *c, const struct gh_quic_close *why)
+static void tell_refusal(struct gh_http_conn *c, const struct gh_quic_close *why)
 {
     char text[256];
     const char *verify = c->quic ? gh_tls_verify_error(gh_quic_tls(c->quic)) : "";
@@ -318,7 +318,7 @@ static void tell_refusal(struct gh_http3_conn *c, const struct gh_quic_close *wh
 
 static void on_conn_closed(void *app_arg, struct gh_quic_link *l, const struct gh_quic_close *why)
 {
-    struct gh_http3_conn *c = gh_h3_arg(app_arg);
+    struct gh_http_conn *c = gh_h3_arg(app_arg);
 
     (void)l;
     gh_h3_close_streams(c->h3, why->code ? why->code : GH_H3_INTERNAL_ERROR);
@@ -330,16 +330,16 @@ static void on_conn_closed(void *app_arg, struct gh_quic_link *l, const struct g
 
 static void on_drop(void *arg, enum gh_drop why, uint64_t count)
 {
-    struct gh_http3 *h = arg;
+    struct gh_http_endpoint *h = arg;
 
     h->cfg.events->on_drop(h->cfg.arg, why, count);
 }
 
 static const struct gh_quic_endpoint_events endpoint_events = { on_accept, on_attached, on_conn_closed, on_drop };
 
-int gh_http3_create(const struct gh_http3_config *cfg, struct gh_http3 **ret)
+int gh_http_endpoint_create(const struct gh_http_endpoint_config *cfg, struct gh_http_endpoint **ret)
 {
-    struct gh_http3 *h = calloc(1, sizeof *h);
+    struct gh_http_endpoint *h = calloc(1, sizeof *h);
     struct gh_quic_endpoint_config ec = cfg->endpoint;
     int rc;
 
@@ -359,7 +359,7 @@ int gh_http3_create(const struct gh_http3_config *cfg, struct gh_http3 **ret)
     return 0;
 }
 
-void gh_http3_destroy(struct gh_http3 *h)
+void gh_http_endpoint_destroy(struct gh_http_endpoint *h)
 {
     if (!h)
         return;
@@ -368,7 +368,7 @@ void gh_http3_destroy(struct gh_http3 *h)
     free(h);
 }
 
-void gh_http3_set_tls(struct gh_http3 *h, struct gh_tls_ctx *tls)
+void gh_http_endpoint_set_tls(struct gh_http_endpoint *h, struct gh_tls_ctx *tls)
 {
     struct gh_tls_ctx *old = h->cfg.tls;
 
@@ -376,13 +376,13 @@ void gh_http3_set_tls(struct gh_http3 *h, struct gh_tls_ctx *tls)
     gh_tls_ctx_put(old);
 }
 
-void gh_http3_drain(struct gh_http3 *h)
+void gh_http_endpoint_drain(struct gh_http_endpoint *h)
 {
     h->draining = true;
     gh_quic_endpoint_refuse_new(h->endpoint);
     gh_list_each(it, &h->conns)
     {
-        struct gh_http3_conn *c = gh_container_of(it, struct gh_http3_conn, link);
+        struct gh_http_conn *c = gh_container_of(it, struct gh_http_conn, link);
 
         if (gh_quic_handshake_complete(c->quic) && !gh_quic_is_closed(c->quic))
             gh_h3_drain(c->h3);
@@ -390,26 +390,26 @@ void gh_http3_drain(struct gh_http3 *h)
     }
 }
 
-void gh_http3_close_all(struct gh_http3 *h, const char *reason)
+void gh_http_endpoint_close_all(struct gh_http_endpoint *h, const char *reason)
 {
     gh_list_each(it, &h->conns)
-        gh_http3_conn_close(gh_container_of(it, struct gh_http3_conn, link), reason);
+        gh_http_conn_close(gh_container_of(it, struct gh_http_conn, link), reason);
     gh_quic_endpoint_flush(h->endpoint);
 }
 
-unsigned gh_http3_connections(const struct gh_http3 *h)
+unsigned gh_http_endpoint_connections(const struct gh_http_endpoint *h)
 {
     return h->count;
 }
 
-struct gh_quic_endpoint *gh_http3_endpoint(struct gh_http3 *h)
+struct gh_quic_endpoint *gh_http_endpoint_quic(struct gh_http_endpoint *h)
 {
     return h->endpoint;
 }
 
-int gh_http3_connect(struct gh_http3 *h, const struct gh_endpoint *remote, const char *server_name, struct gh_http3_conn **ret)
+int gh_http_endpoint_connect(struct gh_http_endpoint *h, const struct gh_endpoint *remote, const char *server_name, struct gh_http_conn **ret)
 {
-    struct gh_http3_conn *c;
+    struct gh_http_conn *c;
     int rc = conn_create(h, NULL, false, &c);
 
     if (rc < 0)
@@ -423,7 +423,7 @@ int gh_http3_connect(struct gh_http3 *h, const struct gh_endpoint *remote, const
     return 0;
 }
 
-int gh_http3_request(struct gh_http3_conn *c, const struct gh_http_head *head, const struct gh_http_events *events, void *arg,
+int gh_http_conn_request(struct gh_http_conn *c, const struct gh_http_head *head, const struct gh_http_events *events, void *arg,
                      bool end, struct gh_http_stream **ret)
 {
     struct gh_h3_stream *s;
@@ -444,23 +444,23 @@ int gh_http3_request(struct gh_http3_conn *c, const struct gh_http_head *head, c
     return 0;
 }
 
-void gh_http3_conn_close(struct gh_http3_conn *c, const char *reason)
+void gh_http_conn_close(struct gh_http_conn *c, const char *reason)
 {
     gh_quic_close(c->quic, true, GH_H3_NO_ERROR, reason);
     wake(c);
 }
 
-struct gh_quic *gh_http3_conn_quic(struct gh_http3_conn *c)
+struct gh_quic *gh_http_conn_quic(struct gh_http_conn *c)
 {
     return c->quic;
 }
 
-struct gh_quic *gh_http3_stream_quic(struct gh_http_stream *s)
+struct gh_quic *gh_http_endpoint_stream_quic(struct gh_http_stream *s)
 {
     return stream_of(s)->conn->quic;
 }
 
-void gh_http3_stream_close_connection(struct gh_http_stream *s, const char *reason)
+void gh_http_endpoint_stream_close(struct gh_http_stream *s, const char *reason)
 {
-    gh_http3_conn_close(stream_of(s)->conn, reason);
+    gh_http_conn_close(stream_of(s)->conn, reason);
 }

@@ -49,6 +49,11 @@ int gh_process_hide_memory(bool hide)
     return prctl(PR_SET_DUMPABLE, hide ? 0 : 1, 0, 0, 0) < 0 ? GH_ERR_SYSTEM : 0;
 }
 
+uid_t gh_process_user(void)
+{
+    return getuid();
+}
+
 int gh_process_become(uid_t uid, gid_t gid)
 {
     if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)

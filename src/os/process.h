@@ -17,6 +17,8 @@ void gh_process_name_thread(const char *name);
 int gh_process_limit_files(size_t want);
 /* No core file, and no debugger of the same user: for a process that holds keys. */
 int gh_process_hide_memory(bool hide);
+/* The user that this process runs as. */
+uid_t gh_process_user(void);
 /* Becomes user and group for good, without supplementary groups. */
 int gh_process_become(uid_t uid, gid_t gid);
 /* Closes every descriptor above 2 that is not in <keep>. */

@@ -98,7 +98,7 @@ const char *gh_timestamp_emit(int64_t wall_seconds, char buf[GH_TIMESTAMP_TEXT])
     days -= days_before_year(year);
     while (days >= days_in_month((int)year, month))
         days -= days_in_month((int)year, month++);
-    snprintf(buf, GH_TIMESTAMP_TEXT, "%04d-%02d-%02dT%02d:%02d:%02dZ", (int)year, month, (int)days + 1, (int)(rest / 3600),
-             (int)(rest / 60 % 60), (int)(rest % 60));
+    snprintf(buf, GH_TIMESTAMP_TEXT, "%04u-%02u-%02uT%02u:%02u:%02uZ", (unsigned)year % 10000, (unsigned)month % 100,
+             (unsigned)(days + 1) % 100, (unsigned)(rest / 3600) % 100, (unsigned)(rest / 60 % 60), (unsigned)(rest % 60));
     return buf;
 }

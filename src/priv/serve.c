@@ -477,6 +477,34 @@ static struct key *key_place(struct gh_serve *s, const char *path)
     return oldest;
 }
 
+/* The whole file, into <buf>. Count of bytes, GH_ERR_SYSTEM, or GH_ERR_MALFORMED when it is no shorter than <cap>. */
+static int read_file(int fd, uint8_t *buf, size_t cap)
+{
+    size_t len = 0;
+
+    while (len < cap) {
+        ssize_t n = pread(fd, buf + len, cap - len, (off_t)len);
+
+        if (n < 0)
+            return GH_ERR_SYSTEM;
+        if (n == 0)
+            return (int)len;
+        len += (size_t)n;
+    }
+    return GH_ERR_MALFORMED;
+}
+
+static int load_key(int fd, struct gh_sign_key **ret)
+{
+    uint8_t pem[GH_SIGN_PEM_MAX + 1];
+    int rc = read_file(fd, pem, sizeof pem);
+
+    if (rc >= 0)
+        rc = gh_sign_key_load(gh_span_of(pem, (size_t)rc), ret);
+    explicit_bzero(pem, sizeof pem);
+    return rc;
+}
+
 static int answer_key(struct gh_serve *s, const struct gh_serve_child *c, const char *path, struct gh_answer *ret)
 {
     int fd = gh_serve_open_file(path), rc;
@@ -487,7 +515,7 @@ static int answer_key(struct gh_serve *s, const struct gh_serve_child *c, const 
         ret->reply.sys = errno;
         return fd;
     }
-    rc = gh_sign_key_load(fd, &key);
+    rc = load_key(fd, &key);
     close(fd);
     if (rc < 0)
         return rc;

@@ -7,10 +7,10 @@
 #include "base/error.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "proto/h3/head.h"
 #include "proto/h3/settings.h"
 #include "proto/quic/guard.h"
 
-#define HEAD_MAX 16384u /* bytes of one head, as SETTINGS_MAX_FIELD_SECTION_SIZE says */
 #define QSID_MAX ((UINT64_C(1) << 60) - 1)
 
 struct chunk {
@@ -19,20 +19,12 @@ struct chunk {
     uint8_t data[];
 };
 
-struct head_buffer {
-    struct gh_http_field fields[GH_HTTP_FIELDS_MAX];
-    size_t count, used;
-    bool overflow;
-    struct gh_http_head head;
-    uint8_t text[HEAD_MAX];
-};
-
 struct gh_h3_stream {
     struct gh_map_node node; /* in h->streams, by id */
     struct gh_h3 *h;
     int64_t id;
     void *user;
-    struct head_buffer *building; /* while a head arrives */
+    struct gh_h3_head *building; /* while a head arrives */
     struct chunk *first, *last;   /* body from the oldest unacknowledged on */
     struct chunk *unsent;
     size_t acked;    /* bytes of <first> that were acknowledged */
@@ -130,69 +122,17 @@ static int cb_begin_headers(nghttp3_conn *conn, int64_t id, void *arg, void *str
     return s->building ? 0 : NGHTTP3_ERR_CALLBACK_FAILURE;
 }
 
-static struct gh_span keep(struct head_buffer *b, nghttp3_vec v)
-{
-    uint8_t *at = b->text + b->used;
-
-    if (v.len > sizeof b->text - b->used) {
-        b->overflow = true;
-        return gh_span_of(NULL, 0);
-    }
-    memcpy(at, v.base, v.len);
-    b->used += v.len;
-    return gh_span_of(at, v.len);
-}
-
-static unsigned parse_status(nghttp3_vec v)
-{
-    unsigned status = 0;
-
-    for (size_t i = 0; i < v.len && i < 3; i++)
-        status = status * 10 + (unsigned)(v.base[i] - '0');
-    return status;
-}
-
 static int cb_header(nghttp3_conn *conn, int64_t id, int32_t token, nghttp3_rcbuf *name, nghttp3_rcbuf *value, uint8_t flags, void *arg,
                      void *stream_arg)
 {
     struct gh_h3_stream *s = stream_arg;
-    struct head_buffer *b = s ? s->building : NULL;
-    nghttp3_vec n = nghttp3_rcbuf_get_buf(name), v = nghttp3_rcbuf_get_buf(value);
 
     (void)conn;
     (void)id;
     (void)flags;
     (void)arg;
-    if (!b)
-        return 0;
-    switch (token) {
-    case NGHTTP3_QPACK_TOKEN__METHOD:
-        b->head.method = keep(b, v);
-        return 0;
-    case NGHTTP3_QPACK_TOKEN__SCHEME:
-        b->head.scheme = keep(b, v);
-        return 0;
-    case NGHTTP3_QPACK_TOKEN__AUTHORITY:
-        b->head.authority = keep(b, v);
-        return 0;
-    case NGHTTP3_QPACK_TOKEN__PATH:
-        b->head.path = keep(b, v);
-        return 0;
-    case NGHTTP3_QPACK_TOKEN__PROTOCOL:
-        b->head.protocol = keep(b, v);
-        return 0;
-    case NGHTTP3_QPACK_TOKEN__STATUS:
-        b->head.status = parse_status(v);
-        return 0;
-    default:
-        break;
-    }
-    if (b->count == GH_HTTP_FIELDS_MAX) {
-        b->overflow = true;
-        return 0;
-    }
-    b->fields[b->count].name = keep(b, n);
-    b->fields[b->count++].value = keep(b, v);
+    if (s && s->building)
+        gh_h3_head_add(s->building, token, nghttp3_rcbuf_get_buf(name), nghttp3_rcbuf_get_buf(value));
     return 0;
 }
 
@@ -200,7 +140,7 @@ static int cb_end_headers(nghttp3_conn *conn, int64_t id, int fin, void *arg, vo
 {
     struct gh_h3 *h = arg;
     struct gh_h3_stream *s = stream_arg;
-    struct head_buffer *b = s ? s->building : NULL;
+    struct gh_h3_head *b = s ? s->building : NULL;
 
     (void)conn;
     (void)id;
@@ -585,7 +525,7 @@ int gh_h3_create(const struct gh_h3_config *cfg, struct gh_h3 **ret)
         return rc;
     }
     nghttp3_settings_default(&settings);
-    settings.max_field_section_size = HEAD_MAX;
+    settings.max_field_section_size = GH_H3_HEAD_MAX;
     settings.qpack_max_dtable_capacity = 0;
     settings.qpack_blocked_streams = 0;
     settings.enable_connect_protocol = cfg->server;
@@ -656,24 +596,6 @@ const struct gh_h3_counters *gh_h3_counters(const struct gh_h3 *h)
 
 #define FIXED_FIELDS 5
 
-static nghttp3_nv nv_of(struct gh_span name, struct gh_span value)
-{
-    return (nghttp3_nv){ (uint8_t *)(uintptr_t)name.data, (uint8_t *)(uintptr_t)value.data, name.len, value.len, NGHTTP3_NV_FLAG_NONE };
-}
-
-static size_t add_fields(nghttp3_nv *nv, size_t at, const struct gh_http_field *fields, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        nv[at++] = nv_of(fields[i].name, fields[i].value);
-    return at;
-}
-
-static void add_pseudo(nghttp3_nv *nv, size_t *at, const char *name, struct gh_span value)
-{
-    if (value.len)
-        nv[(*at)++] = nv_of(gh_span_str(name), value);
-}
-
 /* An assertion of the library while we called it. */
 static int abandon(struct gh_h3 *h, const struct gh_guard *g)
 {
@@ -716,12 +638,12 @@ int gh_h3_request(struct gh_h3 *h, const struct gh_http_head *head, bool end, st
     if (!s)
         return GH_ERR_MEMORY;
     h->bidi_opened = (uint64_t)id / 4 + 1;
-    add_pseudo(nv, &n, ":method", head->method);
-    add_pseudo(nv, &n, ":protocol", head->protocol);
-    add_pseudo(nv, &n, ":scheme", head->scheme);
-    add_pseudo(nv, &n, ":authority", head->authority);
-    add_pseudo(nv, &n, ":path", head->path);
-    n = add_fields(nv, n, head->fields, head->field_count);
+    gh_h3_add_pseudo(nv, &n, ":method", head->method);
+    gh_h3_add_pseudo(nv, &n, ":protocol", head->protocol);
+    gh_h3_add_pseudo(nv, &n, ":scheme", head->scheme);
+    gh_h3_add_pseudo(nv, &n, ":authority", head->authority);
+    gh_h3_add_pseudo(nv, &n, ":path", head->path);
+    n = gh_h3_add_fields(nv, n, head->fields, head->field_count);
     s->headed = s->announced = true;
     s->ended = end;
     rc = submit(s, nv, n, false);
@@ -745,8 +667,8 @@ int gh_h3_respond(struct gh_h3_stream *s, unsigned status, const struct gh_http_
     if (count > GH_HTTP_FIELDS_MAX)
         return GH_ERR_TOO_LONG;
     snprintf(text, sizeof text, "%03u", status);
-    nv[0] = nv_of(gh_span_str(":status"), gh_span_of(text, 3));
-    n = add_fields(nv, 1, fields, count);
+    nv[0] = gh_h3_nv(gh_span_str(":status"), gh_span_of(text, 3));
+    n = gh_h3_add_fields(nv, 1, fields, count);
     s->headed = true;
     s->ended = end;
     return submit(s, nv, n, true);

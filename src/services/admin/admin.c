@@ -1,13 +1,13 @@
 #include "services/admin/admin.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "core/run.h"
 #include "loop/worker.h"
-#include "net/http1_server.h"
+#include "net/http_listener.h"
 #include "os/clock.h"
+#include "os/process.h"
 #include "os/sock.h"
 #include "ports/lifecycle.h"
 #include "ports/metrics.h"
@@ -34,7 +34,7 @@ struct admin {
     struct gh_worker *worker;
     int tcp, local; /* listening; -1 once given away */
     struct gh_admin *handler;
-    struct gh_http1_server *servers[2]; /* apart, so that nobody on TCP locks the operator out */
+    struct gh_http_listener *servers[2]; /* apart, so that nobody on TCP locks the operator out */
     struct gh_port_readiness readiness;
     struct gh_port_status status;
     struct gh_port_metrics metrics;
@@ -222,7 +222,7 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
     cfg.metrics = &a->metrics;
     cfg.lifecycle = &a->lifecycle;
     cfg.sessions = a->run->sessions;
-    cfg.operator_uid = getuid();
+    cfg.operator_uid = gh_process_user();
     rc = gh_admin_create(&cfg, &a->handler);
     if (rc == 0)
         rc = open_sockets(a);
@@ -234,16 +234,16 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
     return 0;
 }
 
-static int serve(struct admin *a, int *fd, struct gh_http1_server **ret)
+static int serve(struct admin *a, int *fd, struct gh_http_listener **ret)
 {
     int rc;
 
     if (*fd < 0)
         return 0;
-    rc = gh_http1_server_create(a->worker, &(struct gh_http1_config){ 0 }, gh_admin_handler(a->handler), ret);
+    rc = gh_http_listener_create(a->worker, &(struct gh_http_listener_config){ 0 }, gh_admin_handler(a->handler), ret);
     if (rc == 0) {
-        rc = gh_http1_server_listen(*ret, *fd);
-        *fd = -1; /* the server's, on failure too */
+        rc = gh_http_listener_add(*ret, *fd);
+        *fd = -1; /* the listener's, on failure too */
     }
     return rc;
 }
@@ -255,7 +255,7 @@ static void stop(void *state, struct gh_worker *worker)
     if (worker != a->worker)
         return;
     for (int i = 0; i < 2; i++) {
-        gh_http1_server_destroy(a->servers[i]);
+        gh_http_listener_destroy(a->servers[i]);
         a->servers[i] = NULL;
     }
 }

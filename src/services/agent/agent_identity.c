@@ -6,7 +6,7 @@
 #include "crypto/identity.h"
 #include "services/agent/agent_internal.h"
 
-int agent_identity_of_relay(struct gh_span der, const char *trust_domain, struct gh_http3_identity *ret, char ret_why[AGENT_WHY])
+int agent_identity_of_relay(struct gh_span der, const char *trust_domain, struct gh_http_identity *ret, char ret_why[AGENT_WHY])
 {
     const struct gh_identity_rules rules = { .trust_domain = trust_domain,
                                              .sources = { GH_IDENTITY_SAN_URI },

@@ -18,7 +18,7 @@
 #include "core/run.h"
 #include "crypto/tls.h"
 #include "loop/worker.h"
-#include "net/http3.h"
+#include "net/http_endpoint.h"
 #include "net/tun_port.h"
 #include "proto/forward/forward.h"
 #include "services/agent/agent_backoff.h"
@@ -46,7 +46,7 @@ enum { AGENT_OUT, AGENT_IN };
 
 struct agent;
 struct agent_handover;
-struct gh_http1_server;
+struct gh_http_listener;
 
 /* One TUN queue and the worker that reads it. */
 struct agent_queue {
@@ -81,7 +81,7 @@ struct agent {
 
     /* worker 0 */
     struct gh_worker *w;
-    struct gh_http3 *http[AGENT_FAMILIES];
+    struct gh_http_endpoint *http[AGENT_FAMILIES];
     enum agent_state state;
     struct gh_deadline timer;     /* the next attempt, or the assignment's time-out */
     struct gh_deadline mtu_timer;
@@ -89,9 +89,9 @@ struct agent {
     struct gh_agent_resolved resolved; /* of the last look-up that worked */
     size_t candidate;
     bool cached, looking_up;      /* <resolved> is from an earlier attempt; a look-up is under way */
-    struct gh_http3_conn *conn;
+    struct gh_http_conn *conn;
     struct gh_endpoint remote;
-    struct gh_http3_identity identity;
+    struct gh_http_identity identity;
     struct gh_agent_tunnel tunnel;
     int64_t up_since;             /* monotonic, 0: the tunnel is not up */
     int64_t up_wall;
@@ -106,7 +106,7 @@ struct agent {
     size_t mtu;                   /* what the device has */
     uint8_t *out;                 /* one packet, with room before it */
     struct agent_handover *handover;
-    struct gh_http1_server *status;
+    struct gh_http_listener *status;
 };
 
 /* agent_link.c: the connection */
@@ -134,7 +134,7 @@ void agent_queue_stop(struct agent_queue *q);
 
 /* agent_identity.c: 0, or GH_ERR_DENIED and the like with words in <ret_why>. */
 #define AGENT_WHY 384u
-int agent_identity_of_relay(struct gh_span der, const char *trust_domain, struct gh_http3_identity *ret, char ret_why[AGENT_WHY]);
+int agent_identity_of_relay(struct gh_span der, const char *trust_domain, struct gh_http_identity *ret, char ret_why[AGENT_WHY]);
 
 /* agent_status.c: what the unix socket answers */
 int agent_status_start(struct agent *a);

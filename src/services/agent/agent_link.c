@@ -158,7 +158,7 @@ static void try_next(struct agent *a)
 {
     const char *name = a->conf.server_name[0] ? a->conf.server_name : is_address(a->conf.relay_host) ? "" : a->conf.relay_host;
     char text[GH_ENDPOINT_TEXT];
-    struct gh_http3 *http;
+    struct gh_http_endpoint *http;
     int rc;
 
     while (a->candidate < a->resolved.count) {
@@ -167,9 +167,9 @@ static void try_next(struct agent *a)
         if (!http)
             continue;
         a->state = AGENT_CONNECTING;
-        a->identity = (struct gh_http3_identity){ 0 };
+        a->identity = (struct gh_http_identity){ 0 };
         gh_log_event(a->log, GH_LOG_INFO, "agent", "connecting", gh_log_str("relay", a->conf.relay_host), gh_log_str("remote", remote_text(a, text)));
-        rc = gh_http3_connect(http, &a->remote, name, &a->conn);
+        rc = gh_http_endpoint_connect(http, &a->remote, name, &a->conn);
         if (rc == 0)
             return;
         gh_log_event(a->log, GH_LOG_WARN, "agent", "connection failed", gh_log_str("remote", text), gh_log_result("error", rc));
@@ -182,7 +182,7 @@ static void try_next(struct agent *a)
     rest(a);
 }
 
-static int on_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, struct gh_http3_identity *ret)
+static int on_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, struct gh_http_identity *ret)
 {
     struct agent *a = arg;
     char why[AGENT_WHY] = "", text[GH_ENDPOINT_TEXT];
@@ -206,10 +206,10 @@ static void on_refused(void *arg, const struct gh_endpoint *remote, const char *
     gh_log_event(a->log, GH_LOG_WARN, "agent", "handshake failed", gh_log_str("remote", gh_endpoint_emit(remote, text)), gh_log_str("reason", why));
 }
 
-static void on_ready(void *arg, struct gh_http3_conn *c)
+static void on_ready(void *arg, struct gh_http_conn *c)
 {
     struct agent *a = arg;
-    struct gh_tls *tls = gh_quic_tls(gh_http3_conn_quic(c));
+    struct gh_tls *tls = gh_quic_tls(gh_http_conn_quic(c));
     struct gh_http_stream *s;
     char text[GH_ENDPOINT_TEXT];
     int rc;
@@ -221,12 +221,12 @@ static void on_ready(void *arg, struct gh_http3_conn *c)
     gh_log_event(a->log, GH_LOG_INFO, "agent", "connected", gh_log_str("remote", remote_text(a, text)), gh_log_str("relay_id", a->identity.name),
                  gh_log_str("tls_group", a->tls_group), gh_log_str("cipher", a->cipher));
     gh_agent_tunnel_init(&a->tunnel, &tunnel_events, a);
-    rc = gh_http3_request(c, &a->request.head, &gh_agent_tunnel_http_events, &a->tunnel, false, &s);
+    rc = gh_http_conn_request(c, &a->request.head, &gh_agent_tunnel_http_events, &a->tunnel, false, &s);
     if (rc < 0) {
         say_why(a, rc == GH_ERR_STATE ? "the relay does not offer extended CONNECT and datagrams" : gh_error_text(rc));
         gh_log_event(a->log, GH_LOG_ERROR, "agent", "the tunnel cannot be asked for", gh_log_str("reason", a->why));
         a->state = AGENT_CLOSING;
-        gh_http3_conn_close(c, "no tunnel");
+        gh_http_conn_close(c, "no tunnel");
         return;
     }
     a->state = AGENT_REQUESTING;
@@ -235,18 +235,18 @@ static void on_ready(void *arg, struct gh_http3_conn *c)
 }
 
 /* Words about a connection that is over. */
-static void closed_words(struct gh_http3_conn *c, const struct gh_quic_close *why, char *buf, size_t cap)
+static void closed_words(struct gh_http_conn *c, const struct gh_quic_close *why, char *buf, size_t cap)
 {
     static const char *const kinds[] = { "closed here", "closed by the relay", "nothing heard for the idle time-out", "handshake failed",
                                          "the relay does not know the connection", "an assertion failed" };
-    struct gh_quic *q = gh_http3_conn_quic(c);
+    struct gh_quic *q = gh_http_conn_quic(c);
     const char *verify = q && !gh_quic_is_abandoned(q) ? gh_tls_verify_error(gh_quic_tls(q)) : "";
 
     snprintf(buf, cap, "%s (code 0x%llx)%s%s%s%s", kinds[why->kind], (unsigned long long)why->code, why->reason[0] ? ": " : "", why->reason,
              *verify ? ": " : "", verify);
 }
 
-static void on_closed(void *arg, struct gh_http3_conn *c, const struct gh_quic_close *why)
+static void on_closed(void *arg, struct gh_http_conn *c, const struct gh_quic_close *why)
 {
     struct agent *a = arg;
     char words[GH_AGENT_WORDS], text[GH_ENDPOINT_TEXT];
@@ -270,7 +270,7 @@ static void on_closed(void *arg, struct gh_http3_conn *c, const struct gh_quic_c
     rest(a);
 }
 
-static void on_goaway(void *arg, struct gh_http3_conn *c)
+static void on_goaway(void *arg, struct gh_http_conn *c)
 {
     struct agent *a = arg;
 
@@ -285,7 +285,7 @@ static void on_drop(void *arg, enum gh_drop why, uint64_t count)
     gh_counter_add(&a->queues[0].drops[why], count);
 }
 
-static const struct gh_http3_events http_events = { on_peer, on_refused, on_ready, on_closed, on_goaway, on_drop };
+static const struct gh_http_endpoint_events http_events = { on_peer, on_refused, on_ready, on_closed, on_goaway, on_drop };
 
 /* ---- the tunnel ---- */
 
@@ -359,9 +359,8 @@ static void on_end(void *arg, const struct gh_agent_tunnel_end *end)
     set_down(a);
     if (a->state != AGENT_STOPPED)
         a->state = AGENT_CLOSING;
-    /* a connection that is over ends its streams first, and is not to be woken any more */
-    if (a->conn && !gh_quic_is_closed(gh_http3_conn_quic(a->conn)))
-        gh_http3_conn_close(a->conn, "tunnel ended");
+    if (a->conn)
+        gh_http_conn_close(a->conn, "tunnel ended");
 }
 
 static const struct gh_agent_tunnel_events tunnel_events = { on_open, on_assigned, on_routes, on_packet, on_end };
@@ -396,7 +395,7 @@ static void on_mtu_timer(void *arg, int64_t now)
 
 static int open_http(struct agent *a, unsigned i)
 {
-    struct gh_http3_config c = { .tls = a->tls, .events = &http_events, .arg = a };
+    struct gh_http_endpoint_config c = { .tls = a->tls, .events = &http_events, .arg = a };
     int rc = gh_quic_group_init(&a->groups[i], 1);
 
     c.endpoint = (struct gh_quic_endpoint_config){ .worker = a->w, .group = &a->groups[i], .fd = a->udp[i], .features = a->features };
@@ -404,7 +403,7 @@ static int open_http(struct agent *a, unsigned i)
     c.endpoint.quic.idle_timeout = a->conf.idle_timeout;
     c.endpoint.quic.keep_alive = a->conf.keep_alive;
     if (rc == 0)
-        rc = gh_http3_create(&c, &a->http[i]);
+        rc = gh_http_endpoint_create(&c, &a->http[i]);
     if (rc == 0)
         a->udp[i] = -1; /* the endpoint's now */
     return rc;
@@ -437,7 +436,7 @@ void agent_link_stop(struct agent *a)
     stop_timers(a);
     gh_agent_tunnel_close(&a->tunnel, "the agent ends");
     if (a->conn)
-        gh_http3_conn_close(a->conn, "the agent ends");
+        gh_http_conn_close(a->conn, "the agent ends");
     else
         rest(a);
 }
@@ -448,8 +447,8 @@ void agent_link_fini(struct agent *a)
     stop_timers(a);
     for (unsigned i = 0; i < AGENT_FAMILIES; i++) {
         if (a->http[i])
-            gh_http3_close_all(a->http[i], "the agent ends");
-        gh_http3_destroy(a->http[i]);
+            gh_http_endpoint_close_all(a->http[i], "the agent ends");
+        gh_http_endpoint_destroy(a->http[i]);
         a->http[i] = NULL;
     }
     gh_agent_tunnel_fini(&a->tunnel);
@@ -462,7 +461,7 @@ void agent_link_reconfigure(struct agent *a, struct gh_tls_ctx *tls, struct gh_p
 {
     for (unsigned i = 0; i < AGENT_FAMILIES; i++)
         if (a->http[i])
-            gh_http3_set_tls(a->http[i], tls);
+            gh_http_endpoint_set_tls(a->http[i], tls);
     gh_tls_ctx_put(a->tls);
     a->tls = tls;
     free((void *)(uintptr_t)a->conf.allow_routes);

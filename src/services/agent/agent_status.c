@@ -1,6 +1,6 @@
 /* What the unix socket answers: GET /v1/status, POST /v1/down. The socket's mode says who may ask. */
 #include "base/error.h"
-#include "net/http1_server.h"
+#include "net/http_listener.h"
 #include "services/agent/agent_internal.h"
 
 #define STATUS_MAX (256u * 1024)
@@ -128,15 +128,15 @@ int agent_status_start(struct agent *a)
 
     if (fd < 0)
         return 0;
-    rc = gh_http1_server_create(a->w, &(struct gh_http1_config){ .connections_max = CONNECTIONS, .out_max = STATUS_MAX + 4096 }, handler, &a->status);
+    rc = gh_http_listener_create(a->w, &(struct gh_http_listener_config){ .connections_max = CONNECTIONS, .out_max = STATUS_MAX + 4096 }, handler, &a->status);
     if (rc < 0)
         return rc;
-    a->socket = -1; /* the server's now */
-    return gh_http1_server_listen(a->status, fd);
+    a->socket = -1; /* the listener's now */
+    return gh_http_listener_add(a->status, fd);
 }
 
 void agent_status_stop(struct agent *a)
 {
-    gh_http1_server_destroy(a->status);
+    gh_http_listener_destroy(a->status);
     a->status = NULL;
 }

@@ -2,9 +2,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/error.h"
+#include "os/sock.h"
 #include "services/relay/relay_worker.h"
 
 #define PEM_MAX (256u * 1024)
@@ -98,7 +98,7 @@ static int open_store(struct relay *r)
 
     if (rc < 0)
         return complain(r, "state folder cannot be opened", r->run->conf.state_dir, rc);
-    close(dir);
+    gh_sock_close(dir);
     snprintf(path, sizeof path, "%s/gatehouse.sqlite", r->run->conf.state_dir);
     rc = gh_store_sqlite_open(path, &r->store, why);
     if (rc == 0)
@@ -190,11 +190,9 @@ static void unload(void *state)
 
     for (size_t i = 0; i < RELAY_LISTEN_MAX; i++)
         for (size_t k = 0; k < GH_WORKERS_MAX; k++)
-            if (r->udp[i][k] >= 0)
-                close(r->udp[i][k]);
+            gh_sock_close(r->udp[i][k]);
     for (size_t k = 0; k < GH_WORKERS_MAX; k++)
-        if (r->tun_fds[k] >= 0)
-            close(r->tun_fds[k]);
+        gh_sock_close(r->tun_fds[k]);
     gh_directory_destroy(r->directory);
     gh_pool_destroy(r->pool);
     gh_store_close(r->store);

@@ -21,7 +21,7 @@
 #include "crypto/random.h"
 #include "crypto/tls.h"
 #include "loop/worker.h"
-#include "net/http3.h"
+#include "net/http_endpoint.h"
 #include "net/tun_port.h"
 #include "policy/policy.h"
 #include "ports/session_directory.h"
@@ -98,7 +98,7 @@ struct relay_worker {
     struct relay *r;
     struct gh_worker *w;
     unsigned index;
-    struct gh_http3 *http[RELAY_LISTEN_MAX];
+    struct gh_http_endpoint *http[RELAY_LISTEN_MAX];
     struct gh_tun_port *tun;
     struct gh_forward forward;
     struct gh_snapshot_reader policy;
@@ -151,7 +151,7 @@ void relay_request(void *arg, struct gh_http_stream *s, const struct gh_http_hea
 struct session *relay_session_find(struct relay_worker *rw, struct gh_session_handle h);
 /* Ends the session's tunnel; on_closed does the rest. */
 void relay_session_end(struct session *s, enum session_end why);
-int relay_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, struct gh_http3_identity *ret);
+int relay_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, struct gh_http_identity *ret);
 void relay_refused(void *arg, const struct gh_endpoint *remote, const char *why);
 
 /* relay_directory.c */

@@ -373,7 +373,7 @@ void relay_session_end(struct session *s, enum session_end why)
         return;
     s->why = why;
     gh_http_reset(s->stream, why == SESSION_DRAINED ? GH_HTTP_NO_ERROR : GH_HTTP_REQUEST_CANCELLED);
-    gh_http3_stream_close_connection(s->stream, end_reason(s, 0));
+    gh_http_endpoint_stream_close(s->stream, end_reason(s, 0));
 }
 
 /* Requests. */
@@ -543,7 +543,7 @@ static size_t sources_of(unsigned bits, enum gh_identity_source ret[GH_IDENTITY_
     return n;
 }
 
-int relay_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, struct gh_http3_identity *ret)
+int relay_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, struct gh_http_identity *ret)
 {
     struct relay_worker *rw = arg;
     struct gh_identity_rules rules = { .trust_domain = rw->r->conf.trust_domain, .roles = GH_ROLE_BIT(GH_ROLE_AGENT) };

@@ -9,13 +9,13 @@
 #define SWEEP_SECOND INT64_C(1000000000)
 #define SWEEP_LATEST (SWEEP_SECOND / 4) /* a rule that expired, a policy that changed: within a second */
 
-static void ignore_ready(void *arg, struct gh_http3_conn *c)
+static void ignore_ready(void *arg, struct gh_http_conn *c)
 {
     (void)arg;
     (void)c;
 }
 
-static const struct gh_http3_events http_events = { relay_peer, relay_refused, ignore_ready, NULL, NULL, relay_drop };
+static const struct gh_http_endpoint_events http_events = { relay_peer, relay_refused, ignore_ready, NULL, NULL, relay_drop };
 static const struct gh_tun_port_events tun_events = { relay_packet_in, relay_drop };
 
 static struct gh_quic_config quic_config(const struct gh_relay_conf *c)
@@ -75,7 +75,7 @@ static void sweep(void *arg, int64_t now)
 static int open_endpoints(struct relay_worker *rw)
 {
     struct relay *r = rw->r;
-    struct gh_http3_config cfg = {
+    struct gh_http_endpoint_config cfg = {
         .endpoint = { .worker = rw->w, .index = rw->index, .features = r->features, .server = true, .max_half_open = r->conf.max_half_open },
         .tls = r->tls,
         .handler = { relay_request, rw },
@@ -88,7 +88,7 @@ static int open_endpoints(struct relay_worker *rw)
     for (size_t i = 0; i < r->listen_count && rc == 0; i++) {
         cfg.endpoint.group = &r->groups[i];
         cfg.endpoint.fd = r->udp[i][rw->index];
-        rc = gh_http3_create(&cfg, &rw->http[i]);
+        rc = gh_http_endpoint_create(&cfg, &rw->http[i]);
         if (rc == 0)
             r->udp[i][rw->index] = -1; /* the endpoint's now */
     }
@@ -155,21 +155,21 @@ void relay_worker_end_sessions(struct relay_worker *rw, enum session_end why)
         relay_session_end(gh_container_of(it, struct session, link), why);
     for (size_t i = 0; i < rw->r->listen_count; i++)
         if (rw->http[i])
-            gh_http3_close_all(rw->http[i], "drained");
+            gh_http_endpoint_close_all(rw->http[i], "drained");
 }
 
 void relay_worker_goaway(struct relay_worker *rw)
 {
     for (size_t i = 0; i < rw->r->listen_count; i++) {
-        gh_http3_drain(rw->http[i]);
-        gh_quic_endpoint_flush(gh_http3_endpoint(rw->http[i]));
+        gh_http_endpoint_drain(rw->http[i]);
+        gh_quic_endpoint_flush(gh_http_endpoint_quic(rw->http[i]));
     }
 }
 
 void relay_worker_set_tls(struct relay_worker *rw, struct gh_tls_ctx *tls)
 {
     for (size_t i = 0; i < rw->r->listen_count; i++)
-        gh_http3_set_tls(rw->http[i], tls);
+        gh_http_endpoint_set_tls(rw->http[i], tls);
 }
 
 void relay_worker_stop(void *state, struct gh_worker *w)
@@ -181,7 +181,7 @@ void relay_worker_stop(void *state, struct gh_worker *w)
         return;
     relay_worker_end_sessions(rw, SESSION_DRAINED);
     for (size_t i = 0; i < r->listen_count; i++)
-        gh_http3_destroy(rw->http[i]);
+        gh_http_endpoint_destroy(rw->http[i]);
     gh_worker_deadline_stop(w, &rw->sweep);
     gh_tun_port_destroy(rw->tun);
     gh_forward_fini(&rw->forward);

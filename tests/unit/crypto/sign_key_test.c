@@ -6,8 +6,6 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <stdio.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/error.h"
 
@@ -15,15 +13,6 @@
 static const char rfc8032_pem[] = "-----BEGIN PRIVATE KEY-----\n"
                                   "MC4CAQAwBQYDK2VwBCIEIEzNCJso/5banbbDRuwRTg9bijGfNaumJNqM9u1PuKb7\n"
                                   "-----END PRIVATE KEY-----\n";
-
-static int file_with(const void *data, size_t len)
-{
-    int fd = memfd_create("key", MFD_CLOEXEC);
-
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, data, len), (ssize_t)len);
-    return fd;
-}
 
 static EVP_PKEY *generate(const char *type, const char *group, size_t bits)
 {
@@ -36,17 +25,15 @@ static EVP_PKEY *generate(const char *type, const char *group, size_t bits)
 
 static int load(EVP_PKEY *k, struct gh_sign_key **ret)
 {
-    int fd = memfd_create("key", MFD_CLOEXEC), rc;
     BIO *b = BIO_new(BIO_s_mem());
     char *pem;
     long len;
+    int rc;
 
     assert_int_equal(PEM_write_bio_PKCS8PrivateKey(b, k, NULL, NULL, 0, NULL, NULL), 1);
     len = BIO_get_mem_data(b, &pem);
-    assert_int_equal(write(fd, pem, (size_t)len), len);
-    rc = gh_sign_key_load(fd, ret);
+    rc = gh_sign_key_load(gh_span_of(pem, (size_t)len), ret);
     BIO_free(b);
-    close(fd);
     return rc;
 }
 
@@ -58,15 +45,13 @@ static void ed25519_signs_as_rfc_8032_says(void **state)
         0x08, 0x5a, 0xc1, 0xe4, 0x3e, 0x15, 0x99, 0x6e, 0x45, 0x8f, 0x36, 0x13, 0xd0, 0xf1, 0x1d, 0x8c,
         0x38, 0x7b, 0x2e, 0xae, 0xb4, 0x30, 0x2a, 0xee, 0xb0, 0x0d, 0x29, 0x16, 0x12, 0xbb, 0x0c, 0x00,
     };
-    int fd = file_with(rfc8032_pem, strlen(rfc8032_pem));
     struct gh_sign_key *k = NULL;
     uint8_t signature[GH_SIGN_MAX];
     uint16_t schemes[8];
     size_t len = 0;
 
     (void)state;
-    assert_int_equal(gh_sign_key_load(fd, &k), 0);
-    close(fd);
+    assert_int_equal(gh_sign_key_load(gh_span_str(rfc8032_pem), &k), 0);
     assert_int_equal(gh_sign_key_schemes(k, schemes), 1);
     assert_int_equal(schemes[0], 0x0807);
     assert_int_equal(gh_sign_key_sign(k, 0x0807, "\x72", 1, signature, &len), 0);
@@ -118,14 +103,12 @@ static void a_key_that_tls_has_no_use_for_is_refused(void **state)
 {
     EVP_PKEY *p384 = generate("EC", "P-384", 0), *x25519 = generate("X25519", NULL, 0);
     struct gh_sign_key *k = NULL;
-    int fd = file_with("not a key", 9);
 
     (void)state;
     assert_int_equal(load(p384, &k), GH_ERR_UNSUPPORTED);
     assert_int_equal(load(x25519, &k), GH_ERR_UNSUPPORTED);
-    assert_int_equal(gh_sign_key_load(fd, &k), GH_ERR_MALFORMED);
+    assert_int_equal(gh_sign_key_load(gh_span_str("not a key"), &k), GH_ERR_MALFORMED);
     assert_null(k);
-    close(fd);
     EVP_PKEY_free(p384);
     EVP_PKEY_free(x25519);
 }
