@@ -8,7 +8,6 @@
 #include "cli/config.h"
 #include "core/node_conf.h"
 #include "core/run.h"
-#include "base/error.h"
 #include "priv/parent.h"
 #include "services/agent/agent.h"
 
@@ -56,13 +55,7 @@ static int up(const char *config, const char *run_dir)
     }
     rc = gh_priv_run(&cfg);
     free(path);
-    if (rc >= 0)
-        return rc;
-    fprintf(stderr, "gatehouse-agent: %s\n",
-            rc == GH_ERR_EXISTS   ? "an agent is running already"
-            : rc == GH_ERR_DENIED ? "it needs root, or CAP_NET_ADMIN and a run folder that it may write"
-                                  : gh_error_text(rc));
-    return rc == GH_ERR_EXISTS ? GH_EXIT_TRY_LATER : rc == GH_ERR_DENIED ? GH_EXIT_DENIED : GH_EXIT_CHECK_FAILED;
+    return rc;
 }
 
 static int cleanup(const char *run_dir)

@@ -130,7 +130,13 @@ int gh_cli_agent_up(const struct gh_cli_verb *verb, int argc, char **argv)
         return GH_EXIT_CHECK_FAILED;
     code = agent->up(file, from_file);
     free(from_file);
-    return code;
+    if (code >= 0)
+        return code;
+    fprintf(stderr, "gatehouse-agent: %s\n",
+            code == GH_ERR_EXISTS   ? "an agent is running already"
+            : code == GH_ERR_DENIED ? "it needs root, or CAP_NET_ADMIN and a run folder that it may write"
+                                    : gh_error_text(code));
+    return code == GH_ERR_EXISTS ? GH_EXIT_TRY_LATER : code == GH_ERR_DENIED ? GH_EXIT_DENIED : GH_EXIT_CHECK_FAILED;
 }
 
 int gh_cli_agent_cleanup(const struct gh_cli_verb *verb, int argc, char **argv)

@@ -9,7 +9,8 @@ struct gh_conf_section;
 /* What bin gives to each of the verbs as their argument. */
 struct gh_cli_agent {
     const struct gh_conf_section *const *sections; /* ends with NULL; one of them is "agent" */
-    /* Runs the agent until it ends. <run_dir> NULL: the default. An exit code. */
+    /* Runs the agent until it ends. <run_dir> NULL: the default. An exit code, or GH_ERR_EXISTS (one runs already),
+     * GH_ERR_DENIED and the like. */
     int (*up)(const char *config, const char *run_dir);
     /* Puts back what a dead agent left. Number of things undone, or negative. */
     int (*cleanup)(const char *run_dir);

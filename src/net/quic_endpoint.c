@@ -28,6 +28,7 @@ struct gh_quic_link {
     struct gh_list all;
     struct gh_deadline deadline;
     bool half_open, closed, attached;
+    bool gone; /* being destroyed: whoever is told of it may not wake it again */
     struct gh_quic_close why;
 };
 
@@ -169,6 +170,7 @@ static void link_destroy(struct gh_quic_link *l)
 {
     struct gh_quic_endpoint *e = l->e;
 
+    l->gone = true;
     gh_list_each(it, &l->cids)
         cid_remove(gh_container_of(it, struct cid_entry, link));
     gh_worker_deadline_stop(e->cfg.worker, &l->deadline);
@@ -203,7 +205,7 @@ struct gh_endpoint gh_quic_link_remote(struct gh_quic_link *l)
 
 void gh_quic_link_wake(struct gh_quic_link *l)
 {
-    if (gh_list_empty(&l->dirty))
+    if (gh_list_empty(&l->dirty) && !l->gone)
         gh_list_append(&l->e->dirty, &l->dirty);
 }
 

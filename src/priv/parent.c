@@ -1,6 +1,7 @@
 #include "priv/parent.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "base/error.h" /* what the functions here return */
 #include "priv/client.h"
 
 struct gh_priv_config {

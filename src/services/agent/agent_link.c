@@ -359,7 +359,8 @@ static void on_end(void *arg, const struct gh_agent_tunnel_end *end)
     set_down(a);
     if (a->state != AGENT_STOPPED)
         a->state = AGENT_CLOSING;
-    if (a->conn)
+    /* a connection that is over ends its streams first, and is not to be woken any more */
+    if (a->conn && !gh_quic_is_closed(gh_http3_conn_quic(a->conn)))
         gh_http3_conn_close(a->conn, "tunnel ended");
 }
 

@@ -200,6 +200,9 @@ static void unload(void *state)
     gh_store_close(r->store);
     gh_snapshot_fini(&r->policy);
     gh_tls_ctx_put(r->tls);
+    r->run->sessions = NULL;
+    r->run->policy_version = NULL;
+    pthread_mutex_destroy(&r->cards_lock);
     free(r);
 }
 
@@ -253,6 +256,9 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
     memset(r->udp, -1, sizeof r->udp);
     memset(r->tun_fds, -1, sizeof r->tun_fds);
     atomic_init(&r->next_session, 1);
+    pthread_mutex_init(&r->cards_lock, NULL);
+    gh_list_init(&r->cards);
+    relay_directory_publish(r);
     for (int i = 0; i < RELAY_CHECKS; i++)
         r->checks[i] = gh_ready_register(gh_node_ready(node), check_names[i]);
     set_checks(r, false, "starting");

@@ -14,6 +14,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 
 #include "base/list.h"
 #include "core/run.h"
@@ -23,6 +24,7 @@
 #include "net/http3.h"
 #include "net/tun_port.h"
 #include "policy/policy.h"
+#include "ports/session_directory.h"
 #include "proto/connect_ip/connect_ip.h"
 #include "proto/forward/forward.h"
 #include "services/relay/directory.h"
@@ -67,9 +69,25 @@ struct relay {
     _Atomic uint64_t next_session;
     _Atomic unsigned sessions;
     _Atomic bool draining;
+    pthread_mutex_t cards_lock;
+    struct gh_list cards; /* struct relay_card */
+    struct gh_port_sessions port;
 };
 
 struct session;
+
+/* What an operator sees of a session. */
+struct relay_card {
+    struct gh_list link;
+    char id[17], name[RELAY_NAME_MAX];
+    struct gh_ip peer;
+    uint16_t peer_port;
+    struct gh_prefix addresses[2];
+    size_t address_count;
+    unsigned worker;
+    struct gh_session_handle handle;
+    int64_t since;
+};
 
 struct slot {
     struct session *session; /* NULL: free */
@@ -115,6 +133,7 @@ struct session {
     int64_t opened;        /* wall seconds */
     int64_t not_after;
     enum session_end why;
+    struct relay_card card;
 };
 
 /* relay_metrics: rows of the table in relay.c */
@@ -134,6 +153,11 @@ struct session *relay_session_find(struct relay_worker *rw, struct gh_session_ha
 void relay_session_end(struct session *s, enum session_end why);
 int relay_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, struct gh_http3_identity *ret);
 void relay_refused(void *arg, const struct gh_endpoint *remote, const char *why);
+
+/* relay_directory.c */
+void relay_directory_publish(struct relay *r);
+void relay_card_add(struct session *s);
+void relay_card_remove(struct session *s);
 
 /* relay_packet.c */
 void relay_packet_from_peer(struct session *s, uint8_t *packet, size_t len);

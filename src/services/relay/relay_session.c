@@ -345,6 +345,7 @@ static void session_destroy(struct session *s, uint64_t code)
     struct relay_worker *rw = s->rw;
 
     s->stream = NULL;
+    relay_card_remove(s);
     delist(s);
     gh_forward_session_close(&rw->forward, &s->forward);
     relay_audit_session(s, false, end_reason(s, code));
@@ -460,6 +461,7 @@ static void announce(struct session *s)
                      gh_log_uint("worker", s->rw->index));
     }
     relay_audit_session(s, true, NULL);
+    relay_card_add(s);
     gh_metric_set_value(r->metrics, s->rw->index, RELAY_METRIC_SESSIONS, 0, atomic_load(&r->sessions));
 }
 

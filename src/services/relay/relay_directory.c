@@ -1,0 +1,134 @@
+/* The relay's sessions as an operator sees them: a list, and a way to end one. */
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "services/relay/relay_internal.h"
+
+/* A card is in the list from the session's start to its end, under the node's lock, so whoever holds the lock may read the session's
+ * counters: numbers that one worker writes and that are read as they are at some moment. */
+void relay_card_add(struct session *s)
+{
+    struct relay *r = s->rw->r;
+    struct relay_card *c = &s->card;
+
+    snprintf(c->id, sizeof c->id, "%s", s->id);
+    snprintf(c->name, sizeof c->name, "%s", s->name);
+    c->peer = s->peer;
+    c->peer_port = s->peer_port;
+    c->worker = s->rw->index;
+    c->handle = (struct gh_session_handle){ s->slot, s->rw->slots[s->slot].generation };
+    c->since = s->opened;
+    for (c->address_count = 0; c->address_count < s->addr_count; c->address_count++)
+        c->addresses[c->address_count] = (struct gh_prefix){ s->addrs[c->address_count], (uint8_t)gh_ip_bits(&s->addrs[c->address_count]) };
+    pthread_mutex_lock(&r->cards_lock);
+    gh_list_append(&r->cards, &c->link);
+    pthread_mutex_unlock(&r->cards_lock);
+}
+
+void relay_card_remove(struct session *s)
+{
+    struct relay *r = s->rw->r;
+
+    pthread_mutex_lock(&r->cards_lock);
+    gh_list_unlink(&s->card.link);
+    pthread_mutex_unlock(&r->cards_lock);
+}
+
+static uint64_t now_of(const uint64_t *counter)
+{
+    return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+static void list(void *self, gh_session_fn fn, void *arg)
+{
+    struct relay *r = self;
+
+    pthread_mutex_lock(&r->cards_lock);
+    gh_list_each(it, &r->cards)
+    {
+        const struct relay_card *c = gh_container_of(it, struct relay_card, link);
+        const struct gh_forward_session *f = &gh_container_of(c, const struct session, card)->forward;
+        const struct gh_session_row row = {
+            .id = c->id,
+            .client_id = c->name,
+            .peer = &c->peer,
+            .peer_port = c->peer_port,
+            .addresses = c->addresses,
+            .address_count = c->address_count,
+            .since = c->since,
+            .rx_packets = now_of(&f->packets[GH_DIRECTION_OUT]),
+            .rx_bytes = now_of(&f->bytes[GH_DIRECTION_OUT]),
+            .tx_packets = now_of(&f->packets[GH_DIRECTION_IN]),
+            .tx_bytes = now_of(&f->bytes[GH_DIRECTION_IN]),
+            .flows = __atomic_load_n(&f->flows.count, __ATOMIC_RELAXED),
+            .connections = 1,
+            .worker = c->worker,
+        };
+
+        fn(arg, &row);
+    }
+    pthread_mutex_unlock(&r->cards_lock);
+}
+
+struct kick {
+    struct relay *r;
+    struct gh_session_handle session;
+};
+
+static void end_here(struct gh_worker *w, void *arg)
+{
+    struct kick *k = arg;
+    struct relay_worker *rw = k->r->at[gh_worker_index(w)];
+    struct session *s = rw ? relay_session_find(rw, k->session) : NULL;
+
+    if (s)
+        relay_session_end(s, SESSION_KICKED);
+    free(k);
+}
+
+static int kick(void *self, const char *id)
+{
+    struct relay *r = self;
+    struct kick *k = malloc(sizeof *k);
+    unsigned worker = 0;
+    int rc = GH_ERR_NOT_FOUND;
+
+    if (!k)
+        return GH_ERR_MEMORY;
+    pthread_mutex_lock(&r->cards_lock);
+    gh_list_each(it, &r->cards)
+    {
+        const struct relay_card *c = gh_container_of(it, struct relay_card, link);
+
+        if (strcmp(c->id, id) == 0) {
+            *k = (struct kick){ r, c->handle };
+            worker = c->worker;
+            rc = 0;
+        }
+    }
+    pthread_mutex_unlock(&r->cards_lock);
+    if (rc == 0)
+        rc = gh_worker_run(gh_workers_at(r->run->workers, worker), end_here, k);
+    if (rc < 0)
+        free(k);
+    return rc;
+}
+
+static const char *policy_version(void *arg, char *buf, size_t cap)
+{
+    struct relay *r = arg;
+    struct gh_snapshot_reader reader = { 0 };
+    const struct relay_policy *p = gh_snapshot_refresh(&r->policy, &reader);
+
+    snprintf(buf, cap, "%s", p ? gh_policy_version(p->policy) : "");
+    gh_snapshot_release(&reader);
+    return buf;
+}
+
+void relay_directory_publish(struct relay *r)
+{
+    r->port = (struct gh_port_sessions){ list, kick, r };
+    r->run->sessions = &r->port;
+    r->run->policy_version = policy_version;
+    r->run->policy_arg = r;
+}
