@@ -17,12 +17,12 @@ int main(int argc, char **argv)
                                                        &gh_conf_section_admin, gh_service_relay.section, NULL };
     const struct gh_cli_verb verbs[] = {
         { "ca", gh_cli_ca, "make a certificate authority, issue and list certificates", NULL, NULL, NULL },
-        { "check", NULL, "check configuration files", NULL, NULL, gh_cli_check },
-        { "config", NULL, "show the configuration that counts", NULL, sections, gh_cli_config },
+        { "check", NULL, "check configuration files", gh_cli_check_usage, NULL, gh_cli_check },
+        { "config", NULL, "show the configuration that counts", gh_cli_config_usage, sections, gh_cli_config },
         { "policy", gh_cli_policy, "check, test and explain a policy", NULL, NULL, NULL },
-        { "reload", NULL, "read the configuration again", NULL, NULL, gh_cli_reload },
-        { "sessions", NULL, "list sessions, or end one", NULL, NULL, gh_cli_sessions },
-        { "status", NULL, "what the node does", NULL, NULL, gh_cli_status },
+        { "reload", NULL, "read the configuration again", gh_cli_reload_usage, NULL, gh_cli_reload },
+        { "sessions", NULL, "list sessions, or end one", gh_cli_sessions_usage, NULL, gh_cli_sessions },
+        { "status", NULL, "what the node does", gh_cli_status_usage, NULL, gh_cli_status },
         { NULL },
     };
 

@@ -30,7 +30,7 @@ enum {
 
 static const struct gh_conf_row rows[] = {
     [RELAY] = { "relay", GH_CONF_STRING, .min = "1", .max = "300", .required = true,
-                .help = "the relay to connect to: https://relay.example.org:4433, or host:port" },
+                .help = "the relay to connect to: https://relay.gatehouse.example:4433, or host:port" },
     [TEMPLATE] = { "template", GH_CONF_STRING, .dflt = "/.well-known/masque/ip/{target}/{ipproto}/", .min = "1", .max = "1024",
                    .help = "path of the tunnel on the relay, as a URI template" },
     [SERVER_NAME] = { "server_name", GH_CONF_STRING, .max = "253", .help = "name to ask for in TLS; the relay's host when unset" },
@@ -146,7 +146,7 @@ static void check(const struct gh_conf *conf, const struct gh_conf_section *sect
     uint16_t port;
 
     if (gh_agent_relay_parse(gh_conf_string(conf, section, RELAY), host, &port) < 0)
-        gh_conf_fail(conf, section, RELAY, errors, "agent.relay must be such as https://relay.example.org:4433 or [2001:db8::1]:4433");
+        gh_conf_fail(conf, section, RELAY, errors, "agent.relay must be such as https://relay.gatehouse.example:4433 or [2001:db8::1]:4433");
     if (template[0] != '/' && strncmp(template, "https://", 8) != 0)
         gh_conf_fail(conf, section, TEMPLATE, errors, "agent.template must begin with / or https://");
     /* RFC 9484, section 10.1: IPv6 needs 1280 bytes */

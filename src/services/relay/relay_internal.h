@@ -102,6 +102,7 @@ struct relay_worker {
     struct gh_tun_port *tun;
     struct gh_forward forward;
     struct gh_snapshot_reader policy;
+    int64_t policy_looked; /* wall seconds of the last look at rules that expire */
     struct slot *slots;
     uint32_t slot_count, free_slot; /* next free, UINT32_MAX for none; free slots are chained through generation's neighbour */
     uint32_t *next_free;
@@ -173,6 +174,8 @@ void relay_policy_destroy(void *policy);
 extern const struct gh_forward_events relay_forward_events;
 /* Takes the current policy if it is newer: every session's flows are decided again. */
 void relay_policy_refresh(struct relay_worker *rw);
+/* A rule of the policy expired since the last call: every flow is decided again. */
+void relay_policy_expire(struct relay_worker *rw);
 void relay_session_bind_policy(struct session *s);
 
 /* relay_audit.c */

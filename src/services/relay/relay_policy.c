@@ -97,6 +97,19 @@ void relay_policy_refresh(struct relay_worker *rw)
     gh_snapshot_release(&before); /* no flow points at its rules any more */
 }
 
+void relay_policy_expire(struct relay_worker *rw)
+{
+    struct gh_forward_clock clock = { gh_worker_now(rw->w), gh_worker_wall(rw->w) };
+    int64_t before = rw->policy_looked;
+    bool expired = before && gh_policy_next_expiry(current(rw)->policy, before) <= clock.wall;
+
+    rw->policy_looked = clock.wall;
+    if (!expired)
+        return;
+    gh_list_each(it, &rw->sessions)
+        gh_forward_recheck(&rw->forward, &gh_container_of(it, struct session, link)->forward, &clock);
+}
+
 static void decide(void *arg, struct gh_forward_session *fs, enum gh_direction d, const struct gh_ip_packet *p, struct gh_forward_decision *ret)
 {
     struct relay_worker *rw = arg;

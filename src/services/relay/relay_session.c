@@ -564,6 +564,7 @@ int relay_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, 
     snprintf(ret->name, sizeof ret->name, "%s", id.name);
     ret->not_after = id.not_after;
     relay_audit_auth(rw->r, true, id.name, remote, NULL);
+    gh_metric_add(rw->r->metrics, rw->index, RELAY_METRIC_HANDSHAKES, 0, 1);
     return 0;
 }
 

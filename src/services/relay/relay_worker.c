@@ -64,6 +64,7 @@ static void sweep(void *arg, int64_t now)
     int64_t next;
 
     relay_policy_refresh(rw);
+    relay_policy_expire(rw);
     next = gh_forward_sweep(&rw->forward, &clock, SWEEP_BUDGET);
     if (next > now + SWEEP_LATEST)
         next = now + SWEEP_LATEST;

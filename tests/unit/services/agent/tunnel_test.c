@@ -295,11 +295,11 @@ static void R1_the_request_names_everything(void **state)
     struct gh_agent_request r;
 
     (void)state;
-    assert_int_equal(gh_agent_request_init(&r, "relay.example.org", 4433, "/.well-known/masque/ip/{target}/{ipproto}/", instance), 0);
+    assert_int_equal(gh_agent_request_init(&r, "relay.gatehouse.example", 4433, "/.well-known/masque/ip/{target}/{ipproto}/", instance), 0);
     assert_true(gh_span_equals(r.head.method, gh_span_str("CONNECT")));
     assert_true(gh_span_equals(r.head.protocol, gh_span_str("connect-ip")));
     assert_true(gh_span_equals(r.head.scheme, gh_span_str("https")));
-    assert_true(gh_span_equals(r.head.authority, gh_span_str("relay.example.org:4433")));
+    assert_true(gh_span_equals(r.head.authority, gh_span_str("relay.gatehouse.example:4433")));
     /* RFC 9484, section 4.6: "*" stands for every target and protocol; sent as it is (RFC 9484, section 3) or as %2A */
     assert_true(gh_span_equals(r.head.path, gh_span_str("/.well-known/masque/ip/*/*/")) ||
                 gh_span_equals(r.head.path, gh_span_str("/.well-known/masque/ip/%2A/%2A/")));
