@@ -4,7 +4,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/error.h"
 #include "core/run.h"
 #include "priv/parent.h"
 #include "services/admin/admin.h"
