@@ -39,7 +39,7 @@ certs: all ## a CA, a relay and two clients in certs/, nothing overwritten
 	@scripts/generate-certs.sh
 
 demo: all ## the main job as a story: a small world, a tunnel, policy, audit
-	@exec $(firstword $(wildcard tools/demo) tests/demo/run)
+	@GATEHOUSE_BUILD=$(BUILD) exec $(PYTHON) tools/demo
 
 test: all ## unit, simulator, fuzz corpora, end to end, interop
 	@$(PYTHON) tools/test --build $(BUILD)
@@ -63,7 +63,7 @@ coverage: $(STAMP) build-cov/build.ninja ## lines and branches per folder, with 
 	@$(PYTHON) tools/coverage build-cov
 
 bench: all ## throughput per CPU-second, ours beside a peer
-	@exec tests/bench/run
+	@GATEHOUSE_BUILD=$(BUILD) exec $(PYTHON) tests/bench/run
 
 fuzz: $(STAMP) build-fuzz/build.ninja ## every fuzz target for FUZZ_SECONDS (60) each
 	@ninja -C build-fuzz

@@ -1,7 +1,7 @@
 """A small world of network namespaces
 
-    agent-1 ──┐                                   ┌── internet: web server, echo, 1.1.1.1 8.8.8.8 9.9.9.9 and IPv6
-              ├── wan ── relay (relay.gatehouse.example) ┘
+    agent-1 ──┐                                                  ┌── internet: web server, echo,
+              ├── wan ── relay (relay.gatehouse.example, NAT) ───┘   1.1.1.1 8.8.8.8 9.9.9.9, the same for IPv6
     agent-2 ──┘
 
 Each host has a network and a mount namespace of its own, with a private /run and /etc/hosts. A host is held by a keeper
@@ -174,9 +174,9 @@ class Host:
         daemon.wait_line('"ready"')
         return daemon
 
-    def ping(self, target, count=3, size=None, interval='0.05'):
-        """(received, size as ping says it, whole output)"""
-        argv = ['ping', '-n', '-c', count, '-i', interval, '-W', 1, '-w', 8] + (['-s', size] if size is not None else []) + [target]
+    def ping(self, target, count=3, size=None, interval='0.05', wait=1):
+        """(received, what ping printed); <wait> seconds for the last answer"""
+        argv = ['ping', '-n', '-c', count, '-i', interval, '-W', wait] + (['-s', size] if size is not None else []) + [target]
         done = self.run(*argv, check=False)
         received = [line for line in done.stdout.splitlines() if 'received' in line]
         return (int(received[0].split(',')[1].split()[0]) if received else 0), done.stdout
