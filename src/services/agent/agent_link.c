@@ -396,7 +396,7 @@ static void on_mtu_timer(void *arg, int64_t now)
 static int open_http(struct agent *a, unsigned i)
 {
     struct gh_http_endpoint_config c = { .tls = a->tls, .events = &http_events, .arg = a };
-    int rc = gh_quic_group_init(&a->groups[i], 1);
+    int rc = gh_quic_group_init(&a->groups[i], 1, NULL);
 
     c.endpoint = (struct gh_quic_endpoint_config){ .worker = a->w, .group = &a->groups[i], .fd = a->udp[i], .features = a->features };
     gh_quic_config_default(&c.endpoint.quic);

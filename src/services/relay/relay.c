@@ -99,6 +99,9 @@ static int open_store(struct relay *r)
     if (rc < 0)
         return complain(r, "state folder cannot be opened", r->run->conf.state_dir, rc);
     gh_sock_close(dir);
+    rc = gh_node_key_load(r->run->conf.state_dir, r->key);
+    if (rc < 0)
+        return complain(r, "the node's key cannot be read (node.key: 32 bytes; without the file a new one is made)", r->run->conf.state_dir, rc);
     snprintf(path, sizeof path, "%s/gatehouse.sqlite", r->run->conf.state_dir);
     rc = gh_store_sqlite_open(path, &r->store, why);
     if (rc == 0)
@@ -149,7 +152,7 @@ static int open_listeners(struct relay *r)
                 snprintf(text, sizeof text, "UDP port %u", a->port);
                 return complain(r, "address cannot be listened on", text, rc);
             }
-            rc = gh_quic_group_init(&r->groups[r->listen_count], r->workers);
+            rc = gh_quic_group_init(&r->groups[r->listen_count], r->workers, r->key);
             if (rc == 0)
                 gh_udp_attach_steering(r->udp[r->listen_count][0], program, gh_quic_group_steering(&r->groups[r->listen_count], program));
             r->listen_count++;

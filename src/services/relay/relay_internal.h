@@ -17,6 +17,7 @@
 #include <stdio.h>
 
 #include "base/list.h"
+#include "core/node_key.h"
 #include "core/run.h"
 #include "crypto/random.h"
 #include "crypto/tls.h"
@@ -56,6 +57,7 @@ struct relay {
     struct gh_directory *directory;
     struct gh_store *store;
     struct gh_quic_group groups[RELAY_LISTEN_MAX];
+    uint8_t key[GH_NODE_KEY];
     struct gh_udp_features features;
     char tun[GH_PRIV_DEVICE];
     unsigned workers;
