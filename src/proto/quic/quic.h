@@ -23,7 +23,7 @@
 #define GH_QUIC_RESET_TOKEN 16
 #define GH_QUIC_PAYLOAD_MAX 1452u    /* largest UDP payload that we send: Ethernet and IPv6 */
 #define GH_QUIC_BATCH_MAX 65000u     /* bytes of one batch: below the limit of UDP_SEGMENT with either family */
-#define GH_QUIC_BATCH_SEGMENTS 44u
+#define GH_QUIC_BATCH_SEGMENTS 64u   /* UDP_MAX_SEGMENTS */
 #define GH_QUIC_NEVER INT64_MAX
 
 struct gh_quic_cid {

@@ -9,7 +9,6 @@
 
 #define PEM_MAX (256u * 1024)
 #define TUN_MTU 1418u          /* what a datagram of the largest UDP payload carries */
-#define TUN_GSO_MAX 58000u     /* one read fits one send */
 #define SOCKET_BUFFER (4u << 20)
 
 static const char *const directions[] = { "from_agents", "to_agents", NULL };
@@ -164,7 +163,7 @@ static int open_listeners(struct relay *r)
 static int open_tun(struct relay *r)
 {
     struct gh_priv_tun t = { .queues = (uint16_t)r->workers };
-    struct gh_priv_tun_config c = { .mtu = r->conf.mtu ? r->conf.mtu : TUN_MTU, .gso_max_size = TUN_GSO_MAX, .up = 1 };
+    struct gh_priv_tun_config c = { .mtu = r->conf.mtu ? r->conf.mtu : TUN_MTU, .up = 1 };
     int rc;
 
     snprintf(t.name, sizeof t.name, "%s", r->conf.tun);
