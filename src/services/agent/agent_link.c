@@ -74,14 +74,14 @@ struct lookup {
     struct agent *a;
     char host[256];
     uint16_t port;
-    struct gh_agent_resolved result;
+    struct gh_resolved result;
 };
 
 static void look_up(void *arg)
 {
     struct lookup *l = arg;
 
-    gh_agent_resolve(l->host, l->port, &l->result);
+    gh_resolve(l->host, l->port, &l->result);
 }
 
 static void looked_up(struct gh_worker *w, void *arg)
