@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/boot.h"
 #include "core/run.h"
 #include "priv/parent.h"
 #include "services/admin/admin.h"
@@ -55,6 +56,8 @@ int main(int argc, char **argv)
     static char name[] = "gatehoused";
     char *config = (char *)(uintptr_t) "/etc/gatehouse/gatehouse.yaml", *child_argv[2] = { NULL, NULL };
     struct gh_priv_config cfg = { .name = name, .child_main = child_main, .argc = 1, .argv = child_argv };
+    const struct gh_conf_section *sections[GH_RUN_SECTIONS];
+    struct gh_boot boot;
     bool check = false;
     int rc;
 
@@ -80,7 +83,13 @@ int main(int argc, char **argv)
         return 1;
     }
     child_argv[0] = config;
-    cfg.run_dir = getenv("GATEHOUSE_NODE_RUN_DIR");
+    gh_run_sections(services, sections);
+    rc = gh_boot_read(config, sections, (const char *const *)environ, &boot);
+    if (rc < 0) {
+        free(config);
+        return 1;
+    }
+    cfg.run_dir = boot.run_dir;
     rc = gh_priv_run(&cfg);
     free(config);
     if (rc < 0)

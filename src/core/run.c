@@ -14,7 +14,6 @@
 #include "loop/worker.h"
 #include "os/clock.h"
 
-#define SECTIONS_MAX 32
 #define EXIT_CHECK_FAILED 1
 #define EXIT_RETRY 75
 #define AUDIT_PATIENCE (2 * GH_NANOSECONDS)
@@ -35,7 +34,7 @@ struct runner {
     void *reload_arg;
 };
 
-static void sections_of(const struct gh_service *const *services, const struct gh_conf_section *ret[SECTIONS_MAX])
+void gh_run_sections(const struct gh_service *const *services, const struct gh_conf_section *ret[GH_RUN_SECTIONS])
 {
     size_t n = 0;
 
@@ -43,7 +42,7 @@ static void sections_of(const struct gh_service *const *services, const struct g
     ret[n++] = &gh_conf_section_log;
     ret[n++] = &gh_conf_section_audit;
     ret[n++] = &gh_conf_section_admin;
-    for (size_t i = 0; services[i] && n < SECTIONS_MAX - 1; i++)
+    for (size_t i = 0; services[i] && n < GH_RUN_SECTIONS - 1; i++)
         if (services[i]->section && services[i]->section != &gh_conf_section_admin)
             ret[n++] = services[i]->section;
     ret[n] = NULL;
@@ -61,12 +60,12 @@ static void print_errors(const struct gh_conf_errors *errors)
 
 int gh_run_check(const char *path, const struct gh_service *const *services, const char *const *env)
 {
-    const struct gh_conf_section *sections[SECTIONS_MAX];
+    const struct gh_conf_section *sections[GH_RUN_SECTIONS];
     struct gh_conf_errors errors;
     struct gh_conf *conf = NULL;
     int rc;
 
-    sections_of(services, sections);
+    gh_run_sections(services, sections);
     gh_conf_errors_init(&errors);
     rc = gh_conf_parse_file(path, sections, env, &errors, &conf);
     if (rc < 0)
@@ -79,7 +78,7 @@ int gh_run_check(const char *path, const struct gh_service *const *services, con
 /* Reads the file through the parent: the child need not be able to. */
 static int read_conf(struct runner *r, struct gh_conf_errors *errors, struct gh_conf **ret)
 {
-    const struct gh_conf_section *sections[SECTIONS_MAX];
+    const struct gh_conf_section *sections[GH_RUN_SECTIONS];
     struct gh_text text;
     struct gh_conf_input in = { .file = r->cfg->config_path, .env = r->cfg->env, .sections = sections };
     int rc = gh_privileged_read_file(r->cfg->privileged, r->cfg->config_path, GH_CONF_FILE_MAX, &text);
@@ -88,7 +87,7 @@ static int read_conf(struct runner *r, struct gh_conf_errors *errors, struct gh_
         gh_conf_errors_add(errors, 0, 0, "%s: %s", r->cfg->config_path, gh_privileged_why(r->cfg->privileged));
         return rc;
     }
-    sections_of(r->cfg->services, sections);
+    gh_run_sections(r->cfg->services, sections);
     in.yaml = gh_span_of(text.data, text.len);
     rc = gh_conf_parse(&in, errors, ret);
     gh_text_fini(&text);

@@ -47,6 +47,10 @@ static inline struct gh_run *gh_run_of(const struct gh_node *node)
     return gh_node_user(node);
 }
 
+#define GH_RUN_SECTIONS 32
+/* The sections that a node of these services reads: its own, then theirs. Ends with NULL. */
+void gh_run_sections(const struct gh_service *const *services, const struct gh_conf_section *ret[GH_RUN_SECTIONS]);
+
 /* The exit code of the process (DESIGN 5). */
 int gh_run_node(const struct gh_run_config *cfg);
 /* Parses and checks alone; prints what is wrong to standard error. Exit code. */

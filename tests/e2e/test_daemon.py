@@ -1,0 +1,58 @@
+"""The plumbing around the services: files, signals, the service manager."""
+import os
+import signal
+
+import pytest
+
+from process import until
+from world import program
+
+
+def test_locks_and_journal_are_in_the_run_folder_of_the_file(gateway):
+    world = gateway.world
+    run_dir = world.path('run-of-the-file')
+    config = world.read('examples/relay.yaml').replace('node:\n', 'node:\n  run_dir: %s\n' % run_dir)
+    world.write('examples/relay-run-dir.yaml', config)
+    gateway.start_relay('relay-run-dir.yaml')
+    try:
+        assert {'gatehoused.lock', 'gatehoused.journal', 'admin.sock'} <= set(os.listdir(run_dir))
+    finally:
+        gateway.stop()
+
+
+def test_the_environment_wins_over_the_run_folder_of_the_file(gateway):
+    world = gateway.world
+    in_file, in_env = world.path('run-file'), world.path('run-env')
+    config = world.read('examples/relay.yaml').replace('node:\n', 'node:\n  run_dir: %s\n' % in_file)
+    world.write('examples/relay-run-dir.yaml', config)
+    gateway.start_relay('relay-run-dir.yaml', node__run_dir=in_env)
+    try:
+        assert {'gatehoused.lock', 'admin.sock'} <= set(os.listdir(in_env))
+        assert not os.path.exists(in_file)
+    finally:
+        gateway.stop()
+
+
+def test_the_agents_locks_are_in_the_run_folder_of_its_file(gateway):
+    gateway.start_relay()
+    gateway.start_agent(1)
+    try:
+        names = gateway.world['agent-1'].run('ls', '/run/gatehouse/agent-1').stdout.split()
+        assert {'agent.lock', 'agent.sock'} <= set(names)
+    finally:
+        gateway.stop()
+
+
+def test_packets_of_the_relay_itself_reach_an_agent_of_another_worker(gateway):
+    """They are nobody's flow and need none, whichever queue they were read from."""
+    gateway.start_relay()
+    try:
+        gateway.start_agent(2)
+        gateway.world['agent-2'].start_peer('echo', 'listen', 7)
+        until(lambda: gateway.world['relay'].peer('flows', gateway.v4(2), 20000, 1)['answered'] == 1, 10, 'the echo is there')
+        before = gateway.metrics()['gatehouse_relay_handed_over_total']
+        answer = gateway.world['relay'].peer('flows', gateway.v4(2), 21000, 32)
+        assert answer['answered'] == 32, answer
+        assert gateway.metrics()['gatehouse_relay_handed_over_total'] > before
+    finally:
+        gateway.stop()
