@@ -547,6 +547,11 @@ void gh_quic_endpoint_destroy(struct gh_quic_endpoint *e)
     free(e);
 }
 
+void gh_quic_endpoint_set_max_half_open(struct gh_quic_endpoint *e, unsigned max)
+{
+    e->cfg.max_half_open = max;
+}
+
 void gh_quic_endpoint_refuse_new(struct gh_quic_endpoint *e)
 {
     e->refuse_new = true;

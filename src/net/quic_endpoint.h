@@ -72,6 +72,7 @@ int gh_quic_endpoint_create(const struct gh_quic_endpoint_config *cfg, struct gh
 void gh_quic_endpoint_destroy(struct gh_quic_endpoint *e);
 /* Sends what waits, now. */
 void gh_quic_endpoint_flush(struct gh_quic_endpoint *e);
+void gh_quic_endpoint_set_max_half_open(struct gh_quic_endpoint *e, unsigned max);
 void gh_quic_endpoint_refuse_new(struct gh_quic_endpoint *e); /* draining: no new connections */
 const struct gh_quic_endpoint_counters *gh_quic_endpoint_counters(const struct gh_quic_endpoint *e);
 struct gh_worker *gh_quic_endpoint_worker(const struct gh_quic_endpoint *e);

@@ -1,11 +1,9 @@
 """The plumbing around the services: files, signals, the service manager."""
+import hashlib
 import os
-import signal
-
-import pytest
+import subprocess
 
 from process import until
-from world import program
 
 
 def test_locks_and_journal_are_in_the_run_folder_of_the_file(gateway):
@@ -54,5 +52,23 @@ def test_packets_of_the_relay_itself_reach_an_agent_of_another_worker(gateway):
         answer = gateway.world['relay'].peer('flows', gateway.v4(2), 21000, 32)
         assert answer['answered'] == 32, answer
         assert gateway.metrics()['gatehouse_relay_handed_over_total'] > before
+    finally:
+        gateway.stop()
+
+
+def test_a_key_that_is_not_pinned_is_refused_with_the_line_that_would_accept_it(gateway):
+    folder = gateway.world.path('certs')
+    pins = {}
+    for name in ('client-1', 'client-2'):
+        der = subprocess.run('openssl x509 -pubkey -noout -in %s/%s.crt | openssl pkey -pubin -outform der' % (folder, name), shell=True,
+                             check=True, stdout=subprocess.PIPE).stdout
+        pins[name] = '%s=sha256:%s' % (name, hashlib.sha256(der).hexdigest())
+    gateway.start_relay(relay__pin='required', relay__pins=pins['client-1'])
+    try:
+        gateway.start_agent(1)
+        gateway.start_agent(2, wait=False)
+        record = gateway.relay.wait_audit(event_type='auth.fail')
+        assert pins['client-2'] in record['reason'] and 'relay.pins' in record['reason']
+        assert [row['client_id'] for row in gateway.sessions()] == ['client-1']
     finally:
         gateway.stop()

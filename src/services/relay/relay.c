@@ -346,6 +346,7 @@ static void tell_workers(struct relay *r, void (*fn)(struct relay_worker *rw))
 static void take_reload(struct relay_worker *rw)
 {
     relay_worker_set_tls(rw, rw->r->tls);
+    relay_worker_set_limits(rw, rw->r->next_conf);
     rw->r->conf = *rw->r->next_conf; /* the same value from every worker, while the others wait */
     rw->r->conf.pools = rw->r->pools;
     relay_policy_refresh(rw);

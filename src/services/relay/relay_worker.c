@@ -173,6 +173,12 @@ void relay_worker_set_tls(struct relay_worker *rw, struct gh_tls_ctx *tls)
         gh_http_endpoint_set_tls(rw->http[i], tls);
 }
 
+void relay_worker_set_limits(struct relay_worker *rw, const struct gh_relay_conf *conf)
+{
+    for (size_t i = 0; i < rw->r->listen_count; i++)
+        gh_quic_endpoint_set_max_half_open(gh_http_endpoint_quic(rw->http[i]), conf->max_half_open);
+}
+
 void relay_worker_stop(void *state, struct gh_worker *w)
 {
     struct relay *r = state;
