@@ -65,6 +65,8 @@ struct gh_quic_endpoint_counters {
     uint64_t datagrams_in, datagrams_out, bytes_in, bytes_out, sends, receives;
     uint64_t handed_over; /* datagrams that another worker read */
     uint64_t assertions;  /* connections lost to an assertion of the library */
+    uint64_t handshakes_done, handshakes_failed; /* of strangers */
+    uint64_t datagrams_lost; /* DATAGRAM frames in packets that were declared lost */
 };
 
 int gh_quic_endpoint_create(const struct gh_quic_endpoint_config *cfg, struct gh_quic_endpoint **ret);

@@ -1,9 +1,11 @@
 """The plumbing around the services: files, signals, the service manager."""
 import hashlib
 import os
+import re
 import subprocess
 
 from process import until
+from world import ROOT
 
 
 def test_locks_and_journal_are_in_the_run_folder_of_the_file(gateway):
@@ -70,5 +72,46 @@ def test_a_key_that_is_not_pinned_is_refused_with_the_line_that_would_accept_it(
         record = gateway.relay.wait_audit(event_type='auth.fail')
         assert pins['client-2'] in record['reason'] and 'relay.pins' in record['reason']
         assert [row['client_id'] for row in gateway.sessions()] == ['client-1']
+    finally:
+        gateway.stop()
+
+
+def drop_reasons():
+    with open(os.path.join(ROOT, 'src', 'base', 'drop.h'), encoding='utf-8') as file:
+        return re.findall(r'X\((\w+), "(\w+)",', file.read())
+
+
+def test_every_drop_reason_has_a_counter_in_the_metrics_and_somebody_who_counts(gateway):
+    gateway.start_relay()
+    try:
+        metrics = gateway.metrics()
+    finally:
+        gateway.stop()
+    source = ''
+    for folder, _, names in os.walk(os.path.join(ROOT, 'src')):
+        for name in names:
+            if name.endswith('.c') and name != 'drop.c':
+                with open(os.path.join(folder, name), encoding='utf-8') as file:
+                    source += file.read()
+    assert len(drop_reasons()) > 30
+    for symbol, name in drop_reasons():
+        assert 'gatehouse_drops_total{reason="%s"}' % name in metrics
+        assert re.search(r'\bGH_DROP_%s\b' % symbol, source), name + ' is counted by nobody'
+
+
+def test_the_counters_of_quic_are_in_the_metrics(gateway):
+    gateway.start_relay()
+    try:
+        gateway.start_agent(1)
+
+        def counted():
+            now = gateway.metrics()
+            return now if now['gatehouse_quic_handshakes_total{result="completed"}'] >= 1 else None
+        metrics = until(counted, 5, 'the handshake is counted')
+        assert metrics['gatehouse_quic_connections'] == 1
+        assert metrics['gatehouse_relay_sessions'] == 1
+        for direction in ('in', 'out'):
+            for name in ('udp_datagrams', 'udp_bytes', 'system_calls'):
+                assert metrics['gatehouse_quic_%s_total{direction="%s"}' % (name, direction)] > 0
     finally:
         gateway.stop()

@@ -12,19 +12,6 @@
 #define TUN_GSO_MAX 58000u     /* one read fits one send */
 #define SOCKET_BUFFER (4u << 20)
 
-static const char *const directions[] = { "from_agents", "to_agents", NULL };
-static const char *const flow_events[] = { "opened", "closed", NULL };
-
-static const struct gh_metric metrics[] = {
-    [RELAY_METRIC_SESSIONS] = { "gatehouse_relay_sessions", GH_METRIC_GAUGE, "Sessions now." },
-    [RELAY_METRIC_PACKETS] = { "gatehouse_relay_packets_total", GH_METRIC_COUNTER, "Packets that passed.", "direction", directions },
-    [RELAY_METRIC_BYTES] = { "gatehouse_relay_bytes_total", GH_METRIC_COUNTER, "Bytes of IP packets that passed.", "direction", directions },
-    [RELAY_METRIC_FLOWS] = { "gatehouse_relay_flows_total", GH_METRIC_COUNTER, "Flows opened and closed.", "event", flow_events },
-    [RELAY_METRIC_HANDED_OVER] = { "gatehouse_relay_handed_over_total", GH_METRIC_COUNTER, "Packets given to the worker of their session." },
-    [RELAY_METRIC_HANDSHAKES] = { "gatehouse_relay_handshakes_total", GH_METRIC_COUNTER, "Handshakes completed." },
-    { 0 },
-};
-
 static const char *const check_names[RELAY_CHECKS] = { "tls", "policy", "pool", "tun" };
 
 static int complain(struct relay *r, const char *what, const char *subject, int rc)
@@ -408,7 +395,7 @@ static void release(void *state, enum gh_release stage)
 const struct gh_service gh_service_relay = {
     .name = "relay",
     .section = &gh_relay_conf_section,
-    .metrics = metrics,
+    .metrics = relay_metrics,
     .load = load,
     .unload = unload,
     .start = relay_worker_start,

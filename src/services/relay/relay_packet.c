@@ -125,6 +125,12 @@ static bool in_pool(const struct relay *r, const struct gh_ip *addr)
     return false;
 }
 
+static void count_limited(struct relay_worker *rw, const struct gh_forward_verdict *v)
+{
+    if (v->limited)
+        relay_drop(rw, GH_DROP_ICMP_LIMIT, 1);
+}
+
 /* A packet that passed its sender's rules goes on: to another agent, or to the network. */
 static void route(struct session *from, uint8_t *packet, size_t len, const struct gh_ip *dst)
 {
@@ -137,6 +143,7 @@ static void route(struct session *from, uint8_t *packet, size_t len, const struc
         if (in_pool(rw->r, dst)) {
             gh_forward_refuse(&rw->forward, &from->forward, &clock, packet, GH_DROP_NO_ROUTE, &rw->verdict);
             relay_drop(rw, GH_DROP_NO_ROUTE, 1);
+            count_limited(rw, &rw->verdict);
             if (rw->verdict.answer_len)
                 relay_packet_send(from, gh_span_of(rw->verdict.answer, rw->verdict.answer_len));
             return;
@@ -181,6 +188,7 @@ void relay_packet_from_peer(struct session *s, uint8_t *packet, size_t len)
     case GH_FORWARD_DONE:
         break;
     }
+    count_limited(rw, &rw->verdict);
     if (rw->verdict.answer_len)
         relay_packet_send(s, gh_span_of(rw->verdict.answer, rw->verdict.answer_len));
 }
@@ -223,6 +231,7 @@ void relay_packet_to_peer(struct session *s, uint8_t *packet, size_t len, unsign
     case GH_FORWARD_DONE:
         break;
     }
+    count_limited(rw, &rw->inner);
     if (rw->inner.answer_len)
         answer_outside(rw, rw->inner.answer, rw->inner.answer_len);
 }

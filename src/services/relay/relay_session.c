@@ -356,7 +356,7 @@ static void session_destroy(struct session *s, uint64_t code)
     slot_return(rw, s->slot);
     gh_connect_ip_fini(&s->tunnel);
     atomic_fetch_sub(&rw->r->sessions, 1);
-    gh_metric_set_value(rw->r->metrics, rw->index, RELAY_METRIC_SESSIONS, 0, atomic_load(&rw->r->sessions));
+    gh_metric_set_value(rw->r->metrics, rw->index, RELAY_METRIC_SESSIONS, 0, --rw->session_count);
     free(s);
 }
 
@@ -463,7 +463,7 @@ static void announce(struct session *s)
     }
     relay_audit_session(s, true, NULL);
     relay_card_add(s);
-    gh_metric_set_value(r->metrics, s->rw->index, RELAY_METRIC_SESSIONS, 0, atomic_load(&r->sessions));
+    gh_metric_set_value(r->metrics, s->rw->index, RELAY_METRIC_SESSIONS, 0, ++s->rw->session_count);
 }
 
 static void refuse_full(struct relay_worker *rw, struct gh_http_stream *stream, const char *client, int rc)
@@ -579,7 +579,7 @@ int relay_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, 
     snprintf(ret->name, sizeof ret->name, "%s", id.name);
     ret->not_after = id.not_after;
     relay_audit_auth(rw->r, true, id.name, remote, NULL);
-    gh_metric_add(rw->r->metrics, rw->index, RELAY_METRIC_HANDSHAKES, 0, 1);
+    gh_metric_add(rw->r->metrics, rw->index, RELAY_METRIC_IDENTITIES, 0, 1);
     return 0;
 }
 

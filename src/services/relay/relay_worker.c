@@ -65,6 +65,7 @@ static void sweep(void *arg, int64_t now)
 
     relay_policy_refresh(rw);
     relay_policy_expire(rw);
+    relay_metrics_publish(rw);
     next = gh_forward_sweep(&rw->forward, &clock, SWEEP_BUDGET);
     if (next > now + SWEEP_LATEST)
         next = now + SWEEP_LATEST;
