@@ -1,11 +1,15 @@
 """The plumbing around the services: files, signals, the service manager."""
 import hashlib
+import json
 import os
 import re
+import signal
 import subprocess
 
+import pytest
+
 from process import until
-from world import ROOT
+from world import ROOT, program
 
 
 def test_locks_and_journal_are_in_the_run_folder_of_the_file(gateway):
@@ -115,3 +119,82 @@ def test_the_counters_of_quic_are_in_the_metrics(gateway):
                 assert metrics['gatehouse_quic_%s_total{direction="%s"}' % (name, direction)] > 0
     finally:
         gateway.stop()
+
+
+def message(text, **fields):
+    return lambda line: line.data.get('message') == text and all(line.data.get(key) == value for key, value in fields.items())
+
+
+def status(gateway):
+    return json.loads(gateway.world['relay'].run(program('gatehouse'), 'status', '--json').stdout)
+
+
+@pytest.fixture
+def relay(gateway):
+    """A relay with a configuration of its own, that a test may write over."""
+    gateway.own = 'examples/relay-own.yaml'
+    gateway.text = gateway.world.read('examples/relay.yaml')
+    gateway.world.write(gateway.own, gateway.text)
+    gateway.start_relay('relay-own.yaml')
+    yield gateway.relay
+    gateway.stop()
+
+
+def test_a_reload_applies_what_may_change_and_names_what_needs_a_restart(gateway, relay):
+    world = gateway.world
+    world.write('examples/another-policy.yaml', world.read('examples/policy.yaml').replace('description: client-1', 'description: another, client-1'))
+    before, mark = status(gateway), relay.mark()
+    world.write(gateway.own, gateway.text.replace('policy.yaml', 'another-policy.yaml').replace('level: info', 'level: debug')
+                .replace('nat: auto', 'nat: none'))
+    relay.send(signal.SIGHUP)
+    relay.wait_line(message('Configuration reloaded'), since=mark)
+    after = status(gateway)
+    assert after['policy']['version'] != before['policy']['version']
+    assert after['config']['generation'] > before['config']['generation']
+    relay.wait_line(message('Option changed', section='relay', option='policy'), since=mark)
+    relay.wait_line(message('Option changed', section='log', option='level'), since=mark)
+    relay.wait_line(message('Option changed, a restart applies it', section='relay', option='nat'), since=mark)
+    # a file with a name that the first configuration did not have is watched as well
+    mark = relay.mark()
+    world.write('examples/another-policy.yaml', world.read('examples/another-policy.yaml') + '\n# changed\n')
+    relay.wait_line(message('Configuration reloaded', cause='file changed'), since=mark)
+
+
+def test_one_reload_is_one_line(gateway, relay):
+    mark = relay.mark()
+    relay.send(signal.SIGHUP)
+    relay.wait_line(message('Configuration reloaded', cause='SIGHUP'), since=mark)
+    assert gateway.world['relay'].run(program('gatehouse'), 'reload').returncode == 0
+    relay.wait_line(message('Configuration reloaded', cause='operator'), since=mark)
+    assert len(relay.find(lambda line: 'reloaded' in line.data.get('message', ''), since=mark)) == 2
+    assert status(gateway)['config']['generation'] == 3
+
+
+def test_a_bad_file_changes_nothing_and_every_error_has_its_place(gateway, relay):
+    mark = relay.mark()
+    gateway.world.write(gateway.own, gateway.text.replace('workers: 2', 'workers: many').replace('nat: auto', 'gnat: auto'))
+    relay.send(signal.SIGHUP)
+    line = relay.wait_line(message('Reload refused, the last good configuration stays'), since=mark)
+    found = status(gateway)['config']
+    assert found['generation'] == 1 and found['last_reload']['ok'] is False
+    for errors in (line.data['errors'], found['last_reload']['detail']):
+        assert len(re.findall(r'relay-own\.yaml:\d+:\d+: ', errors)) == 2 and 'many' in errors and 'gnat' in errors
+    answer = gateway.world['relay'].run(program('gatehouse'), 'reload', check=False)
+    assert answer.returncode == 1 and 'gnat' in answer.stderr
+    # and a good one is taken again
+    mark = relay.mark()
+    gateway.world.write(gateway.own, gateway.text)
+    relay.wait_line(message('Configuration reloaded'), since=mark)
+    assert status(gateway)['config']['last_reload']['ok'] is True
+
+
+def test_a_bad_policy_shows_its_errors_in_the_status(gateway, relay):
+    mark = relay.mark()
+    good = gateway.world.read('examples/policy.yaml')
+    gateway.policy(good.replace('default_action: deny', 'default_action: perhaps'))
+    try:
+        relay.wait_line(message('Reload refused, the last good configuration stays', service='relay'), since=mark)
+        detail = until(lambda: (status(gateway)['config']['last_reload'] or {}).get('detail'), 5, 'the status knows')
+        assert re.search(r'policy\.yaml:\d+:\d+: .*perhaps', detail)
+    finally:
+        gateway.policy(good)

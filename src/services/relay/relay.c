@@ -16,6 +16,10 @@ static const char *const check_names[RELAY_CHECKS] = { "tls", "policy", "pool", 
 
 static int complain(struct relay *r, const char *what, const char *subject, int rc)
 {
+    char line[GH_PRIV_PATH + GH_PRIV_TEXT + 64];
+
+    snprintf(line, sizeof line, "%s: %s: %s", subject, what, gh_privileged_why(r->run->privileged));
+    gh_run_reload_note(r->run, line);
     gh_log_event(r->log, GH_LOG_ERROR, "relay", what, gh_log_str("subject", subject), gh_log_str("reason", gh_privileged_why(r->run->privileged)),
                  gh_log_result("error", rc));
     return rc;
@@ -46,9 +50,11 @@ static int load_tls(struct relay *r, const struct gh_relay_conf *conf, struct gh
         cfg.key = gh_span_of(key.data, key.len);
         cfg.ca = gh_span_of(ca.data, ca.len);
         rc = gh_tls_ctx_create(&cfg, ret, err, sizeof err);
-        if (rc < 0)
+        if (rc < 0) {
+            gh_run_reload_note(r->run, err);
             gh_log_event(r->log, GH_LOG_ERROR, "relay", "TLS cannot be set up", gh_log_str("reason", err),
                          gh_log_str("certificate", conf->certificate), gh_log_str("key", conf->key), gh_log_str("client_ca", conf->client_ca));
+        }
     }
     if (key.data)
         explicit_bzero(key.data, key.len);
@@ -358,6 +364,7 @@ static void commit(void *state, void *arg)
     tell_workers(r, take_reload);
     r->next_conf = NULL;
     gh_tls_ctx_put(old);
+    watch_files(r); /* they may have other names now */
     free(n);
 }
 
