@@ -106,6 +106,7 @@ struct gh_forward_verdict {
     enum gh_forward_action action;
     enum gh_drop reason;         /* of a drop */
     struct gh_ip_packet packet;  /* as parsed; version 0 when malformed */
+    bool limited;                /* an answer was due and was over the rate: GH_DROP_ICMP_LIMIT, besides the verdict */
     size_t answer_len;           /* > 0: an answer for the packet's sender, back the way it came */
     uint8_t answer[GH_ICMP_MAX];
 };

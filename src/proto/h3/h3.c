@@ -434,6 +434,8 @@ static int on_datagram(void *arg, struct gh_span payload)
     s = stream_find(h, (int64_t)(qsid * 4));
     if (!stream_listens(s) || s->recv_ended) {
         h->counters.datagrams_unknown_stream++;
+        if (h->cfg.events->on_drop)
+            h->cfg.events->on_drop(h->cfg.arg, GH_DROP_DATAGRAM_STREAM);
         return 0;
     }
     if (!h->cfg.events->on_datagram(h->cfg.arg, s, gh_span_of(r.at, gh_reader_left(&r))))

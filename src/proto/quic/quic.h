@@ -100,7 +100,9 @@ struct gh_quic_config {
 
 struct gh_quic_counters {
     uint64_t datagrams_in, datagrams_out;
-    uint64_t queue_full, queue_delay, too_big; /* datagrams dropped */
+    uint64_t queue_full, too_big;  /* datagrams refused by gh_quic_send_datagram, which said so */
+    uint64_t queue_delay, shrunk;  /* datagrams dropped while they waited: too old, or too long since the path shrank */
+    uint64_t datagrams_lost;       /* sent in packets that were declared lost */
     uint64_t packets_in, packets_out, bytes_in, bytes_out;
 };
 

@@ -113,6 +113,7 @@ struct relay_worker {
     struct gh_deadline sweep;
     _Atomic uint64_t *drops;
     struct gh_list sessions;
+    unsigned session_count;
     struct gh_forward_verdict verdict; /* large; one packet at a time */
     struct gh_forward_verdict inner;   /* of a packet that another session's verdict led to */
     uint8_t *out;                      /* one packet with a context id before it */
@@ -148,15 +149,26 @@ struct session {
     struct relay_scope scope;
 };
 
-/* relay_metrics: rows of the table in relay.c */
+/* rows of relay_metrics */
 enum {
     RELAY_METRIC_SESSIONS,
     RELAY_METRIC_PACKETS,
     RELAY_METRIC_BYTES,
     RELAY_METRIC_FLOWS,
     RELAY_METRIC_HANDED_OVER,
-    RELAY_METRIC_HANDSHAKES,
+    RELAY_METRIC_IDENTITIES,
+    RELAY_METRIC_QUIC_CONNECTIONS,
+    RELAY_METRIC_QUIC_DATAGRAMS,
+    RELAY_METRIC_QUIC_BYTES,
+    RELAY_METRIC_QUIC_CALLS,
+    RELAY_METRIC_QUIC_HANDSHAKES,
+    RELAY_METRIC_QUIC_HANDED_OVER,
+    RELAY_METRIC_QUIC_LOST,
 };
+
+/* relay_metrics.c */
+extern const struct gh_metric relay_metrics[];
+void relay_metrics_publish(struct relay_worker *rw); /* the endpoints' counters, as they are now */
 
 /* relay_request.c */
 void relay_request(void *arg, struct gh_http_stream *s, const struct gh_http_head *head);

@@ -303,19 +303,20 @@ static void tunnel_failed(struct session *s, int rc)
 {
     gh_log_event(s->rw->r->log, GH_LOG_WARN, "relay", "the agent broke the protocol, its tunnel is aborted", gh_log_str("client_id", s->name),
                  gh_log_str("session_id", s->id), gh_log_result("error", rc));
-    if (rc == GH_ERR_TOO_LONG)
-        relay_drop(s->rw, GH_DROP_CAPSULE_LIMIT, 1);
     gh_http_reset(s->stream, rc == GH_ERR_TOO_LONG ? GH_HTTP_EXCESSIVE_LOAD : GH_HTTP_MESSAGE_ERROR);
 }
 
 static void on_body(void *arg, struct gh_http_stream *stream, struct gh_span data, bool end)
 {
     struct session *s = arg;
+    uint64_t before = s->tunnel.counters.capsule_drops;
     int rc;
 
     if (s->why != SESSION_CLOSED)
         return;
     rc = gh_connect_ip_feed(&s->tunnel, data, end);
+    if (s->tunnel.counters.capsule_drops != before)
+        relay_drop(s->rw, GH_DROP_CAPSULE_LIMIT, s->tunnel.counters.capsule_drops - before);
     if (rc < 0)
         tunnel_failed(s, rc);
     else if (end)
@@ -359,7 +360,7 @@ static void session_destroy(struct session *s, uint64_t code)
     slot_return(rw, s->slot);
     gh_connect_ip_fini(&s->tunnel);
     atomic_fetch_sub(&rw->r->sessions, 1);
-    gh_metric_set_value(rw->r->metrics, rw->index, RELAY_METRIC_SESSIONS, 0, atomic_load(&rw->r->sessions));
+    gh_metric_set_value(rw->r->metrics, rw->index, RELAY_METRIC_SESSIONS, 0, --rw->session_count);
     free(s);
 }
 
@@ -430,7 +431,7 @@ static void announce(struct session *s)
     }
     relay_audit_session(s, true, NULL);
     relay_card_add(s);
-    gh_metric_set_value(r->metrics, s->rw->index, RELAY_METRIC_SESSIONS, 0, atomic_load(&r->sessions));
+    gh_metric_set_value(r->metrics, s->rw->index, RELAY_METRIC_SESSIONS, 0, ++s->rw->session_count);
 }
 
 static int open_tunnel(struct session *s)
@@ -439,6 +440,7 @@ static int open_tunnel(struct session *s)
     int rc = gh_http_respond(s->stream, 200, fields, 1, false);
 
     gh_connect_ip_init(&s->tunnel, &tunnel_events, s);
+    gh_connect_ip_limit(&s->tunnel, s->rw->r->conf.max_capsule_bytes);
     s->open = true;
     if (rc == 0)
         rc = assign(s);
@@ -488,6 +490,15 @@ static size_t sources_of(unsigned bits, enum gh_identity_source ret[GH_IDENTITY_
     return n;
 }
 
+static void why_unpinned(const struct gh_identity *id, char ret[GH_IDENTITY_WHY])
+{
+    char hex[65];
+
+    for (size_t i = 0; i < 32; i++)
+        snprintf(hex + 2 * i, 3, "%02x", id->spki_sha256[i]);
+    snprintf(ret, GH_IDENTITY_WHY, "relay.pins does not have \"%s=sha256:%s\"", id->name, hex);
+}
+
 int relay_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, struct gh_http_identity *ret)
 {
     struct relay_worker *rw = arg;
@@ -501,6 +512,10 @@ int relay_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, 
     if (rc == 0)
         rc = gh_identity_of_cert(cert, &rules, &id, why);
     gh_cert_destroy(cert);
+    if (rc == 0 && rw->r->conf.pin_required && !gh_relay_conf_pinned(&rw->r->conf, id.name, id.spki_sha256)) {
+        rc = GH_ERR_DENIED;
+        why_unpinned(&id, why);
+    }
     if (rc < 0) {
         relay_audit_auth(rw->r, false, NULL, remote, why);
         gh_log_event(rw->r->log, GH_LOG_WARN, "relay", "certificate refused", gh_log_ip("peer", &remote->ip), gh_log_str("reason", why));
@@ -509,7 +524,7 @@ int relay_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, 
     snprintf(ret->name, sizeof ret->name, "%s", id.name);
     ret->not_after = id.not_after;
     relay_audit_auth(rw->r, true, id.name, remote, NULL);
-    gh_metric_add(rw->r->metrics, rw->index, RELAY_METRIC_HANDSHAKES, 0, 1);
+    gh_metric_add(rw->r->metrics, rw->index, RELAY_METRIC_IDENTITIES, 0, 1);
     return 0;
 }
 
