@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/list.h"
+#include "core/dump.h"
 #include "loop/worker.h"
 #include "os/clock.h"
 
@@ -382,6 +383,8 @@ static bool obey(struct runner *r)
             on_checked(r, 0);
         } else if (e.id == SIGTERM || e.id == SIGINT) {
             begin_drain(r);
+        } else if (e.id == SIGQUIT) {
+            gh_dump(&r->run);
         }
     }
     if (changed && !r->draining)

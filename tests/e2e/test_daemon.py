@@ -198,3 +198,56 @@ def test_a_bad_policy_shows_its_errors_in_the_status(gateway, relay):
         assert re.search(r'policy\.yaml:\d+:\d+: .*perhaps', detail)
     finally:
         gateway.policy(good)
+
+
+def dumped(daemon, mark):
+    daemon.wait_line(message('dump', what='end'), since=mark)
+    found = {}
+    for line in daemon.find(message('dump'), since=mark):
+        found.setdefault(line.data['what'], []).append(line.data)
+    return found
+
+
+@pytest.mark.parametrize('level', ['info', 'error'])
+def test_quit_dumps_the_state_to_the_log_and_goes_on(gateway, level):
+    gateway.start_relay(log__level=level)
+    try:
+        agent = gateway.start_agent(2, log__level=level) and gateway.agents[2]
+        relay = gateway.relay
+        assert gateway.world['agent-2'].ping('1.1.1.1', 3)[0] == 3
+        mark = relay.mark()
+        relay.send(signal.SIGQUIT)
+        found = dumped(relay, mark)
+        assert found['node'][0]['ready'] is True and found['node'][0]['sessions'] == 1
+        assert [row['client_id'] for row in found['session']] == ['client-2']
+        assert found['session'][0]['rx_packets'] >= 3
+        assert [row['index'] for row in found['worker']] == [0, 1] and sum(row['sessions'] for row in found['worker']) == 1
+        assert {row['name'] for row in found['check']} == {'tls', 'policy', 'pool', 'tun'}
+        metrics = {row['name']: row['value'] for row in found['metric']}
+        assert int(metrics['gatehouse_relay_packets_total{direction="from_agents"}']) >= 3
+        mark = agent.mark()
+        agent.send(signal.SIGQUIT)
+        assert dumped(agent, mark)['check'][0]['name'] == 'tunnel'
+        assert gateway.world['agent-2'].ping('1.1.1.1', 3)[0] == 3
+        assert relay.process.poll() is None and agent.process.poll() is None
+    finally:
+        gateway.stop()
+
+
+def test_status_and_readiness_show_listeners_workers_and_offloads(gateway):
+    gateway.start_relay(relay__offload_udp='false')
+    try:
+        gateway.start_agent(1)
+        for found in (status(gateway), json.loads(gateway.get('/readyz?verbose')[1])):
+            assert {(row['service'], row['transport'], row['address']) for row in found['listeners']} == {
+                ('relay', 'udp', '0.0.0.0:4433'), ('relay', 'udp', '[::]:4433'), ('admin', 'tcp', '127.0.0.1:8080'),
+                ('admin', 'unix', '/run/gatehouse/admin.sock')}
+            assert [row['index'] for row in found['workers']] == [0, 1]
+            assert sum(row['sessions'] for row in found['workers']) == 1
+            features = {row['name']: row for row in found['features']}
+            assert set(features) == {'udp_gso', 'udp_gro', 'tun_tso', 'tun_uso'}
+            assert features['udp_gso'] == {'name': 'udp_gso', 'on': False, 'detail': 'relay.offload_udp is off'}
+            assert features['tun_tso']['on'] is True
+        assert status(gateway)['sessions'] == 1
+    finally:
+        gateway.stop()
