@@ -403,6 +403,16 @@ static void obey_worker(struct runner *r)
         begin_drain(r);
 }
 
+/* How long the next wait may be, ms. */
+static int patience(const struct runner *r)
+{
+    int64_t ms = (gh_pulse_next(&r->run.pulse) - gh_clock_now()) / 1000000 + 1;
+
+    if (ms < 0)
+        ms = 0;
+    return r->draining && ms > POLL_MS ? POLL_MS : (int)ms;
+}
+
 static void run_until_end(struct runner *r)
 {
     struct pollfd fds[] = { { .fd = r->cfg->privileged->event_fd(r->cfg->privileged->client), .events = POLLIN }, { .fd = r->wake, .events = POLLIN } };
@@ -410,7 +420,9 @@ static void run_until_end(struct runner *r)
     uint64_t n;
 
     while (!r->now) {
-        if (poll(fds, 2, r->draining ? POLL_MS : -1) < 0 && errno != EINTR)
+        if (gh_pulse_beat(&r->run.pulse, gh_clock_now()))
+            gh_privileged_notify(r->cfg->privileged, GH_PRIV_WATCHDOG, NULL);
+        if (poll(fds, 2, patience(r)) < 0 && errno != EINTR)
             break;
         if (fds[1].revents && read(r->wake, &n, sizeof n) > 0)
             obey_worker(r);
@@ -499,6 +511,7 @@ static int create_node(struct runner *r, struct gh_conf *conf)
         gh_conf_destroy(conf);
         return rc;
     }
+    gh_pulse_init(&r->run.pulse, r->run.workers, r->cfg->env, getppid()); /* the parent is the service manager's main process */
     return gh_node_create(&setup, &r->run.node);
 }
 

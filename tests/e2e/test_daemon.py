@@ -3,7 +3,9 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -251,3 +253,65 @@ def test_status_and_readiness_show_listeners_workers_and_offloads(gateway):
         assert status(gateway)['sessions'] == 1
     finally:
         gateway.stop()
+
+
+class Manager:
+    """A service manager's end of NOTIFY_SOCKET."""
+
+    def __init__(self, path):
+        self.path = path
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(path)
+        self.socket.settimeout(0.05)
+        self.told = []
+
+    def wait(self, word, since=0, count=1):
+        def seen():
+            try:
+                while True:
+                    self.told.append(self.socket.recv(4096).decode())
+            except socket.timeout:
+                pass
+            return len([text for text in self.told[since:] if word in text.split('\n')]) >= count
+        until(seen, 10, 'the service manager is told ' + word)
+
+
+def test_the_service_manager_is_told_and_its_watchdog_fed(gateway):
+    manager = Manager(gateway.world.path('notify'))
+    environment = {'NOTIFY_SOCKET': manager.path, 'WATCHDOG_USEC': '800000'}
+    os.environ.update(environment)
+    try:
+        gateway.start_relay()
+    finally:
+        for name in environment:
+            del os.environ[name]
+    try:
+        manager.wait('READY=1')
+        manager.wait('WATCHDOG=1', count=5)
+        since = len(manager.told)
+        gateway.relay.send(signal.SIGHUP)
+        manager.wait('RELOADING=1', since)
+        manager.wait('READY=1', since)
+        since = len(manager.told)
+        manager.wait('WATCHDOG=1', since)
+        gateway.relay.send(signal.SIGTERM)
+        manager.wait('STOPPING=1', since)
+    finally:
+        gateway.stop()
+
+
+@pytest.mark.skipif(not shutil.which('systemd-analyze'), reason='no systemd-analyze')
+def test_the_units_are_right(tmp_path):
+    folder = os.path.join(ROOT, 'deploy', 'systemd')
+    names = sorted(os.listdir(folder))
+    assert names == ['gatehouse-agent@.service', 'gatehoused.service']
+    for name in names:
+        with open(os.path.join(folder, name), encoding='utf-8') as file:
+            text = file.read()
+        for binary in ('gatehoused', 'gatehouse-agent'):
+            text = text.replace('/usr/sbin/%s ' % binary, program(binary) + ' ')
+        (tmp_path / name.replace('@.', '@home.')).write_text(text)
+    for name in names:
+        done = subprocess.run(['systemd-analyze', '--man=no', '--recursive-errors=no', 'verify',
+                               str(tmp_path / name.replace('@.', '@home.'))], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding='utf-8')
+        assert done.returncode == 0 and not done.stdout.strip(), done.stdout

@@ -55,6 +55,13 @@ static bool draining(void *self)
     return gh_node_state(a->node) == GH_NODE_DRAINING || gh_node_state(a->node) == GH_NODE_STOPPED;
 }
 
+static bool alive(void *self)
+{
+    struct admin *a = self;
+
+    return gh_pulse_alive(&a->run->pulse, gh_clock_now());
+}
+
 static void checks(void *self, gh_readiness_fn fn, void *arg)
 {
     struct admin *a = self;
@@ -237,7 +244,7 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
     a->run = gh_run_of(node);
     a->log = gh_node_log(node);
     a->tcp = a->local = -1;
-    a->readiness = (struct gh_port_readiness){ .each = checks, .draining = draining, .self = a };
+    a->readiness = (struct gh_port_readiness){ .each = checks, .draining = draining, .alive = alive, .self = a };
     a->status = (struct gh_port_status){ read_status, a };
     a->metrics = (struct gh_port_metrics){ emit_metrics, a };
     a->lifecycle = (struct gh_port_lifecycle){ ask_reload, ask_stop, a };
