@@ -14,6 +14,7 @@
 #include "core/dump.h"
 #include "loop/worker.h"
 #include "os/clock.h"
+#include "os/process.h"
 
 #define EXIT_CHECK_FAILED 1
 #define EXIT_RETRY 75
@@ -485,7 +486,8 @@ static int serve(struct runner *r)
         return rc;
     }
     gh_node_started(r->run.node);
-    gh_log_event(&r->log, GH_LOG_INFO, "core", "started", gh_log_str("version", GH_VERSION), gh_log_uint("workers", gh_workers_count(r->run.workers)));
+    gh_log_event(&r->log, GH_LOG_INFO, "core", "started", gh_log_str("version", GH_VERSION), gh_log_uint("workers", gh_workers_count(r->run.workers)),
+                 gh_log_uint("uid", gh_process_user()));
     gh_privileged_notify(r->cfg->privileged, GH_PRIV_READY, "serving");
     run_until_end(r);
     answer_reload(r, false); /* who waits for one that will not come any more */

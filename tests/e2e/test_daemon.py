@@ -2,11 +2,13 @@
 import hashlib
 import json
 import os
+import pwd
 import re
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 
 import pytest
 
@@ -315,3 +317,50 @@ def test_the_units_are_right(tmp_path):
         done = subprocess.run(['systemd-analyze', '--man=no', '--recursive-errors=no', 'verify',
                                str(tmp_path / name.replace('@.', '@home.'))], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding='utf-8')
         assert done.returncode == 0 and not done.stdout.strip(), done.stdout
+
+
+def credentials(pid):
+    with open('/proc/%d/status' % pid, encoding='ascii') as file:
+        fields = dict(line.rstrip('\n').split(':\t', 1) for line in file if ':\t' in line)
+    return {int(word) for word in fields['Uid'].split()}, {int(word) for word in fields['Gid'].split()}, fields['Groups'].split(), fields['CapEff']
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='only root can become somebody else')
+def test_the_child_runs_as_node_user_and_everything_works(gateway):
+    """Keys are root's alone, the state folder changes hands, in both directions."""
+    nobody = pwd.getpwnam('nobody')
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o711)  # the state folder's own parents must let the user through
+        options = {'node__state_dir': folder + '/relay'}
+        os.chmod(gateway.world.path('certs', 'relay.key'), 0o600)
+        addresses = []
+        for user in ('root', 'nobody', 'nobody', 'root'):
+            gateway.start_relay(node__user=user, **options)
+            gateway.start_agent(2, node__user=user, node__state_dir=folder + '/agent')
+            try:
+                for daemon in (gateway.relay, gateway.agents[2]):
+                    uids, gids, groups, caps = credentials(daemon.children()[0])
+                    assert caps == '0' * 16
+                    assert credentials(daemon.pid)[0] == {0}
+                    if user == 'nobody':
+                        assert (uids, gids, groups) == ({nobody.pw_uid}, {nobody.pw_gid}, [])
+                assert os.stat(folder + '/relay').st_uid == os.stat(folder + '/relay/gatehouse.sqlite').st_uid == pwd.getpwnam(user).pw_uid
+                assert os.stat(folder + '/relay').st_mode & 0o777 == 0o700
+                assert gateway.world['agent-2'].ping('1.1.1.1', 3)[0] == 3
+                addresses.append(sorted(gateway.addresses(2)))
+                mark = gateway.relay.mark()
+                gateway.relay.send(signal.SIGHUP)
+                gateway.relay.wait_line(message('Configuration reloaded'), since=mark)
+                assert status(gateway)['sessions'] == 1
+                assert not gateway.relay.find('lease is not on disk')
+            finally:
+                gateway.stop()
+        assert addresses == [addresses[0]] * 4
+
+
+def test_a_user_that_is_not_there_is_refused_before_anything_changes(gateway):
+    before = gateway.world['relay'].state()
+    gateway.start_relay(wait=False, node__user='no-such-user-here')
+    assert gateway.relay.wait_exit() == 1
+    assert gateway.relay.find('node.user: no-such-user-here: there is no such user')
+    assert gateway.world['relay'].state() == before
