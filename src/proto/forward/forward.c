@@ -167,6 +167,15 @@ static bool is_peers(const struct gh_forward_session *s, const struct gh_ip *a, 
            gh_connect_ip_routes_contain(s->routes, s->route_count, a, protocol);
 }
 
+/* Is <far>, the end that is not the peer, in what the tunnel was asked for (RFC 9484, sections 4.6 and 4.8)? The protocol is the
+ * one behind the extension headers; ICMP errors come from wherever a packet failed. */
+static bool in_scope(const struct passage *w, const struct gh_ip *far)
+{
+    const struct gh_ip_packet *p = &w->ret->packet;
+
+    return !w->s->scope || gh_ip_is_icmp_error(p) || gh_connect_ip_routes_contain(w->s->scope, w->s->scope_count, far, p->protocol);
+}
+
 /* The echo that RFC 9484, section 7.1 wants answered although link-local traffic is not forwarded. */
 static bool is_echo_to_all_nodes(const struct gh_ip_packet *p)
 {
@@ -256,6 +265,10 @@ void gh_forward_from_peer(struct gh_forward *fw, struct gh_forward_session *s, c
     }
     if (!gh_ip_is_unicast(&p->dst) || (s->own_count > 0 && !in_prefixes(s->own, s->own_count, &p->dst))) {
         drop_and_answer(&w, GH_DROP_NO_ROUTE, GH_ICMP_NO_ROUTE);
+        return;
+    }
+    if (!in_scope(&w, &p->dst)) {
+        drop_and_answer(&w, GH_DROP_SCOPE, GH_ICMP_ADMIN);
         return;
     }
     if (!admit(&w, &f))
@@ -370,6 +383,10 @@ void gh_forward_to_peer(struct gh_forward *fw, struct gh_forward_session *s, con
     }
     if (!is_peers(s, &p->dst, p->protocol)) {
         drop_and_answer(&w, GH_DROP_NO_ROUTE, GH_ICMP_NO_ROUTE);
+        return;
+    }
+    if (!in_scope(&w, &p->src)) {
+        drop(&w, GH_DROP_SCOPE);
         return;
     }
     if (admit(&w, &f))

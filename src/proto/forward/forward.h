@@ -52,6 +52,8 @@ struct gh_forward_session {
     size_t assigned_count;
     const struct gh_ip_route *routes; /* ordered ranges behind the peer, likewise; borrowed. A relay leaves them empty */
     size_t route_count;
+    const struct gh_ip_route *scope; /* ordered: the only destinations and protocols that the tunnel is for, and ICMP; borrowed. NULL: all */
+    size_t scope_count;
     struct gh_prefix own[GH_FORWARD_PREFIXES]; /* agent: our addresses; packets from them are the node's own. Empty: no check */
     size_t own_count;
     size_t mtu;     /* longest packet that the tunnel carries; 0: no limit known */

@@ -9,7 +9,6 @@
 
 #define PEM_MAX (256u * 1024)
 #define TUN_MTU 1418u          /* what a datagram of the largest UDP payload carries */
-#define TUN_GSO_MAX 58000u     /* one read fits one send */
 #define SOCKET_BUFFER (4u << 20)
 
 static const char *const check_names[RELAY_CHECKS] = { "tls", "policy", "pool", "tun" };
@@ -92,6 +91,9 @@ static int open_store(struct relay *r)
     if (rc < 0)
         return complain(r, "state folder cannot be opened", r->run->conf.state_dir, rc);
     gh_sock_close(dir);
+    rc = gh_node_key_load(r->run->conf.state_dir, r->key);
+    if (rc < 0)
+        return complain(r, "the node's key cannot be read (node.key: 32 bytes; without the file a new one is made)", r->run->conf.state_dir, rc);
     snprintf(path, sizeof path, "%s/gatehouse.sqlite", r->run->conf.state_dir);
     rc = gh_store_sqlite_open(path, &r->store, why);
     if (rc == 0)
@@ -142,7 +144,7 @@ static int open_listeners(struct relay *r)
                 snprintf(text, sizeof text, "UDP port %u", a->port);
                 return complain(r, "address cannot be listened on", text, rc);
             }
-            rc = gh_quic_group_init(&r->groups[r->listen_count], r->workers);
+            rc = gh_quic_group_init(&r->groups[r->listen_count], r->workers, r->key);
             if (rc == 0)
                 gh_udp_attach_steering(r->udp[r->listen_count][0], program, gh_quic_group_steering(&r->groups[r->listen_count], program));
             r->listens[r->listen_count] = (struct gh_endpoint){ .ip = s.addr, .port = s.port };
@@ -155,7 +157,7 @@ static int open_listeners(struct relay *r)
 static int open_tun(struct relay *r)
 {
     struct gh_priv_tun t = { .queues = (uint16_t)r->workers };
-    struct gh_priv_tun_config c = { .mtu = r->conf.mtu ? r->conf.mtu : TUN_MTU, .gso_max_size = TUN_GSO_MAX, .up = 1 };
+    struct gh_priv_tun_config c = { .mtu = r->conf.mtu ? r->conf.mtu : TUN_MTU, .up = 1 };
     int rc;
 
     snprintf(t.name, sizeof t.name, "%s", r->conf.tun);

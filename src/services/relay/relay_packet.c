@@ -247,10 +247,15 @@ static int read_destination(const uint8_t *packet, size_t len, struct gh_ip *ret
     return 0;
 }
 
+static struct gh_ip source_of(const uint8_t *packet)
+{
+    return packet[0] >> 4 == 4 ? gh_ip_v4(packet + 12) : gh_ip_v6(packet + 8);
+}
+
 /* Does the relay itself send this packet? Its own addresses are the first of each pool. */
 static unsigned own_flags(const struct relay *r, const uint8_t *packet)
 {
-    struct gh_ip src = packet[0] >> 4 == 4 ? gh_ip_v4(packet + 12) : gh_ip_v6(packet + 8), own;
+    struct gh_ip src = source_of(packet), own;
 
     for (size_t i = 0; i < r->conf.pool_count; i++) {
         own = gh_pool_relay_addr(r->pool, i);
@@ -258,6 +263,15 @@ static unsigned own_flags(const struct relay *r, const uint8_t *packet)
             return GH_FORWARD_OWN;
     }
     return 0;
+}
+
+/* Our kernel greets the routers and multicast listeners of a link that has none (RFC 3810, RFC 4861): from no address, or
+ * from one of the link, which are never forwarded. That is no packet of anybody, and none is dropped. */
+static bool is_own_greeting(const uint8_t *packet)
+{
+    struct gh_ip src = source_of(packet);
+
+    return gh_ip_is_zero(&src) || gh_ip_is_link_local(&src);
 }
 
 void relay_packet_in(void *arg, uint8_t *packet, size_t len)
@@ -272,7 +286,8 @@ void relay_packet_in(void *arg, uint8_t *packet, size_t len)
         return;
     }
     if (gh_ip_is_link_local(&dst) || gh_ip_is_multicast(&dst)) {
-        relay_drop(rw, GH_DROP_LINK_LOCAL, 1);
+        if (!is_own_greeting(packet))
+            relay_drop(rw, GH_DROP_LINK_LOCAL, 1);
         return;
     }
     if (!find(rw, &dst, &found)) {

@@ -4,10 +4,8 @@
 
 #include "base/error.h"
 #include "crypto/identity.h"
-#include "proto/connect_ip/head.h"
 #include "proto/connect_ip/routes.h"
 #include "services/relay/relay_internal.h"
-#include "wire/uri_template.h"
 
 #define NO_SLOT UINT32_MAX
 
@@ -287,6 +285,12 @@ static int advertise(struct session *s)
     struct gh_ip_route routes[GH_CONNECT_IP_ROUTES];
     size_t count = 0;
 
+    if (s->forward.scope) { /* no more than was asked for */
+        int n = gh_connect_ip_limit_routes(s->forward.scope, s->forward.scope_count, conf->routes, conf->route_count, NULL, routes,
+                                           GH_CONNECT_IP_ROUTES);
+
+        return n < 0 ? n : gh_connect_ip_advertise(&s->tunnel, routes, (size_t)n);
+    }
     for (size_t i = 0; i < conf->route_count && count < GH_CONNECT_IP_ROUTES; i++)
         routes[count++] = gh_connect_ip_route_of(&conf->routes[i], 0);
     count = gh_connect_ip_order_routes(routes, count);
@@ -377,43 +381,7 @@ void relay_session_end(struct session *s, enum session_end why)
     gh_http_endpoint_stream_close(s->stream, end_reason(s, 0));
 }
 
-/* Requests. */
-
-static void answer(struct gh_http_stream *stream, unsigned status, const char *proxy_status)
-{
-    struct gh_http_field fields[2];
-    size_t n = 0;
-
-    if (proxy_status)
-        fields[n++] = (struct gh_http_field){ gh_span_str("proxy-status"), gh_span_str(proxy_status) };
-    if (status == 503 || status == 429)
-        fields[n++] = (struct gh_http_field){ gh_span_str("retry-after"), gh_span_str("5") };
-    gh_http_respond(stream, status, fields, n, true);
-}
-
-/* What the head says must be refused: a status, or 0. RFC 9484 section 4.6, RFC 9220 section 3, RFC 9297 section 3.2 */
-static unsigned refusal(const struct gh_http_head *head)
-{
-    struct gh_uri_template template;
-    struct gh_ip_scope scope;
-    int rc;
-
-    if (!gh_span_equals(head->method, gh_span_str("CONNECT")))
-        return 404;
-    if (!gh_span_equals(head->protocol, gh_span_str("connect-ip")))
-        return head->protocol.len ? 501 : 400;
-    for (size_t i = 0; i < head->field_count; i++)
-        if (gh_connect_ip_check_field(head->fields[i].name) < 0)
-            return 400;
-    if (gh_uri_template_parse_path(gh_span_str(GH_URI_TEMPLATE_DEFAULT_PATH), &template) < 0)
-        return 500;
-    rc = gh_uri_template_parse_request(&template, head->path, &scope);
-    if (rc < 0)
-        return rc == GH_ERR_NOT_FOUND ? 404 : 400;
-    if (scope.kind != GH_IP_SCOPE_ANY || scope.ipproto != GH_IPPROTO_ANY)
-        return 403; /* a tunnel here is for everything that policy allows; a narrower one is not offered */
-    return 0;
-}
+/* Opening. */
 
 static struct session *session_create(struct relay_worker *rw, struct gh_http_stream *stream)
 {
@@ -466,17 +434,6 @@ static void announce(struct session *s)
     gh_metric_set_value(r->metrics, s->rw->index, RELAY_METRIC_SESSIONS, 0, ++s->rw->session_count);
 }
 
-static void refuse_full(struct relay_worker *rw, struct gh_http_stream *stream, const char *client, int rc)
-{
-    bool pool = rc == GH_ERR_FULL;
-
-    relay_drop(rw, pool ? GH_DROP_ADDRESS_POOL : GH_DROP_SESSION_LIMIT, 1);
-    relay_audit_error(rw->r, client, pool ? "no address left in the pool" : "no room for the session", gh_drop_name(pool ? GH_DROP_ADDRESS_POOL : GH_DROP_SESSION_LIMIT));
-    gh_log_event(rw->r->log, GH_LOG_WARN, "relay", pool ? "address pool is full: enlarge relay.pools" : "session refused",
-                 gh_log_str("client_id", client), gh_log_result("error", rc));
-    answer(stream, 503, pool ? "gatehouse; error=connection_limit_reached; details=\"address pool is full\"" : NULL);
-}
-
 static int open_tunnel(struct session *s)
 {
     static const struct gh_http_field fields[] = { { { (const uint8_t *)"capsule-protocol", 16 }, { (const uint8_t *)"?1", 2 } } };
@@ -492,34 +449,22 @@ static int open_tunnel(struct session *s)
     return rc;
 }
 
-void relay_request(void *arg, struct gh_http_stream *stream, const struct gh_http_head *head)
+void relay_session_open(struct relay_worker *rw, struct gh_http_stream *stream, const struct relay_scope *scope)
 {
-    struct relay_worker *rw = arg;
     const char *client = gh_http_peer(stream)->identity;
-    unsigned status = refusal(head);
-    struct session *s;
-    int rc;
+    struct session *s = session_create(rw, stream);
+    int rc = s ? enlist(s) : GH_ERR_MEMORY;
 
-    if (status) {
-        answer(stream, status, NULL);
-        return;
-    }
-    if (atomic_load(&rw->r->draining)) {
-        relay_drop(rw, GH_DROP_DRAINING, 1);
-        answer(stream, 503, NULL);
-        return;
-    }
-    if (atomic_load(&rw->r->sessions) >= rw->r->conf.max_sessions) {
-        refuse_full(rw, stream, client, GH_ERR_STATE);
-        return;
-    }
-    s = session_create(rw, stream);
-    rc = s ? enlist(s) : GH_ERR_MEMORY;
     if (rc < 0) {
         if (s)
             session_discard(s);
-        refuse_full(rw, stream, client, rc);
+        relay_refuse_full(rw, stream, client, rc);
         return;
+    }
+    if (scope) {
+        s->scope = *scope;
+        s->forward.scope = s->scope.routes;
+        s->forward.scope_count = s->scope.count;
     }
     relay_policy_refresh(rw);
     relay_session_bind_policy(s);
