@@ -11,6 +11,7 @@
     X(MALFORMED, "malformed", "the inner packet does not parse")                      \
     X(LINK_LOCAL, "link_local", "link-local addresses never cross a tunnel")          \
     X(SOURCE, "source", "source address is not assigned to the sender")               \
+    X(SCOPE, "scope", "outside of what the tunnel was asked for")                     \
     X(NO_ROUTE, "no_route", "no session and no network has the destination")          \
     X(NO_SESSION, "no_session", "the session is gone")                                \
     X(TTL, "ttl", "time to live used up")                                             \

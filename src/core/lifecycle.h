@@ -82,8 +82,8 @@ int gh_node_start(struct gh_node *node, struct gh_worker *worker);
 void gh_node_stop(struct gh_node *node, struct gh_worker *worker);
 /* All workers have started: starting becomes ready. */
 void gh_node_started(struct gh_node *node);
-/* Takes over <next>. On failure nothing changed and <next> is gone. */
-int gh_node_reload(struct gh_node *node, struct gh_conf *next);
+/* Takes over <next>. On failure nothing changed and <next> is gone. Either way it is logged, with its <cause>. */
+int gh_node_reload(struct gh_node *node, struct gh_conf *next, const char *cause);
 /* Ready turns false and every service is told; the second call does nothing. */
 void gh_node_drain(struct gh_node *node);
 bool gh_node_drained(const struct gh_node *node);

@@ -184,6 +184,7 @@ static bool is_naming(uint32_t kind)
     case GH_PRIV_SIGN:
     case GH_PRIV_NOTIFY:
     case GH_PRIV_CLEANUP:
+    case GH_PRIV_RELOAD:
         return false;
     default:
         return true;
@@ -683,6 +684,8 @@ static int answer(struct gh_serve *s, struct gh_serve_child *c, const struct gh_
         return gh_notify_send(s->notify_socket, &q->notify, now_us());
     case GH_PRIV_CLEANUP:
         return undo_everything(s);
+    case GH_PRIV_RELOAD: /* the parent does it, once this is answered */
+        return c->run ? 0 : GH_ERR_STATE;
     default:
         return GH_ERR_UNSUPPORTED;
     }

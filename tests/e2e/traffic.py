@@ -191,6 +191,19 @@ def verb_bulk(address, size):
     say(bytes=count, seconds=time.monotonic() - start, sent=hashlib.sha256(data).hexdigest(), received=back.hexdigest())
 
 
+def learn_mtu(sock):
+    """The first full-sized answer may be lost: Packet Too Big teaches the echo the MTU of the way back (RFC 8201, section 4)."""
+    sock.settimeout(0.3)
+    for _ in range(5):
+        try:
+            sock.send(bytes(1452))
+            sock.recv(65535)
+            break
+        except OSError:
+            pass
+    sock.settimeout(2)
+
+
 def verb_udp(address, size, count):
     source = random.Random(7)
     same = wrong = 0
@@ -200,6 +213,7 @@ def verb_udp(address, size, count):
     if family_of(address) == socket.AF_INET:
         sock.setsockopt(socket.IPPROTO_IP, 10, 0)  # IP_MTU_DISCOVER, IP_PMTUDISC_DONT: may be fragmented on the way
     sock.connect((address, 7))
+    learn_mtu(sock)
     for _ in range(int(count)):
         data = source.randbytes(int(size))
         try:

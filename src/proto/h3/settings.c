@@ -78,6 +78,8 @@ int gh_h3_settings_feed(struct gh_h3_settings *s, int64_t stream, struct gh_span
     size_t i = 0, take;
     uint64_t type;
 
+    if (data.len == 0)
+        return 0;
     if (stream == s->control)
         return feed_control(s, data);
     while (i < s->count && s->streams[i].id != stream)
@@ -103,5 +105,6 @@ int gh_h3_settings_feed(struct gh_h3_settings *s, int64_t stream, struct gh_span
         return 0;
     s->control = stream;
     take = (size_t)(r.at - s->streams[i].head) - s->streams[i].len; /* bytes of the type in this piece */
+    s->control_at = take;
     return feed_control(s, gh_span_of(data.data + take, data.len - take));
 }

@@ -6,6 +6,7 @@
 #define GH_PROTO_H3_SETTINGS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/span.h"
@@ -16,6 +17,7 @@
 struct gh_h3_settings {
     bool seen, connect_protocol, datagram;
     int64_t control; /* the control stream's id, -1 before it is known */
+    size_t control_at; /* where its frames begin, in the piece that made it known */
     struct {
         int64_t id;
         uint8_t head[8];

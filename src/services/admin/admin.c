@@ -24,7 +24,7 @@ struct wish {
     gh_reload_done_fn done;
     void *arg;
     struct gh_reload_result result;
-    char detail[512];
+    struct gh_run_reload last;
 };
 
 struct admin {
@@ -41,6 +41,7 @@ struct admin {
     struct gh_port_lifecycle lifecycle;
     uint64_t drops[GH_DROP_COUNT];
     char policy[80];
+    struct gh_run_reload last;
 };
 
 /* Ports. */
@@ -62,14 +63,11 @@ static void checks(void *self, gh_readiness_fn fn, void *arg)
         fn(arg, list[i].name, list[i].ok, list[i].why);
 }
 
-static void fill_reload(const struct admin *a, struct gh_reload_result *ret)
+/* <buf> is what the result's detail points to. */
+static void fill_reload(const struct admin *a, struct gh_run_reload *buf, struct gh_reload_result *ret)
 {
-    *ret = (struct gh_reload_result){
-        .at = a->run->reload_wall,
-        .ok = a->run->reload_error[0] == 0,
-        .generation = gh_node_generation(a->node),
-        .detail = a->run->reload_error,
-    };
+    gh_run_last_reload(a->run, buf);
+    *ret = (struct gh_reload_result){ .at = buf->wall, .ok = buf->ok, .generation = gh_node_generation(a->node), .detail = buf->why };
 }
 
 static void read_status(void *self, struct gh_node_status *ret)
@@ -78,7 +76,7 @@ static void read_status(void *self, struct gh_node_status *ret)
 
     ret->generation = gh_node_generation(a->node);
     ret->policy_version = a->run->policy_version ? a->run->policy_version(a->run->policy_arg, a->policy, sizeof a->policy) : "";
-    fill_reload(a, &ret->reload);
+    fill_reload(a, &a->last, &ret->reload);
     for (int i = 0; i < GH_DROP_COUNT; i++)
         a->drops[i] = gh_metrics_dropped(gh_node_metrics(a->node), (enum gh_drop)i);
     ret->drops = a->drops;
@@ -113,10 +111,8 @@ static void reloaded(void *arg, bool ok)
 {
     struct pending *p = arg;
 
-    fill_reload(p->admin, &p->wish->result);
+    fill_reload(p->admin, &p->wish->last, &p->wish->result);
     p->wish->result.ok = ok;
-    snprintf(p->wish->detail, sizeof p->wish->detail, "%s", p->admin->run->reload_error);
-    p->wish->result.detail = p->wish->detail;
     if (gh_worker_run(p->wish->worker, answer_wish, p->wish) < 0)
         free(p->wish);
     free(p);
@@ -132,7 +128,7 @@ static int ask_reload(void *self, gh_reload_done_fn done, void *arg)
     if (p && w) {
         *w = (struct wish){ .worker = a->worker, .done = done, .arg = arg };
         *p = (struct pending){ a, w };
-        rc = a->run->reload(a->run, reloaded, p);
+        rc = a->run->ask_reload(a->run, reloaded, p);
     }
     if (rc < 0) {
         free(p);

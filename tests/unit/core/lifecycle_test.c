@@ -151,7 +151,7 @@ static void a_reload_that_one_refuses_changes_nothing(void **state)
     assert_int_equal(gh_node_load(f->node), 0);
     story[0] = 0;
     refuses = "b.prepare";
-    assert_int_equal(gh_node_reload(f->node, parse("b: {x: 2}\n")), GH_ERR_STATE);
+    assert_int_equal(gh_node_reload(f->node, parse("b: {x: 2}\n"), "SIGHUP"), GH_ERR_STATE);
     assert_string_equal(story, "a.prepare b.prepare a.discard ");
     assert_ptr_equal(gh_node_conf_current(f->node), before);
     assert_int_equal(gh_node_generation(f->node), 1);
@@ -164,14 +164,14 @@ static void a_reload_is_applied_everywhere_and_says_what_needs_a_restart(void **
 
     assert_int_equal(gh_node_load(f->node), 0);
     story[0] = 0;
-    assert_int_equal(gh_node_reload(f->node, parse("b: {x: 2, y: 3}\n")), 0);
+    assert_int_equal(gh_node_reload(f->node, parse("b: {x: 2, y: 3}\n"), "SIGHUP"), 0);
     assert_string_equal(story, "a.prepare b.prepare a.commit b.commit ");
     assert_int_equal(gh_node_generation(f->node), 2);
     assert_int_equal(gh_conf_uint(gh_node_conf_current(f->node), &section_b, 0), 2);
     assert_true(read(f->ends[0], log, sizeof log - 1) > 0);
     assert_non_null(strstr(log, "info  core: Option changed section=b option=x\n"));
     assert_non_null(strstr(log, "warn  core: Option changed, a restart applies it section=b option=y\n"));
-    assert_non_null(strstr(log, "Configuration reloaded generation=2\n"));
+    assert_non_null(strstr(log, "Configuration reloaded generation=2 cause=SIGHUP\n"));
 }
 
 static void a_drain_lets_go_in_the_order_that_is_promised(void **state)
