@@ -42,18 +42,21 @@ static void trace(struct sim *s, uint64_t v)
     s->trace = (s->trace ^ v) * UINT64_C(0x100000001b3);
 }
 
+void sim_credentials(bool server, struct gh_tls_config *ret)
+{
+    ret->server = server;
+    ret->certificate = gh_span_str(server ? SIM_RELAY_CRT : SIM_AGENT_CRT);
+    ret->key = gh_span_str(server ? SIM_RELAY_KEY : SIM_AGENT_KEY);
+    ret->ca = gh_span_str(SIM_CA);
+}
+
 static struct gh_tls_ctx *make_tls(bool server)
 {
-    struct gh_tls_config cfg = {
-        .server = server,
-        .certificate = gh_span_str(server ? SIM_RELAY_CRT : SIM_AGENT_CRT),
-        .key = gh_span_str(server ? SIM_RELAY_KEY : SIM_AGENT_KEY),
-        .ca = gh_span_str(SIM_CA),
-        .alpn = "h3",
-    };
+    struct gh_tls_config cfg = { .alpn = "h3" };
     struct gh_tls_ctx *ctx;
     char err[200];
 
+    sim_credentials(server, &cfg);
     if (gh_tls_ctx_create(&cfg, &ctx, err, sizeof err) < 0)
         abort();
     return ctx;

@@ -63,6 +63,8 @@ struct sim {
 
 void sim_init(struct sim *s, uint64_t seed);
 void sim_fini(struct sim *s);
+/* The certificate, key and CA of an end. */
+void sim_credentials(bool server, struct gh_tls_config *ret);
 uint64_t sim_random(struct sim *s);
 double sim_chance(struct sim *s); /* 0 <= x < 1 */
 /* Opens the client's connection with what its end says; the server's comes with the first datagram. 0 or an error. */

@@ -329,7 +329,11 @@ static int on_stream_data(void *arg, int64_t id, struct gh_span data, bool end)
         rc = gh_h3_settings_feed(&h->settings, id, data);
         if (rc < 0) {
             h->counters.settings_errors++;
-            gh_quic_close(h->q, true, GH_H3_SETTINGS_ERROR, "malformed SETTINGS");
+            gh_quic_close(h->q, true,
+                          rc == GH_ERR_RANGE      ? GH_H3_SETTINGS_ERROR
+                          : rc == GH_ERR_TOO_LONG ? GH_H3_EXCESSIVE_LOAD
+                                                  : GH_H3_FRAME_ERROR,
+                          "malformed frame on the control stream");
             return rc;
         }
     } else if ((uint64_t)id / 4 >= h->bidi_opened) {
@@ -415,7 +419,7 @@ static int on_datagram(void *arg, struct gh_span payload)
         gh_quic_close(h->q, true, GH_H3_DATAGRAM_ERROR, "malformed quarter stream id");
         return GH_ERR_PROTOCOL;
     }
-    limit = h->cfg.server ? h->cfg.max_streams_bidi + h->bidi_closed : h->bidi_opened;
+    limit = h->cfg.server ? h->cfg.max_streams_bidi + h->bidi_closed : h->bidi_opened + gh_quic_streams_bidi_left(h->q);
     if (qsid >= limit) {
         gh_quic_close(h->q, true, GH_H3_ID_ERROR, "datagram for a stream beyond the limit");
         return GH_ERR_PROTOCOL;

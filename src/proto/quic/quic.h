@@ -158,6 +158,7 @@ bool gh_quic_is_abandoned(const struct gh_quic *q);
 /* Streams. Ids or negative: GH_ERR_FULL when the peer allows no more now. */
 int64_t gh_quic_open_bidi(struct gh_quic *q);
 int64_t gh_quic_open_uni(struct gh_quic *q);
+uint64_t gh_quic_streams_bidi_left(const struct gh_quic *q); /* that the peer lets us open now */
 void gh_quic_reset_stream(struct gh_quic *q, int64_t stream, uint64_t code);   /* RESET_STREAM and STOP_SENDING */
 void gh_quic_stop_reading(struct gh_quic *q, int64_t stream, uint64_t code);
 void gh_quic_stop_writing(struct gh_quic *q, int64_t stream, uint64_t code);

@@ -390,7 +390,18 @@ static void answer(struct gh_http_stream *stream, unsigned status, const char *p
     gh_http_respond(stream, status, fields, n, true);
 }
 
-/* What the head says must be refused: a status, or 0. RFC 9484 section 4.6, RFC 9220 section 3, RFC 9297 section 3.2 */
+/* RFC 9297, section 3.2: a message whose stream carries capsules has no content of its own; RFC 9114, section 4.1.2 */
+static bool is_malformed(const struct gh_http_head *head)
+{
+    if (!gh_span_equals(head->protocol, gh_span_str("connect-ip")))
+        return false;
+    for (size_t i = 0; i < head->field_count; i++)
+        if (gh_connect_ip_check_field(head->fields[i].name) < 0)
+            return true;
+    return false;
+}
+
+/* What the head says must be refused: a status, or 0. RFC 9484 section 4.6, RFC 9220 section 3 */
 static unsigned refusal(const struct gh_http_head *head)
 {
     struct gh_uri_template template;
@@ -401,9 +412,6 @@ static unsigned refusal(const struct gh_http_head *head)
         return 404;
     if (!gh_span_equals(head->protocol, gh_span_str("connect-ip")))
         return head->protocol.len ? 501 : 400;
-    for (size_t i = 0; i < head->field_count; i++)
-        if (gh_connect_ip_check_field(head->fields[i].name) < 0)
-            return 400;
     if (gh_uri_template_parse_path(gh_span_str(GH_URI_TEMPLATE_DEFAULT_PATH), &template) < 0)
         return 500;
     rc = gh_uri_template_parse_request(&template, head->path, &scope);
@@ -498,6 +506,10 @@ void relay_request(void *arg, struct gh_http_stream *stream, const struct gh_htt
     struct session *s;
     int rc;
 
+    if (is_malformed(head)) {
+        gh_http_reset(stream, GH_HTTP_MESSAGE_ERROR);
+        return;
+    }
     if (status) {
         answer(stream, status, NULL);
         return;
