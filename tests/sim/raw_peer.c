@@ -18,7 +18,7 @@ static struct raw_stream *stream_of(struct raw_peer *p, int64_t id)
             continue;
         s = &p->streams[i];
         s->id = id;
-        s->reset = s->stopped = NO_CODE;
+        s->reset = NO_CODE;
     }
     assert_non_null(s);
     return s;
@@ -70,9 +70,9 @@ static int on_stream_reset(void *arg, int64_t id, uint64_t code)
     return 0;
 }
 
-static int on_stream_stopped(void *arg, int64_t id, uint64_t code)
+static int on_stream_stopped(void *arg, int64_t id)
 {
-    stream_of(arg, id)->stopped = code;
+    stream_of(arg, id)->stopped = true;
     return 0;
 }
 
@@ -106,7 +106,7 @@ static int pull(void *arg, int64_t *ret_stream, bool *ret_end, struct gh_span *r
     for (size_t i = 0; i < RAW_STREAMS; i++) {
         struct raw_stream *s = &p->streams[i];
 
-        if (s->id < 0 || s->closed || s->blocked || s->stopped != NO_CODE || (s->out_sent == s->out_len && s->fin == s->fin_sent))
+        if (s->id < 0 || s->closed || s->blocked || s->stopped || (s->out_sent == s->out_len && s->fin == s->fin_sent))
             continue;
         *ret_stream = s->id;
         *ret_end = s->fin;

@@ -15,8 +15,8 @@ struct raw_stream {
     int64_t id; /* -1: free */
     uint8_t out[RAW_BYTES], in[RAW_BYTES];
     size_t out_len, out_sent, in_len;
-    bool fin, fin_sent, in_end, closed, blocked;
-    uint64_t reset, stopped; /* codes, UINT64_MAX: none */
+    bool fin, fin_sent, in_end, closed, blocked, stopped;
+    uint64_t reset; /* code, UINT64_MAX: none */
 };
 
 struct raw_peer {

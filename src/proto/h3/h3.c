@@ -385,12 +385,14 @@ static int on_stream_reset(void *arg, int64_t id, uint64_t code)
     return rc == 0 ? 0 : fail(h, rc);
 }
 
-static int on_stream_stopped(void *arg, int64_t id, uint64_t code)
+static int on_stream_stopped(void *arg, int64_t id)
 {
     struct gh_h3 *h = arg;
+    struct gh_h3_stream *s = stream_find(h, id);
 
-    (void)code;
     nghttp3_conn_shutdown_stream_write(h->conn, id);
+    if (s) /* a message that cannot be finished: over for both, as above */
+        gh_quic_stop_reading(h->q, id, GH_H3_REQUEST_CANCELLED);
     return 0;
 }
 

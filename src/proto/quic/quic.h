@@ -74,7 +74,7 @@ struct gh_quic_app {
     int (*on_stream_acked)(void *arg, int64_t stream, uint64_t bytes);
     int (*on_stream_closed)(void *arg, int64_t stream, uint64_t code); /* both directions are over */
     int (*on_stream_reset)(void *arg, int64_t stream, uint64_t code);  /* the peer sends no more */
-    int (*on_stream_stopped)(void *arg, int64_t stream, uint64_t code);/* the peer reads no more */
+    int (*on_stream_stopped)(void *arg, int64_t stream);               /* the peer reads no more: found out by writing */
     int (*on_stream_credit)(void *arg, int64_t stream);                /* flow control opened again */
     void (*on_streams_bidi)(void *arg);                                /* more requests may be opened */
     int (*on_datagram)(void *arg, struct gh_span payload);
