@@ -25,8 +25,18 @@ void relay_refuse_full(struct tunnel *t, int rc)
     relay_tunnel_refuse(t, 503, pool ? "gatehouse; error=connection_limit_reached; details=\"address pool is full\"" : NULL);
 }
 
-/* What the head says must be refused: a status; or 0 and what it asks for. RFC 9484 section 4.6, RFC 9220 section 3, RFC 9297
- * section 3.2 */
+/* RFC 9297, section 3.2: a message whose stream carries capsules has no content of its own; RFC 9114, section 4.1.2 */
+static bool is_malformed(const struct gh_http_head *head)
+{
+    if (!gh_span_equals(head->protocol, gh_span_str("connect-ip")))
+        return false;
+    for (size_t i = 0; i < head->field_count; i++)
+        if (gh_connect_ip_check_field(head->fields[i].name) < 0)
+            return true;
+    return false;
+}
+
+/* What the head says must be refused: a status; or 0 and what it asks for. RFC 9484 section 4.6, RFC 9220 section 3 */
 static unsigned refusal(const struct gh_http_head *head, struct gh_ip_scope *ret)
 {
     struct gh_uri_template template;
@@ -36,9 +46,6 @@ static unsigned refusal(const struct gh_http_head *head, struct gh_ip_scope *ret
         return 404;
     if (!gh_span_equals(head->protocol, gh_span_str("connect-ip")))
         return head->protocol.len ? 501 : 400;
-    for (size_t i = 0; i < head->field_count; i++)
-        if (gh_connect_ip_check_field(head->fields[i].name) < 0)
-            return 400;
     if (gh_uri_template_parse_path(gh_span_str(GH_URI_TEMPLATE_DEFAULT_PATH), &template) < 0)
         return 500;
     rc = gh_uri_template_parse_request(&template, head->path, ret);
@@ -164,10 +171,15 @@ static int read_instance(const struct gh_http_head *head, uint8_t ret[RELAY_INST
 void relay_request(void *arg, struct gh_http_stream *stream, const struct gh_http_head *head)
 {
     struct relay_worker *rw = arg;
-    struct tunnel *t = relay_tunnel_create(rw, stream);
     struct gh_ip_scope asked;
+    struct tunnel *t;
     unsigned status;
 
+    if (is_malformed(head)) {
+        gh_http_reset(stream, GH_HTTP_MESSAGE_ERROR);
+        return;
+    }
+    t = relay_tunnel_create(rw, stream);
     if (!t)
         return;
     status = refusal(head, &asked);
