@@ -6,6 +6,7 @@
 #include "cli/agent.h"
 #include "cli/check.h"
 #include "cli/config.h"
+#include "core/boot.h"
 #include "core/node_conf.h"
 #include "core/run.h"
 #include "priv/parent.h"
@@ -54,11 +55,11 @@ static int reload_main(struct gh_priv_client *c, int argc, char **argv)
     return run(c, argv, gh_run_name_files);
 }
 
-static int up(const char *config, const char *run_dir)
+static int up(const char *config, const struct gh_boot *boot)
 {
     char *path = realpath(config, NULL); /* the parent opens it from a folder of its own */
     char *args[] = { path, NULL };
-    struct gh_priv_config cfg = { .name = NAME, .run_dir = run_dir, .child_main = child_main, .reload_main = reload_main, .argc = 1, .argv = args };
+    struct gh_priv_config cfg = { .name = NAME, .run_dir = boot->run_dir, .uid = boot->uid, .gid = boot->gid, .child_main = child_main, .reload_main = reload_main, .argc = 1, .argv = args };
     int rc;
 
     if (!path) {

@@ -101,6 +101,8 @@ int main(int argc, char **argv)
         return 1;
     }
     cfg.run_dir = boot.run_dir;
+    cfg.uid = boot.uid;
+    cfg.gid = boot.gid;
     rc = gh_priv_run(&cfg);
     free(config);
     if (rc < 0)

@@ -107,7 +107,7 @@ int gh_cli_agent_up(const struct gh_cli_verb *verb, int argc, char **argv)
         setenv("GATEHOUSE_NODE_RUN_DIR", run_dir, 1);
     if (gh_boot_read(file, agent->sections, (const char *const *)environ, &boot) < 0)
         return GH_EXIT_CHECK_FAILED;
-    code = agent->up(file, boot.run_dir);
+    code = agent->up(file, &boot);
     return code < 0 ? explain_start(code) : code;
 }
 

@@ -9,18 +9,43 @@
 
 #include "base/error.h"
 #include "core/node_conf.h"
+#include "os/process.h"
 
 #define ERRORS_MAX (1u << 20)
 
-static int fill(const struct gh_conf *conf, struct gh_boot *ret)
+/* Whom the child becomes. This process tries it out: it is about to end. */
+static int fill_user(const char *name, struct gh_conf_errors *errors, struct gh_boot *ret)
+{
+    uid_t uid;
+    gid_t gid;
+    int rc = gh_process_find_user(*name ? name : GH_BOOT_USER, &uid, &gid);
+
+    if (rc == 0 && uid == gh_process_user())
+        return 0;
+    if (rc == 0)
+        rc = gh_process_become(uid, gid);
+    if (rc == 0) {
+        ret->uid = uid;
+        ret->gid = gid;
+    } else if (*name) {
+        gh_conf_errors_add(errors, 0, 0, "node.user: %s: %s", name,
+                           rc == GH_ERR_NOT_FOUND ? "there is no such user" : "this process cannot become that user; start it as root");
+        return rc;
+    }
+    return 0;
+}
+
+static int fill(const struct gh_conf *conf, struct gh_conf_errors *errors, struct gh_boot *ret)
 {
     struct gh_node_conf node;
 
     gh_node_conf_load(conf, &node);
-    if (strlen(node.run_dir) >= sizeof ret->run_dir)
+    if (strlen(node.run_dir) >= sizeof ret->run_dir) {
+        gh_conf_errors_add(errors, 0, 0, "node.run_dir is too long; %d bytes are the most", GH_BOOT_PATH - 1);
         return GH_ERR_TOO_LONG;
+    }
     memcpy(ret->run_dir, node.run_dir, strlen(node.run_dir) + 1);
-    return 0;
+    return fill_user(node.user, errors, ret);
 }
 
 /* In the short-lived child. */
@@ -33,11 +58,8 @@ static int read_here(const char *file, const struct gh_conf_section *const *sect
 
     gh_conf_errors_init(&errors);
     rc = gh_conf_parse_file(file, sections, env, &errors, &conf);
-    if (rc == 0) {
-        rc = fill(conf, ret);
-        if (rc < 0)
-            gh_conf_errors_add(&errors, 0, 0, "node.run_dir is too long; %d bytes are the most", GH_BOOT_PATH - 1);
-    }
+    if (rc == 0)
+        rc = fill(conf, &errors, ret);
     if (rc < 0) {
         gh_text_init(&text, ERRORS_MAX);
         gh_conf_errors_emit(&errors, &text);

@@ -10,9 +10,13 @@
 #include "core/conf.h"
 
 #define GH_BOOT_PATH 512
+#define GH_BOOT_USER "gatehouse"
 
 struct gh_boot {
     char run_dir[GH_BOOT_PATH]; /* node.run_dir: environment over file over default */
+    /* Of the child: node.user, by default GH_BOOT_USER where there is one that this process can become. 0: stays who it is. */
+    uid_t uid;
+    gid_t gid;
 };
 
 /* 0; GH_ERR_MALFORMED when the configuration is bad, after its errors went to standard error; GH_ERR_SYSTEM. Called by a process

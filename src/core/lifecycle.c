@@ -327,6 +327,17 @@ void gh_node_emit_metrics(struct gh_node *node, struct gh_text *out)
     gh_metrics_emit_value(out, &own[3], gh_audit_written(node->setup.audit));
 }
 
+void gh_node_describe(const struct gh_node *node, struct gh_description *ret)
+{
+    memset(ret, 0, sizeof *ret);
+    ret->worker_count = node->setup.workers < GH_DESCRIBE_WORKERS ? node->setup.workers : GH_DESCRIBE_WORKERS;
+    for (uint32_t i = 0; i < ret->worker_count; i++)
+        ret->workers[i].index = i;
+    for (size_t i = 0; i < node->count; i++)
+        if (node->units[i].service->describe)
+            node->units[i].service->describe(node->units[i].state, ret);
+}
+
 static const struct unit *unit_of(const struct gh_node *node, const char *name)
 {
     for (size_t i = 0; i < node->count; i++)

@@ -11,8 +11,10 @@
 
 #include "base/error.h"
 #include "base/list.h"
+#include "core/dump.h"
 #include "loop/worker.h"
 #include "os/clock.h"
+#include "os/process.h"
 
 #define EXIT_CHECK_FAILED 1
 #define EXIT_RETRY 75
@@ -382,6 +384,8 @@ static bool obey(struct runner *r)
             on_checked(r, 0);
         } else if (e.id == SIGTERM || e.id == SIGINT) {
             begin_drain(r);
+        } else if (e.id == SIGQUIT) {
+            gh_dump(&r->run);
         }
     }
     if (changed && !r->draining)
@@ -400,6 +404,16 @@ static void obey_worker(struct runner *r)
         begin_drain(r);
 }
 
+/* How long the next wait may be, ms. */
+static int patience(const struct runner *r)
+{
+    int64_t ms = (gh_pulse_next(&r->run.pulse) - gh_clock_now()) / 1000000 + 1;
+
+    if (ms < 0)
+        ms = 0;
+    return r->draining && ms > POLL_MS ? POLL_MS : (int)ms;
+}
+
 static void run_until_end(struct runner *r)
 {
     struct pollfd fds[] = { { .fd = r->cfg->privileged->event_fd(r->cfg->privileged->client), .events = POLLIN }, { .fd = r->wake, .events = POLLIN } };
@@ -407,7 +421,9 @@ static void run_until_end(struct runner *r)
     uint64_t n;
 
     while (!r->now) {
-        if (poll(fds, 2, r->draining ? POLL_MS : -1) < 0 && errno != EINTR)
+        if (gh_pulse_beat(&r->run.pulse, gh_clock_now()))
+            gh_privileged_notify(r->cfg->privileged, GH_PRIV_WATCHDOG, NULL);
+        if (poll(fds, 2, patience(r)) < 0 && errno != EINTR)
             break;
         if (fds[1].revents && read(r->wake, &n, sizeof n) > 0)
             obey_worker(r);
@@ -470,7 +486,8 @@ static int serve(struct runner *r)
         return rc;
     }
     gh_node_started(r->run.node);
-    gh_log_event(&r->log, GH_LOG_INFO, "core", "started", gh_log_str("version", GH_VERSION), gh_log_uint("workers", gh_workers_count(r->run.workers)));
+    gh_log_event(&r->log, GH_LOG_INFO, "core", "started", gh_log_str("version", GH_VERSION), gh_log_uint("workers", gh_workers_count(r->run.workers)),
+                 gh_log_uint("uid", gh_process_user()));
     gh_privileged_notify(r->cfg->privileged, GH_PRIV_READY, "serving");
     run_until_end(r);
     answer_reload(r, false); /* who waits for one that will not come any more */
@@ -496,6 +513,7 @@ static int create_node(struct runner *r, struct gh_conf *conf)
         gh_conf_destroy(conf);
         return rc;
     }
+    gh_pulse_init(&r->run.pulse, r->run.workers, r->cfg->env, getppid()); /* the parent is the service manager's main process */
     return gh_node_create(&setup, &r->run.node);
 }
 

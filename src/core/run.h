@@ -12,6 +12,7 @@
 #include "core/lifecycle.h"
 #include "core/node_conf.h"
 #include "core/privileged.h"
+#include "core/pulse.h"
 
 struct gh_workers;
 struct gh_port_sessions;
@@ -31,6 +32,7 @@ struct gh_run {
     struct gh_workers *workers;
     struct gh_node *node;
     struct gh_node_conf conf;
+    struct gh_pulse pulse;
     pthread_mutex_t lock;        /* of <reload> */
     struct gh_run_reload reload; /* read it with gh_run_last_reload */
     int64_t started_wall;

@@ -2,9 +2,13 @@
 import hashlib
 import json
 import os
+import pwd
 import re
+import shutil
 import signal
+import socket
 import subprocess
+import tempfile
 
 import pytest
 
@@ -198,3 +202,165 @@ def test_a_bad_policy_shows_its_errors_in_the_status(gateway, relay):
         assert re.search(r'policy\.yaml:\d+:\d+: .*perhaps', detail)
     finally:
         gateway.policy(good)
+
+
+def dumped(daemon, mark):
+    daemon.wait_line(message('dump', what='end'), since=mark)
+    found = {}
+    for line in daemon.find(message('dump'), since=mark):
+        found.setdefault(line.data['what'], []).append(line.data)
+    return found
+
+
+@pytest.mark.parametrize('level', ['info', 'error'])
+def test_quit_dumps_the_state_to_the_log_and_goes_on(gateway, level):
+    gateway.start_relay(log__level=level)
+    try:
+        agent = gateway.start_agent(2, log__level=level) and gateway.agents[2]
+        relay = gateway.relay
+        assert gateway.world['agent-2'].ping('1.1.1.1', 3)[0] == 3
+        mark = relay.mark()
+        relay.send(signal.SIGQUIT)
+        found = dumped(relay, mark)
+        assert found['node'][0]['ready'] is True and found['node'][0]['sessions'] == 1
+        assert [row['client_id'] for row in found['session']] == ['client-2']
+        assert found['session'][0]['rx_packets'] >= 3
+        assert [row['index'] for row in found['worker']] == [0, 1] and sum(row['sessions'] for row in found['worker']) == 1
+        assert {row['name'] for row in found['check']} == {'tls', 'policy', 'pool', 'tun'}
+        metrics = {row['name']: row['value'] for row in found['metric']}
+        assert int(metrics['gatehouse_relay_packets_total{direction="from_agents"}']) >= 3
+        mark = agent.mark()
+        agent.send(signal.SIGQUIT)
+        assert dumped(agent, mark)['check'][0]['name'] == 'tunnel'
+        assert gateway.world['agent-2'].ping('1.1.1.1', 3)[0] == 3
+        assert relay.process.poll() is None and agent.process.poll() is None
+    finally:
+        gateway.stop()
+
+
+def test_status_and_readiness_show_listeners_workers_and_offloads(gateway):
+    gateway.start_relay(relay__offload_udp='false')
+    try:
+        gateway.start_agent(1)
+        for found in (status(gateway), json.loads(gateway.get('/readyz?verbose')[1])):
+            assert {(row['service'], row['transport'], row['address']) for row in found['listeners']} == {
+                ('relay', 'udp', '0.0.0.0:4433'), ('relay', 'udp', '[::]:4433'), ('admin', 'tcp', '127.0.0.1:8080'),
+                ('admin', 'unix', '/run/gatehouse/admin.sock')}
+            assert [row['index'] for row in found['workers']] == [0, 1]
+            assert sum(row['sessions'] for row in found['workers']) == 1
+            features = {row['name']: row for row in found['features']}
+            assert set(features) == {'udp_gso', 'udp_gro', 'tun_tso', 'tun_uso'}
+            assert features['udp_gso'] == {'name': 'udp_gso', 'on': False, 'detail': 'relay.offload_udp is off'}
+            assert features['tun_tso']['on'] is True
+        assert status(gateway)['sessions'] == 1
+    finally:
+        gateway.stop()
+
+
+class Manager:
+    """A service manager's end of NOTIFY_SOCKET."""
+
+    def __init__(self, path):
+        self.path = path
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(path)
+        self.socket.settimeout(0.05)
+        self.told = []
+
+    def wait(self, word, since=0, count=1):
+        def seen():
+            try:
+                while True:
+                    self.told.append(self.socket.recv(4096).decode())
+            except socket.timeout:
+                pass
+            return len([text for text in self.told[since:] if word in text.split('\n')]) >= count
+        until(seen, 10, 'the service manager is told ' + word)
+
+
+def test_the_service_manager_is_told_and_its_watchdog_fed(gateway):
+    manager = Manager(gateway.world.path('notify'))
+    environment = {'NOTIFY_SOCKET': manager.path, 'WATCHDOG_USEC': '800000'}
+    os.environ.update(environment)
+    try:
+        gateway.start_relay()
+    finally:
+        for name in environment:
+            del os.environ[name]
+    try:
+        manager.wait('READY=1')
+        manager.wait('WATCHDOG=1', count=5)
+        since = len(manager.told)
+        gateway.relay.send(signal.SIGHUP)
+        manager.wait('RELOADING=1', since)
+        manager.wait('READY=1', since)
+        since = len(manager.told)
+        manager.wait('WATCHDOG=1', since)
+        gateway.relay.send(signal.SIGTERM)
+        manager.wait('STOPPING=1', since)
+    finally:
+        gateway.stop()
+
+
+@pytest.mark.skipif(not shutil.which('systemd-analyze'), reason='no systemd-analyze')
+def test_the_units_are_right(tmp_path):
+    folder = os.path.join(ROOT, 'deploy', 'systemd')
+    names = sorted(os.listdir(folder))
+    assert names == ['gatehouse-agent@.service', 'gatehoused.service']
+    for name in names:
+        with open(os.path.join(folder, name), encoding='utf-8') as file:
+            text = file.read()
+        for binary in ('gatehoused', 'gatehouse-agent'):
+            text = text.replace('/usr/sbin/%s ' % binary, program(binary) + ' ')
+        (tmp_path / name.replace('@.', '@home.')).write_text(text)
+    for name in names:
+        done = subprocess.run(['systemd-analyze', '--man=no', '--recursive-errors=no', 'verify',
+                               str(tmp_path / name.replace('@.', '@home.'))], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding='utf-8')
+        assert done.returncode == 0 and not done.stdout.strip(), done.stdout
+
+
+def credentials(pid):
+    with open('/proc/%d/status' % pid, encoding='ascii') as file:
+        fields = dict(line.rstrip('\n').split(':\t', 1) for line in file if ':\t' in line)
+    return {int(word) for word in fields['Uid'].split()}, {int(word) for word in fields['Gid'].split()}, fields['Groups'].split(), fields['CapEff']
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='only root can become somebody else')
+def test_the_child_runs_as_node_user_and_everything_works(gateway):
+    """Keys are root's alone, the state folder changes hands, in both directions."""
+    nobody = pwd.getpwnam('nobody')
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o711)  # the state folder's own parents must let the user through
+        options = {'node__state_dir': folder + '/relay'}
+        os.chmod(gateway.world.path('certs', 'relay.key'), 0o600)
+        addresses = []
+        for user in ('root', 'nobody', 'nobody', 'root'):
+            gateway.start_relay(node__user=user, **options)
+            gateway.start_agent(2, node__user=user, node__state_dir=folder + '/agent')
+            try:
+                for daemon in (gateway.relay, gateway.agents[2]):
+                    uids, gids, groups, caps = credentials(daemon.children()[0])
+                    assert caps == '0' * 16
+                    assert credentials(daemon.pid)[0] == {0}
+                    if user == 'nobody':
+                        assert (uids, gids, groups) == ({nobody.pw_uid}, {nobody.pw_gid}, [])
+                assert os.stat(folder + '/relay').st_uid == os.stat(folder + '/relay/gatehouse.sqlite').st_uid == pwd.getpwnam(user).pw_uid
+                assert os.stat(folder + '/relay').st_mode & 0o777 == 0o700
+                assert gateway.world['agent-2'].ping('1.1.1.1', 3)[0] == 3
+                addresses.append(sorted(gateway.addresses(2)))
+                mark = gateway.relay.mark()
+                gateway.relay.send(signal.SIGHUP)
+                gateway.relay.wait_line(message('Configuration reloaded'), since=mark)
+                assert status(gateway)['sessions'] == 1
+                assert not gateway.relay.find('lease is not on disk')
+            finally:
+                gateway.stop()
+        assert addresses == [addresses[0]] * 4
+
+
+def test_a_user_that_is_not_there_is_refused_before_anything_changes(gateway):
+    before = gateway.world['relay'].state()
+    gateway.start_relay(wait=False, node__user='no-such-user-here')
+    assert gateway.relay.wait_exit() == 1
+    assert gateway.relay.find('node.user: no-such-user-here: there is no such user')
+    assert gateway.world['relay'].state() == before

@@ -147,6 +147,7 @@ static int open_listeners(struct relay *r)
             rc = gh_quic_group_init(&r->groups[r->listen_count], r->workers, r->key);
             if (rc == 0)
                 gh_udp_attach_steering(r->udp[r->listen_count][0], program, gh_quic_group_steering(&r->groups[r->listen_count], program));
+            r->listens[r->listen_count] = (struct gh_endpoint){ .ip = s.addr, .port = s.port };
             r->listen_count++;
         }
     }
@@ -415,4 +416,5 @@ const struct gh_service gh_service_relay = {
     .drain = drain,
     .drained = drained,
     .release = release,
+    .describe = relay_describe,
 };

@@ -63,6 +63,7 @@ struct relay {
     char tun[GH_PRIV_DEVICE];
     unsigned workers;
     size_t listen_count;
+    struct gh_endpoint listens[RELAY_LISTEN_MAX];
     struct gh_prefix pools[GH_POOL_PREFIXES_MAX];
     const struct gh_relay_conf *next_conf; /* while a reload is told to the workers */
     int udp[RELAY_LISTEN_MAX][GH_WORKERS_MAX], tun_fds[GH_WORKERS_MAX];
@@ -186,6 +187,8 @@ void relay_refused(void *arg, const struct gh_endpoint *remote, const char *why)
 
 /* relay_directory.c */
 void relay_directory_publish(struct relay *r);
+/* Listeners, offloads, sessions and flows, what each worker carries. */
+void relay_describe(void *state, struct gh_description *d);
 void relay_card_add(struct session *s);
 void relay_card_remove(struct session *s);
 

@@ -64,7 +64,7 @@ static void without_either_it_is_the_default(void **state)
 
 static void a_bad_file_is_refused_before_anything_starts(void **state)
 {
-    struct gh_boot boot = { "untouched" };
+    struct gh_boot boot = { .run_dir = "untouched" };
     char path[700];
 
     (void)state;
@@ -75,12 +75,29 @@ static void a_bad_file_is_refused_before_anything_starts(void **state)
     assert_string_equal(boot.run_dir, "untouched");
 }
 
+static void the_childs_user_is_found_or_refused(void **state)
+{
+    struct gh_boot boot;
+
+    (void)state;
+    assert_int_equal(read_boot("node: {user: no-such-user-here}\n", NULL, &boot), GH_ERR_MALFORMED);
+    assert_int_equal(read_boot("node: {user: root}\n", NULL, &boot), getuid() == 0 ? 0 : GH_ERR_MALFORMED);
+    if (getuid() != 0)
+        return;
+    assert_int_equal(boot.uid, 0);
+    assert_int_equal(read_boot("node: {user: nobody}\n", NULL, &boot), 0);
+    assert_int_equal(boot.uid, 65534);
+    assert_true(boot.gid != 0);
+    assert_int_equal(getuid(), 0); /* it was tried out elsewhere */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_run_folder_is_the_files),
         cmocka_unit_test(the_environment_wins_over_the_file),
         cmocka_unit_test(without_either_it_is_the_default),
+        cmocka_unit_test(the_childs_user_is_found_or_refused),
         cmocka_unit_test(a_bad_file_is_refused_before_anything_starts),
     };
 
