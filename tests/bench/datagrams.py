@@ -28,6 +28,13 @@ def udp():
     return sock
 
 
+def say(sock, data):
+    try:
+        sock.send(data)
+    except ConnectionRefusedError: # the other side has gone: its word on an earlier datagram
+        pass
+
+
 def send(sock, size, rate, seconds):
     """Sends to whom the socket is connected; how many."""
     block = DATA * size
@@ -42,7 +49,7 @@ def send(sock, size, rate, seconds):
         if due <= 0:
             time.sleep(0.0002)
         for _ in range(due):
-            sock.send(block)
+            say(sock, block)
         sent += max(due, 0)
 
 
@@ -62,7 +69,7 @@ def count(sock, wait):
                     last = time.monotonic()
             elif buffer[:1] == OVER:
                 return got, int(bytes(buffer[1:17])), max(last - first, 0.001)
-    except TimeoutError:
+    except (TimeoutError, ConnectionRefusedError):
         return got, None, max(last - first, 0.001)
 
 
@@ -70,7 +77,7 @@ def end(sock, sent):
     """Says it is over, until the other side has heard it: its count, None when it never answers."""
     sock.settimeout(0.1)
     for _ in range(50):
-        sock.send(OVER + b'%016d' % sent)
+        say(sock, OVER + b'%016d' % sent)
         try:
             while True:
                 answer = sock.recv(2048)
@@ -78,19 +85,26 @@ def end(sock, sent):
                     return json.loads(answer[1:])
         except TimeoutError:
             pass
+        except ConnectionRefusedError:
+            return None
     return None
 
 
+def listen(address, port):
+    sock = udp()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((address, port))
+    return sock
+
+
 def serve(address, port, size):
-    while True: # a connected socket for each run, so that a straggler of the one before is not counted
-        sock = udp()
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((address, port))
-        print(json.dumps({'state': 'ready'}), flush=True)
+    sock = listen(address, port)
+    print(json.dumps({'state': 'ready'}), flush=True)
+    while True:
         data, peer = sock.recvfrom(2048)
         while data[:1] not in (PULL, DATA):
             data, peer = sock.recvfrom(2048)
-        sock.connect(peer)
+        sock.connect(peer) # for this run: nothing of another one is counted
         if data[:1] == PULL:
             asked = json.loads(data[1:])
             end(sock, send(sock, size, asked['rate'], asked['seconds']))
@@ -98,8 +112,11 @@ def serve(address, port, size):
             got, sent, seconds = count(sock, 5)
             if sent is not None:
                 for _ in range(3):
-                    sock.send(COUNT + json.dumps({'received': got + 1, 'seconds': seconds}).encode())
+                    say(sock, COUNT + json.dumps({'received': got + 1, 'seconds': seconds}).encode())
+        # before the old one is gone: nobody shall find the port closed
+        fresh = listen(address, port)
         sock.close()
+        sock = fresh
 
 
 def push(address, port, size, rate, seconds):
@@ -113,10 +130,10 @@ def push(address, port, size, rate, seconds):
 def pull(address, port, size, rate, seconds):
     sock = udp()
     sock.connect((address, port))
-    sock.send(PULL + json.dumps({'rate': rate, 'seconds': seconds}).encode())
+    say(sock, PULL + json.dumps({'rate': rate, 'seconds': seconds}).encode())
     got, sent, taken = count(sock, 5)
     for _ in range(3):
-        sock.send(COUNT + b'{}')
+        say(sock, COUNT + b'{}')
     return {'sent': sent or int(rate * seconds / 8 / size), 'received': got, 'seconds': taken}
 
 

@@ -6,12 +6,10 @@ import collections
 import json
 import os
 import sys
-import time
 
 from process import until
 
-PORT = 5201
-UDP_PORT = 5202
+PORT, UDP_PORT = 5300, 5202
 DATAGRAMS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'datagrams.py')
 DATAGRAM = 1200
 LOSS_LIMIT = 0.005
@@ -50,28 +48,30 @@ class Load:
 
     def __init__(self, client, server, address):
         self.client = client
+        self.server = server
         self.address = address
-        self.server = server.start('iperf3', 'iperf3', '--server', '--bind', address, '--port', PORT)
-        until(lambda: server.run('ss', '-Hltn', 'sport = %d' % PORT).stdout.strip(), 10, 'iperf3 listens')
+        self.port = PORT
         server.start('datagrams', sys.executable, DATAGRAMS, 'serve', address, UDP_PORT, DATAGRAM).wait_line('"ready"')
 
-    def _run(self, pids, seconds, *options):
+    def _iperf3(self, pids, seconds, *options):
         """iperf3's answer, and the CPU seconds of <pids> ({name: pid}) while it ran."""
-        argv = ['iperf3', '--client', self.address, '--port', PORT, '--time', seconds, '--json', '--connect-timeout', 3000, *options]
-        for attempt in (1, 2, 3):
+        self.port += 1  # a server for each run: the one before may still wait for what a slow tunnel holds
+        server = self.server.start('iperf3-%d' % self.port, 'iperf3', '--server', '--one-off', '--bind', self.address, '--port', self.port)
+        try:
+            until(lambda: self.server.run('ss', '-Hltn', 'sport = %d' % self.port).stdout.strip(), 10, 'iperf3 listens')
             before = {name: cpu_seconds(pid) for name, pid in pids.items()}
-            done = self.client.run(*argv, timeout=seconds + 20, check=False)
+            done = self.client.run('iperf3', '--client', self.address, '--port', self.port, '--time', seconds, '--json',
+                                   '--connect-timeout', 3000, *options, timeout=seconds + 20, check=False)
             cpu = {name: cpu_seconds(pid) - before[name] for name, pid in pids.items()}
-            answer = json.loads(done.stdout) if done.stdout.strip().startswith('{') else {'error': done.stderr.strip()}
-            if 'error' not in answer:
-                return answer['end'], cpu
-            if 'busy' not in answer['error'] or attempt == 3: # the server is still ending the run before
-                raise AssertionError('iperf3: %s' % answer['error'])
-            time.sleep(0.2)
-        raise AssertionError('unreachable')
+        finally:
+            server.kill()
+        answer = json.loads(done.stdout) if done.stdout.strip().startswith('{') else {'error': done.stderr.strip()}
+        if 'error' in answer:
+            raise AssertionError('iperf3: %s' % answer['error'])
+        return answer['end'], cpu
 
     def tcp(self, pids, down, streams, seconds):
-        end, cpu = self._run(pids, seconds, '--parallel', streams, *(['--reverse'] if down else []))
+        end, cpu = self._iperf3(pids, seconds, '--parallel', streams, *(['--reverse'] if down else []))
         got = end['sum_received']
         return Result(got['bytes'] * 8, got['seconds'] or seconds, cpu, None)
 
