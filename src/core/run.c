@@ -448,6 +448,14 @@ static void wake(struct runner *r)
         abort(); /* an eventfd that cannot take a one: the descriptor is not ours any more */
 }
 
+void gh_run_leave(struct gh_run *run, int exit_code)
+{
+    int none = 0;
+
+    atomic_compare_exchange_strong(&run->exit_code, &none, exit_code);
+    run->quit(run);
+}
+
 static void ask_quit(struct gh_run *run)
 {
     struct runner *r = gh_container_of(run, struct runner, run);
@@ -555,5 +563,7 @@ int gh_run_node(const struct gh_run_config *cfg)
     if (r.wake >= 0)
         close(r.wake);
     pthread_mutex_destroy(&r.run.lock);
-    return rc < 0 ? EXIT_CHECK_FAILED : r.exit_code;
+    if (rc < 0)
+        return EXIT_CHECK_FAILED;
+    return r.exit_code ? r.exit_code : atomic_load(&r.run.exit_code);
 }

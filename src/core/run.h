@@ -8,6 +8,7 @@
 #define GH_CORE_RUN_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "core/lifecycle.h"
 #include "core/node_conf.h"
@@ -40,6 +41,7 @@ struct gh_run {
     const struct gh_port_sessions *sessions;
     const char *(*policy_version)(void *arg, char *buf, size_t cap); /* any thread; "" without a policy */
     void *policy_arg;
+    _Atomic int exit_code; /* of the process, when a service made it end; 0 otherwise */
     /* Any thread: what SIGTERM and SIGHUP do. */
     void (*quit)(struct gh_run *run);
     int (*ask_reload)(struct gh_run *run, void (*done)(void *arg, bool ok), void *arg); /* 0, or GH_ERR_STATE: one is under way; <done> on the thread that runs the node */
@@ -63,6 +65,9 @@ static inline struct gh_run *gh_run_of(const struct gh_node *node)
 {
     return gh_node_user(node);
 }
+
+/* Any thread: a service ends the process, as SIGTERM does, with an exit code of DESIGN 5. The first one counts. */
+void gh_run_leave(struct gh_run *run, int exit_code);
 
 #define GH_RUN_SECTIONS 32
 /* The sections that a node of these services reads: its own, then theirs. Ends with NULL. */

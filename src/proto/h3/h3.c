@@ -340,7 +340,11 @@ static int on_stream_data(void *arg, int64_t id, struct gh_span data, bool end)
         news = gh_h3_settings_feed(&h->settings, id, data);
         if (news < 0) {
             h->counters.settings_errors++;
-            gh_quic_close(h->q, true, GH_H3_SETTINGS_ERROR, "malformed SETTINGS");
+            gh_quic_close(h->q, true,
+                          news == GH_ERR_RANGE      ? GH_H3_SETTINGS_ERROR
+                          : news == GH_ERR_TOO_LONG ? GH_H3_EXCESSIVE_LOAD
+                                                  : GH_H3_FRAME_ERROR,
+                          "malformed frame on the control stream");
             return news;
         }
     } else if ((uint64_t)id / 4 >= h->bidi_opened) {
@@ -392,12 +396,14 @@ static int on_stream_reset(void *arg, int64_t id, uint64_t code)
     return rc == 0 ? 0 : fail(h, rc);
 }
 
-static int on_stream_stopped(void *arg, int64_t id, uint64_t code)
+static int on_stream_stopped(void *arg, int64_t id)
 {
     struct gh_h3 *h = arg;
+    struct gh_h3_stream *s = stream_find(h, id);
 
-    (void)code;
     nghttp3_conn_shutdown_stream_write(h->conn, id);
+    if (s) /* a message that cannot be finished: over for both, as above */
+        gh_quic_stop_reading(h->q, id, GH_H3_REQUEST_CANCELLED);
     return 0;
 }
 
@@ -426,7 +432,7 @@ static int on_datagram(void *arg, struct gh_span payload)
         gh_quic_close(h->q, true, GH_H3_DATAGRAM_ERROR, "malformed quarter stream id");
         return GH_ERR_PROTOCOL;
     }
-    limit = h->cfg.server ? h->cfg.max_streams_bidi + h->bidi_closed : h->bidi_opened;
+    limit = h->cfg.server ? h->cfg.max_streams_bidi + h->bidi_closed : h->bidi_opened + gh_quic_streams_bidi_left(h->q);
     if (qsid >= limit) {
         gh_quic_close(h->q, true, GH_H3_ID_ERROR, "datagram for a stream beyond the limit");
         return GH_ERR_PROTOCOL;

@@ -178,15 +178,6 @@ static int cb_stream_reset(ngtcp2_conn *conn, int64_t id, uint64_t size, uint64_
     return result(q, q->owner.app->on_stream_reset(q->owner.app_arg, id, code));
 }
 
-static int cb_stop_sending(ngtcp2_conn *conn, int64_t id, uint64_t code, void *arg, void *stream_arg)
-{
-    struct gh_quic *q = arg;
-
-    (void)conn;
-    (void)stream_arg;
-    return result(q, q->owner.app->on_stream_stopped(q->owner.app_arg, id, code));
-}
-
 static int cb_stream_credit(ngtcp2_conn *conn, int64_t id, uint64_t max, void *arg, void *stream_arg)
 {
     struct gh_quic *q = arg;
@@ -271,7 +262,6 @@ static void fill_callbacks(ngtcp2_callbacks *cb, bool server)
         .acked_stream_data_offset = cb_acked,
         .stream_close = cb_stream_close,
         .stream_reset = cb_stream_reset,
-        .stream_stop_sending = cb_stop_sending,
         .extend_max_stream_data = cb_stream_credit,
         .extend_max_local_streams_bidi = cb_streams_bidi,
         .recv_datagram = cb_datagram,

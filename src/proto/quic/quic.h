@@ -74,7 +74,7 @@ struct gh_quic_app {
     int (*on_stream_acked)(void *arg, int64_t stream, uint64_t bytes);
     int (*on_stream_closed)(void *arg, int64_t stream, uint64_t code); /* both directions are over */
     int (*on_stream_reset)(void *arg, int64_t stream, uint64_t code);  /* the peer sends no more */
-    int (*on_stream_stopped)(void *arg, int64_t stream, uint64_t code);/* the peer reads no more */
+    int (*on_stream_stopped)(void *arg, int64_t stream);               /* the peer reads no more: found out by writing */
     int (*on_stream_credit)(void *arg, int64_t stream);                /* flow control opened again */
     void (*on_streams_bidi)(void *arg);                                /* more requests may be opened */
     int (*on_datagram)(void *arg, struct gh_span payload);
@@ -164,6 +164,7 @@ bool gh_quic_is_abandoned(const struct gh_quic *q);
 /* Streams. Ids or negative: GH_ERR_FULL when the peer allows no more now. */
 int64_t gh_quic_open_bidi(struct gh_quic *q);
 int64_t gh_quic_open_uni(struct gh_quic *q);
+uint64_t gh_quic_streams_bidi_left(const struct gh_quic *q); /* that the peer lets us open now */
 void gh_quic_reset_stream(struct gh_quic *q, int64_t stream, uint64_t code);   /* RESET_STREAM and STOP_SENDING */
 void gh_quic_stop_reading(struct gh_quic *q, int64_t stream, uint64_t code);
 void gh_quic_stop_writing(struct gh_quic *q, int64_t stream, uint64_t code);

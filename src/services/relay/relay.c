@@ -197,6 +197,8 @@ static void unload(void *state)
     r->run->sessions = NULL;
     r->run->policy_version = NULL;
     pthread_mutex_destroy(&r->cards_lock);
+    for (unsigned i = 0; i < GH_WORKERS_MAX; i++)
+        free(r->stopped[i]);
     free(r);
 }
 

@@ -27,6 +27,16 @@ void relay_card_add(struct session *s)
     pthread_mutex_unlock(&r->cards_lock);
 }
 
+void relay_card_refresh(struct session *s)
+{
+    struct relay *r = s->rw->r;
+
+    pthread_mutex_lock(&r->cards_lock);
+    s->card.peer = s->peer;
+    s->card.peer_port = s->peer_port;
+    pthread_mutex_unlock(&r->cards_lock);
+}
+
 void relay_card_remove(struct session *s)
 {
     struct relay *r = s->rw->r;

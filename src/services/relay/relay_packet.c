@@ -21,12 +21,12 @@ static void send_in_place(struct session *s, uint8_t *packet, size_t len)
 {
     int rc;
 
-    if (!s->stream) {
+    if (!s->carrier) {
         relay_drop(s->rw, GH_DROP_NO_SESSION, 1);
         return;
     }
     packet[-1] = GH_CONNECT_IP_CONTEXT;
-    rc = gh_http_send_datagram(s->stream, gh_span_of(packet - 1, len + 1));
+    rc = gh_http_send_datagram(s->carrier->stream, gh_span_of(packet - 1, len + 1));
     if (rc == GH_ERR_AGAIN)
         relay_drop(s->rw, GH_DROP_QUEUE_FULL, 1);
     else if (rc == GH_ERR_TOO_LONG)
@@ -48,7 +48,7 @@ void relay_packet_send(struct session *s, struct gh_span packet)
 /* The tunnel's size may change with the path. */
 static void refresh_mtu(struct session *s)
 {
-    size_t max = s->stream ? gh_http_datagram_max(s->stream) : 0;
+    size_t max = s->carrier ? gh_http_datagram_max(s->carrier->stream) : 0;
 
     s->forward.mtu = max ? max - 1 : 0;
 }
@@ -59,6 +59,7 @@ struct parcel {
     struct relay_worker *to;
     struct gh_session_handle session;
     unsigned flags; /* GH_FORWARD_… */
+    bool from_peer;
     size_t len;
     uint8_t room[16]; /* headroom of <data> */
     uint8_t data[];
@@ -70,15 +71,19 @@ static void deliver_parcel(struct gh_worker *w, struct gh_message *m)
     struct session *s = relay_session_find(p->to, p->session);
 
     (void)w;
-    relay_policy_refresh(p->to);
     if (s)
+        relay_policy_refresh(p->to);
+    if (s && p->from_peer)
+        relay_packet_from_peer(s, p->data, p->len);
+    else if (s)
         relay_packet_to_peer(s, p->data, p->len, p->flags);
     else
         relay_drop(p->to, GH_DROP_NO_SESSION, 1);
     free(p);
 }
 
-static void hand_over(struct relay_worker *rw, const struct gh_directory_found *found, const uint8_t *packet, size_t len, unsigned flags)
+void relay_packet_hand_over(struct relay_worker *rw, const struct gh_directory_found *found, const uint8_t *packet, size_t len, unsigned flags,
+                            bool from_peer)
 {
     struct relay_worker *to = rw->r->at[found->worker];
     struct parcel *p = to ? malloc(sizeof *p + len) : NULL;
@@ -91,6 +96,7 @@ static void hand_over(struct relay_worker *rw, const struct gh_directory_found *
     p->to = to;
     p->session = found->session;
     p->flags = flags;
+    p->from_peer = from_peer;
     p->len = len;
     memcpy(p->data, packet, len);
     if (gh_mailbox_post(to->w, &p->message) < 0) {
@@ -152,7 +158,7 @@ static void route(struct session *from, uint8_t *packet, size_t len, const struc
         return;
     }
     if (found.worker != rw->index) {
-        hand_over(rw, &found, packet, len, 0);
+        relay_packet_hand_over(rw, &found, packet, len, 0, false);
         return;
     }
     to = relay_session_find(rw, found.session);
@@ -174,6 +180,10 @@ void relay_packet_from_peer(struct session *s, uint8_t *packet, size_t len)
     struct gh_forward_clock clock = clock_of(rw);
     struct gh_ip dst;
 
+    if (s->why == SESSION_MOVED) {
+        relay_packet_hand_over(rw, &s->moved_to, packet, len, 0, true);
+        return;
+    }
     refresh_mtu(s);
     gh_forward_from_peer(&rw->forward, &s->forward, &clock, packet, len, 0, &rw->verdict);
     switch (rw->verdict.action) {
@@ -209,7 +219,7 @@ static void answer_outside(struct relay_worker *rw, uint8_t *answer, size_t len)
         if (to)
             relay_packet_send(to, gh_span_of(answer, len));
     } else {
-        hand_over(rw, &found, answer, len, GH_FORWARD_OWN); /* made here: it needs no flow there */
+        relay_packet_hand_over(rw, &found, answer, len, GH_FORWARD_OWN, false); /* made here: it needs no flow there */
     }
 }
 
@@ -218,6 +228,10 @@ void relay_packet_to_peer(struct session *s, uint8_t *packet, size_t len, unsign
     struct relay_worker *rw = s->rw;
     struct gh_forward_clock clock = clock_of(rw);
 
+    if (s->why == SESSION_MOVED) {
+        relay_packet_hand_over(rw, &s->moved_to, packet, len, flags, false);
+        return;
+    }
     refresh_mtu(s);
     gh_forward_to_peer(&rw->forward, &s->forward, &clock, packet, len, flags, &rw->inner);
     switch (rw->inner.action) {
@@ -295,7 +309,7 @@ void relay_packet_in(void *arg, uint8_t *packet, size_t len)
         return;
     }
     if (found.worker != rw->index) {
-        hand_over(rw, &found, packet, len, own_flags(rw->r, packet));
+        relay_packet_hand_over(rw, &found, packet, len, own_flags(rw->r, packet), false);
         return;
     }
     s = relay_session_find(rw, found.session);

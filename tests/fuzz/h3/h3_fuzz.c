@@ -89,6 +89,11 @@ int64_t gh_quic_open_bidi(struct gh_quic *q)
     return id;
 }
 
+uint64_t gh_quic_streams_bidi_left(const struct gh_quic *q)
+{
+    return q->closed ? 0 : BIDI_MAX - (uint64_t)q->next_bidi / 4;
+}
+
 int64_t gh_quic_open_uni(struct gh_quic *q)
 {
     int64_t id = q->next_uni;
@@ -429,7 +434,7 @@ static void on_wire(struct gh_quic *q, unsigned what, struct gh_reader *r, size_
     } else if (what % 8 == 3 && s && !s->send_over && !s->closed) {
         s->send_over = true;
         s->unacked = 0;
-        call(q, gh_h3_app.on_stream_stopped(q->h3, s->id, GH_H3_REQUEST_CANCELLED));
+        call(q, gh_h3_app.on_stream_stopped(q->h3, s->id));
     }
 }
 
