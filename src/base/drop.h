@@ -16,6 +16,7 @@
     X(TTL, "ttl", "time to live used up")                                             \
     X(TOO_BIG, "too_big", "larger than the tunnel carries")                           \
     X(POLICY, "policy", "a rule denies it")                                           \
+    X(SCOPE, "scope", "outside of what the tunnel was asked for")                     \
     X(POLICY_CHANGED, "policy_changed", "the flow was cut by a newer policy")         \
     X(UNKNOWN_CLIENT, "unknown_client", "policy knows no such client")                \
     X(NO_FLOW, "no_flow", "a reply or ICMP error without its flow")                   \

@@ -31,6 +31,7 @@
 #include "services/relay/pool.h"
 #include "services/relay/relay_conf.h"
 #include "store/store.h"
+#include "wire/uri_template.h"
 
 #define RELAY_LISTEN_MAX 16u
 #define RELAY_NAME_MAX 129u
@@ -116,6 +117,12 @@ struct relay_worker {
 
 enum session_end { SESSION_CLOSED, SESSION_TAKEN_OVER, SESSION_KICKED, SESSION_DRAINED };
 
+/* What a tunnel was asked for, as ordered ranges outside; none: everything that policy allows. */
+struct relay_scope {
+    struct gh_ip_route *routes; /* owned */
+    size_t count;
+};
+
 struct session {
     struct gh_forward_session forward; /* first: what the engine hands back */
     struct gh_list link;
@@ -123,6 +130,7 @@ struct session {
     uint32_t slot;
     struct gh_http_stream *stream; /* NULL once it is closed */
     struct gh_connect_ip tunnel;
+    struct relay_scope scope;
     bool open; /* tunnel initialised */
     bool listed;
     char name[RELAY_NAME_MAX], id[17];
@@ -154,6 +162,18 @@ struct session *relay_session_find(struct relay_worker *rw, struct gh_session_ha
 void relay_session_end(struct session *s, enum session_end why);
 int relay_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, struct gh_http_identity *ret);
 void relay_refused(void *arg, const struct gh_endpoint *remote, const char *why);
+
+/* The rest of a request that is well formed; takes the scope's memory over. 0: the tunnel is open; else it was refused. */
+int relay_request_open(struct relay_worker *rw, struct gh_http_stream *stream, struct relay_scope *scope);
+/* A whole answer without a body. <proxy_status> (RFC 9209) may be NULL. */
+void relay_answer(struct gh_http_stream *stream, unsigned status, const char *proxy_status);
+
+/* relay_scope.c */
+/* Of anything but a name. 0, GH_ERR_DENIED: nothing of it is served here, GH_ERR_MEMORY, GH_ERR_FULL. */
+int relay_scope_of(const struct gh_relay_conf *conf, const struct gh_ip_scope *asked, struct relay_scope *ret);
+bool relay_scope_contains(const struct relay_scope *s, const struct gh_ip *outside, uint8_t protocol);
+/* Of a name: the request goes on, or is refused, when the name was looked up. */
+void relay_scope_look_up(struct relay_worker *rw, struct gh_http_stream *stream, const struct gh_ip_scope *asked);
 
 /* relay_directory.c */
 void relay_directory_publish(struct relay *r);

@@ -110,6 +110,11 @@ void relay_policy_expire(struct relay_worker *rw)
         gh_forward_recheck(&rw->forward, &gh_container_of(it, struct session, link)->forward, &clock);
 }
 
+static struct session *session_of(struct gh_forward_session *fs)
+{
+    return gh_container_of(fs, struct session, forward);
+}
+
 static void decide(void *arg, struct gh_forward_session *fs, enum gh_direction d, const struct gh_ip_packet *p, struct gh_forward_decision *ret)
 {
     struct relay_worker *rw = arg;
@@ -137,11 +142,11 @@ static void decide(void *arg, struct gh_forward_session *fs, enum gh_direction d
         .generation = policy->generation,
         .valid_until = v.rule && v.rule->expires_at != GH_POLICY_NEVER ? v.rule->expires_at : 0,
     };
-}
-
-static struct session *session_of(struct gh_forward_session *fs)
-{
-    return gh_container_of(fs, struct session, forward);
+    if (!relay_scope_contains(&session_of(fs)->scope, d == GH_DIRECTION_OUT ? &p->dst : &p->src, p->protocol)) {
+        ret->allow = ret->deny_icmp = false; /* RFC 9484, section 4.8: dropped, whatever policy says */
+        ret->reason = GH_DROP_SCOPE;
+        ret->rule = NULL;
+    }
 }
 
 static void on_flow_open(void *arg, struct gh_forward_session *fs, const struct gh_flow *f)

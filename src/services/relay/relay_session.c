@@ -287,6 +287,8 @@ static int advertise(struct session *s)
     struct gh_ip_route routes[GH_CONNECT_IP_ROUTES];
     size_t count = 0;
 
+    if (s->scope.routes)
+        return gh_connect_ip_advertise(&s->tunnel, s->scope.routes, s->scope.count);
     for (size_t i = 0; i < conf->route_count && count < GH_CONNECT_IP_ROUTES; i++)
         routes[count++] = gh_connect_ip_route_of(&conf->routes[i], 0);
     count = gh_connect_ip_order_routes(routes, count);
@@ -356,6 +358,7 @@ static void session_destroy(struct session *s, uint64_t code)
     gh_connect_ip_fini(&s->tunnel);
     atomic_fetch_sub(&rw->r->sessions, 1);
     gh_metric_set_value(rw->r->metrics, rw->index, RELAY_METRIC_SESSIONS, 0, atomic_load(&rw->r->sessions));
+    free(s->scope.routes);
     free(s);
 }
 
@@ -378,7 +381,7 @@ void relay_session_end(struct session *s, enum session_end why)
 
 /* Requests. */
 
-static void answer(struct gh_http_stream *stream, unsigned status, const char *proxy_status)
+void relay_answer(struct gh_http_stream *stream, unsigned status, const char *proxy_status)
 {
     struct gh_http_field fields[2];
     size_t n = 0;
@@ -401,11 +404,10 @@ static bool is_malformed(const struct gh_http_head *head)
     return false;
 }
 
-/* What the head says must be refused: a status, or 0. RFC 9484 section 4.6, RFC 9220 section 3 */
-static unsigned refusal(const struct gh_http_head *head)
+/* What the head says must be refused: a status, or 0 and what is asked for. RFC 9484 section 4.6, RFC 9220 section 3 */
+static unsigned refusal(const struct gh_http_head *head, struct gh_ip_scope *ret)
 {
     struct gh_uri_template template;
-    struct gh_ip_scope scope;
     int rc;
 
     if (!gh_span_equals(head->method, gh_span_str("CONNECT")))
@@ -414,11 +416,9 @@ static unsigned refusal(const struct gh_http_head *head)
         return head->protocol.len ? 501 : 400;
     if (gh_uri_template_parse_path(gh_span_str(GH_URI_TEMPLATE_DEFAULT_PATH), &template) < 0)
         return 500;
-    rc = gh_uri_template_parse_request(&template, head->path, &scope);
+    rc = gh_uri_template_parse_request(&template, head->path, ret);
     if (rc < 0)
         return rc == GH_ERR_NOT_FOUND ? 404 : 400;
-    if (scope.kind != GH_IP_SCOPE_ANY || scope.ipproto != GH_IPPROTO_ANY)
-        return 403; /* a tunnel here is for everything that policy allows; a narrower one is not offered */
     return 0;
 }
 
@@ -481,7 +481,7 @@ static void refuse_full(struct relay_worker *rw, struct gh_http_stream *stream, 
     relay_audit_error(rw->r, client, pool ? "no address left in the pool" : "no room for the session", gh_drop_name(pool ? GH_DROP_ADDRESS_POOL : GH_DROP_SESSION_LIMIT));
     gh_log_event(rw->r->log, GH_LOG_WARN, "relay", pool ? "address pool is full: enlarge relay.pools" : "session refused",
                  gh_log_str("client_id", client), gh_log_result("error", rc));
-    answer(stream, 503, pool ? "gatehouse; error=connection_limit_reached; details=\"address pool is full\"" : NULL);
+    relay_answer(stream, 503, pool ? "gatehouse; error=connection_limit_reached; details=\"address pool is full\"" : NULL);
 }
 
 static int open_tunnel(struct session *s)
@@ -501,43 +501,64 @@ static int open_tunnel(struct session *s)
 void relay_request(void *arg, struct gh_http_stream *stream, const struct gh_http_head *head)
 {
     struct relay_worker *rw = arg;
-    const char *client = gh_http_peer(stream)->identity;
-    unsigned status = refusal(head);
-    struct session *s;
+    struct gh_ip_scope asked;
+    struct relay_scope scope;
+    unsigned status;
     int rc;
 
     if (is_malformed(head)) {
         gh_http_reset(stream, GH_HTTP_MESSAGE_ERROR);
         return;
     }
+    status = refusal(head, &asked);
     if (status) {
-        answer(stream, status, NULL);
+        relay_answer(stream, status, NULL);
         return;
     }
+    if (asked.kind == GH_IP_SCOPE_NAME && asked.ipproto != 0) {
+        relay_scope_look_up(rw, stream, &asked);
+        return;
+    }
+    rc = relay_scope_of(&rw->r->conf, &asked, &scope);
+    if (rc < 0)
+        relay_answer(stream, rc == GH_ERR_DENIED ? 403 : 503, NULL);
+    else
+        relay_request_open(rw, stream, &scope);
+}
+
+int relay_request_open(struct relay_worker *rw, struct gh_http_stream *stream, struct relay_scope *scope)
+{
+    const char *client = gh_http_peer(stream)->identity;
+    struct session *s = NULL;
+    int rc = GH_ERR_STATE;
+
     if (atomic_load(&rw->r->draining)) {
         relay_drop(rw, GH_DROP_DRAINING, 1);
-        answer(stream, 503, NULL);
-        return;
+        relay_answer(stream, 503, NULL);
+        free(scope->routes);
+        return rc;
     }
-    if (atomic_load(&rw->r->sessions) >= rw->r->conf.max_sessions) {
-        refuse_full(rw, stream, client, GH_ERR_STATE);
-        return;
+    if (atomic_load(&rw->r->sessions) < rw->r->conf.max_sessions) {
+        s = session_create(rw, stream);
+        rc = s ? enlist(s) : GH_ERR_MEMORY;
     }
-    s = session_create(rw, stream);
-    rc = s ? enlist(s) : GH_ERR_MEMORY;
     if (rc < 0) {
         if (s)
             session_discard(s);
+        free(scope->routes);
         refuse_full(rw, stream, client, rc);
-        return;
+        return rc;
     }
+    s->scope = *scope;
     relay_policy_refresh(rw);
     relay_session_bind_policy(s);
     announce(s);
     stream->events = &stream_events;
     stream->arg = s;
-    if (open_tunnel(s) < 0)
+    rc = open_tunnel(s);
+    if (rc < 0)
         gh_http_reset(stream, GH_HTTP_INTERNAL_ERROR);
+    return rc;
 }
 
 /* Who is it? */
