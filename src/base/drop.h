@@ -11,12 +11,12 @@
     X(MALFORMED, "malformed", "the inner packet does not parse")                      \
     X(LINK_LOCAL, "link_local", "link-local addresses never cross a tunnel")          \
     X(SOURCE, "source", "source address is not assigned to the sender")               \
+    X(SCOPE, "scope", "outside of what the tunnel was asked for")                     \
     X(NO_ROUTE, "no_route", "no session and no network has the destination")          \
     X(NO_SESSION, "no_session", "the session is gone")                                \
     X(TTL, "ttl", "time to live used up")                                             \
     X(TOO_BIG, "too_big", "larger than the tunnel carries")                           \
     X(POLICY, "policy", "a rule denies it")                                           \
-    X(SCOPE, "scope", "outside of what the tunnel was asked for")                     \
     X(POLICY_CHANGED, "policy_changed", "the flow was cut by a newer policy")         \
     X(UNKNOWN_CLIENT, "unknown_client", "policy knows no such client")                \
     X(NO_FLOW, "no_flow", "a reply or ICMP error without its flow")                   \

@@ -11,6 +11,9 @@
 #define RECEIVE_ROUNDS 4u    /* receives in a turn before others have theirs */
 #define WRITE_BATCHES 8u     /* batches of one connection in a turn */
 #define SOCKET_BUFFER (8 * 1024 * 1024)
+#define RESETS_PER_SECOND 200u
+#define RESET_MAX 42u /* RFC 9000, section 10.3: looks like a packet of a connection */
+#define SECOND INT64_C(1000000000)
 
 struct cid_entry {
     struct gh_map_node node;
@@ -27,6 +30,7 @@ struct gh_quic_link {
     struct gh_list dirty; /* in e->dirty while something may have to be sent */
     struct gh_list all;
     struct gh_deadline deadline;
+    uint64_t told_delay, told_shrunk, told_lost; /* of the connection's counters */
     bool half_open, closed, attached;
     bool gone; /* being destroyed: whoever is told of it may not wake it again */
     struct gh_quic_close why;
@@ -42,6 +46,8 @@ struct gh_quic_endpoint {
     struct gh_turn_hook hook;
     struct gh_quic_endpoint_counters counters;
     unsigned links, half_open;
+    unsigned resets_left; /* in the second that began at resets_since */
+    int64_t resets_since;
     bool refuse_new, blocked;
     struct gh_quic_batch batch; /* written, and not yet all sent when <blocked> */
     size_t batch_sent;
@@ -89,6 +95,12 @@ static void drop(struct gh_quic_endpoint *e, enum gh_drop why, uint64_t count)
 
 /* What connections ask of their host. */
 
+static int reset_token(const struct gh_quic_endpoint *e, const struct gh_quic_cid *cid, uint8_t ret[GH_QUIC_RESET_TOKEN])
+{
+    return gh_hkdf_sha256(gh_span_of(e->cfg.group->reset_key, GH_QUIC_GROUP_KEY), gh_span_of(cid->data, cid->len), "stateless reset", ret,
+                          GH_QUIC_RESET_TOKEN);
+}
+
 static int make_cid(void *arg, struct gh_quic_cid *ret, uint8_t ret_token[GH_QUIC_RESET_TOKEN])
 {
     struct gh_quic_link *l = arg;
@@ -99,7 +111,7 @@ static int make_cid(void *arg, struct gh_quic_cid *ret, uint8_t ret_token[GH_QUI
     if (rc < 0)
         return rc;
     cid.data[GH_QUIC_CID_LEN - 1] = gh_quic_group_last_byte(e->cfg.group, cid.data, e->cfg.index);
-    rc = gh_hkdf_sha256(gh_span_of(e->cfg.group->reset_key, 32), gh_span_of(cid.data, cid.len), "stateless reset", ret_token, GH_QUIC_RESET_TOKEN);
+    rc = reset_token(e, &cid, ret_token);
     if (rc == 0)
         rc = cid_add(l, &cid);
     if (rc == 0)
@@ -158,11 +170,28 @@ static struct gh_quic_link *link_create(struct gh_quic_endpoint *e)
     return l;
 }
 
-static void half_open_done(struct gh_quic_link *l)
+static void half_open_done(struct gh_quic_link *l, uint64_t *counter)
 {
-    if (l->half_open)
-        l->e->half_open--;
+    if (!l->half_open)
+        return;
+    l->e->half_open--;
     l->half_open = false;
+    ++*counter;
+}
+
+/* What the connection dropped or lost since the last time. */
+static void collect(struct gh_quic_link *l)
+{
+    const struct gh_quic_counters *c = gh_quic_counters(l->quic);
+
+    if (c->queue_delay != l->told_delay)
+        drop(l->e, GH_DROP_QUEUE_DELAY, c->queue_delay - l->told_delay);
+    if (c->shrunk != l->told_shrunk)
+        drop(l->e, GH_DROP_TOO_BIG, c->shrunk - l->told_shrunk);
+    l->e->counters.datagrams_lost += c->datagrams_lost - l->told_lost;
+    l->told_delay = c->queue_delay;
+    l->told_shrunk = c->shrunk;
+    l->told_lost = c->datagrams_lost;
 }
 
 /* Nobody finds the link any more, then its owner is told, then it is gone. */
@@ -176,10 +205,14 @@ static void link_destroy(struct gh_quic_link *l)
     gh_worker_deadline_stop(e->cfg.worker, &l->deadline);
     gh_list_unlink(&l->dirty);
     gh_list_unlink(&l->all);
-    half_open_done(l);
+    half_open_done(l, &e->counters.handshakes_failed);
     e->links--;
-    if (l->why.kind == GH_QUIC_CLOSED_ASSERTION)
+    if (l->quic)
+        collect(l);
+    if (l->why.kind == GH_QUIC_CLOSED_ASSERTION) {
         e->counters.assertions++;
+        drop(e, GH_DROP_LIBRARY_ASSERT, 1);
+    }
     if (l->attached)
         e->cfg.events->on_closed(l->app_arg, l, &l->why);
     gh_quic_destroy(l->quic);
@@ -255,6 +288,53 @@ static void answer_version(struct gh_quic_endpoint *e, const struct gh_quic_init
         drop(e, GH_DROP_UDP_WRITE, 1);
 }
 
+/* RFC 9000, section 10.3: whoever sends on a connection that this process does not have is told so, by a packet shorter than
+ * its own (no loops, no amplification) whose end only the two ends of the lost connection can recognise. */
+static void answer_reset(struct gh_quic_endpoint *e, const struct gh_quic_cid *cid, size_t len, const struct gh_quic_path *path)
+{
+    uint8_t token[GH_QUIC_RESET_TOKEN], noise[RESET_MAX], buf[RESET_MAX];
+    struct gh_udp_send out = { .local = { path->local.ip, path->local.port }, .remote = { path->remote.ip, path->remote.port } };
+    int64_t now = gh_worker_now(e->cfg.worker);
+    int n;
+
+    if (now - e->resets_since >= SECOND) {
+        e->resets_since = now;
+        e->resets_left = RESETS_PER_SECOND;
+    }
+    if (e->resets_left == 0 || e->cfg.quic.random.fill(e->cfg.quic.random.arg, noise, sizeof noise) < 0 || reset_token(e, cid, token) < 0)
+        return;
+    n = gh_quic_stateless_reset(token, noise, buf, len - 1 < sizeof buf ? len - 1 : sizeof buf);
+    if (n <= 0)
+        return;
+    e->resets_left--;
+    out.segment = (size_t)n;
+    out.payload = gh_span_of(buf, (size_t)n);
+    if (gh_udp_send(&e->udp, &out) < 0)
+        drop(e, GH_DROP_UDP_WRITE, 1);
+    else
+        e->counters.resets_out++;
+}
+
+/* A short header with an id of ours that names no connection. A server says that the connection is gone. To a client it may
+ * be just that: a reset of the only connection that it has with this peer. */
+static struct gh_quic_link *unclaimed(struct gh_quic_endpoint *e, const struct gh_quic_cid *cid, const struct gh_quic_path *path, size_t len)
+{
+    if (e->cfg.server) {
+        answer_reset(e, cid, len, path);
+    } else {
+        gh_list_each(it, &e->all)
+        {
+            struct gh_quic_link *l = gh_container_of(it, struct gh_quic_link, all);
+            struct gh_endpoint remote = gh_quic_link_remote(l);
+
+            if (!l->gone && remote.port == path->remote.port && gh_ip_equals(&remote.ip, &path->remote.ip))
+                return l;
+        }
+    }
+    drop(e, GH_DROP_QUIC_INVALID, 1);
+    return NULL;
+}
+
 /* A client's socket is bound to no address, and the kernel may choose another one for each packet: to the engine its own
  * address is always "any". */
 static struct gh_quic_path path_of(const struct gh_quic_endpoint *e, const struct gh_endpoint *local, const struct gh_endpoint *remote)
@@ -270,7 +350,7 @@ static void deliver(struct gh_quic_link *l, const struct gh_quic_path *path, uin
 {
     gh_quic_recv(l->quic, path, ecn, payload, gh_worker_now(l->e->cfg.worker));
     if (l->half_open && gh_quic_handshake_complete(l->quic))
-        half_open_done(l);
+        half_open_done(l, &l->e->counters.handshakes_done);
     gh_quic_link_wake(l);
 }
 
@@ -289,15 +369,17 @@ static void deliver_handed_over(struct gh_worker *w, struct gh_message *m)
     struct handed_over *h = gh_container_of(m, struct handed_over, message);
     struct gh_quic_link *l = NULL;
     struct gh_quic_cid cid;
-    bool is_long;
+    bool is_long = true;
 
     (void)w;
     if (gh_quic_peek_dcid(gh_span_of(h->data, h->len), &cid, &is_long) == 0)
         l = find(h->to, &cid);
     if (l)
         deliver(l, &h->path, h->ecn, gh_span_of(h->data, h->len));
-    else
+    else if (is_long)
         drop(h->to, GH_DROP_QUIC_INVALID, 1);
+    else
+        unclaimed(h->to, &cid, &h->path, h->len);
     free(h);
 }
 
@@ -307,7 +389,7 @@ static void hand_over(struct gh_quic_endpoint *e, unsigned worker, const struct 
     struct handed_over *h = to ? malloc(sizeof *h + payload.len) : NULL;
 
     if (!h) {
-        drop(e, GH_DROP_QUIC_INVALID, 1);
+        drop(e, to ? GH_DROP_POOL_EMPTY : GH_DROP_QUIC_INVALID, 1);
         return;
     }
     *h = (struct handed_over){ { deliver_handed_over }, to, path_of(e, &m->local, &m->remote), m->ecn, payload.len };
@@ -340,6 +422,8 @@ static struct gh_quic_link *stranger(struct gh_quic_endpoint *e, const struct gh
     worker = cid->len == GH_QUIC_CID_LEN ? gh_quic_group_worker_of(e->cfg.group, cid->data) : e->cfg.index;
     if (worker != e->cfg.index && worker < e->cfg.group->count)
         hand_over(e, worker, m, payload);
+    else if (!is_long)
+        return unclaimed(e, cid, &path, payload.len);
     else
         drop(e, GH_DROP_QUIC_INVALID, 1);
     return NULL;
@@ -460,6 +544,7 @@ static void flush(void *arg, int64_t now)
             gh_quic_link_wake(l);
         else if (e->blocked && !l->closed)
             gh_quic_link_wake(l);
+        collect(l);
         if (l->closed) {
             link_destroy(l);
             continue;
@@ -545,6 +630,11 @@ void gh_quic_endpoint_destroy(struct gh_quic_endpoint *e)
     free(e->slab);
     free(e->out);
     free(e);
+}
+
+void gh_quic_endpoint_set_max_half_open(struct gh_quic_endpoint *e, unsigned max)
+{
+    e->cfg.max_half_open = max;
 }
 
 void gh_quic_endpoint_refuse_new(struct gh_quic_endpoint *e)

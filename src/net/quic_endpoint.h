@@ -20,17 +20,19 @@ struct gh_quic_endpoint;
 struct gh_quic_link;
 
 #define GH_QUIC_STEERING_LEN 16
+#define GH_QUIC_GROUP_KEY 32
 
 /* Shared by the endpoints of a group, and constant while they run. */
 struct gh_quic_group {
     uint32_t mix[2];       /* odd numbers: key of the mask in the last byte of an id */
-    uint8_t reset_key[32]; /* stateless reset tokens (RFC 9000, section 10.3.2) */
+    uint8_t reset_key[GH_QUIC_GROUP_KEY]; /* stateless reset tokens (RFC 9000, section 10.3.2) */
     unsigned count;        /* endpoints */
     struct gh_quic_endpoint *endpoints[GH_WORKERS_MAX];
 };
 
-/* Fresh keys. 0 or GH_ERR_CRYPTO. */
-int gh_quic_group_init(struct gh_quic_group *g, unsigned count);
+/* The group's keys follow from <key>: a process that starts again with the same one can end the connections of its forerunner.
+ * NULL: fresh ones. 0 or GH_ERR_CRYPTO. */
+int gh_quic_group_init(struct gh_quic_group *g, unsigned count, const uint8_t key[GH_QUIC_GROUP_KEY]);
 /* The program for gh_udp_attach_steering; the number of instructions. */
 size_t gh_quic_group_steering(const struct gh_quic_group *g, struct sock_filter ret[GH_QUIC_STEERING_LEN]);
 /* The worker inside an id of ours. */
@@ -65,6 +67,9 @@ struct gh_quic_endpoint_counters {
     uint64_t datagrams_in, datagrams_out, bytes_in, bytes_out, sends, receives;
     uint64_t handed_over; /* datagrams that another worker read */
     uint64_t assertions;  /* connections lost to an assertion of the library */
+    uint64_t resets_out;  /* stateless resets: answers to packets of connections that are no more */
+    uint64_t handshakes_done, handshakes_failed; /* of strangers */
+    uint64_t datagrams_lost; /* DATAGRAM frames in packets that were declared lost */
 };
 
 int gh_quic_endpoint_create(const struct gh_quic_endpoint_config *cfg, struct gh_quic_endpoint **ret);
@@ -72,6 +77,7 @@ int gh_quic_endpoint_create(const struct gh_quic_endpoint_config *cfg, struct gh
 void gh_quic_endpoint_destroy(struct gh_quic_endpoint *e);
 /* Sends what waits, now. */
 void gh_quic_endpoint_flush(struct gh_quic_endpoint *e);
+void gh_quic_endpoint_set_max_half_open(struct gh_quic_endpoint *e, unsigned max);
 void gh_quic_endpoint_refuse_new(struct gh_quic_endpoint *e); /* draining: no new connections */
 const struct gh_quic_endpoint_counters *gh_quic_endpoint_counters(const struct gh_quic_endpoint *e);
 struct gh_worker *gh_quic_endpoint_worker(const struct gh_quic_endpoint *e);

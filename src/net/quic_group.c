@@ -1,5 +1,7 @@
 /* Connection ids that say which worker they belong to, to us and to nobody else. */
 #include "base/error.h"
+#include "crypto/aead.h"
+#include "crypto/hash.h"
 #include "net/quic_internal.h"
 
 #define WORKER_MASK 63u /* the two bits above are the generation: 0 until upgrades hand connections over */
@@ -15,10 +17,20 @@ static uint8_t mix(const struct gh_quic_group *g, const uint8_t cid[GH_QUIC_CID_
     return (uint8_t)((load32(cid) * g->mix[0] + load32(cid + 3) * g->mix[1]) >> 24);
 }
 
-int gh_quic_group_init(struct gh_quic_group *g, unsigned count)
+int gh_quic_group_init(struct gh_quic_group *g, unsigned count, const uint8_t key[GH_QUIC_GROUP_KEY])
 {
+    struct gh_span secret, none = gh_span_of("", 0);
+    uint8_t fresh[GH_QUIC_GROUP_KEY];
+    int rc = key ? 0 : gh_random_bytes(fresh, sizeof fresh);
+
     *g = (struct gh_quic_group){ .count = count };
-    if (gh_random_bytes(g->mix, sizeof g->mix) < 0 || gh_random_bytes(g->reset_key, sizeof g->reset_key) < 0)
+    secret = gh_span_of(key ? key : fresh, GH_QUIC_GROUP_KEY);
+    if (rc == 0)
+        rc = gh_hkdf_sha256(secret, none, "gatehouse steering", (uint8_t *)g->mix, sizeof g->mix);
+    if (rc == 0)
+        rc = gh_hkdf_sha256(secret, none, "gatehouse stateless reset", g->reset_key, sizeof g->reset_key);
+    gh_wipe(fresh, sizeof fresh);
+    if (rc < 0)
         return GH_ERR_CRYPTO;
     g->mix[0] |= 1;
     g->mix[1] |= 1;

@@ -9,7 +9,7 @@ import peers
 from certs import Authority
 from connect_ip_go import POOL_V4, POOL_V6, URL, Peer, event
 from process import until
-from world import OTHER_V4, OTHER_V6, WEB_V4, WEB_V6
+from world import OTHER_V4, OTHER_V6, RELAY_NAME, WEB_V4, WEB_V6
 
 # What the client routes into the tunnel: the internet's addresses, not the way to the relay.
 TARGETS = '198.51.100.0/24,9.9.9.9/32,1.1.1.1/32,2001:db8:100::/64,2606:4700::/32'
@@ -115,6 +115,47 @@ def test_policy_holds_for_their_client(peer, relay):
         assert relay.relay.wait_audit(since=mark, event_type='acl.deny', client_id='client-1', dest_ip=OTHER_V4)['rule_id'] == 'rest'
     finally:
         client.stop()
+
+
+def scoped(target, protocol='%2A'):
+    return URL.replace('/%2A/%2A/', '/%s/%s/' % (target, protocol))
+
+
+def test_R8_a_tunnel_for_one_target_and_protocol_carries_nothing_else(peer, relay):
+    host = peer.world['agent-2']
+    client = peer.client(url=scoped(WEB_V4 + '%2F32', '6'), route=TARGETS)
+    try:
+        assert client.wait_line(event('routes')).data['routes'] == ['%s-%s/6' % (WEB_V4, WEB_V4)]
+        assert host.peer('get', 'http://%s/file' % WEB_V4)['sha256'] == peer.file_hash
+        assert host.ping(WEB_V4, 2)[0] == 2  # ICMP is always within
+        assert host.peer('udp', WEB_V4, 100, 1)['same'] == 0
+        assert host.ping(OTHER_V4, 1, wait=0.5)[0] == 0
+        assert relay.get('/metrics')[1].count('reason="scope"') == 1
+    finally:
+        client.stop()
+
+
+def test_R4_the_target_may_be_a_name(peer, relay):
+    client = peer.client(url=scoped(RELAY_NAME), route=TARGETS)
+    try:
+        routes = client.wait_line(event('routes')).data['routes']
+        assert routes == ['203.0.113.2-203.0.113.2', '2001:db8:113::2-2001:db8:113::2']
+    finally:
+        client.stop()
+
+
+def test_R4_a_name_without_an_address_is_refused(peer, relay):
+    mark = relay.relay.mark()
+    client = peer.client(url=scoped('nowhere.invalid'), wait=False)
+    refused = client.wait_line(lambda line: line.data.get('event') in ('refused', 'ready', 'error'), 30)
+    assert refused.data['event'] == 'refused' and '502' in refused.data['error'], refused.text
+    assert relay.relay.wait_line(lambda line: line.data.get('name') == 'nowhere.invalid', since=mark)
+
+
+def test_R3_a_target_that_is_none_is_refused(peer, relay):
+    client = peer.client(url=scoped('10.0.0.1%2F8'), wait=False)  # bits below the prefix
+    refused = client.wait_line(lambda line: line.data.get('event') in ('refused', 'ready', 'error'))
+    assert refused.data['event'] == 'refused' and '400' in refused.data['error'], refused.text
 
 
 def test_our_relay_refuses_a_client_without_a_certificate(peer, relay):

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "core/lifecycle.h"
+#include "core/run.h"
 #include "net/tun_port.h"
 
 /* The worker. */
@@ -90,6 +90,12 @@ struct gh_metrics *gh_node_metrics(const struct gh_node *node)
     return node->metrics;
 }
 
+void gh_run_reload_note(struct gh_run *run, const char *line)
+{
+    (void)run;
+    (void)line;
+}
+
 /* The endpoint. */
 
 struct gh_quic_link {
@@ -103,6 +109,7 @@ struct gh_quic_endpoint {
     struct gh_quic_endpoint_config cfg;
     struct sim_end *end;
     struct gh_quic_link link;
+    struct gh_quic_endpoint_counters counters;
     bool refuse_new;
 };
 
@@ -183,6 +190,21 @@ int gh_quic_endpoint_connect(struct gh_quic_endpoint *e, const struct gh_endpoin
     return sim_open(e->cfg.worker->sim);
 }
 
+const struct gh_quic_endpoint_counters *gh_quic_endpoint_counters(const struct gh_quic_endpoint *e)
+{
+    return &e->counters;
+}
+
+unsigned gh_quic_endpoint_links(const struct gh_quic_endpoint *e)
+{
+    return e->end->quic != NULL;
+}
+
+void gh_quic_endpoint_set_max_half_open(struct gh_quic_endpoint *e, unsigned max)
+{
+    e->cfg.max_half_open = max;
+}
+
 struct gh_endpoint gh_quic_link_remote(struct gh_quic_link *l)
 {
     struct gh_quic_path p = gh_quic_current_path(l->e->end->quic);
@@ -218,4 +240,10 @@ void gh_tun_port_destroy(struct gh_tun_port *p)
 void gh_tun_port_send(struct gh_tun_port *p, struct gh_span packet)
 {
     p->worker->on_network(p->worker->arg, packet);
+}
+
+unsigned gh_tun_port_offloads(const struct gh_tun_port *p)
+{
+    (void)p;
+    return 0;
 }

@@ -13,6 +13,11 @@ void gh_connect_ip_init(struct gh_connect_ip *c, const struct gh_connect_ip_even
     gh_capsule_reader_init(&c->reader, kept, sizeof kept / sizeof *kept, GH_CAPSULE_MAX);
 }
 
+void gh_connect_ip_limit(struct gh_connect_ip *c, size_t max)
+{
+    c->reader.max = max;
+}
+
 void gh_connect_ip_fini(struct gh_connect_ip *c)
 {
     if (c)

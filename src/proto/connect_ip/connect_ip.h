@@ -72,6 +72,8 @@ struct gh_connect_ip {
 };
 
 void gh_connect_ip_init(struct gh_connect_ip *c, const struct gh_connect_ip_events *events, void *arg);
+/* Longest capsule value that is kept, before the first feed; GH_CAPSULE_MAX unless this was called. */
+void gh_connect_ip_limit(struct gh_connect_ip *c, size_t max);
 void gh_connect_ip_fini(struct gh_connect_ip *c);
 
 /* Bytes of the stream. 0, or an error that stays: GH_ERR_MALFORMED, GH_ERR_TOO_LONG (a limit), GH_ERR_MEMORY, GH_ERR_STATE

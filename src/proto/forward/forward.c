@@ -104,6 +104,7 @@ static bool answer_allowed(const struct passage *w)
     if (gh_rate_may(&w->s->icmp, w->clock->now) && gh_rate_may(&w->fw->icmp, w->clock->now))
         return true;
     count_drop(w, GH_DROP_ICMP_LIMIT);
+    w->ret->limited = true;
     return false;
 }
 
@@ -166,6 +167,15 @@ static bool is_peers(const struct gh_forward_session *s, const struct gh_ip *a, 
            gh_connect_ip_routes_contain(s->routes, s->route_count, a, protocol);
 }
 
+/* Is <far>, the end that is not the peer, in what the tunnel was asked for (RFC 9484, sections 4.6 and 4.8)? The protocol is the
+ * one behind the extension headers; ICMP errors come from wherever a packet failed. */
+static bool in_scope(const struct passage *w, const struct gh_ip *far)
+{
+    const struct gh_ip_packet *p = &w->ret->packet;
+
+    return !w->s->scope || gh_ip_is_icmp_error(p) || gh_connect_ip_routes_contain(w->s->scope, w->s->scope_count, far, p->protocol);
+}
+
 /* The echo that RFC 9484, section 7.1 wants answered although link-local traffic is not forwarded. */
 static bool is_echo_to_all_nodes(const struct gh_ip_packet *p)
 {
@@ -204,6 +214,7 @@ static bool begin(struct passage *w)
     w->ret->action = GH_FORWARD_DROP;
     w->ret->reason = GH_DROP_NONE;
     w->ret->answer_len = 0;
+    w->ret->limited = false;
     w->ret->packet.version = 0;
     if (gh_ip_packet_parse(w->data, w->len, &w->ret->packet) == 0)
         return true;
@@ -254,6 +265,10 @@ void gh_forward_from_peer(struct gh_forward *fw, struct gh_forward_session *s, c
     }
     if (!gh_ip_is_unicast(&p->dst) || (s->own_count > 0 && !in_prefixes(s->own, s->own_count, &p->dst))) {
         drop_and_answer(&w, GH_DROP_NO_ROUTE, GH_ICMP_NO_ROUTE);
+        return;
+    }
+    if (!in_scope(&w, &p->dst)) {
+        drop_and_answer(&w, GH_DROP_SCOPE, GH_ICMP_ADMIN);
         return;
     }
     if (!admit(&w, &f))
@@ -370,6 +385,10 @@ void gh_forward_to_peer(struct gh_forward *fw, struct gh_forward_session *s, con
         drop_and_answer(&w, GH_DROP_NO_ROUTE, GH_ICMP_NO_ROUTE);
         return;
     }
+    if (!in_scope(&w, &p->src)) {
+        drop(&w, GH_DROP_SCOPE);
+        return;
+    }
     if (admit(&w, &f))
         encapsulate(&w, f, own);
 }
@@ -380,6 +399,7 @@ void gh_forward_refuse(struct gh_forward *fw, struct gh_forward_session *s, cons
     struct passage w = { fw, s, clock, GH_DIRECTION_OUT, (uint8_t *)data, ret->packet.total_len, 0, ret };
 
     ret->answer_len = 0;
+    ret->limited = false;
     drop(&w, why);
     if (why == GH_DROP_NO_ROUTE || why == GH_DROP_NO_SESSION)
         answer(&w, GH_ICMP_NO_ROUTE);

@@ -52,6 +52,8 @@ struct gh_forward_session {
     size_t assigned_count;
     const struct gh_ip_route *routes; /* ordered ranges behind the peer, likewise; borrowed. A relay leaves them empty */
     size_t route_count;
+    const struct gh_ip_route *scope; /* ordered: the only destinations and protocols that the tunnel is for, and ICMP; borrowed. NULL: all */
+    size_t scope_count;
     struct gh_prefix own[GH_FORWARD_PREFIXES]; /* agent: our addresses; packets from them are the node's own. Empty: no check */
     size_t own_count;
     size_t mtu;     /* longest packet that the tunnel carries; 0: no limit known */
@@ -104,6 +106,7 @@ struct gh_forward_verdict {
     enum gh_forward_action action;
     enum gh_drop reason;         /* of a drop */
     struct gh_ip_packet packet;  /* as parsed; version 0 when malformed */
+    bool limited;                /* an answer was due and was over the rate: GH_DROP_ICMP_LIMIT, besides the verdict */
     size_t answer_len;           /* > 0: an answer for the packet's sender, back the way it came */
     uint8_t answer[GH_ICMP_MAX];
 };

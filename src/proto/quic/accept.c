@@ -63,3 +63,13 @@ int gh_quic_version_negotiation(const struct gh_quic_initial *in, uint8_t unpred
 
     return n < 0 ? GH_ERR_TOO_LONG : (int)n;
 }
+
+int gh_quic_stateless_reset(const uint8_t token[GH_QUIC_RESET_TOKEN], const uint8_t *noise, uint8_t *buf, size_t cap)
+{
+    ngtcp2_ssize n;
+
+    if (cap < NGTCP2_MIN_STATELESS_RESET_RANDLEN + GH_QUIC_RESET_TOKEN)
+        return GH_ERR_TOO_LONG;
+    n = ngtcp2_pkt_write_stateless_reset(buf, cap, token, noise, cap - GH_QUIC_RESET_TOKEN);
+    return n < 0 ? GH_ERR_TOO_LONG : (int)n;
+}

@@ -208,6 +208,16 @@ static int cb_datagram(ngtcp2_conn *conn, uint32_t flags, const uint8_t *data, s
     return result(q, q->owner.app->on_datagram(q->owner.app_arg, gh_span_of(data, len)));
 }
 
+static int cb_lost_datagram(ngtcp2_conn *conn, uint64_t id, void *arg)
+{
+    struct gh_quic *q = arg;
+
+    (void)conn;
+    (void)id;
+    q->counters.datagrams_lost++;
+    return 0;
+}
+
 static int cb_new_cid(ngtcp2_conn *conn, ngtcp2_cid *ret, uint8_t *token, size_t len, void *arg)
 {
     struct gh_quic *q = arg;
@@ -255,6 +265,7 @@ static void fill_callbacks(ngtcp2_callbacks *cb, bool server)
         .extend_max_stream_data = cb_stream_credit,
         .extend_max_local_streams_bidi = cb_streams_bidi,
         .recv_datagram = cb_datagram,
+        .lost_datagram = cb_lost_datagram,
         .get_new_connection_id = cb_new_cid,
         .remove_connection_id = cb_remove_cid,
         .recv_stateless_reset = cb_stateless_reset,

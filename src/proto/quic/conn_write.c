@@ -62,7 +62,7 @@ static struct gh_span next_datagram(struct gh_quic *q)
 
     while (d.data) {
         if (d.len > max) /* the path shrank while it waited */
-            drop_head(q, &q->counters.too_big);
+            drop_head(q, &q->counters.shrunk);
         else if (q->cfg.queue_time && q->now - since > q->cfg.queue_time)
             drop_head(q, &q->counters.queue_delay);
         else
@@ -83,7 +83,7 @@ static enum step write_datagram(struct gh_quic *q, struct target *t, struct gh_s
         gh_quic_queue_consume(&q->queue);
         q->counters.datagrams_out++;
     } else if (n == NGTCP2_ERR_INVALID_ARGUMENT) {
-        drop_head(q, &q->counters.too_big);
+        drop_head(q, &q->counters.shrunk);
         return STEP_AGAIN;
     }
     return classify(q, n, ret_len);

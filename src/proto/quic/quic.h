@@ -23,7 +23,7 @@
 #define GH_QUIC_RESET_TOKEN 16
 #define GH_QUIC_PAYLOAD_MAX 1452u    /* largest UDP payload that we send: Ethernet and IPv6 */
 #define GH_QUIC_BATCH_MAX 65000u     /* bytes of one batch: below the limit of UDP_SEGMENT with either family */
-#define GH_QUIC_BATCH_SEGMENTS 44u
+#define GH_QUIC_BATCH_SEGMENTS 64u   /* UDP_MAX_SEGMENTS */
 #define GH_QUIC_NEVER INT64_MAX
 
 struct gh_quic_cid {
@@ -100,7 +100,9 @@ struct gh_quic_config {
 
 struct gh_quic_counters {
     uint64_t datagrams_in, datagrams_out;
-    uint64_t queue_full, queue_delay, too_big; /* datagrams dropped */
+    uint64_t queue_full, too_big;  /* datagrams refused by gh_quic_send_datagram, which said so */
+    uint64_t queue_delay, shrunk;  /* datagrams dropped while they waited: too old, or too long since the path shrank */
+    uint64_t datagrams_lost;       /* sent in packets that were declared lost */
     uint64_t packets_in, packets_out, bytes_in, bytes_out;
 };
 
@@ -124,6 +126,10 @@ int gh_quic_accept(struct gh_span packet, struct gh_quic_initial *ret);
 int gh_quic_peek_dcid(struct gh_span packet, struct gh_quic_cid *ret, bool *ret_long);
 /* Writes a Version Negotiation packet that answers <in>; count of bytes. */
 int gh_quic_version_negotiation(const struct gh_quic_initial *in, uint8_t unpredictable, uint8_t *buf, size_t cap);
+
+/* Writes a Stateless Reset of <cap> bytes (RFC 9000, section 10.3), <noise> has as many. Count of bytes, or GH_ERR_TOO_LONG when it
+ * would be too short to be one. */
+int gh_quic_stateless_reset(const uint8_t token[GH_QUIC_RESET_TOKEN], const uint8_t *noise, uint8_t *buf, size_t cap);
 
 int gh_quic_create_server(const struct gh_quic_config *cfg, const struct gh_quic_owner *owner, struct gh_tls_ctx *tls,
                           const struct gh_quic_initial *first, const struct gh_quic_path *path, int64_t now, struct gh_quic **ret);

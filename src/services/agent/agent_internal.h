@@ -20,10 +20,10 @@
 #include "loop/worker.h"
 #include "net/http_endpoint.h"
 #include "net/tun_port.h"
+#include "os/resolve.h"
 #include "proto/forward/forward.h"
 #include "services/agent/agent_backoff.h"
 #include "services/agent/agent_conf.h"
-#include "services/agent/agent_resolve.h"
 #include "services/agent/agent_route.h"
 #include "services/agent/agent_tunnel.h"
 
@@ -86,7 +86,7 @@ struct agent {
     struct gh_deadline timer;     /* the next attempt, or the assignment's time-out */
     struct gh_deadline mtu_timer;
     struct gh_agent_backoff backoff;
-    struct gh_agent_resolved resolved; /* of the last look-up that worked */
+    struct gh_resolved resolved; /* of the last look-up that worked */
     size_t candidate;
     bool cached, looking_up;      /* <resolved> is from an earlier attempt; a look-up is under way */
     struct gh_http_conn *conn;

@@ -74,14 +74,14 @@ struct lookup {
     struct agent *a;
     char host[256];
     uint16_t port;
-    struct gh_agent_resolved result;
+    struct gh_resolved result;
 };
 
 static void look_up(void *arg)
 {
     struct lookup *l = arg;
 
-    gh_agent_resolve(l->host, l->port, &l->result);
+    gh_resolve(l->host, l->port, &l->result);
 }
 
 static void looked_up(struct gh_worker *w, void *arg)
@@ -396,7 +396,7 @@ static void on_mtu_timer(void *arg, int64_t now)
 static int open_http(struct agent *a, unsigned i)
 {
     struct gh_http_endpoint_config c = { .tls = a->tls, .events = &http_events, .arg = a };
-    int rc = gh_quic_group_init(&a->groups[i], 1);
+    int rc = gh_quic_group_init(&a->groups[i], 1, NULL);
 
     c.endpoint = (struct gh_quic_endpoint_config){ .worker = a->w, .group = &a->groups[i], .fd = a->udp[i], .features = a->features };
     gh_quic_config_default(&c.endpoint.quic);

@@ -17,12 +17,14 @@
 #include <stdio.h>
 
 #include "base/list.h"
+#include "core/node_key.h"
 #include "core/run.h"
 #include "crypto/random.h"
 #include "crypto/tls.h"
 #include "loop/worker.h"
 #include "net/http_endpoint.h"
 #include "net/tun_port.h"
+#include "os/resolve.h"
 #include "policy/policy.h"
 #include "ports/session_directory.h"
 #include "proto/connect_ip/connect_ip.h"
@@ -31,7 +33,6 @@
 #include "services/relay/pool.h"
 #include "services/relay/relay_conf.h"
 #include "store/store.h"
-#include "wire/uri_template.h"
 
 #define RELAY_LISTEN_MAX 16u
 #define RELAY_NAME_MAX 129u
@@ -57,10 +58,12 @@ struct relay {
     struct gh_directory *directory;
     struct gh_store *store;
     struct gh_quic_group groups[RELAY_LISTEN_MAX];
+    uint8_t key[GH_NODE_KEY];
     struct gh_udp_features features;
     char tun[GH_PRIV_DEVICE];
     unsigned workers;
     size_t listen_count;
+    struct gh_endpoint listens[RELAY_LISTEN_MAX];
     struct gh_prefix pools[GH_POOL_PREFIXES_MAX];
     const struct gh_relay_conf *next_conf; /* while a reload is told to the workers */
     int udp[RELAY_LISTEN_MAX][GH_WORKERS_MAX], tun_fds[GH_WORKERS_MAX];
@@ -107,21 +110,23 @@ struct relay_worker {
     struct slot *slots;
     uint32_t slot_count, free_slot; /* next free, UINT32_MAX for none; free slots are chained through generation's neighbour */
     uint32_t *next_free;
+    unsigned lookups; /* names that requests wait for */
     struct gh_deadline sweep;
     _Atomic uint64_t *drops;
     struct gh_list sessions;
+    unsigned session_count;
     struct gh_forward_verdict verdict; /* large; one packet at a time */
     struct gh_forward_verdict inner;   /* of a packet that another session's verdict led to */
     uint8_t *out;                      /* one packet with a context id before it */
 };
 
-enum session_end { SESSION_CLOSED, SESSION_TAKEN_OVER, SESSION_KICKED, SESSION_DRAINED };
-
-/* What a tunnel was asked for, as ordered ranges outside; none: everything that policy allows. */
+/* What a tunnel is for, when it is not for everything. */
 struct relay_scope {
-    struct gh_ip_route *routes; /* owned */
+    struct gh_ip_route routes[GH_RESOLVE_ADDRESSES];
     size_t count;
 };
+
+enum session_end { SESSION_CLOSED, SESSION_TAKEN_OVER, SESSION_KICKED, SESSION_DRAINED };
 
 struct session {
     struct gh_forward_session forward; /* first: what the engine hands back */
@@ -130,7 +135,6 @@ struct session {
     uint32_t slot;
     struct gh_http_stream *stream; /* NULL once it is closed */
     struct gh_connect_ip tunnel;
-    struct relay_scope scope;
     bool open; /* tunnel initialised */
     bool listed;
     char name[RELAY_NAME_MAX], id[17];
@@ -143,40 +147,48 @@ struct session {
     int64_t not_after;
     enum session_end why;
     struct relay_card card;
+    struct relay_scope scope;
 };
 
-/* relay_metrics: rows of the table in relay.c */
+/* rows of relay_metrics */
 enum {
     RELAY_METRIC_SESSIONS,
     RELAY_METRIC_PACKETS,
     RELAY_METRIC_BYTES,
     RELAY_METRIC_FLOWS,
     RELAY_METRIC_HANDED_OVER,
-    RELAY_METRIC_HANDSHAKES,
+    RELAY_METRIC_IDENTITIES,
+    RELAY_METRIC_QUIC_CONNECTIONS,
+    RELAY_METRIC_QUIC_DATAGRAMS,
+    RELAY_METRIC_QUIC_BYTES,
+    RELAY_METRIC_QUIC_CALLS,
+    RELAY_METRIC_QUIC_HANDSHAKES,
+    RELAY_METRIC_QUIC_HANDED_OVER,
+    RELAY_METRIC_QUIC_LOST,
 };
 
-/* relay_session.c */
+/* relay_metrics.c */
+extern const struct gh_metric relay_metrics[];
+void relay_metrics_publish(struct relay_worker *rw); /* the endpoints' counters, as they are now */
+
+/* relay_request.c */
 void relay_request(void *arg, struct gh_http_stream *s, const struct gh_http_head *head);
+/* Answers 503: <rc> is GH_ERR_FULL when addresses ran out, another error when there is no room for a session. */
+void relay_refuse_full(struct relay_worker *rw, struct gh_http_stream *stream, const char *client, int rc);
+
+/* relay_session.c */
+/* Makes a session of a request and answers it, with 200 or what stood against it. NULL: it is for everything. */
+void relay_session_open(struct relay_worker *rw, struct gh_http_stream *stream, const struct relay_scope *scope);
 struct session *relay_session_find(struct relay_worker *rw, struct gh_session_handle h);
 /* Ends the session's tunnel; on_closed does the rest. */
 void relay_session_end(struct session *s, enum session_end why);
 int relay_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, struct gh_http_identity *ret);
 void relay_refused(void *arg, const struct gh_endpoint *remote, const char *why);
 
-/* The rest of a request that is well formed; takes the scope's memory over. 0: the tunnel is open; else it was refused. */
-int relay_request_open(struct relay_worker *rw, struct gh_http_stream *stream, struct relay_scope *scope);
-/* A whole answer without a body. <proxy_status> (RFC 9209) may be NULL. */
-void relay_answer(struct gh_http_stream *stream, unsigned status, const char *proxy_status);
-
-/* relay_scope.c */
-/* Of anything but a name. 0, GH_ERR_DENIED: nothing of it is served here, GH_ERR_MEMORY, GH_ERR_FULL. */
-int relay_scope_of(const struct gh_relay_conf *conf, const struct gh_ip_scope *asked, struct relay_scope *ret);
-bool relay_scope_contains(const struct relay_scope *s, const struct gh_ip *outside, uint8_t protocol);
-/* Of a name: the request goes on, or is refused, when the name was looked up. */
-void relay_scope_look_up(struct relay_worker *rw, struct gh_http_stream *stream, const struct gh_ip_scope *asked);
-
 /* relay_directory.c */
 void relay_directory_publish(struct relay *r);
+/* Listeners, offloads, sessions and flows, what each worker carries. */
+void relay_describe(void *state, struct gh_description *d);
 void relay_card_add(struct session *s);
 void relay_card_remove(struct session *s);
 

@@ -58,6 +58,7 @@ struct parcel {
     struct gh_message message;
     struct relay_worker *to;
     struct gh_session_handle session;
+    unsigned flags; /* GH_FORWARD_… */
     size_t len;
     uint8_t room[16]; /* headroom of <data> */
     uint8_t data[];
@@ -71,24 +72,25 @@ static void deliver_parcel(struct gh_worker *w, struct gh_message *m)
     (void)w;
     relay_policy_refresh(p->to);
     if (s)
-        relay_packet_to_peer(s, p->data, p->len, 0);
+        relay_packet_to_peer(s, p->data, p->len, p->flags);
     else
         relay_drop(p->to, GH_DROP_NO_SESSION, 1);
     free(p);
 }
 
-static void hand_over(struct relay_worker *rw, const struct gh_directory_found *found, const uint8_t *packet, size_t len)
+static void hand_over(struct relay_worker *rw, const struct gh_directory_found *found, const uint8_t *packet, size_t len, unsigned flags)
 {
     struct relay_worker *to = rw->r->at[found->worker];
     struct parcel *p = to ? malloc(sizeof *p + len) : NULL;
 
     if (!p) {
-        relay_drop(rw, GH_DROP_NO_SESSION, 1);
+        relay_drop(rw, to ? GH_DROP_POOL_EMPTY : GH_DROP_NO_SESSION, 1);
         return;
     }
     p->message.deliver = deliver_parcel;
     p->to = to;
     p->session = found->session;
+    p->flags = flags;
     p->len = len;
     memcpy(p->data, packet, len);
     if (gh_mailbox_post(to->w, &p->message) < 0) {
@@ -123,6 +125,12 @@ static bool in_pool(const struct relay *r, const struct gh_ip *addr)
     return false;
 }
 
+static void count_limited(struct relay_worker *rw, const struct gh_forward_verdict *v)
+{
+    if (v->limited)
+        relay_drop(rw, GH_DROP_ICMP_LIMIT, 1);
+}
+
 /* A packet that passed its sender's rules goes on: to another agent, or to the network. */
 static void route(struct session *from, uint8_t *packet, size_t len, const struct gh_ip *dst)
 {
@@ -135,6 +143,7 @@ static void route(struct session *from, uint8_t *packet, size_t len, const struc
         if (in_pool(rw->r, dst)) {
             gh_forward_refuse(&rw->forward, &from->forward, &clock, packet, GH_DROP_NO_ROUTE, &rw->verdict);
             relay_drop(rw, GH_DROP_NO_ROUTE, 1);
+            count_limited(rw, &rw->verdict);
             if (rw->verdict.answer_len)
                 relay_packet_send(from, gh_span_of(rw->verdict.answer, rw->verdict.answer_len));
             return;
@@ -143,7 +152,7 @@ static void route(struct session *from, uint8_t *packet, size_t len, const struc
         return;
     }
     if (found.worker != rw->index) {
-        hand_over(rw, &found, packet, len);
+        hand_over(rw, &found, packet, len, 0);
         return;
     }
     to = relay_session_find(rw, found.session);
@@ -179,6 +188,7 @@ void relay_packet_from_peer(struct session *s, uint8_t *packet, size_t len)
     case GH_FORWARD_DONE:
         break;
     }
+    count_limited(rw, &rw->verdict);
     if (rw->verdict.answer_len)
         relay_packet_send(s, gh_span_of(rw->verdict.answer, rw->verdict.answer_len));
 }
@@ -199,7 +209,7 @@ static void answer_outside(struct relay_worker *rw, uint8_t *answer, size_t len)
         if (to)
             relay_packet_send(to, gh_span_of(answer, len));
     } else {
-        hand_over(rw, &found, answer, len);
+        hand_over(rw, &found, answer, len, GH_FORWARD_OWN); /* made here: it needs no flow there */
     }
 }
 
@@ -221,6 +231,7 @@ void relay_packet_to_peer(struct session *s, uint8_t *packet, size_t len, unsign
     case GH_FORWARD_DONE:
         break;
     }
+    count_limited(rw, &rw->inner);
     if (rw->inner.answer_len)
         answer_outside(rw, rw->inner.answer, rw->inner.answer_len);
 }
@@ -236,10 +247,15 @@ static int read_destination(const uint8_t *packet, size_t len, struct gh_ip *ret
     return 0;
 }
 
+static struct gh_ip source_of(const uint8_t *packet)
+{
+    return packet[0] >> 4 == 4 ? gh_ip_v4(packet + 12) : gh_ip_v6(packet + 8);
+}
+
 /* Does the relay itself send this packet? Its own addresses are the first of each pool. */
 static unsigned own_flags(const struct relay *r, const uint8_t *packet)
 {
-    struct gh_ip src = packet[0] >> 4 == 4 ? gh_ip_v4(packet + 12) : gh_ip_v6(packet + 8), own;
+    struct gh_ip src = source_of(packet), own;
 
     for (size_t i = 0; i < r->conf.pool_count; i++) {
         own = gh_pool_relay_addr(r->pool, i);
@@ -247,6 +263,15 @@ static unsigned own_flags(const struct relay *r, const uint8_t *packet)
             return GH_FORWARD_OWN;
     }
     return 0;
+}
+
+/* Our kernel greets the routers and multicast listeners of a link that has none (RFC 3810, RFC 4861): from no address, or
+ * from one of the link, which are never forwarded. That is no packet of anybody, and none is dropped. */
+static bool is_own_greeting(const uint8_t *packet)
+{
+    struct gh_ip src = source_of(packet);
+
+    return gh_ip_is_zero(&src) || gh_ip_is_link_local(&src);
 }
 
 void relay_packet_in(void *arg, uint8_t *packet, size_t len)
@@ -261,7 +286,8 @@ void relay_packet_in(void *arg, uint8_t *packet, size_t len)
         return;
     }
     if (gh_ip_is_link_local(&dst) || gh_ip_is_multicast(&dst)) {
-        relay_drop(rw, GH_DROP_LINK_LOCAL, 1);
+        if (!is_own_greeting(packet))
+            relay_drop(rw, GH_DROP_LINK_LOCAL, 1);
         return;
     }
     if (!find(rw, &dst, &found)) {
@@ -269,7 +295,7 @@ void relay_packet_in(void *arg, uint8_t *packet, size_t len)
         return;
     }
     if (found.worker != rw->index) {
-        hand_over(rw, &found, packet, len);
+        hand_over(rw, &found, packet, len, own_flags(rw->r, packet));
         return;
     }
     s = relay_session_find(rw, found.session);

@@ -22,9 +22,13 @@ static void log_findings(struct relay *r, const char *path, const struct gh_poli
 {
     char line[512];
 
-    for (size_t i = 0; i < f->count && i < ERRORS_LOGGED; i++)
+    for (size_t i = 0; i < f->count && i < ERRORS_LOGGED; i++) {
+        gh_policy_finding_emit(&f->items[i], path, line, sizeof line);
+        if (!f->items[i].warning)
+            gh_run_reload_note(r->run, line);
         gh_log_event(r->log, f->items[i].warning ? GH_LOG_WARN : GH_LOG_ERROR, "relay", "policy",
-                     gh_log_str("finding", gh_policy_finding_emit(&f->items[i], path, line, sizeof line)));
+                     gh_log_str("finding", line));
+    }
 }
 
 int relay_policy_load(struct relay *r, const char *path, struct relay_policy **ret)
@@ -43,6 +47,8 @@ int relay_policy_load(struct relay *r, const char *path, struct relay_policy **r
     if (rc < 0) {
         gh_log_event(r->log, GH_LOG_ERROR, "relay", "policy file cannot be read", gh_log_str("file", path),
                      gh_log_str("reason", gh_privileged_why(r->run->privileged)));
+        snprintf(first, sizeof first, "%s: %s", path, gh_privileged_why(r->run->privileged));
+        gh_run_reload_note(r->run, first);
         free(p);
         return rc;
     }
@@ -110,11 +116,6 @@ void relay_policy_expire(struct relay_worker *rw)
         gh_forward_recheck(&rw->forward, &gh_container_of(it, struct session, link)->forward, &clock);
 }
 
-static struct session *session_of(struct gh_forward_session *fs)
-{
-    return gh_container_of(fs, struct session, forward);
-}
-
 static void decide(void *arg, struct gh_forward_session *fs, enum gh_direction d, const struct gh_ip_packet *p, struct gh_forward_decision *ret)
 {
     struct relay_worker *rw = arg;
@@ -142,11 +143,11 @@ static void decide(void *arg, struct gh_forward_session *fs, enum gh_direction d
         .generation = policy->generation,
         .valid_until = v.rule && v.rule->expires_at != GH_POLICY_NEVER ? v.rule->expires_at : 0,
     };
-    if (!relay_scope_contains(&session_of(fs)->scope, d == GH_DIRECTION_OUT ? &p->dst : &p->src, p->protocol)) {
-        ret->allow = ret->deny_icmp = false; /* RFC 9484, section 4.8: dropped, whatever policy says */
-        ret->reason = GH_DROP_SCOPE;
-        ret->rule = NULL;
-    }
+}
+
+static struct session *session_of(struct gh_forward_session *fs)
+{
+    return gh_container_of(fs, struct session, forward);
 }
 
 static void on_flow_open(void *arg, struct gh_forward_session *fs, const struct gh_flow *f)

@@ -4,10 +4,8 @@
 
 #include "base/error.h"
 #include "crypto/identity.h"
-#include "proto/connect_ip/head.h"
 #include "proto/connect_ip/routes.h"
 #include "services/relay/relay_internal.h"
-#include "wire/uri_template.h"
 
 #define NO_SLOT UINT32_MAX
 
@@ -287,8 +285,12 @@ static int advertise(struct session *s)
     struct gh_ip_route routes[GH_CONNECT_IP_ROUTES];
     size_t count = 0;
 
-    if (s->scope.routes)
-        return gh_connect_ip_advertise(&s->tunnel, s->scope.routes, s->scope.count);
+    if (s->forward.scope) { /* no more than was asked for */
+        int n = gh_connect_ip_limit_routes(s->forward.scope, s->forward.scope_count, conf->routes, conf->route_count, NULL, routes,
+                                           GH_CONNECT_IP_ROUTES);
+
+        return n < 0 ? n : gh_connect_ip_advertise(&s->tunnel, routes, (size_t)n);
+    }
     for (size_t i = 0; i < conf->route_count && count < GH_CONNECT_IP_ROUTES; i++)
         routes[count++] = gh_connect_ip_route_of(&conf->routes[i], 0);
     count = gh_connect_ip_order_routes(routes, count);
@@ -301,19 +303,20 @@ static void tunnel_failed(struct session *s, int rc)
 {
     gh_log_event(s->rw->r->log, GH_LOG_WARN, "relay", "the agent broke the protocol, its tunnel is aborted", gh_log_str("client_id", s->name),
                  gh_log_str("session_id", s->id), gh_log_result("error", rc));
-    if (rc == GH_ERR_TOO_LONG)
-        relay_drop(s->rw, GH_DROP_CAPSULE_LIMIT, 1);
     gh_http_reset(s->stream, rc == GH_ERR_TOO_LONG ? GH_HTTP_EXCESSIVE_LOAD : GH_HTTP_MESSAGE_ERROR);
 }
 
 static void on_body(void *arg, struct gh_http_stream *stream, struct gh_span data, bool end)
 {
     struct session *s = arg;
+    uint64_t before = s->tunnel.counters.capsule_drops;
     int rc;
 
     if (s->why != SESSION_CLOSED)
         return;
     rc = gh_connect_ip_feed(&s->tunnel, data, end);
+    if (s->tunnel.counters.capsule_drops != before)
+        relay_drop(s->rw, GH_DROP_CAPSULE_LIMIT, s->tunnel.counters.capsule_drops - before);
     if (rc < 0)
         tunnel_failed(s, rc);
     else if (end)
@@ -357,8 +360,7 @@ static void session_destroy(struct session *s, uint64_t code)
     slot_return(rw, s->slot);
     gh_connect_ip_fini(&s->tunnel);
     atomic_fetch_sub(&rw->r->sessions, 1);
-    gh_metric_set_value(rw->r->metrics, rw->index, RELAY_METRIC_SESSIONS, 0, atomic_load(&rw->r->sessions));
-    free(s->scope.routes);
+    gh_metric_set_value(rw->r->metrics, rw->index, RELAY_METRIC_SESSIONS, 0, --rw->session_count);
     free(s);
 }
 
@@ -379,48 +381,7 @@ void relay_session_end(struct session *s, enum session_end why)
     gh_http_endpoint_stream_close(s->stream, end_reason(s, 0));
 }
 
-/* Requests. */
-
-void relay_answer(struct gh_http_stream *stream, unsigned status, const char *proxy_status)
-{
-    struct gh_http_field fields[2];
-    size_t n = 0;
-
-    if (proxy_status)
-        fields[n++] = (struct gh_http_field){ gh_span_str("proxy-status"), gh_span_str(proxy_status) };
-    if (status == 503 || status == 429)
-        fields[n++] = (struct gh_http_field){ gh_span_str("retry-after"), gh_span_str("5") };
-    gh_http_respond(stream, status, fields, n, true);
-}
-
-/* RFC 9297, section 3.2: a message whose stream carries capsules has no content of its own; RFC 9114, section 4.1.2 */
-static bool is_malformed(const struct gh_http_head *head)
-{
-    if (!gh_span_equals(head->protocol, gh_span_str("connect-ip")))
-        return false;
-    for (size_t i = 0; i < head->field_count; i++)
-        if (gh_connect_ip_check_field(head->fields[i].name) < 0)
-            return true;
-    return false;
-}
-
-/* What the head says must be refused: a status, or 0 and what is asked for. RFC 9484 section 4.6, RFC 9220 section 3 */
-static unsigned refusal(const struct gh_http_head *head, struct gh_ip_scope *ret)
-{
-    struct gh_uri_template template;
-    int rc;
-
-    if (!gh_span_equals(head->method, gh_span_str("CONNECT")))
-        return 404;
-    if (!gh_span_equals(head->protocol, gh_span_str("connect-ip")))
-        return head->protocol.len ? 501 : 400;
-    if (gh_uri_template_parse_path(gh_span_str(GH_URI_TEMPLATE_DEFAULT_PATH), &template) < 0)
-        return 500;
-    rc = gh_uri_template_parse_request(&template, head->path, ret);
-    if (rc < 0)
-        return rc == GH_ERR_NOT_FOUND ? 404 : 400;
-    return 0;
-}
+/* Opening. */
 
 static struct session *session_create(struct relay_worker *rw, struct gh_http_stream *stream)
 {
@@ -470,18 +431,7 @@ static void announce(struct session *s)
     }
     relay_audit_session(s, true, NULL);
     relay_card_add(s);
-    gh_metric_set_value(r->metrics, s->rw->index, RELAY_METRIC_SESSIONS, 0, atomic_load(&r->sessions));
-}
-
-static void refuse_full(struct relay_worker *rw, struct gh_http_stream *stream, const char *client, int rc)
-{
-    bool pool = rc == GH_ERR_FULL;
-
-    relay_drop(rw, pool ? GH_DROP_ADDRESS_POOL : GH_DROP_SESSION_LIMIT, 1);
-    relay_audit_error(rw->r, client, pool ? "no address left in the pool" : "no room for the session", gh_drop_name(pool ? GH_DROP_ADDRESS_POOL : GH_DROP_SESSION_LIMIT));
-    gh_log_event(rw->r->log, GH_LOG_WARN, "relay", pool ? "address pool is full: enlarge relay.pools" : "session refused",
-                 gh_log_str("client_id", client), gh_log_result("error", rc));
-    relay_answer(stream, 503, pool ? "gatehouse; error=connection_limit_reached; details=\"address pool is full\"" : NULL);
+    gh_metric_set_value(r->metrics, s->rw->index, RELAY_METRIC_SESSIONS, 0, ++s->rw->session_count);
 }
 
 static int open_tunnel(struct session *s)
@@ -490,6 +440,7 @@ static int open_tunnel(struct session *s)
     int rc = gh_http_respond(s->stream, 200, fields, 1, false);
 
     gh_connect_ip_init(&s->tunnel, &tunnel_events, s);
+    gh_connect_ip_limit(&s->tunnel, s->rw->r->conf.max_capsule_bytes);
     s->open = true;
     if (rc == 0)
         rc = assign(s);
@@ -498,67 +449,30 @@ static int open_tunnel(struct session *s)
     return rc;
 }
 
-void relay_request(void *arg, struct gh_http_stream *stream, const struct gh_http_head *head)
-{
-    struct relay_worker *rw = arg;
-    struct gh_ip_scope asked;
-    struct relay_scope scope;
-    unsigned status;
-    int rc;
-
-    if (is_malformed(head)) {
-        gh_http_reset(stream, GH_HTTP_MESSAGE_ERROR);
-        return;
-    }
-    status = refusal(head, &asked);
-    if (status) {
-        relay_answer(stream, status, NULL);
-        return;
-    }
-    if (asked.kind == GH_IP_SCOPE_NAME && asked.ipproto != 0) {
-        relay_scope_look_up(rw, stream, &asked);
-        return;
-    }
-    rc = relay_scope_of(&rw->r->conf, &asked, &scope);
-    if (rc < 0)
-        relay_answer(stream, rc == GH_ERR_DENIED ? 403 : 503, NULL);
-    else
-        relay_request_open(rw, stream, &scope);
-}
-
-int relay_request_open(struct relay_worker *rw, struct gh_http_stream *stream, struct relay_scope *scope)
+void relay_session_open(struct relay_worker *rw, struct gh_http_stream *stream, const struct relay_scope *scope)
 {
     const char *client = gh_http_peer(stream)->identity;
-    struct session *s = NULL;
-    int rc = GH_ERR_STATE;
+    struct session *s = session_create(rw, stream);
+    int rc = s ? enlist(s) : GH_ERR_MEMORY;
 
-    if (atomic_load(&rw->r->draining)) {
-        relay_drop(rw, GH_DROP_DRAINING, 1);
-        relay_answer(stream, 503, NULL);
-        free(scope->routes);
-        return rc;
-    }
-    if (atomic_load(&rw->r->sessions) < rw->r->conf.max_sessions) {
-        s = session_create(rw, stream);
-        rc = s ? enlist(s) : GH_ERR_MEMORY;
-    }
     if (rc < 0) {
         if (s)
             session_discard(s);
-        free(scope->routes);
-        refuse_full(rw, stream, client, rc);
-        return rc;
+        relay_refuse_full(rw, stream, client, rc);
+        return;
     }
-    s->scope = *scope;
+    if (scope) {
+        s->scope = *scope;
+        s->forward.scope = s->scope.routes;
+        s->forward.scope_count = s->scope.count;
+    }
     relay_policy_refresh(rw);
     relay_session_bind_policy(s);
     announce(s);
     stream->events = &stream_events;
     stream->arg = s;
-    rc = open_tunnel(s);
-    if (rc < 0)
+    if (open_tunnel(s) < 0)
         gh_http_reset(stream, GH_HTTP_INTERNAL_ERROR);
-    return rc;
 }
 
 /* Who is it? */
@@ -576,6 +490,15 @@ static size_t sources_of(unsigned bits, enum gh_identity_source ret[GH_IDENTITY_
     return n;
 }
 
+static void why_unpinned(const struct gh_identity *id, char ret[GH_IDENTITY_WHY])
+{
+    char hex[65];
+
+    for (size_t i = 0; i < 32; i++)
+        snprintf(hex + 2 * i, 3, "%02x", id->spki_sha256[i]);
+    snprintf(ret, GH_IDENTITY_WHY, "relay.pins does not have \"%s=sha256:%s\"", id->name, hex);
+}
+
 int relay_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, struct gh_http_identity *ret)
 {
     struct relay_worker *rw = arg;
@@ -589,6 +512,10 @@ int relay_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, 
     if (rc == 0)
         rc = gh_identity_of_cert(cert, &rules, &id, why);
     gh_cert_destroy(cert);
+    if (rc == 0 && rw->r->conf.pin_required && !gh_relay_conf_pinned(&rw->r->conf, id.name, id.spki_sha256)) {
+        rc = GH_ERR_DENIED;
+        why_unpinned(&id, why);
+    }
     if (rc < 0) {
         relay_audit_auth(rw->r, false, NULL, remote, why);
         gh_log_event(rw->r->log, GH_LOG_WARN, "relay", "certificate refused", gh_log_ip("peer", &remote->ip), gh_log_str("reason", why));
@@ -597,7 +524,7 @@ int relay_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, 
     snprintf(ret->name, sizeof ret->name, "%s", id.name);
     ret->not_after = id.not_after;
     relay_audit_auth(rw->r, true, id.name, remote, NULL);
-    gh_metric_add(rw->r->metrics, rw->index, RELAY_METRIC_HANDSHAKES, 0, 1);
+    gh_metric_add(rw->r->metrics, rw->index, RELAY_METRIC_IDENTITIES, 0, 1);
     return 0;
 }
 

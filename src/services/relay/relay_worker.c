@@ -65,6 +65,7 @@ static void sweep(void *arg, int64_t now)
 
     relay_policy_refresh(rw);
     relay_policy_expire(rw);
+    relay_metrics_publish(rw);
     next = gh_forward_sweep(&rw->forward, &clock, SWEEP_BUDGET);
     if (next > now + SWEEP_LATEST)
         next = now + SWEEP_LATEST;
@@ -171,6 +172,12 @@ void relay_worker_set_tls(struct relay_worker *rw, struct gh_tls_ctx *tls)
 {
     for (size_t i = 0; i < rw->r->listen_count; i++)
         gh_http_endpoint_set_tls(rw->http[i], tls);
+}
+
+void relay_worker_set_limits(struct relay_worker *rw, const struct gh_relay_conf *conf)
+{
+    for (size_t i = 0; i < rw->r->listen_count; i++)
+        gh_quic_endpoint_set_max_half_open(gh_http_endpoint_quic(rw->http[i]), conf->max_half_open);
 }
 
 void relay_worker_stop(void *state, struct gh_worker *w)

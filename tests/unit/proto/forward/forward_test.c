@@ -92,6 +92,51 @@ static void A5_only_assigned_prefixes_may_send(void **state)
     assert_dropped(from_peer(), GH_DROP_SOURCE);
 }
 
+static void R8_a_scoped_tunnel_carries_its_target_and_protocol_and_ICMP(void **state)
+{
+    struct gh_ip_route scope[2] = { { .start = prefix_of(WEB4 "/32").addr, .end = prefix_of(WEB4 "/32").addr, .protocol = 17 },
+                                    { .start = prefix_of(WEB6 "/128").addr, .end = prefix_of(WEB6 "/128").addr, .protocol = 17 } };
+
+    (void)state;
+    start();
+    w.in = true;
+    sess.scope = scope;
+    sess.scope_count = 2;
+    make_udp(&p, PEER4, WEB4, 1000, 53, 10);
+    assert_passed(from_peer());
+    make_udp(&p, WEB6, PEER6, 53, 1000, 10);
+    assert_passed(to_peer());
+    make_udp(&p, PEER4, "203.0.113.99", 1000, 53, 10); /* another target */
+    assert_dropped(from_peer(), GH_DROP_SCOPE);
+    assert_answer(3, 13);
+    make_tcp(&p, PEER6, WEB6, 1000, 53, 0x02); /* another protocol */
+    assert_dropped(from_peer(), GH_DROP_SCOPE);
+    assert_answer(1, 1);
+    make_tcp(&p, WEB4, PEER4, 53, 1000, 0x02);
+    assert_dropped(to_peer(), GH_DROP_SCOPE);
+    make_echo(&p, PEER4, WEB4, false, 7, 1);
+    assert_passed(from_peer());
+    assert_int_equal(fw.drops[GH_DROP_SCOPE], 3);
+}
+
+static void R8_the_protocol_is_the_one_behind_extension_headers(void **state)
+{
+    struct gh_ip_route scope = { .start = prefix_of(WEB6 "/128").addr, .end = prefix_of(WEB6 "/128").addr, .protocol = 17 };
+
+    (void)state;
+    start();
+    sess.scope = &scope;
+    sess.scope_count = 1;
+    make_tcp(&p, PEER6, WEB6, 1000, 53, 0x02);
+    /* a destination options header of 8 bytes before the segment */
+    memmove(p.data + 48, p.data + 40, p.len - 40);
+    memcpy(p.data + 40, ((uint8_t[8]){ 6, 0, 1, 4 }), 8);
+    p.data[6] = 60;
+    p.len += 8;
+    p.data[5] = (uint8_t)(p.len - 40);
+    assert_dropped(from_peer(), GH_DROP_SCOPE);
+}
+
 static void P4_a_denial_speaks_only_when_asked_to(void **state)
 {
     (void)state;
@@ -141,7 +186,7 @@ static void P4_no_route_is_told(void **state)
 
 static void P4_answers_are_rate_limited_and_the_rest_is_counted(void **state)
 {
-    int answers = 0;
+    int answers = 0, limited = 0;
 
     (void)state;
     start();
@@ -149,7 +194,10 @@ static void P4_answers_are_rate_limited_and_the_rest_is_counted(void **state)
         make_udp(&p, "10.100.0.3", WEB4, 1000, 53, 10);
         assert_dropped(from_peer(), GH_DROP_SOURCE);
         answers += verdict.answer_len > 0;
+        limited += verdict.limited;
+        assert_true(verdict.limited == (verdict.answer_len == 0));
     }
+    assert_int_equal(limited, 980);
     assert_int_equal(answers, 20);
     assert_int_equal(fw.answers, 20);
     assert_int_equal(fw.drops[GH_DROP_ICMP_LIMIT], 980);
@@ -396,6 +444,8 @@ int main(void)
         cmocka_unit_test(P2_a_used_up_ttl_is_dropped_with_time_exceeded),
         cmocka_unit_test(P3_a_foreign_source_is_dropped_and_told),
         cmocka_unit_test(A5_only_assigned_prefixes_may_send),
+        cmocka_unit_test(R8_a_scoped_tunnel_carries_its_target_and_protocol_and_ICMP),
+        cmocka_unit_test(R8_the_protocol_is_the_one_behind_extension_headers),
         cmocka_unit_test(P4_a_denial_speaks_only_when_asked_to),
         cmocka_unit_test(P4_no_route_is_told),
         cmocka_unit_test(P4_answers_are_rate_limited_and_the_rest_is_counted),

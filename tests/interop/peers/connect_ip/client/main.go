@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"flag"
+	"fmt"
 	"net/netip"
 	"os"
 	"os/signal"
@@ -115,7 +116,11 @@ func run(ctx context.Context, conn *connectip.Conn, device, mtu, route, request 
 	must(err)
 	routes := []string{}
 	for _, r := range advertised {
-		routes = append(routes, r.StartIP.String()+"-"+r.EndIP.String())
+		text := r.StartIP.String() + "-" + r.EndIP.String()
+		if r.IPProtocol != 0 {
+			text += fmt.Sprintf("/%d", r.IPProtocol)
+		}
+		routes = append(routes, text)
 	}
 	tun.Say("routes", map[string]any{"routes": routes})
 	for _, prefix := range split(route) {

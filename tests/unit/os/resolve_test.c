@@ -1,6 +1,6 @@
-#include "services/agent/agent_resolve.h"
+#include "os/resolve.h"
 
-#include "../../test.h"
+#include "../test.h"
 
 static struct gh_endpoint at(const char *text)
 {
@@ -14,12 +14,12 @@ static void families_take_turns_beginning_with_the_first(void **state)
 {
     static const char *const in[] = { "2001:db8::1", "2001:db8::2", "2001:db8::3", "192.0.2.1", "192.0.2.2" };
     static const char *const out[] = { "2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2", "2001:db8::3" };
-    struct gh_agent_resolved r = { .count = 5 };
+    struct gh_resolved r = { .count = 5 };
 
     (void)state;
     for (size_t i = 0; i < 5; i++)
         r.list[i] = at(in[i]);
-    gh_agent_resolved_interleave(&r);
+    gh_resolved_interleave(&r);
     for (size_t i = 0; i < 5; i++) {
         struct gh_endpoint want = at(out[i]);
 
@@ -29,11 +29,11 @@ static void families_take_turns_beginning_with_the_first(void **state)
 
 static void an_address_is_its_own_answer(void **state)
 {
-    struct gh_agent_resolved r;
+    struct gh_resolved r;
     struct gh_endpoint want = at("2001:db8::7");
 
     (void)state;
-    gh_agent_resolve("2001:db8::7", 4433, &r);
+    gh_resolve("2001:db8::7", 4433, &r);
     assert_int_equal(r.count, 1);
     assert_true(gh_ip_equals(&r.list[0].ip, &want.ip));
     assert_int_equal(r.list[0].port, 4433);
@@ -41,10 +41,10 @@ static void an_address_is_its_own_answer(void **state)
 
 static void a_name_that_cannot_be_says_why(void **state)
 {
-    struct gh_agent_resolved r;
+    struct gh_resolved r;
 
     (void)state;
-    gh_agent_resolve("a..b", 1, &r); /* an empty label */
+    gh_resolve("a..b", 1, &r); /* an empty label */
     assert_int_equal(r.count, 0);
     assert_true(r.error[0]);
 }
