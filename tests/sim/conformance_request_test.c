@@ -82,6 +82,7 @@ static void R6_each_refusal_has_its_status(void **state)
     (void)state;
     assert_int_equal(ask_for(IP "*/*/", "connect-ip")->status, 200);
     assert_int_equal(ask_for(IP "10.0.0.1%2F8/17/", "connect-ip")->status, 400); /* bad path */
+    assert_int_equal(ask_for(IP "*/0/", "connect-ip")->status, 403);             /* no tunnel of ours */
     assert_int_equal(ask_for("/", "connect-ip")->status, 404);                   /* not the template */
     assert_int_equal(ask_for(IP "*/", "connect-ip")->status, 404);
     assert_int_equal(ask_for(IP "*/*/", "connect-udp")->status, 501);            /* protocol */
@@ -248,6 +249,23 @@ static void R4_a_name_that_is_not_there_is_a_dns_error(void **state)
     assert_null(strstr(a->fields, "capsule-protocol"));
     assert_int_equal(atomic_load(&c.relay.relay.sessions), 0);
     conformance_end();
+}
+
+static void R4_the_relay_may_end_while_a_name_is_looked_up(void **state)
+{
+    static const char *const fields[] = { ":method", "CONNECT", ":protocol", "connect-ip", ":scheme", "https", ":authority", "relay",
+                                          ":path", IP "web.example/*/", NULL };
+    struct raw_bytes b = { .len = 0 };
+
+    (void)state;
+    conformance_start_settled(OUR_SERVER);
+    raw_peer_wait(&c.peer, 100 * SIM_MS);
+    head_of(&b, fields);
+    raw_open(&c.peer, true, &b, false);
+    raw_peer_wait(&c.peer, 8 * SIM_MS);
+    assert_int_equal(atomic_load(&c.relay.relay.lookups), 1);
+    conformance_end();
+    assert_int_equal(atomic_load(&c.relay.relay.lookups), 0);
 }
 
 static void R4_what_comes_before_the_answer_is_kept(void **state)
@@ -744,6 +762,7 @@ int main(void)
         T(R4_a_name_is_resolved_before_the_answer),
         T(R4_a_name_that_is_not_there_is_a_dns_error),
         T(R4_a_stream_that_goes_while_the_name_is_looked_up_is_forgotten),
+        T(R4_the_relay_may_end_while_a_name_is_looked_up),
         T(R4_what_comes_before_the_answer_is_kept),
         T(R5_the_relay_opens_with_200),
         T(R5_101_is_malformed_here),

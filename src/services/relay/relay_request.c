@@ -8,7 +8,7 @@
 #include "services/relay/relay_internal.h"
 #include "wire/uri_template.h"
 
-#define LOOKUPS_MAX 64u    /* names that a worker waits for */
+#define LOOKUPS_MAX 64u    /* names that are looked up at once */
 #define EARLY_MAX 16384u   /* bytes of capsules that may come before the name is known */
 
 static void answer(struct gh_http_stream *stream, unsigned status, const char *proxy_status)
@@ -60,6 +60,8 @@ static unsigned refusal(const struct gh_http_head *head, struct gh_ip_scope *ret
     rc = gh_uri_template_parse_request(&template, head->path, ret);
     if (rc < 0)
         return rc == GH_ERR_NOT_FOUND ? 404 : 400;
+    if (ret->ipproto == 0)
+        return 403; /* no upper protocol; in routes 0 would mean any */
     return 0;
 }
 
@@ -87,6 +89,7 @@ static void scope_of(const struct gh_ip_scope *asked, struct relay_scope *ret)
 /* Names. The answer waits for the look-up (RFC 9484, section 4.1); capsules that are faster than it are kept. */
 
 struct lookup {
+    struct relay *r;
     struct relay_worker *rw;
     struct gh_http_stream *stream; /* NULL: it was closed meanwhile */
     struct gh_ip_scope asked;
@@ -156,7 +159,7 @@ static void looked_up(struct gh_worker *w, void *arg)
     struct relay_scope scope;
 
     (void)w;
-    l->rw->lookups--;
+    atomic_fetch_sub(&l->r->lookups, 1); /* the worker's part may be gone, but not while its stream is there */
     if (stream) {
         stream->events = NULL;
         scope_of_name(l, &scope);
@@ -176,13 +179,14 @@ static void looked_up(struct gh_worker *w, void *arg)
 
 static void request_name(struct relay_worker *rw, struct gh_http_stream *stream, const struct gh_ip_scope *asked)
 {
-    struct lookup *l = rw->lookups < LOOKUPS_MAX ? calloc(1, sizeof *l) : NULL;
+    struct lookup *l = atomic_load(&rw->r->lookups) < LOOKUPS_MAX ? calloc(1, sizeof *l) : NULL;
 
     if (!l) {
         relay_drop(rw, GH_DROP_SESSION_LIMIT, 1);
         answer(stream, 503, NULL);
         return;
     }
+    l->r = rw->r;
     l->rw = rw;
     l->stream = stream;
     l->asked = *asked;
@@ -191,7 +195,7 @@ static void request_name(struct relay_worker *rw, struct gh_http_stream *stream,
         answer(stream, 503, NULL);
         return;
     }
-    rw->lookups++;
+    atomic_fetch_add(&rw->r->lookups, 1);
     stream->events = &lookup_events;
     stream->arg = l;
 }
