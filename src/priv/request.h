@@ -72,7 +72,6 @@ struct gh_priv_tun {
 struct gh_priv_tun_config {
     char name[GH_PRIV_DEVICE]; /* the real name */
     uint32_t mtu;              /* 0: as it is; else 68..65535 */
-    uint32_t gso_max_size;     /* 0: as it is */
     uint8_t up, addr_count;
     struct gh_prefix addrs[GH_PRIV_PREFIXES];
 };
