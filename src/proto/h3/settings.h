@@ -1,4 +1,5 @@
-/* proto/h3/settings.h - reads the peer's SETTINGS on the side, since the library tells a client not all of them
+/* proto/h3/settings.h - reads the peer's control stream on the side: SETTINGS, since the library tells a client not all of
+ * them, and the length of every other frame that holds one number, since the library takes one that is too long
  *
  * Fed with the bytes of every unidirectional stream of the peer, before the library sees them.
  */
@@ -6,6 +7,7 @@
 #define GH_PROTO_H3_SETTINGS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/span.h"
@@ -16,6 +18,7 @@
 struct gh_h3_settings {
     bool seen, connect_protocol, datagram;
     int64_t control; /* the control stream's id, -1 before it is known */
+    size_t control_at; /* where its frames begin, in the piece that made it known */
     struct {
         int64_t id;
         uint8_t head[8];
@@ -25,10 +28,15 @@ struct gh_h3_settings {
     uint8_t count;
     uint8_t buf[GH_H3_SETTINGS_MAX + 16];
     uint16_t len;
+    /* behind SETTINGS */
+    uint8_t head[17]; /* of a frame: type, length, first byte */
+    uint8_t head_len;
+    uint64_t left;    /* bytes of the frame's payload to pass */
 };
 
 void gh_h3_settings_init(struct gh_h3_settings *s);
-/* Progress: 1 the SETTINGS were just read, 0 nothing new, GH_ERR_MALFORMED: H3_SETTINGS_ERROR (RFC 9114, section 7.2.4). */
+/* Progress: 1 the SETTINGS were just read, 0 nothing new. GH_ERR_RANGE: a setting that must not be (RFC 9114, section 7.2.4);
+ * GH_ERR_MALFORMED: the frame's length is wrong (section 7.1); GH_ERR_TOO_LONG: a longer frame than we read. */
 int gh_h3_settings_feed(struct gh_h3_settings *s, int64_t stream, struct gh_span data);
 
 #endif
