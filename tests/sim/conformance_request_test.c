@@ -1,4 +1,6 @@
 /* CONNECT-IP requests and the life of a tunnel (RFC 9484): rows R2, R3, R5 to R8 and A4, A5, A9 of docs/internals/conformance.md. */
+#include <netdb.h>
+
 #include "../unit/wire/packets.h"
 #include "conformance.h"
 #include "services/agent/agent_tunnel.h"
@@ -80,6 +82,7 @@ static void R6_each_refusal_has_its_status(void **state)
     (void)state;
     assert_int_equal(ask_for(IP "*/*/", "connect-ip")->status, 200);
     assert_int_equal(ask_for(IP "10.0.0.1%2F8/17/", "connect-ip")->status, 400); /* bad path */
+    assert_int_equal(ask_for(IP "*/0/", "connect-ip")->status, 403);             /* no tunnel of ours */
     assert_int_equal(ask_for("/", "connect-ip")->status, 404);                   /* not the template */
     assert_int_equal(ask_for(IP "*/", "connect-ip")->status, 404);
     assert_int_equal(ask_for(IP "*/*/", "connect-udp")->status, 501);            /* protocol */
@@ -131,6 +134,240 @@ static void R6_a_stranger_is_refused_by_tls(void **state)
     assert_false(c.peer.end->why.application);
     assert_in_range(c.peer.end->why.code, 0x100, 0x1ff);
     assert_int_equal(atomic_load(&c.relay.relay.sessions), 0);
+    conformance_end();
+}
+
+/* R4: the resolver of the test knows one name. */
+
+int __wrap_getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **ret);
+void __wrap_freeaddrinfo(struct addrinfo *list);
+
+static unsigned look_ups;
+
+int __wrap_getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **ret)
+{
+    static struct sockaddr_in v4 = { .sin_family = AF_INET };
+    static struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
+    static struct addrinfo second = { .ai_family = AF_INET6, .ai_addr = (struct sockaddr *)&v6, .ai_addrlen = sizeof v6 };
+    static struct addrinfo first = { .ai_family = AF_INET, .ai_addr = (struct sockaddr *)&v4, .ai_addrlen = sizeof v4, .ai_next = &second };
+
+    (void)service;
+    (void)hints;
+    look_ups++;
+    if (strcmp(name, "web.example") != 0)
+        return EAI_NONAME;
+    inet_pton(AF_INET, "192.0.2.80", &v4.sin_addr);
+    inet_pton(AF_INET6, "2001:db8::80", &v6.sin6_addr);
+    *ret = &first;
+    return 0;
+}
+
+void __wrap_freeaddrinfo(struct addrinfo *list)
+{
+    (void)list;
+}
+
+static int64_t open_path(const char *path)
+{
+    const char *const fields[] = { ":method", "CONNECT", ":protocol", "connect-ip", ":scheme", "https", ":authority", "relay",
+                                   ":path", path, "capsule-protocol", "?1", NULL };
+    struct raw_bytes b = { .len = 0 };
+    int64_t id;
+
+    head_of(&b, fields);
+    id = ask(&b, false);
+    raw_assert_open(&c.peer);
+    return id;
+}
+
+/* The ROUTE_ADVERTISEMENT that followed the addresses. */
+static void assert_routes(int64_t id, const uint8_t *value, size_t len)
+{
+    const struct raw_answer *a = answer_on(id);
+
+    assert_int_equal(a->status, 200);
+    assert_true(a->body_len == 28 + 2 + len);
+    assert_int_equal(a->body[28], 0x03);
+    assert_int_equal(a->body[29], len);
+    assert_memory_equal(a->body + 30, value, len);
+}
+
+/* What a packet to <dst> meets: 1 when it came out. */
+static unsigned crosses(int64_t id, unsigned protocol, const char *dst)
+{
+    static const uint8_t icmp4[8] = { 8, 0, 0xf7, 0xff }, icmp6[8] = { 128 };
+    struct raw_bytes b = { .len = 0 };
+    unsigned before = c.on_network;
+    bool six = strchr(dst, ':');
+    const char *src = six ? WORLD_AGENT6 : WORLD_AGENT4;
+
+    if (protocol == 17)
+        make_udp(&p, src, dst, 40000, 443, 20);
+    else if (protocol == 6)
+        make_tcp(&p, src, dst, .sport = 40000, .dport = 443, .flags = 2);
+    else
+        make_ip(&p, src, dst, six ? 58 : 1, six ? icmp6 : icmp4, 8);
+    raw_bytes(&b, "\0", 1);
+    raw_bytes(&b, p.data, p.len);
+    raw_send_datagram(&c.peer, (uint64_t)id / 4, b.data, b.len);
+    raw_assert_open(&c.peer);
+    return c.on_network - before;
+}
+
+static void R4_a_name_is_resolved_before_the_answer(void **state)
+{
+    /* both addresses of the name, TCP */
+    static const uint8_t routes[] = { 4, 192, 0, 2, 80, 192, 0, 2, 80, 6,
+                                      6, 0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80,
+                                      0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 6 };
+    int64_t id;
+
+    (void)state;
+    conformance_start_settled(OUR_SERVER);
+    look_ups = 0;
+    id = open_path(IP "web.example/6/");
+    assert_int_equal(look_ups, 1);
+    assert_routes(id, routes, sizeof routes);
+    assert_int_equal(crosses(id, 6, "192.0.2.80"), 1);
+    assert_int_equal(crosses(id, 6, "2001:db8::80"), 1);
+    assert_int_equal(crosses(id, 6, "192.0.2.81"), 0);
+    conformance_end();
+}
+
+static void R4_a_name_that_is_not_there_is_a_dns_error(void **state)
+{
+    struct raw_answer *a;
+    int64_t id;
+
+    (void)state;
+    conformance_start_settled(OUR_SERVER);
+    id = open_path(IP "nowhere.example/*/");
+    a = answer_on(id);
+    assert_int_equal(a->status, 502); /* RFC 9209, section 2.3.2 */
+    assert_non_null(strstr(a->fields, "proxy-status: "));
+    assert_non_null(strstr(a->fields, "error=dns_error"));
+    assert_null(strstr(a->fields, "capsule-protocol"));
+    assert_int_equal(atomic_load(&c.relay.relay.sessions), 0);
+    conformance_end();
+}
+
+static void R4_the_relay_may_end_while_a_name_is_looked_up(void **state)
+{
+    static const char *const fields[] = { ":method", "CONNECT", ":protocol", "connect-ip", ":scheme", "https", ":authority", "relay",
+                                          ":path", IP "web.example/*/", NULL };
+    struct raw_bytes b = { .len = 0 };
+
+    (void)state;
+    conformance_start_settled(OUR_SERVER);
+    raw_peer_wait(&c.peer, 100 * SIM_MS);
+    head_of(&b, fields);
+    raw_open(&c.peer, true, &b, false);
+    raw_peer_wait(&c.peer, 8 * SIM_MS);
+    assert_int_equal(atomic_load(&c.relay.relay.lookups), 1);
+    conformance_end();
+    assert_int_equal(atomic_load(&c.relay.relay.lookups), 0);
+}
+
+static void R4_what_comes_before_the_answer_is_kept(void **state)
+{
+    static const char *const fields[] = { ":method", "CONNECT", ":protocol", "connect-ip", ":scheme", "https", ":authority", "relay",
+                                          ":path", IP "web.example/*/", NULL };
+    struct raw_bytes b = { .len = 0 };
+    const struct raw_answer *a;
+    int64_t id;
+
+    (void)state;
+    conformance_start_settled(OUR_SERVER);
+    head_of(&b, fields);
+    raw_frame(&b, 0x00, BYTES(0x02, 7, 9, 4, 0, 0, 0, 0, 32));
+    id = ask(&b, false);
+    raw_assert_open(&c.peer);
+    a = answer_on(id);
+    assert_int_equal(a->status, 200);
+    /* the last capsule answers request 9 */
+    assert_true(a->body_len > 28);
+    assert_memory_equal(a->body + a->body_len - 28, "\x01\x1a\x09\x04\x0a\x64\x00\x02\x20", 9);
+    conformance_end();
+}
+
+static void R4_a_stream_that_goes_while_the_name_is_looked_up_is_forgotten(void **state)
+{
+    static const char *const fields[] = { ":method", "CONNECT", ":protocol", "connect-ip", ":scheme", "https", ":authority", "relay",
+                                          ":path", IP "web.example/*/", NULL };
+    struct raw_bytes b = { .len = 0 };
+    int64_t id;
+
+    (void)state;
+    conformance_start_settled(OUR_SERVER);
+    raw_peer_wait(&c.peer, 100 * SIM_MS);
+    head_of(&b, fields);
+    id = raw_open(&c.peer, true, &b, false);
+    raw_peer_wait(&c.peer, 8 * SIM_MS); /* it is there, the name is not */
+    gh_quic_reset_stream(c.peer.q, id, REQUEST_CANCELLED);
+    raw_assert_open(&c.peer);
+    assert_int_equal(atomic_load(&c.relay.relay.sessions), 0);
+    assert_int_equal(answer_on(id)->status, 0);
+    open_tunnel();
+    conformance_end();
+}
+
+/* R8 */
+
+static void R8_a_target_limits_routes_and_packets(void **state)
+{
+    static const uint8_t routes[] = { 4, 192, 0, 2, 0, 192, 0, 2, 127, 0 };
+    int64_t id;
+
+    (void)state;
+    conformance_start_settled(OUR_SERVER);
+    id = open_path(IP "192.0.2.0%2F25/*/");
+    assert_routes(id, routes, sizeof routes);
+    assert_int_equal(crosses(id, 17, "192.0.2.80"), 1);
+    assert_int_equal(crosses(id, 17, "192.0.2.128"), 0);
+    assert_int_equal(crosses(id, 17, "2001:db8::80"), 0);
+    assert_int_equal(relay_world_drops(&c.relay, GH_DROP_SCOPE), 2);
+    assert_int_equal(atomic_load(&c.relay.relay.sessions), 1);
+    conformance_end();
+}
+
+static void R8_a_protocol_limits_packets_but_icmp(void **state)
+{
+    int64_t id;
+
+    (void)state;
+    conformance_start_settled(OUR_SERVER);
+    id = open_path(IP "*/17/");
+    assert_int_equal(crosses(id, 17, "192.0.2.80"), 1);
+    assert_int_equal(crosses(id, 6, "192.0.2.80"), 0);
+    assert_int_equal(crosses(id, 1, "192.0.2.80"), 1);
+    assert_int_equal(crosses(id, 58, "2001:db8::80"), 1);
+    conformance_end();
+}
+
+/* RFC 9484, section 4.8: a TCP segment behind destination options is TCP. */
+static void R8_extension_headers_are_walked(void **state)
+{
+    struct raw_bytes b = { .len = 0 };
+    uint8_t body[28] = { 6, 0, 1, 4 };
+    int64_t id;
+
+    (void)state;
+    conformance_start_settled(OUR_SERVER);
+    id = open_path(IP "*/6/");
+    for (unsigned protocol = 6; protocol <= 17; protocol += 11) {
+        make_tcp(&p, WORLD_AGENT6, "2001:db8::80", .sport = 40000, .dport = 443, .flags = 2);
+        memcpy(body + 8, p.data + 40, 20);
+        body[0] = (uint8_t)protocol;
+        put16(body + 12, 20); /* as UDP: its length */
+        make_ip(&p, WORLD_AGENT6, "2001:db8::80", 60, body, sizeof body);
+        b.len = 0;
+        raw_bytes(&b, "\0", 1);
+        raw_bytes(&b, p.data, p.len);
+        raw_send_datagram(&c.peer, (uint64_t)id / 4, b.data, b.len);
+        raw_assert_open(&c.peer);
+        assert_int_equal(c.on_network, 1); /* the first alone */
+    }
+    assert_int_equal(relay_world_drops(&c.relay, GH_DROP_SCOPE), 1);
     conformance_end();
 }
 
@@ -522,6 +759,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(R2_the_agent_asks_as_the_rfc_words_it),
         T(R3_targets_that_do_not_parse_are_bad_requests),
+        T(R4_a_name_is_resolved_before_the_answer),
+        T(R4_a_name_that_is_not_there_is_a_dns_error),
+        T(R4_a_stream_that_goes_while_the_name_is_looked_up_is_forgotten),
+        T(R4_the_relay_may_end_while_a_name_is_looked_up),
+        T(R4_what_comes_before_the_answer_is_kept),
         T(R5_the_relay_opens_with_200),
         T(R5_101_is_malformed_here),
         T(R5_the_agent_takes_all_else_for_a_refusal),
@@ -532,6 +774,9 @@ int main(void)
         T(R7_the_end_of_the_request_is_the_end_of_the_tunnel),
         T(R7_a_reset_ends_the_tunnel),
         T(R7_the_agents_tunnel_ends_with_the_stream),
+        T(R8_a_target_limits_routes_and_packets),
+        T(R8_a_protocol_limits_packets_but_icmp),
+        T(R8_extension_headers_are_walked),
         T(A2_the_first_capsules_are_addresses_then_routes),
         T(A4_the_relay_answers_every_request_in_one_capsule),
         T(A5_only_assigned_addresses_may_send_and_the_stream_lives),

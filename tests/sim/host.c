@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-#include "core/lifecycle.h"
 #include "core/run.h"
 #include "net/tun_port.h"
 
@@ -34,7 +33,7 @@ void gh_worker_deadline_stop(struct gh_worker *w, struct gh_deadline *d)
     gh_deadline_stop(&w->sim->deadlines, d);
 }
 
-/* One worker: nothing is ever handed over, and what blocks is done at once. */
+/* One worker: nothing is ever handed over. */
 
 int gh_mailbox_post(struct gh_worker *to, struct gh_message *m)
 {
@@ -48,10 +47,35 @@ int gh_worker_run(struct gh_worker *w, void (*fn)(struct gh_worker *w, void *arg
     return 0;
 }
 
+/* What blocks takes 20 ms. */
+
+struct job {
+    struct gh_deadline done_at;
+    struct gh_worker *w;
+    void (*work)(void *arg);
+    void (*done)(struct gh_worker *w, void *arg);
+    void *arg;
+};
+
+static void job_done(void *arg, int64_t now)
+{
+    struct job *j = arg;
+
+    (void)now;
+    j->work(j->arg);
+    j->done(j->w, j->arg);
+    free(j);
+}
+
 int gh_worker_offload(struct gh_worker *w, void (*work)(void *arg), void (*done)(struct gh_worker *w, void *arg), void *arg)
 {
-    work(arg);
-    done(w, arg);
+    struct job *j = malloc(sizeof *j);
+
+    if (!j)
+        abort();
+    *j = (struct job){ .w = w, .work = work, .done = done, .arg = arg };
+    gh_deadline_init(&j->done_at, job_done, j);
+    gh_deadline_start(&w->sim->deadlines, &j->done_at, w->sim->now + 20 * SIM_MS);
     return 0;
 }
 
@@ -64,6 +88,12 @@ struct gh_worker *gh_workers_at(struct gh_workers *ws, unsigned index)
 struct gh_metrics *gh_node_metrics(const struct gh_node *node)
 {
     return node->metrics;
+}
+
+void gh_run_reload_note(struct gh_run *run, const char *line)
+{
+    (void)run;
+    (void)line;
 }
 
 /* The endpoint. */
@@ -79,6 +109,7 @@ struct gh_quic_endpoint {
     struct gh_quic_endpoint_config cfg;
     struct sim_end *end;
     struct gh_quic_link link;
+    struct gh_quic_endpoint_counters counters;
     bool refuse_new;
 };
 
@@ -142,24 +173,6 @@ void gh_quic_endpoint_flush(struct gh_quic_endpoint *e)
     (void)e; /* every step of the simulator writes what waits */
 }
 
-const struct gh_quic_endpoint_counters *gh_quic_endpoint_counters(const struct gh_quic_endpoint *e)
-{
-    static const struct gh_quic_endpoint_counters none;
-
-    (void)e;
-    return &none;
-}
-
-unsigned gh_quic_endpoint_links(const struct gh_quic_endpoint *e)
-{
-    return e->end->quic ? 1 : 0;
-}
-
-void gh_quic_endpoint_set_max_half_open(struct gh_quic_endpoint *e, unsigned max)
-{
-    e->cfg.max_half_open = max;
-}
-
 void gh_quic_endpoint_refuse_new(struct gh_quic_endpoint *e)
 {
     e->refuse_new = true;
@@ -177,6 +190,21 @@ int gh_quic_endpoint_connect(struct gh_quic_endpoint *e, const struct gh_endpoin
     return sim_open(e->cfg.worker->sim);
 }
 
+const struct gh_quic_endpoint_counters *gh_quic_endpoint_counters(const struct gh_quic_endpoint *e)
+{
+    return &e->counters;
+}
+
+unsigned gh_quic_endpoint_links(const struct gh_quic_endpoint *e)
+{
+    return e->end->quic != NULL;
+}
+
+void gh_quic_endpoint_set_max_half_open(struct gh_quic_endpoint *e, unsigned max)
+{
+    e->cfg.max_half_open = max;
+}
+
 struct gh_endpoint gh_quic_link_remote(struct gh_quic_link *l)
 {
     struct gh_quic_path p = gh_quic_current_path(l->e->end->quic);
@@ -187,14 +215,6 @@ struct gh_endpoint gh_quic_link_remote(struct gh_quic_link *l)
 void gh_quic_link_wake(struct gh_quic_link *l)
 {
     (void)l;
-}
-
-/* Nobody reloads. */
-
-void gh_run_reload_note(struct gh_run *run, const char *line)
-{
-    (void)run;
-    (void)line;
 }
 
 /* The queue of a TUN: what the worker's owner wants to see. */

@@ -3,10 +3,7 @@
 #include "base/error.h"
 
 #define STREAM_CONTROL 0x00u
-#define FRAME_CANCEL_PUSH 0x03u
 #define FRAME_SETTINGS 0x04u
-#define FRAME_GOAWAY 0x07u
-#define FRAME_MAX_PUSH_ID 0x0du
 #define SETTING_CONNECT_PROTOCOL 0x08u
 #define SETTING_DATAGRAM 0x33u
 #define IDS_MAX 64
@@ -53,58 +50,14 @@ static int parse(struct gh_h3_settings *s, struct gh_span payload)
     return 1;
 }
 
-/* The head of a frame, as far as it is here. 1 it was enough, 0 more is needed, GH_ERR_MALFORMED. */
-static int read_head(struct gh_h3_settings *s)
-{
-    struct gh_reader r = gh_reader_of(gh_span_of(s->head, s->head_len));
-    uint64_t type = gh_read_varint(&r), len = gh_read_varint(&r);
-    uint8_t first;
-
-    if (r.failed)
-        return 0;
-    if (type != FRAME_CANCEL_PUSH && type != FRAME_GOAWAY && type != FRAME_MAX_PUSH_ID) {
-        s->left = len;
-        return 1;
-    }
-    if (len == 0)
-        return GH_ERR_MALFORMED;
-    first = gh_read_u8(&r);
-    if (r.failed)
-        return 0;
-    s->left = len - 1;
-    return len == 1u << (first >> 6) ? 1 : GH_ERR_MALFORMED; /* RFC 9114, section 7.1: the number fills the frame */
-}
-
-static int pass_frames(struct gh_h3_settings *s, struct gh_span data)
-{
-    size_t at = 0, skip;
-    int rc;
-
-    while (at < data.len) {
-        skip = s->left < data.len - at ? (size_t)s->left : data.len - at;
-        s->left -= skip;
-        at += skip;
-        if (s->left || at == data.len)
-            return 0;
-        s->head[s->head_len++] = data.data[at++];
-        rc = read_head(s);
-        if (rc < 0)
-            return rc;
-        if (rc == 1)
-            s->head_len = 0;
-    }
-    return 0;
-}
-
 static int feed_control(struct gh_h3_settings *s, struct gh_span data)
 {
-    size_t room = sizeof s->buf - s->len, before = s->len;
+    size_t room = sizeof s->buf - s->len;
     struct gh_reader r;
     uint64_t type, len;
-    int rc;
 
     if (s->seen)
-        return pass_frames(s, data);
+        return 0;
     memcpy(s->buf + s->len, data.data, data.len < room ? data.len : room);
     s->len = (uint16_t)(s->len + (data.len < room ? data.len : room));
     r = gh_reader_of(gh_span_of(s->buf, s->len));
@@ -118,12 +71,7 @@ static int feed_control(struct gh_h3_settings *s, struct gh_span data)
         return GH_ERR_TOO_LONG;
     if (gh_reader_left(&r) < len)
         return 0;
-    rc = parse(s, gh_read_span(&r, (size_t)len));
-    if (rc < 0)
-        return rc;
-    before = (size_t)(r.at - s->buf) - before; /* bytes of this piece that SETTINGS took */
-    rc = pass_frames(s, gh_span_of(data.data + before, data.len - before));
-    return rc < 0 ? rc : 1;
+    return parse(s, gh_read_span(&r, (size_t)len));
 }
 
 int gh_h3_settings_feed(struct gh_h3_settings *s, int64_t stream, struct gh_span data)

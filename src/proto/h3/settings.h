@@ -1,5 +1,4 @@
-/* proto/h3/settings.h - reads the peer's control stream on the side: SETTINGS, since the library tells a client not all of
- * them, and the length of every other frame that holds one number, since the library takes one that is too long
+/* proto/h3/settings.h - reads the peer's SETTINGS on the side, since the library tells a client not all of them
  *
  * Fed with the bytes of every unidirectional stream of the peer, before the library sees them.
  */
@@ -28,10 +27,6 @@ struct gh_h3_settings {
     uint8_t count;
     uint8_t buf[GH_H3_SETTINGS_MAX + 16];
     uint16_t len;
-    /* behind SETTINGS */
-    uint8_t head[17]; /* of a frame: type, length, first byte */
-    uint8_t head_len;
-    uint64_t left;    /* bytes of the frame's payload to pass */
 };
 
 void gh_h3_settings_init(struct gh_h3_settings *s);

@@ -73,6 +73,7 @@ struct relay {
     struct gh_metric_set *metrics;
     _Atomic uint64_t next_session;
     _Atomic unsigned sessions;
+    _Atomic unsigned lookups; /* names that are looked up */
     _Atomic bool draining;
     pthread_mutex_t cards_lock;
     struct gh_list cards; /* struct relay_card */
@@ -111,7 +112,6 @@ struct relay_worker {
     struct slot *slots;
     uint32_t slot_count, free_slot; /* next free, UINT32_MAX for none; free slots are chained through generation's neighbour */
     uint32_t *next_free;
-    unsigned lookups; /* names that requests wait for */
     struct gh_deadline sweep;
     _Atomic uint64_t *drops;
     struct gh_list sessions, waiting, leaving; /* struct session; struct tunnel without one yet, or no more */

@@ -9,7 +9,7 @@
 #include "services/relay/relay_internal.h"
 #include "wire/uri_template.h"
 
-#define LOOKUPS_MAX 64u /* names that a worker waits for */
+#define LOOKUPS_MAX 64u /* names that are looked up at once */
 
 void relay_refuse_full(struct tunnel *t, int rc)
 {
@@ -51,6 +51,8 @@ static unsigned refusal(const struct gh_http_head *head, struct gh_ip_scope *ret
     rc = gh_uri_template_parse_request(&template, head->path, ret);
     if (rc < 0)
         return rc == GH_ERR_NOT_FOUND ? 404 : 400;
+    if (ret->ipproto == 0)
+        return 403; /* no upper protocol; in routes 0 would mean any */
     return 0;
 }
 
@@ -110,7 +112,7 @@ static void looked_up(struct gh_worker *w, void *arg)
     struct tunnel *t = l->tunnel;
 
     (void)w;
-    l->rw->lookups--;
+    atomic_fetch_sub(&l->rw->r->lookups, 1);
     if (t) {
         t->held = NULL;
         scope_of_name(l, &t->scope);
@@ -129,7 +131,7 @@ static void looked_up(struct gh_worker *w, void *arg)
 static void request_name(struct tunnel *t, const struct gh_ip_scope *asked)
 {
     struct relay_worker *rw = t->rw;
-    struct lookup *l = rw->lookups < LOOKUPS_MAX ? calloc(1, sizeof *l) : NULL;
+    struct lookup *l = atomic_load(&rw->r->lookups) < LOOKUPS_MAX ? calloc(1, sizeof *l) : NULL;
 
     if (l) {
         l->rw = rw;
@@ -143,7 +145,7 @@ static void request_name(struct tunnel *t, const struct gh_ip_scope *asked)
         return;
     }
     t->held = &l->tunnel;
-    rw->lookups++;
+    atomic_fetch_add(&rw->r->lookups, 1);
 }
 
 static int hex_digit(uint8_t c)

@@ -44,8 +44,10 @@ static void assert_described(const char *text, const char *name, const char *hel
     snprintf(head, sizeof head, "\n| `%s` |", name);
     snprintf(tail, sizeof tail, "| %s |\n", help);
     row = strstr(text, head);
-    if (!row)
+    if (!row) {
         fail_msg("the page has no row for %s", name);
+        return;
+    }
     end = strchr(row + 1, '\n');
     at = strstr(row, tail);
     if (!at || at > end)

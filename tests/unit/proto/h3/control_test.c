@@ -2,6 +2,7 @@
 #include "proto/h3/control.h"
 
 #include "../../test.h"
+#include "base/error.h"
 
 static const uint8_t stream[] = {
     0x04, 0x02, 0x33, 0x01,                                    /* SETTINGS */
@@ -51,10 +52,34 @@ static void a_head_is_handed_on_when_it_is_whole(void **state)
     assert_memory_equal(out.data, head, 3);
 }
 
+/* RFC 9114, section 7.1: GOAWAY, MAX_PUSH_ID and CANCEL_PUSH hold one number and nothing else. */
+static void a_number_fills_its_frame(void **state)
+{
+    static const uint8_t good[][5] = { { 0x07, 1, 0 }, { 0x0d, 2, 0x40, 1 }, { 0x03, 1, 7 }, { 0x21, 2, 0, 0 } };
+    static const uint8_t bad[][6] = { { 0x07, 0 }, { 0x0d, 2, 0, 0 }, { 0x03, 1, 0x40 }, { 0x07, 4, 0x40, 0, 0, 0 } };
+    struct gh_span in, out;
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        struct gh_h3_control c = { 0 }, d = { 0 };
+        int rc;
+
+        in = gh_span_of(good[i], 2u + good[i][1]);
+        while ((rc = gh_h3_control_next(&c, &in, &out)) == 1)
+            ;
+        assert_int_equal(rc, 0);
+        in = gh_span_of(bad[i], 2u + bad[i][1]);
+        while ((rc = gh_h3_control_next(&d, &in, &out)) == 1)
+            ;
+        assert_int_equal(rc, GH_ERR_MALFORMED);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(priority_updates_are_left_out_and_nothing_else_however_the_stream_is_cut),
+        cmocka_unit_test(a_number_fills_its_frame),
         cmocka_unit_test(a_head_is_handed_on_when_it_is_whole),
     };
 
