@@ -246,11 +246,28 @@ static bool never(struct gh_conform_peer *p, const void *arg)
     return false;
 }
 
+/* Of the request that should have ended the connection. */
+static const char *what_became_of_it(const check *c)
+{
+    const struct gh_conform_stream *s = NULL;
+
+    for (size_t i = 0; i < GH_CONFORM_STREAMS; i++)
+        if (c->peer.streams[i].id >= 0 && (c->peer.streams[i].id & 3) == 0)
+            s = &c->peer.streams[i];
+    if (!s)
+        return "";
+    if (s->reset == H3_MESSAGE_ERROR)
+        return ", the stream was aborted with H3_MESSAGE_ERROR";
+    if (s->reset != GH_CONFORM_NO_CODE)
+        return ", the stream was aborted";
+    return s->answer.status ? ", the request was answered" : s->ended ? ", the stream was ended" : "";
+}
+
 void expect_closed(check *c, uint64_t code)
 {
     gh_conform_wait(&c->peer, never, NULL);
     if (!c->peer.closed)
-        check_fail(c, "the connection goes on");
+        check_fail(c, "the connection goes on%s", what_became_of_it(c));
     else if (c->peer.why.kind == GH_QUIC_CLOSED_PEER && c->peer.why.application && c->peer.why.code == code)
         check_pass(c);
     else
@@ -261,22 +278,19 @@ static bool is_over(struct gh_conform_peer *p, const void *arg)
 {
     const struct gh_conform_stream *s = gh_conform_stream(p, *(const int64_t *)arg);
 
-    return s && (s->reset != GH_CONFORM_NO_CODE || s->stopped != GH_CONFORM_NO_CODE || s->ended || s->closed);
+    return s && (s->reset != GH_CONFORM_NO_CODE || s->stopped || s->ended || s->closed);
 }
 
 static bool is_reset(struct gh_conform_peer *p, const void *arg)
 {
     const struct gh_conform_stream *s = gh_conform_stream(p, *(const int64_t *)arg);
 
-    return s && (s->reset != GH_CONFORM_NO_CODE || s->stopped != GH_CONFORM_NO_CODE);
+    return s && s->reset != GH_CONFORM_NO_CODE;
 }
 
-/* The code of the abort; NO_CODE when there was none. RESET_STREAM counts before STOP_SENDING. */
 static uint64_t abort_of(check *c, int64_t stream)
 {
-    const struct gh_conform_stream *s = gh_conform_stream(&c->peer, stream);
-
-    return s->reset != GH_CONFORM_NO_CODE ? s->reset : s->stopped;
+    return gh_conform_stream(&c->peer, stream)->reset;
 }
 
 void expect_aborted(check *c, int64_t stream, uint64_t code)

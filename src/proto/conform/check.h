@@ -1,7 +1,7 @@
 /* proto/conform/check.h - what a client can find out about a CONNECT-IP proxy: one row, one rule
  *
  * Every row runs on a connection of its own. A row belongs to a rule of an RFC and says what was seen when that was not kept.
- * The rows are in rows_*.c; their ids are those of docs/conformance.md.
+ * The rows are in rows_*.c; their ids are those of docs/internals/conformance.md.
  */
 #ifndef GH_PROTO_CONFORM_CHECK_H
 #define GH_PROTO_CONFORM_CHECK_H

@@ -16,7 +16,7 @@ static struct gh_conform_stream *stream_of(struct gh_conform_peer *p, int64_t id
             continue;
         s = &p->streams[i];
         s->id = id;
-        s->reset = s->stopped = GH_CONFORM_NO_CODE;
+        s->reset = GH_CONFORM_NO_CODE;
     }
     if (!s)
         p->error = GH_ERR_FULL;
@@ -85,12 +85,12 @@ static int on_stream_reset(void *arg, int64_t id, uint64_t code)
     return 0;
 }
 
-static int on_stream_stopped(void *arg, int64_t id, uint64_t code)
+static int on_stream_stopped(void *arg, int64_t id)
 {
     struct gh_conform_stream *s = stream_of(arg, id);
 
     if (s)
-        s->stopped = code;
+        s->stopped = true;
     return 0;
 }
 

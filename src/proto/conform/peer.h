@@ -37,7 +37,8 @@ struct gh_conform_stream {
     size_t sent; /* of <unsent> */
     bool fin, fin_sent, blocked, closed;
     bool ended;              /* the peer's direction ended in order */
-    uint64_t reset, stopped; /* the peer's codes, or NO_CODE */
+    bool stopped;            /* the peer reads no more: known when something was to be written */
+    uint64_t reset;          /* the peer's code, or NO_CODE */
     struct gh_conform_answer answer; /* request streams */
     uint8_t in[1024];        /* the first bytes of a unidirectional stream */
     size_t in_len;

@@ -147,7 +147,7 @@ static bool is_sent(struct gh_conform_peer *p, const void *arg)
 {
     const struct gh_conform_stream *s = gh_conform_stream(p, *(const int64_t *)arg);
 
-    return s && (!s->unsent || s->stopped != GH_CONFORM_NO_CODE || s->reset != GH_CONFORM_NO_CODE);
+    return s && (!s->unsent || s->stopped || s->reset != GH_CONFORM_NO_CODE);
 }
 
 /* A capsule of type <code> with a megabyte in it. */
@@ -398,7 +398,7 @@ const row gh_conform_rows_address[] = {
     { "A2", "an empty ADDRESS_ASSIGN", A "1", FINE, BYTES("\x01\x00") },
     { "A6", "an empty ROUTE_ADVERTISEMENT", A "3", FINE, BYTES("\x03\x00") },
     { "A6", "a ROUTE_ADVERTISEMENT in order", A "3", FINE,
-      BYTES("\x03\x1e\x04\xc0\0\x02\0\xc0\0\x02\x0f\x00\x04\xc0\0\x02\x10\xc0\0\x02\x1f\x00\x04\xc0\0\x02\0\xc0\0\x02\x0f\x11") },
+      BYTES("\x03\x1e\x04\xc0\0\x02\0\xc0\0\x02\x0f\x00\x04\xc0\0\x02\x10\xc0\0\x02\x1f\x00\x04\xc0\0\x02\x20\xc0\0\x02\x2f\x11") },
     { "A6", "a ROUTE_ADVERTISEMENT with IP version 5", A "3", ABORTS, BYTES("\x03\x0a\x05\0\0\0\0\xff\xff\xff\xff\0") },
     { "A6", "a range that ends before it starts", A "3", ABORTS, BYTES("\x03\x0a\x04\x0a\0\0\x02\x0a\0\0\x01\0") },
     { "A6", "ranges out of order", A "3", ABORTS, BYTES("\x03\x14\x04\x0a\0\0\x05\x0a\0\0\x06\0\x04\x0a\0\0\x01\x0a\0\0\x02\0") },
