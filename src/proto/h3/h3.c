@@ -298,7 +298,8 @@ static int read_control(struct gh_h3 *h, struct gh_span data, size_t type, bool 
             rc = read_stream(h, h->settings.control, piece, false);
     }
     if (rc == 0 && more < 0) {
-        gh_quic_close(h->q, true, GH_H3_FRAME_ERROR, "a frame's length is wrong");
+        gh_quic_close(h->q, true, more == GH_ERR_RANGE ? GH_H3_ID_ERROR : GH_H3_FRAME_ERROR,
+                      more == GH_ERR_RANGE ? "a push that cannot be" : "a frame's length is wrong");
         return more;
     }
     if (rc == 0 && end)
