@@ -6,6 +6,7 @@
 #include "cli/agent.h"
 #include "cli/check.h"
 #include "cli/config.h"
+#include "core/boot.h"
 #include "core/node_conf.h"
 #include "core/run.h"
 #include "priv/parent.h"
@@ -32,21 +33,33 @@ static int event_next(void *client, struct gh_priv_event *ret)
     return gh_priv_event_next(client, ret);
 }
 
-static int child_main(struct gh_priv_client *c, int argc, char **argv)
+static int run(struct gh_priv_client *c, char **argv, int (*fn)(const struct gh_run_config *cfg))
 {
     struct gh_privileged privileged = { .client = c, .call = call, .event_fd = event_fd, .event_next = event_next };
-    const struct gh_run_config run = { .config_path = argv[0], .services = services, .privileged = &privileged,
-                                       .env = (const char *const *)environ };
+    const struct gh_run_config cfg = {
+        .config_path = argv[0], .services = services, .privileged = &privileged, .env = (const char *const *)environ
+    };
 
-    (void)argc;
-    return gh_run_node(&run);
+    return fn(&cfg);
 }
 
-static int up(const char *config, const char *run_dir)
+static int child_main(struct gh_priv_client *c, int argc, char **argv)
+{
+    (void)argc;
+    return run(c, argv, gh_run_node);
+}
+
+static int reload_main(struct gh_priv_client *c, int argc, char **argv)
+{
+    (void)argc;
+    return run(c, argv, gh_run_name_files);
+}
+
+static int up(const char *config, const struct gh_boot *boot)
 {
     char *path = realpath(config, NULL); /* the parent opens it from a folder of its own */
     char *args[] = { path, NULL };
-    struct gh_priv_config cfg = { .name = NAME, .run_dir = run_dir, .child_main = child_main, .argc = 1, .argv = args };
+    struct gh_priv_config cfg = { .name = NAME, .run_dir = boot->run_dir, .uid = boot->uid, .gid = boot->gid, .child_main = child_main, .reload_main = reload_main, .argc = 1, .argv = args };
     int rc;
 
     if (!path) {

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/boot.h"
 #include "core/run.h"
 #include "priv/parent.h"
 #include "services/admin/admin.h"
@@ -26,15 +27,26 @@ static int event_next(void *client, struct gh_priv_event *ret)
     return gh_priv_event_next(client, ret);
 }
 
-static int child_main(struct gh_priv_client *c, int argc, char **argv)
+static int run(struct gh_priv_client *c, char **argv, int (*fn)(const struct gh_run_config *cfg))
 {
     struct gh_privileged privileged = { .client = c, .call = call, .event_fd = event_fd, .event_next = event_next };
-    struct gh_run_config cfg = {
+    const struct gh_run_config cfg = {
         .config_path = argv[0], .services = services, .privileged = &privileged, .env = (const char *const *)environ
     };
 
+    return fn(&cfg);
+}
+
+static int child_main(struct gh_priv_client *c, int argc, char **argv)
+{
     (void)argc;
-    return gh_run_node(&cfg);
+    return run(c, argv, gh_run_node);
+}
+
+static int reload_main(struct gh_priv_client *c, int argc, char **argv)
+{
+    (void)argc;
+    return run(c, argv, gh_run_name_files);
 }
 
 static int usage(FILE *out, int code)
@@ -54,7 +66,9 @@ int main(int argc, char **argv)
 {
     static char name[] = "gatehoused";
     char *config = (char *)(uintptr_t) "/etc/gatehouse/gatehouse.yaml", *child_argv[2] = { NULL, NULL };
-    struct gh_priv_config cfg = { .name = name, .child_main = child_main, .argc = 1, .argv = child_argv };
+    struct gh_priv_config cfg = { .name = name, .child_main = child_main, .reload_main = reload_main, .argc = 1, .argv = child_argv };
+    const struct gh_conf_section *sections[GH_RUN_SECTIONS];
+    struct gh_boot boot;
     bool check = false;
     int rc;
 
@@ -80,7 +94,15 @@ int main(int argc, char **argv)
         return 1;
     }
     child_argv[0] = config;
-    cfg.run_dir = getenv("GATEHOUSE_NODE_RUN_DIR");
+    gh_run_sections(services, sections);
+    rc = gh_boot_read(config, sections, (const char *const *)environ, &boot);
+    if (rc < 0) {
+        free(config);
+        return 1;
+    }
+    cfg.run_dir = boot.run_dir;
+    cfg.uid = boot.uid;
+    cfg.gid = boot.gid;
     rc = gh_priv_run(&cfg);
     free(config);
     if (rc < 0)

@@ -1,15 +1,13 @@
 #include "cli/agent.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "core/boot.h"
 #include "core/conf.h"
 #include "net/http1_client.h"
 
@@ -85,33 +83,6 @@ static char *read_option(const struct gh_cli_agent *agent, const char *file, con
     return value;
 }
 
-/* The same in a process of its own: what becomes the privileged parent never reads YAML. */
-static char *read_option_apart(const struct gh_cli_agent *agent, const char *file, const char *section, const char *option)
-{
-    char buf[4096], *value;
-    int ends[2], status;
-    ssize_t n = 0;
-    pid_t pid;
-
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return NULL;
-    pid = fork();
-    if (pid == 0) {
-        value = read_option(agent, file, section, option);
-        _exit(value && write(ends[1], value, strlen(value)) == (ssize_t)strlen(value) ? 0 : 1);
-    }
-    close(ends[1]);
-    if (pid > 0)
-        n = read(ends[0], buf, sizeof buf - 1);
-    close(ends[0]);
-    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    if (pid < 0 || n <= 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        return NULL;
-    buf[n] = 0;
-    return strdup(buf);
-}
-
 static int explain_start(int rc)
 {
     fprintf(stderr, "gatehouse-agent: %s\n",
@@ -125,8 +96,8 @@ int gh_cli_agent_up(const struct gh_cli_verb *verb, int argc, char **argv)
 {
     const struct gh_cli_agent *agent = verb->arg;
     const char *run_dir = gh_cli_take_option(&argc, argv, "--run-dir"), *file;
+    struct gh_boot boot;
     bool given;
-    char *from_file = NULL;
     int code;
 
     file = take_config(&argc, argv, &given);
@@ -134,11 +105,9 @@ int gh_cli_agent_up(const struct gh_cli_verb *verb, int argc, char **argv)
         return gh_cli_usage(verb, "up takes no other argument");
     if (run_dir) /* the file's own value gives way to it */
         setenv("GATEHOUSE_NODE_RUN_DIR", run_dir, 1);
-    from_file = read_option_apart(agent, file, "node", "run_dir");
-    if (!from_file)
+    if (gh_boot_read(file, agent->sections, (const char *const *)environ, &boot) < 0)
         return GH_EXIT_CHECK_FAILED;
-    code = agent->up(file, from_file);
-    free(from_file);
+    code = agent->up(file, &boot);
     return code < 0 ? explain_start(code) : code;
 }
 

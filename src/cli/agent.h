@@ -4,13 +4,14 @@
 
 #include "cli/cli.h"
 
+struct gh_boot;
 struct gh_conf_section;
 
 /* What bin gives to each of the verbs as their argument. */
 struct gh_cli_agent {
     const struct gh_conf_section *const *sections; /* ends with NULL; one of them is "agent" */
-    /* Runs the agent until it ends. <run_dir> NULL: the default. An exit code, or why it did not start (negative). */
-    int (*up)(const char *config, const char *run_dir);
+    /* Runs the agent until it ends. An exit code, or why it did not start (negative). */
+    int (*up)(const char *config, const struct gh_boot *boot);
     /* Puts back what a dead agent left. Number of things undone, or negative. */
     int (*cleanup)(const char *run_dir);
 };

@@ -1,5 +1,6 @@
 #include "core/audit_open.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -123,7 +124,7 @@ static int open_chain(struct gh_privileged *p, const struct gh_node_conf *c, str
     } else if (rc == GH_ERR_NOT_FOUND) {
         complain(log, "there is no audit chain: run gatehouse audit init, or set audit.seal_to", c->state_dir, "", rc);
     } else if (rc < 0) {
-        complain(log, "the state of the audit chain (audit.chain) cannot be used", c->state_dir, "", rc);
+        complain(log, "the state of the audit chain (audit.chain) cannot be used", c->state_dir, rc == GH_ERR_SYSTEM ? strerror(errno) : "", rc);
     }
     close(dir);
     return rc;

@@ -166,7 +166,7 @@ static void tell_changes(struct gh_node *node, const struct gh_conf *next)
     }
 }
 
-static int prepare_all(struct gh_node *node, const struct gh_conf *next)
+static int prepare_all(struct gh_node *node, const struct gh_conf *next, const char *cause)
 {
     for (size_t i = 0; i < node->count; i++) {
         struct unit *u = &node->units[i];
@@ -178,8 +178,8 @@ static int prepare_all(struct gh_node *node, const struct gh_conf *next)
         u->next = NULL;
         rc = u->service->prepare(u->state, next, &u->next);
         if (rc < 0) {
-            gh_log_event(log_of(node), GH_LOG_ERROR, "core", "Reload refused", gh_log_str("service", u->service->name),
-                         gh_log_result("error", rc));
+            gh_log_event(log_of(node), GH_LOG_ERROR, "core", "Reload refused, the last good configuration stays", gh_log_str("service", u->service->name),
+                         gh_log_result("error", rc), gh_log_str("cause", cause));
             return rc;
         }
         u->prepared = true;
@@ -187,9 +187,9 @@ static int prepare_all(struct gh_node *node, const struct gh_conf *next)
     return 0;
 }
 
-int gh_node_reload(struct gh_node *node, struct gh_conf *next)
+int gh_node_reload(struct gh_node *node, struct gh_conf *next, const char *cause)
 {
-    int rc = prepare_all(node, next);
+    int rc = prepare_all(node, next, cause);
 
     for (size_t i = 0; i < node->count; i++) {
         struct unit *u = &node->units[i];
@@ -209,7 +209,7 @@ int gh_node_reload(struct gh_node *node, struct gh_conf *next)
     gh_conf_destroy(node->setup.conf);
     node->setup.conf = next;
     atomic_fetch_add(&node->generation, 1);
-    gh_log_event(log_of(node), GH_LOG_INFO, "core", "Configuration reloaded", gh_log_uint("generation", gh_node_generation(node)));
+    gh_log_event(log_of(node), GH_LOG_INFO, "core", "Configuration reloaded", gh_log_uint("generation", gh_node_generation(node)), gh_log_str("cause", cause));
     return 0;
 }
 
@@ -325,6 +325,17 @@ void gh_node_emit_metrics(struct gh_node *node, struct gh_text *out)
     gh_metrics_emit_value(out, &own[1], gh_node_generation(node));
     gh_metrics_emit_value(out, &own[2], log ? atomic_load_explicit(&log->lost, memory_order_relaxed) : 0);
     gh_metrics_emit_value(out, &own[3], gh_audit_written(node->setup.audit));
+}
+
+void gh_node_describe(const struct gh_node *node, struct gh_description *ret)
+{
+    memset(ret, 0, sizeof *ret);
+    ret->worker_count = node->setup.workers < GH_DESCRIBE_WORKERS ? node->setup.workers : GH_DESCRIBE_WORKERS;
+    for (uint32_t i = 0; i < ret->worker_count; i++)
+        ret->workers[i].index = i;
+    for (size_t i = 0; i < node->count; i++)
+        if (node->units[i].service->describe)
+            node->units[i].service->describe(node->units[i].state, ret);
 }
 
 static const struct unit *unit_of(const struct gh_node *node, const char *name)

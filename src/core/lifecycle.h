@@ -22,6 +22,7 @@
 
 #include "core/audit.h"
 #include "core/conf.h"
+#include "core/describe.h"
 #include "core/log.h"
 #include "core/metrics.h"
 #include "core/ready.h"
@@ -58,6 +59,8 @@ struct gh_service {
     void (*drain)(void *state);
     bool (*drained)(const void *state); /* true when nothing is under way any more */
     void (*release)(void *state, enum gh_release stage);
+    /* Any thread, between load and unload: adds listeners, features, and what it has of each worker. */
+    void (*describe)(void *state, struct gh_description *d);
 };
 
 enum gh_node_state { GH_NODE_STARTING, GH_NODE_READY, GH_NODE_DRAINING, GH_NODE_STOPPED };
@@ -82,8 +85,8 @@ int gh_node_start(struct gh_node *node, struct gh_worker *worker);
 void gh_node_stop(struct gh_node *node, struct gh_worker *worker);
 /* All workers have started: starting becomes ready. */
 void gh_node_started(struct gh_node *node);
-/* Takes over <next>. On failure nothing changed and <next> is gone. */
-int gh_node_reload(struct gh_node *node, struct gh_conf *next);
+/* Takes over <next>. On failure nothing changed and <next> is gone. Either way it is logged, with its <cause>. */
+int gh_node_reload(struct gh_node *node, struct gh_conf *next, const char *cause);
 /* Ready turns false and every service is told; the second call does nothing. */
 void gh_node_drain(struct gh_node *node);
 bool gh_node_drained(const struct gh_node *node);
@@ -105,6 +108,8 @@ unsigned gh_node_workers(const struct gh_node *node);
 void *gh_node_user(const struct gh_node *node);
 /* All metrics, with the node's own: state, generation, lost log lines and audit records. From any one thread at a time. */
 void gh_node_emit_metrics(struct gh_node *node, struct gh_text *out);
+/* Asks every service. */
+void gh_node_describe(const struct gh_node *node, struct gh_description *ret);
 /* The state and the registered metrics of a service by name; NULL when it is not on. */
 void *gh_node_service_state(const struct gh_node *node, const char *name);
 struct gh_metric_set *gh_node_service_metrics(const struct gh_node *node, const char *name);

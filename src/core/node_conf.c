@@ -3,7 +3,7 @@
 #include <sched.h>
 #include <string.h>
 
-enum { NODE_WORKERS, NODE_STATE_DIR, NODE_RUN_DIR, NODE_DRAIN_TIMEOUT };
+enum { NODE_WORKERS, NODE_STATE_DIR, NODE_RUN_DIR, NODE_DRAIN_TIMEOUT, NODE_USER };
 
 static const struct gh_conf_row node_rows[] = {
     [NODE_WORKERS] = { "workers", GH_CONF_UINT, .dflt = "0", .min = "0", .max = "63", .unit = "threads",
@@ -14,6 +14,9 @@ static const struct gh_conf_row node_rows[] = {
                        .help = "folder for sockets and locks, which a restart of the machine may empty" },
     [NODE_DRAIN_TIMEOUT] = { "drain_timeout", GH_CONF_DURATION, .dflt = "30s", .min = "0s", .max = "1h", .reload = true,
                              .help = "how long tunnels may go on after the node was told to end" },
+    [NODE_USER] = { "user", GH_CONF_STRING, .max = "32",
+                    .help = "user that the child, which does everything but hold rights, runs as; without it gatehouse where there is such "
+                            "a user, else the one who started the program" },
     { 0 },
 };
 
@@ -97,6 +100,7 @@ void gh_node_conf_load(const struct gh_conf *conf, struct gh_node_conf *ret)
         .workers = workers ? workers : cores(),
         .state_dir = gh_conf_string(conf, node, NODE_STATE_DIR),
         .run_dir = gh_conf_string(conf, node, NODE_RUN_DIR),
+        .user = gh_conf_string(conf, node, NODE_USER),
         .drain_timeout = gh_conf_duration(conf, node, NODE_DRAIN_TIMEOUT),
         .log_level = levels[gh_conf_uint(conf, log, LOG_LEVEL)],
         .log_format = formats[gh_conf_uint(conf, log, LOG_FORMAT)],

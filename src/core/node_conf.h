@@ -17,6 +17,7 @@ extern const struct gh_conf_section gh_conf_section_admin;
 struct gh_node_conf {
     unsigned workers; /* 1..GH_NODE_WORKERS_MAX: 0 in the file is the number of cores that this process may use */
     const char *state_dir, *run_dir;
+    const char *user;      /* "": gatehouse where there is one */
     int64_t drain_timeout; /* ns */
     enum gh_log_level log_level;
     enum gh_log_format log_format;

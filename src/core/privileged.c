@@ -194,6 +194,13 @@ int gh_privileged_phase_run(struct gh_privileged *p)
     return call(p, &q, NULL, NULL, 0, NULL);
 }
 
+int gh_privileged_reload(struct gh_privileged *p)
+{
+    const struct gh_priv_request q = { .kind = GH_PRIV_RELOAD };
+
+    return call(p, &q, NULL, NULL, 0, NULL);
+}
+
 int gh_privileged_undo_all(struct gh_privileged *p)
 {
     const struct gh_priv_request q = { .kind = GH_PRIV_CLEANUP };

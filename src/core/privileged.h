@@ -41,6 +41,8 @@ int gh_privileged_sysctl_set(struct gh_privileged *p, enum gh_priv_sysctl s);
 /* From now on an event tells that <path> changed. */
 int gh_privileged_watch(struct gh_privileged *p, const char *path, uint32_t *ret_id);
 int gh_privileged_notify(struct gh_privileged *p, enum gh_priv_state s, const char *text);
+/* The configuration is to be read again: the parent checks it and an event follows. */
+int gh_privileged_reload(struct gh_privileged *p);
 int gh_privileged_phase_run(struct gh_privileged *p);
 int gh_privileged_undo_all(struct gh_privileged *p);
 

@@ -12,10 +12,11 @@
 #include "base/error.h"
 #include "base/list.h"
 #include "core/audit_open.h"
+#include "core/dump.h"
 #include "loop/worker.h"
 #include "os/clock.h"
+#include "os/process.h"
 
-#define SECTIONS_MAX 32
 #define EXIT_CHECK_FAILED 1
 #define EXIT_RETRY 75
 #define AUDIT_PATIENCE (2 * GH_NANOSECONDS)
@@ -31,12 +32,14 @@ struct runner {
     bool draining, now;
     int exit_code;
     _Atomic bool quit_wanted;
-    _Atomic bool reload_wanted;
+    _Atomic bool reload_wanted; /* by a worker; until its <reload_done> is called */
+    bool reload_asked;          /* of the parent */
+    const char *cause;          /* of the reload that was asked of the parent; NULL: it was a signal */
     void (*reload_done)(void *arg, bool ok);
     void *reload_arg;
 };
 
-static void sections_of(const struct gh_service *const *services, const struct gh_conf_section *ret[SECTIONS_MAX])
+void gh_run_sections(const struct gh_service *const *services, const struct gh_conf_section *ret[GH_RUN_SECTIONS])
 {
     size_t n = 0;
 
@@ -44,7 +47,7 @@ static void sections_of(const struct gh_service *const *services, const struct g
     ret[n++] = &gh_conf_section_log;
     ret[n++] = &gh_conf_section_audit;
     ret[n++] = &gh_conf_section_admin;
-    for (size_t i = 0; services[i] && n < SECTIONS_MAX - 1; i++)
+    for (size_t i = 0; services[i] && n < GH_RUN_SECTIONS - 1; i++)
         if (services[i]->section && services[i]->section != &gh_conf_section_admin)
             ret[n++] = services[i]->section;
     ret[n] = NULL;
@@ -62,12 +65,12 @@ static void print_errors(const struct gh_conf_errors *errors)
 
 int gh_run_check(const char *path, const struct gh_service *const *services, const char *const *env)
 {
-    const struct gh_conf_section *sections[SECTIONS_MAX];
+    const struct gh_conf_section *sections[GH_RUN_SECTIONS];
     struct gh_conf_errors errors;
     struct gh_conf *conf = NULL;
     int rc;
 
-    sections_of(services, sections);
+    gh_run_sections(services, sections);
     gh_conf_errors_init(&errors);
     rc = gh_conf_parse_file(path, sections, env, &errors, &conf);
     if (rc < 0)
@@ -80,7 +83,7 @@ int gh_run_check(const char *path, const struct gh_service *const *services, con
 /* Reads the file through the parent: the child need not be able to. */
 static int read_conf(struct runner *r, struct gh_conf_errors *errors, struct gh_conf **ret)
 {
-    const struct gh_conf_section *sections[SECTIONS_MAX];
+    const struct gh_conf_section *sections[GH_RUN_SECTIONS];
     struct gh_text text;
     struct gh_conf_input in = { .file = r->cfg->config_path, .env = r->cfg->env, .sections = sections };
     int rc = gh_privileged_read_file(r->cfg->privileged, r->cfg->config_path, GH_CONF_FILE_MAX, &text);
@@ -89,11 +92,47 @@ static int read_conf(struct runner *r, struct gh_conf_errors *errors, struct gh_
         gh_conf_errors_add(errors, 0, 0, "%s: %s", r->cfg->config_path, gh_privileged_why(r->cfg->privileged));
         return rc;
     }
-    sections_of(r->cfg->services, sections);
+    gh_run_sections(r->cfg->services, sections);
     in.yaml = gh_span_of(text.data, text.len);
     rc = gh_conf_parse(&in, errors, ret);
     gh_text_fini(&text);
     return rc;
+}
+
+static void name_file(struct gh_privileged *p, const char *path)
+{
+    uint32_t id;
+    int fd;
+
+    if (gh_privileged_open_file(p, path, &fd) == 0) /* named is enough: the running child says why it cannot be read */
+        close(fd);
+    (void)gh_privileged_watch(p, path, &id);
+}
+
+int gh_run_name_files(const struct gh_run_config *cfg)
+{
+    struct runner r = { .cfg = cfg };
+    const struct gh_conf_section *sections[GH_RUN_SECTIONS];
+    struct gh_conf_errors errors;
+    struct gh_conf *conf = NULL;
+    int rc;
+
+    gh_conf_errors_init(&errors);
+    rc = read_conf(&r, &errors, &conf);
+    gh_conf_errors_fini(&errors);
+    if (rc < 0)
+        return EXIT_CHECK_FAILED;
+    gh_run_sections(cfg->services, sections);
+    for (size_t i = 0; sections[i]; i++)
+        for (unsigned row = 0; gh_conf_has(conf, sections[i]) && sections[i]->rows[row].name; row++) {
+            const struct gh_conf_row *at = &sections[i]->rows[row];
+
+            /* a path that a reload applies is a file that is read */
+            if (at->type == GH_CONF_PATH && at->reload && *gh_conf_string(conf, sections[i], row))
+                name_file(cfg->privileged, gh_conf_string(conf, sections[i], row));
+        }
+    gh_conf_destroy(conf);
+    return 0;
 }
 
 static void open_log(struct runner *r)
@@ -153,13 +192,62 @@ static void stop_workers(struct runner *r)
     gh_workers_stop(r->run.workers);
 }
 
-static void remember_reload(struct runner *r, const char *error)
+void gh_run_last_reload(struct gh_run *run, struct gh_run_reload *ret)
 {
-    snprintf(r->run.reload_error, sizeof r->run.reload_error, "%s", error);
-    r->run.reload_wall = gh_clock_wall();
+    pthread_mutex_lock(&run->lock);
+    *ret = run->reload;
+    pthread_mutex_unlock(&run->lock);
 }
 
-static bool reload(struct runner *r, const char *why)
+void gh_run_reload_note(struct gh_run *run, const char *line)
+{
+    size_t len;
+
+    pthread_mutex_lock(&run->lock);
+    len = strlen(run->reload.why);
+    snprintf(run->reload.why + len, sizeof run->reload.why - len, "%s%s", len ? "\n" : "", line);
+    pthread_mutex_unlock(&run->lock);
+}
+
+static void begin_reload(struct runner *r)
+{
+    pthread_mutex_lock(&r->run.lock);
+    r->run.reload.why[0] = 0;
+    pthread_mutex_unlock(&r->run.lock);
+}
+
+static void end_reload(struct runner *r, int rc)
+{
+    pthread_mutex_lock(&r->run.lock);
+    r->run.reload.wall = gh_clock_wall();
+    r->run.reload.ok = rc == 0;
+    if (rc == 0)
+        r->run.reload.why[0] = 0;
+    else if (!r->run.reload.why[0])
+        snprintf(r->run.reload.why, sizeof r->run.reload.why, "%s", gh_error_text(rc));
+    pthread_mutex_unlock(&r->run.lock);
+}
+
+static int take_conf(struct runner *r, struct gh_conf *next, const char *cause)
+{
+    int rc = gh_node_reload(r->run.node, next, cause);
+
+    if (rc < 0)
+        return rc;
+    gh_node_conf_load(gh_node_conf_current(r->run.node), &r->run.conf);
+    gh_log_set_level(&r->log, r->run.conf.log_level);
+    return 0;
+}
+
+static void refuse_conf(struct runner *r, const char *cause, const char *errors)
+{
+    gh_log_event(&r->log, GH_LOG_ERROR, "core", "Reload refused, the last good configuration stays", gh_log_str("errors", errors),
+                 gh_log_str("cause", cause));
+    gh_run_reload_note(&r->run, errors);
+}
+
+/* <checked>: what the parent's short-lived child found, 0 or its exit code. */
+static bool reload(struct runner *r, const char *cause, int checked)
 {
     struct gh_conf_errors errors;
     struct gh_conf *next = NULL;
@@ -167,34 +255,63 @@ static bool reload(struct runner *r, const char *why)
     int rc;
 
     gh_privileged_notify(r->cfg->privileged, GH_PRIV_RELOADING, "reading the configuration again");
+    begin_reload(r);
     gh_conf_errors_init(&errors);
+    gh_text_init(&text, GH_RUN_WHY);
     rc = read_conf(r, &errors, &next);
     if (rc < 0) {
-        gh_text_init(&text, 65536);
         gh_conf_errors_emit(&errors, &text);
-        gh_log_event(&r->log, GH_LOG_ERROR, "core", "reload refused, the last good configuration stays",
-                     gh_log_str("cause", why), gh_log_str("errors", gh_text_string(&text)));
-        remember_reload(r, gh_text_string(&text));
-        gh_text_fini(&text);
+        refuse_conf(r, cause, gh_text_string(&text));
+    } else if (checked != 0) { /* it was bad a moment ago; its files are not granted */
+        gh_text_printf(&text, "the check of the configuration ended with %d", checked);
+        refuse_conf(r, cause, gh_text_string(&text));
+        gh_conf_destroy(next);
+        rc = GH_ERR_STATE;
     } else {
-        struct gh_node_conf conf;
-
-        gh_node_conf_load(next, &conf);
-        rc = gh_node_reload(r->run.node, next);
-        if (rc == 0) {
-            gh_node_conf_load(gh_node_conf_current(r->run.node), &r->run.conf);
-            gh_log_set_level(&r->log, r->run.conf.log_level);
-            gh_log_event(&r->log, GH_LOG_INFO, "core", "reloaded", gh_log_str("cause", why),
-                         gh_log_uint("generation", gh_node_generation(r->run.node)));
-        } else {
-            gh_log_event(&r->log, GH_LOG_ERROR, "core", "reload refused, the last good configuration stays", gh_log_str("cause", why),
-                         gh_log_result("error", rc));
-        }
-        remember_reload(r, rc < 0 ? gh_error_text(rc) : "");
+        rc = take_conf(r, next, cause);
     }
+    end_reload(r, rc);
+    gh_text_fini(&text);
     gh_conf_errors_fini(&errors);
-    gh_privileged_notify(r->cfg->privileged, GH_PRIV_READY, NULL);
+    gh_privileged_notify(r->cfg->privileged, GH_PRIV_READY, rc == 0 ? "serving" : "serving; the last reload was refused");
     return rc == 0;
+}
+
+static void answer_reload(struct runner *r, bool ok)
+{
+    void (*done)(void *arg, bool ok) = r->reload_done;
+    void *arg = r->reload_arg;
+
+    if (!r->reload_asked)
+        return;
+    r->reload_asked = false;
+    atomic_store(&r->reload_wanted, false); /* the next one may come while <done> runs */
+    done(arg, ok);
+}
+
+/* The parent has checked the configuration, whoever wanted that. */
+static void on_checked(struct runner *r, int checked)
+{
+    const char *cause = r->cause ? r->cause : "SIGHUP";
+
+    r->cause = NULL;
+    answer_reload(r, !r->draining && reload(r, cause, checked));
+    /* also when the configuration is bad: whoever moved the file away wants it to end */
+    gh_audit_open_again(r->cfg->privileged, &r->run.conf, &r->log, r->audit);
+}
+
+/* An event follows. */
+static void ask_check(struct runner *r, const char *cause)
+{
+    int rc = r->draining ? GH_ERR_STATE : gh_privileged_reload(r->cfg->privileged);
+
+    r->cause = cause;
+    if (rc == 0)
+        return;
+    gh_log_event(&r->log, GH_LOG_ERROR, "core", "Reload refused, the last good configuration stays", gh_log_result("error", rc), gh_log_str("cause", cause));
+    begin_reload(r);
+    end_reload(r, rc);
+    answer_reload(r, false);
 }
 
 int gh_run_watch(struct gh_run *run, const char *path)
@@ -233,31 +350,39 @@ static bool obey(struct runner *r)
                 close(e.fd); /* files are read again by name, all of them: they belong together */
             changed = true;
         } else if (e.kind == GH_PRIV_EVENT_RELOAD_FAILED) {
-            remember_reload(r, "the new configuration is not valid");
+            on_checked(r, (int)e.id);
         } else if (e.id == SIGHUP) {
-            reload(r, "SIGHUP");
-            gh_audit_open_again(r->cfg->privileged, &r->run.conf, &r->log, r->audit);
-            changed = false;
+            on_checked(r, 0);
         } else if (e.id == SIGTERM || e.id == SIGINT) {
             begin_drain(r);
+        } else if (e.id == SIGQUIT) {
+            gh_dump(&r->run);
         }
     }
     if (changed && !r->draining)
-        reload(r, "file changed");
+        ask_check(r, "file changed");
     return rc >= 0;
 }
 
 /* What a worker asked for. */
 static void obey_worker(struct runner *r)
 {
-    bool ok;
-
-    if (atomic_exchange(&r->reload_wanted, false)) {
-        ok = !r->draining && reload(r, "asked by the operator");
-        r->reload_done(r->reload_arg, ok);
+    if (atomic_load(&r->reload_wanted) && !r->reload_asked) {
+        r->reload_asked = true;
+        ask_check(r, "operator");
     }
     if (atomic_load(&r->quit_wanted) && !r->draining)
         begin_drain(r);
+}
+
+/* How long the next wait may be, ms. */
+static int patience(const struct runner *r)
+{
+    int64_t ms = (gh_pulse_next(&r->run.pulse) - gh_clock_now()) / 1000000 + 1;
+
+    if (ms < 0)
+        ms = 0;
+    return r->draining && ms > POLL_MS ? POLL_MS : (int)ms;
 }
 
 static void run_until_end(struct runner *r)
@@ -267,7 +392,9 @@ static void run_until_end(struct runner *r)
     uint64_t n;
 
     while (!r->now) {
-        if (poll(fds, 2, r->draining ? POLL_MS : -1) < 0 && errno != EINTR)
+        if (gh_pulse_beat(&r->run.pulse, gh_clock_now()))
+            gh_privileged_notify(r->cfg->privileged, GH_PRIV_WATCHDOG, NULL);
+        if (poll(fds, 2, patience(r)) < 0 && errno != EINTR)
             break;
         if (fds[1].revents && read(r->wake, &n, sizeof n) > 0)
             obey_worker(r);
@@ -292,6 +419,14 @@ static void wake(struct runner *r)
         abort(); /* an eventfd that cannot take a one: the descriptor is not ours any more */
 }
 
+void gh_run_leave(struct gh_run *run, int exit_code)
+{
+    int none = 0;
+
+    atomic_compare_exchange_strong(&run->exit_code, &none, exit_code);
+    run->quit(run);
+}
+
 static void ask_quit(struct gh_run *run)
 {
     struct runner *r = gh_container_of(run, struct runner, run);
@@ -304,7 +439,7 @@ static int ask_reload(struct gh_run *run, void (*done)(void *arg, bool ok), void
 {
     struct runner *r = gh_container_of(run, struct runner, run);
 
-    if (atomic_load(&r->reload_wanted))
+    if (atomic_load(&r->reload_wanted)) /* only worker 0 asks */
         return GH_ERR_STATE;
     r->reload_done = done;
     r->reload_arg = arg;
@@ -330,9 +465,11 @@ static int serve(struct runner *r)
         return rc;
     }
     gh_node_started(r->run.node);
-    gh_log_event(&r->log, GH_LOG_INFO, "core", "started", gh_log_str("version", GH_VERSION), gh_log_uint("workers", gh_workers_count(r->run.workers)));
+    gh_log_event(&r->log, GH_LOG_INFO, "core", "started", gh_log_str("version", GH_VERSION), gh_log_uint("workers", gh_workers_count(r->run.workers)),
+                 gh_log_uint("uid", gh_process_user()));
     gh_privileged_notify(r->cfg->privileged, GH_PRIV_READY, "serving");
     run_until_end(r);
+    answer_reload(r, false); /* who waits for one that will not come any more */
     gh_node_drain(r->run.node);
     gh_node_release(r->run.node, GH_RELEASE_READY, GH_RELEASE_ADDRESSES);
     stop_workers(r);
@@ -355,17 +492,19 @@ static int create_node(struct runner *r, struct gh_conf *conf)
         gh_conf_destroy(conf);
         return rc;
     }
+    gh_pulse_init(&r->run.pulse, r->run.workers, r->cfg->env, getppid()); /* the parent is the service manager's main process */
     return gh_node_create(&setup, &r->run.node);
 }
 
 int gh_run_node(const struct gh_run_config *cfg)
 {
-    struct runner r = { .cfg = cfg, .run.privileged = cfg->privileged, .run.quit = ask_quit, .run.reload = ask_reload };
+    struct runner r = { .cfg = cfg, .run.privileged = cfg->privileged, .run.quit = ask_quit, .run.ask_reload = ask_reload };
     struct gh_conf_errors errors;
     struct gh_conf *conf = NULL;
     int rc;
 
     signal(SIGPIPE, SIG_IGN);
+    pthread_mutex_init(&r.run.lock, NULL);
     gh_conf_errors_init(&errors);
     rc = read_conf(&r, &errors, &conf);
     if (rc < 0)
@@ -394,5 +533,8 @@ int gh_run_node(const struct gh_run_config *cfg)
         close(r.log_fd);
     if (r.wake >= 0)
         close(r.wake);
-    return rc < 0 ? EXIT_CHECK_FAILED : r.exit_code;
+    pthread_mutex_destroy(&r.run.lock);
+    if (rc < 0)
+        return EXIT_CHECK_FAILED;
+    return r.exit_code ? r.exit_code : atomic_load(&r.run.exit_code);
 }

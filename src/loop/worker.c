@@ -327,25 +327,6 @@ static void run_stop(struct gh_worker *w, struct errand *e)
     uv_stop(&w->loop);
 }
 
-void gh_workers_stop(struct gh_workers *ws)
-{
-    struct errand stops[GH_WORKERS_MAX];
-
-    if (!ws || !ws->started)
-        return;
-    for (unsigned i = 0; i < ws->count; i++) {
-        stops[i].run = run_stop;
-        if (ws->all[i]->started)
-            send_errand(ws->all[i], &stops[i]);
-    }
-    for (unsigned i = 0; i < ws->count; i++) {
-        if (ws->all[i]->started)
-            pthread_join(ws->all[i]->handle, NULL);
-        ws->all[i]->started = false;
-    }
-    ws->started = false;
-}
-
 static bool idle(struct gh_worker *w)
 {
     return gh_list_empty(&w->errands) && gh_list_empty(&w->passing) && gh_ring_passed(w->mailbox, gh_ring_mark(w->mailbox));
@@ -366,6 +347,26 @@ static void settle(struct gh_workers *ws)
             tell_passing(ws->all[i]);
         }
     } while (busy);
+}
+
+void gh_workers_stop(struct gh_workers *ws)
+{
+    struct errand stops[GH_WORKERS_MAX];
+
+    if (!ws || !ws->started)
+        return;
+    for (unsigned i = 0; i < ws->count; i++) {
+        stops[i].run = run_stop;
+        if (ws->all[i]->started)
+            send_errand(ws->all[i], &stops[i]);
+    }
+    for (unsigned i = 0; i < ws->count; i++) {
+        if (ws->all[i]->started)
+            pthread_join(ws->all[i]->handle, NULL);
+        ws->all[i]->started = false;
+    }
+    ws->started = false;
+    settle(ws);
 }
 
 static void on_poll_closed(uv_handle_t *h)

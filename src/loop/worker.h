@@ -31,7 +31,8 @@ int gh_workers_create(const struct gh_workers_config *cfg, struct gh_workers **r
 /* Starts the threads. 0, GH_ERR_STATE or GH_ERR_SYSTEM (nothing runs then). */
 int gh_workers_start(struct gh_workers *ws);
 /* Any thread that is no worker of the set. Every loop ends after its current turn and the offload jobs under way, and the
- * threads are joined. Descriptors still polled and deadlines still started are dropped without a call. */
+ * threads are joined. Descriptors still polled and deadlines still started are dropped without a call; messages still under way
+ * are delivered on the caller's thread. */
 void gh_workers_stop(struct gh_workers *ws);
 void gh_workers_destroy(struct gh_workers *ws); /* stops first; accepts NULL; messages left are delivered before */
 

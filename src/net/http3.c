@@ -243,8 +243,15 @@ static void on_goaway(void *arg)
         c->h->cfg.events->on_goaway(c->h->cfg.arg, c);
 }
 
+static void on_h3_drop(void *arg, enum gh_drop why)
+{
+    struct gh_http_conn *c = arg;
+
+    c->h->cfg.events->on_drop(c->h->cfg.arg, why, 1);
+}
+
 static const struct gh_h3_events h3_events = { on_handshake, on_settings, on_request,       on_answer, on_body,
-                                               on_datagram,  on_writable, on_stream_closed, on_goaway };
+                                               on_datagram,  on_writable, on_stream_closed, on_goaway, on_h3_drop };
 
 /* Connections. */
 

@@ -30,6 +30,7 @@ struct gh_quic_link {
     struct gh_list dirty; /* in e->dirty while something may have to be sent */
     struct gh_list all;
     struct gh_deadline deadline;
+    uint64_t told_delay, told_shrunk, told_lost; /* of the connection's counters */
     bool half_open, closed, attached;
     bool gone; /* being destroyed: whoever is told of it may not wake it again */
     struct gh_quic_close why;
@@ -169,11 +170,28 @@ static struct gh_quic_link *link_create(struct gh_quic_endpoint *e)
     return l;
 }
 
-static void half_open_done(struct gh_quic_link *l)
+static void half_open_done(struct gh_quic_link *l, uint64_t *counter)
 {
-    if (l->half_open)
-        l->e->half_open--;
+    if (!l->half_open)
+        return;
+    l->e->half_open--;
     l->half_open = false;
+    ++*counter;
+}
+
+/* What the connection dropped or lost since the last time. */
+static void collect(struct gh_quic_link *l)
+{
+    const struct gh_quic_counters *c = gh_quic_counters(l->quic);
+
+    if (c->queue_delay != l->told_delay)
+        drop(l->e, GH_DROP_QUEUE_DELAY, c->queue_delay - l->told_delay);
+    if (c->shrunk != l->told_shrunk)
+        drop(l->e, GH_DROP_TOO_BIG, c->shrunk - l->told_shrunk);
+    l->e->counters.datagrams_lost += c->datagrams_lost - l->told_lost;
+    l->told_delay = c->queue_delay;
+    l->told_shrunk = c->shrunk;
+    l->told_lost = c->datagrams_lost;
 }
 
 /* Nobody finds the link any more, then its owner is told, then it is gone. */
@@ -187,10 +205,14 @@ static void link_destroy(struct gh_quic_link *l)
     gh_worker_deadline_stop(e->cfg.worker, &l->deadline);
     gh_list_unlink(&l->dirty);
     gh_list_unlink(&l->all);
-    half_open_done(l);
+    half_open_done(l, &e->counters.handshakes_failed);
     e->links--;
-    if (l->why.kind == GH_QUIC_CLOSED_ASSERTION)
+    if (l->quic)
+        collect(l);
+    if (l->why.kind == GH_QUIC_CLOSED_ASSERTION) {
         e->counters.assertions++;
+        drop(e, GH_DROP_LIBRARY_ASSERT, 1);
+    }
     if (l->attached)
         e->cfg.events->on_closed(l->app_arg, l, &l->why);
     gh_quic_destroy(l->quic);
@@ -328,7 +350,7 @@ static void deliver(struct gh_quic_link *l, const struct gh_quic_path *path, uin
 {
     gh_quic_recv(l->quic, path, ecn, payload, gh_worker_now(l->e->cfg.worker));
     if (l->half_open && gh_quic_handshake_complete(l->quic))
-        half_open_done(l);
+        half_open_done(l, &l->e->counters.handshakes_done);
     gh_quic_link_wake(l);
 }
 
@@ -367,7 +389,7 @@ static void hand_over(struct gh_quic_endpoint *e, unsigned worker, const struct 
     struct handed_over *h = to ? malloc(sizeof *h + payload.len) : NULL;
 
     if (!h) {
-        drop(e, GH_DROP_QUIC_INVALID, 1);
+        drop(e, to ? GH_DROP_POOL_EMPTY : GH_DROP_QUIC_INVALID, 1);
         return;
     }
     *h = (struct handed_over){ { deliver_handed_over }, to, path_of(e, &m->local, &m->remote), m->ecn, payload.len };
@@ -522,6 +544,7 @@ static void flush(void *arg, int64_t now)
             gh_quic_link_wake(l);
         else if (e->blocked && !l->closed)
             gh_quic_link_wake(l);
+        collect(l);
         if (l->closed) {
             link_destroy(l);
             continue;
@@ -607,6 +630,11 @@ void gh_quic_endpoint_destroy(struct gh_quic_endpoint *e)
     free(e->slab);
     free(e->out);
     free(e);
+}
+
+void gh_quic_endpoint_set_max_half_open(struct gh_quic_endpoint *e, unsigned max)
+{
+    e->cfg.max_half_open = max;
 }
 
 void gh_quic_endpoint_refuse_new(struct gh_quic_endpoint *e)

@@ -68,6 +68,8 @@ struct gh_quic_endpoint_counters {
     uint64_t handed_over; /* datagrams that another worker read */
     uint64_t assertions;  /* connections lost to an assertion of the library */
     uint64_t resets_out;  /* stateless resets: answers to packets of connections that are no more */
+    uint64_t handshakes_done, handshakes_failed; /* of strangers */
+    uint64_t datagrams_lost; /* DATAGRAM frames in packets that were declared lost */
 };
 
 int gh_quic_endpoint_create(const struct gh_quic_endpoint_config *cfg, struct gh_quic_endpoint **ret);
@@ -75,6 +77,7 @@ int gh_quic_endpoint_create(const struct gh_quic_endpoint_config *cfg, struct gh
 void gh_quic_endpoint_destroy(struct gh_quic_endpoint *e);
 /* Sends what waits, now. */
 void gh_quic_endpoint_flush(struct gh_quic_endpoint *e);
+void gh_quic_endpoint_set_max_half_open(struct gh_quic_endpoint *e, unsigned max);
 void gh_quic_endpoint_refuse_new(struct gh_quic_endpoint *e); /* draining: no new connections */
 const struct gh_quic_endpoint_counters *gh_quic_endpoint_counters(const struct gh_quic_endpoint *e);
 struct gh_worker *gh_quic_endpoint_worker(const struct gh_quic_endpoint *e);

@@ -8,7 +8,9 @@
 #include "proto/forward/coalesce.h"
 #include "proto/forward/segment.h"
 
+/* What is read in a turn waits in session queues until its end: it has to fit them, and better stays in the cache. */
 #define READS_PER_TURN 32u
+#define BYTES_PER_TURN (256u * 1024)
 #define GATHER_BYTES (512u * 1024)
 
 struct gh_tun_port {
@@ -94,10 +96,11 @@ static void ready(void *arg, int events)
     struct gh_tun_port *p = arg;
     uint8_t *packet = p->in + GH_TUN_PORT_HEADROOM;
     struct gh_offload o;
+    size_t total = 0;
     ssize_t n;
 
     (void)events;
-    for (unsigned i = 0; i < READS_PER_TURN; i++) {
+    for (unsigned i = 0; i < READS_PER_TURN && total < BYTES_PER_TURN; i++) {
         n = gh_tun_read(p->cfg.fd, packet, GH_TUN_PACKET_MAX, &o);
         if (n == GH_ERR_TOO_LONG || n == GH_ERR_UNSUPPORTED) {
             p->cfg.events->on_drop(p->cfg.arg, GH_DROP_MALFORMED, 1);
@@ -105,6 +108,7 @@ static void ready(void *arg, int events)
         }
         if (n <= 0)
             return;
+        total += (size_t)n;
         p->counters.reads++;
         p->counters.bytes_in += (uint64_t)n;
         if (o.kind == GH_OFFLOAD_NONE && !o.needs_csum) {

@@ -196,11 +196,6 @@ int gh_netlink_link_mtu(struct gh_netlink *nl, unsigned ifindex, uint32_t mtu)
     return link_set_u32(nl, ifindex, IFLA_MTU, mtu);
 }
 
-int gh_netlink_link_gso_max_size(struct gh_netlink *nl, unsigned ifindex, uint32_t bytes)
-{
-    return link_set_u32(nl, ifindex, IFLA_GSO_MAX_SIZE, bytes);
-}
-
 int gh_netlink_link_no_addrgen(struct gh_netlink *nl, unsigned ifindex)
 {
     struct ifinfomsg *i;

@@ -23,7 +23,6 @@ int gh_netlink_errno(const struct gh_netlink *nl);
 int gh_netlink_link_index(struct gh_netlink *nl, const char *name);
 int gh_netlink_link_up(struct gh_netlink *nl, unsigned ifindex, bool up);
 int gh_netlink_link_mtu(struct gh_netlink *nl, unsigned ifindex, uint32_t mtu);
-int gh_netlink_link_gso_max_size(struct gh_netlink *nl, unsigned ifindex, uint32_t bytes);
 /* Without the link-local address that the kernel makes up: a tunnel has no use for it. */
 int gh_netlink_link_no_addrgen(struct gh_netlink *nl, unsigned ifindex);
 

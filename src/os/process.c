@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -52,6 +53,19 @@ int gh_process_hide_memory(bool hide)
 uid_t gh_process_user(void)
 {
     return getuid();
+}
+
+int gh_process_find_user(const char *name, uid_t *ret_uid, gid_t *ret_gid)
+{
+    struct passwd entry, *found = NULL;
+    char buf[4096];
+    int error = getpwnam_r(name, &entry, buf, sizeof buf, &found);
+
+    if (!found)
+        return error == 0 || error == ENOENT || error == ESRCH ? GH_ERR_NOT_FOUND : GH_ERR_SYSTEM;
+    *ret_uid = found->pw_uid;
+    *ret_gid = found->pw_gid;
+    return 0;
 }
 
 int gh_process_become(uid_t uid, gid_t gid)

@@ -19,6 +19,8 @@ int gh_process_limit_files(size_t want);
 int gh_process_hide_memory(bool hide);
 /* The user that this process runs as. */
 uid_t gh_process_user(void);
+/* 0, GH_ERR_NOT_FOUND or GH_ERR_SYSTEM. */
+int gh_process_find_user(const char *name, uid_t *ret_uid, gid_t *ret_gid);
 /* Becomes user and group for good, without supplementary groups. */
 int gh_process_become(uid_t uid, gid_t gid);
 /* Closes every descriptor above 2 that is not in <keep>. */

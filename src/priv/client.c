@@ -357,6 +357,13 @@ int gh_priv_phase_run(struct gh_priv_client *c)
     return gh_priv_call(c, &q, NULL, NULL, 0, NULL);
 }
 
+int gh_priv_reload(struct gh_priv_client *c)
+{
+    struct gh_priv_request q = request(GH_PRIV_RELOAD);
+
+    return gh_priv_call(c, &q, NULL, NULL, 0, NULL);
+}
+
 int gh_priv_undo_all(struct gh_priv_client *c)
 {
     struct gh_priv_request q = request(GH_PRIV_CLEANUP);

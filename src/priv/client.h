@@ -55,6 +55,8 @@ int gh_priv_sign(struct gh_priv_client *c, uint32_t key, uint16_t scheme, const 
 /* Watch a file before opening it: then no change is missed. */
 int gh_priv_watch(struct gh_priv_client *c, const char *path, uint32_t *ret_id);
 int gh_priv_notify(struct gh_priv_client *c, enum gh_priv_state s, const char *text);
+/* As SIGHUP would: an event follows. */
+int gh_priv_reload(struct gh_priv_client *c);
 int gh_priv_phase_run(struct gh_priv_client *c);
 int gh_priv_undo_all(struct gh_priv_client *c);
 

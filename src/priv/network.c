@@ -121,11 +121,6 @@ int gh_network_tun(struct gh_changes *cs, const struct gh_priv_tun_config *t, ui
         if (rc < 0)
             return explain(cs, rc, "mtu of", t->name, error);
     }
-    if (t->gso_max_size) {
-        rc = gh_netlink_link_gso_max_size(nl, c.ifindex, t->gso_max_size);
-        if (rc < 0)
-            return explain(cs, rc, "gso_max_size of", t->name, error);
-    }
     rc = gh_netlink_link_up(nl, c.ifindex, t->up);
     if (rc < 0)
         return explain(cs, rc, "state of", t->name, error);

@@ -48,6 +48,7 @@ struct parent {
     struct gh_watches *watches;
     struct gh_serve *serve;
     struct child main, reload;
+    bool reload_again; /* asked for while one was checked */
     int64_t restart_at; /* INT64_MAX: the child lives */
     int64_t backoff;
     bool ending;
@@ -178,6 +179,8 @@ static int send_event(const struct child *c, uint32_t kind, uint32_t id, int fd)
     return c->events < 0 ? GH_ERR_CLOSED : gh_fdpass_send(c->events, &e, sizeof e, &fd, fd >= 0 ? 1 : 0);
 }
 
+static void on_hangup(struct parent *p);
+
 static void on_request(struct parent *p, struct child *c)
 {
     struct gh_priv_request q;
@@ -202,6 +205,8 @@ static void on_request(struct parent *p, struct child *c)
             close(a.fds[i]);
     if (rc < 0 && rc != GH_ERR_CLOSED)
         say(p, "an answer was lost: %s", strerror(errno));
+    if (q.kind == GH_PRIV_RELOAD && a.reply.rc == 0)
+        on_hangup(p);
 }
 
 /* ---- its end ---- */
@@ -258,6 +263,8 @@ static void reap(struct parent *p, struct child *c)
     else
         on_reload_end(p, &c->state, status);
     gh_serve_child_fini(&c->state);
+    if (c == &p->reload && p->reload_again)
+        on_hangup(p);
 }
 
 /* ---- signals and files ---- */
@@ -277,7 +284,8 @@ static void on_end_signal(struct parent *p)
 
 static void on_hangup(struct parent *p)
 {
-    if (!p->main.pid || p->reload.pid)
+    p->reload_again = p->main.pid && p->reload.pid;
+    if (!p->main.pid || p->reload.pid) /* a new child reads everything anyway */
         return;
     if (!p->cfg->reload_main)
         send_event(&p->main, GH_PRIV_EVENT_SIGNAL, SIGHUP, -1);

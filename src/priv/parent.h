@@ -19,7 +19,7 @@ struct gh_priv_config {
     const char *run_dir; /* NULL: /run/gatehouse */
     int (*child_main)(struct gh_priv_client *c, int argc, char **argv);
     /* On SIGHUP a short-lived child reads the configuration as <child_main> would and names the files in it (OPEN_FILE,
-     * OPEN_APPEND, KEY, WATCH). When it ends with 0 the running child may open them and gets its SIGHUP; otherwise it gets
+     * OPEN_APPEND, KEY, WATCH); so too when the child asks by RELOAD. When it ends with 0 the running child may open them and gets its SIGHUP; otherwise it gets
      * GH_PRIV_EVENT_RELOAD_FAILED. NULL: SIGHUP goes to the child as it is. */
     int (*reload_main)(struct gh_priv_client *c, int argc, char **argv);
     int argc;

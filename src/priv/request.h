@@ -15,6 +15,7 @@
  *   SYSCTL, WATCH, KEY   yes     the same again
  *   SIGN         yes     with a key that was opened
  *   NOTIFY, CLEANUP      yes     yes
+ *   RELOAD       no      yes
  */
 #ifndef GH_PRIV_REQUEST_H
 #define GH_PRIV_REQUEST_H
@@ -50,6 +51,7 @@ enum gh_priv_kind {
     GH_PRIV_WATCH,          /* path -> a number; GH_PRIV_EVENT_FILE from now on */
     GH_PRIV_NOTIFY,         /* notify: to the service manager, when there is one */
     GH_PRIV_CLEANUP,        /* undo addresses, routes, rules, NAT, sysctls and devices now, in reverse order */
+    GH_PRIV_RELOAD,         /* as if SIGHUP had come: check the configuration, then GH_PRIV_EVENT_SIGNAL or …_RELOAD_FAILED */
     GH_PRIV_KIND_COUNT
 };
 
@@ -70,7 +72,6 @@ struct gh_priv_tun {
 struct gh_priv_tun_config {
     char name[GH_PRIV_DEVICE]; /* the real name */
     uint32_t mtu;              /* 0: as it is; else 68..65535 */
-    uint32_t gso_max_size;     /* 0: as it is */
     uint8_t up, addr_count;
     struct gh_prefix addrs[GH_PRIV_PREFIXES];
 };

@@ -1,5 +1,6 @@
 #include "priv/serve.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -184,6 +185,7 @@ static bool is_naming(uint32_t kind)
     case GH_PRIV_SIGN:
     case GH_PRIV_NOTIFY:
     case GH_PRIV_CLEANUP:
+    case GH_PRIV_RELOAD:
         return false;
     default:
         return true;
@@ -269,8 +271,44 @@ static int open_append(const struct gh_serve *s, const char *path)
     return fd;
 }
 
+/* The folder and the files in it go to the child's user when they are somebody else's yet: nobody but that one could have put
+ * anything there. */
+static int hand_over_folder(const struct gh_serve *s, int fd)
+{
+    uid_t to = s->uid ? s->uid : geteuid();
+    gid_t group = s->uid ? s->gid : getegid();
+    struct dirent *entry;
+    struct stat st;
+    DIR *dir;
+    int copy, rc = 0;
+
+    if (geteuid() != 0 || fstat(fd, &st) < 0 || st.st_uid == to)
+        return 0;
+    copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    dir = copy < 0 ? NULL : fdopendir(copy);
+    if (!dir) {
+        if (copy >= 0)
+            close(copy);
+        return GH_ERR_SYSTEM;
+    }
+    for (entry = readdir(dir); entry && rc == 0; entry = readdir(dir)) {
+        int file = openat(fd, entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+        if (file < 0)
+            continue;
+        if (fstat(file, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 && fchown(file, to, group) < 0)
+            rc = error_of(errno);
+        close(file);
+    }
+    closedir(dir);
+    /* the folder last: a start that is cut short does it again */
+    return rc == 0 && fchown(fd, to, group) < 0 ? error_of(errno) : rc;
+}
+
 static int open_state_dir(const struct gh_serve *s, const char *path)
 {
+    int rc;
+
     int fd;
 
     if (gh_folder_make(path, 0700) < 0)
@@ -282,7 +320,11 @@ static int open_state_dir(const struct gh_serve *s, const char *path)
         close(fd);
         return GH_ERR_EXISTS;
     }
-    hand_over(s, fd);
+    rc = hand_over_folder(s, fd);
+    if (rc < 0 && s->uid) {
+        close(fd);
+        return rc;
+    }
     return fd;
 }
 
@@ -683,6 +725,8 @@ static int answer(struct gh_serve *s, struct gh_serve_child *c, const struct gh_
         return gh_notify_send(s->notify_socket, &q->notify, now_us());
     case GH_PRIV_CLEANUP:
         return undo_everything(s);
+    case GH_PRIV_RELOAD: /* the parent does it, once this is answered */
+        return c->run ? 0 : GH_ERR_STATE;
     default:
         return GH_ERR_UNSUPPORTED;
     }

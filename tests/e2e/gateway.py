@@ -61,7 +61,8 @@ class Gateway:
     # ---- relay
 
     def start_relay(self, config='relay.yaml', wait=True, **options):
-        given = {'node.state_dir': self.state_dir('relay')}
+        # the folders of a test are private to who runs it
+        given = {'node.state_dir': self.state_dir('relay'), 'node.user': 'root'}
         given.update({key.replace('__', '.'): value for key, value in options.items()})
         self.world.starts += 1
         self.relay = self.world['relay'].start('relay-%d' % self.world.starts, program('gatehoused'), '-c', self.world.path('examples', config),
@@ -99,7 +100,7 @@ class Gateway:
     # ---- agents
 
     def start_agent(self, number=1, wait=True, **options):
-        given = {'node.state_dir': self.state_dir('agent-%d' % number)}
+        given = {'node.state_dir': self.state_dir('agent-%d' % number), 'node.user': 'root'}
         given.update({key.replace('__', '.'): value for key, value in options.items()})
         host = self.world['agent-%d' % number]
         self.world.starts += 1

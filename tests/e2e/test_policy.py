@@ -1,5 +1,6 @@
 """A policy that changes while packets flow."""
 import os
+import re
 
 from fixtures import OPEN
 from world import OTHER_V4
@@ -44,8 +45,7 @@ def test_an_idle_flow_is_told_too(site):
 def test_a_bad_file_changes_nothing_and_is_named_with_line_and_column(site):
     mark = site.relay.mark()
     site.policy(OPEN.replace('ip_cidr', 'ip_cdr'))
-    line = site.relay.wait_line(r'policy\.yaml:\d+:\d+', since=mark)
-    assert line.data['level'] == 'error'
+    site.relay.wait_line(lambda line: line.data.get('level') == 'error' and re.search(r'policy\.yaml:\d+:\d+', line.text), since=mark)
     record = site.relay.wait_audit(since=mark, event_type='policy.reload')
     assert record.get('reason')
     assert site.world['agent-1'].ping('1.1.1.1', 2)[0] == 2

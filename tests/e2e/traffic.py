@@ -9,6 +9,8 @@
     traffic.py flows ADDRESS FIRST COUNT   one UDP datagram and its echo for each of COUNT source ports
     traffic.py probe ADDRESS PORT [SECONDS]     can a TCP connection be made
     traffic.py hold ADDRESS PORT           a TCP connection with an echo every 50 ms; says when and how it ends
+    traffic.py sink PORT                   counts what `flow` sends; a line for each flow that ends or pauses: see there
+    traffic.py flow ADDRESS PORT SIZE RATE SECONDS      UDP at RATE datagrams per second, numbered and timed
     traffic.py idle ADDRESS PORT           a TCP connection on which nothing is said
 """
 import errno
@@ -20,10 +22,14 @@ import os
 import random
 import select
 import socket
+import struct
 import sys
 import threading
 import time
 import urllib.parse
+
+
+END = (1 << 64) - 1  # the number that ends a flow
 
 
 def say(**fields):
@@ -283,6 +289,51 @@ def verb_hold(address, port):
     except OSError as error:
         how = errno.errorcode.get(error.errno, str(error))
     say(state='over', how=how, echoes=echoes)
+
+
+def verb_flow(address, port, size, rate, seconds):
+    """Each datagram: its number, and when it was due (CLOCK_MONOTONIC); a number of ones for the end."""
+    rate, seconds, pad = float(rate), float(seconds), bytes(int(size) - 16)
+    sock = socket.socket(family_of(address), socket.SOCK_DGRAM)
+    sock.connect((address, int(port)))
+    start = time.monotonic()
+    number = failed = 0
+    while number < rate * seconds:
+        due = start + number / rate
+        now = time.monotonic()
+        if due > now:
+            time.sleep(due - now)
+            continue
+        try:
+            sock.send(struct.pack('!Qd', number, due) + pad)
+        except OSError:
+            failed += 1
+        number += 1
+    for _ in range(5):
+        sock.send(struct.pack('!Qd', END, 0))
+    say(sent=number, failed=failed)
+
+
+def verb_sink(port):
+    """For each flow, when it ends: how many datagrams came, in what order, and when each number came first (CLOCK_MONOTONIC)."""
+    sock = listening(socket.SOCK_DGRAM, int(port))
+    say(state='ready')
+    arrivals, twice, late = {}, 0, 0
+    while True:
+        data = sock.recv(65535)
+        now = time.monotonic()
+        number, _ = struct.unpack_from('!Qd', data)
+        if number == END:
+            if arrivals:
+                say(state='flow', count=len(arrivals), twice=twice, late=late, arrivals=sorted(arrivals.items()))
+            arrivals, twice, late, last = {}, 0, 0, -1
+            continue
+        if number in arrivals:
+            twice += 1
+            continue
+        late += bool(arrivals) and number < last
+        last = number
+        arrivals[number] = round(now, 6)
 
 
 def verb_idle(address, port):

@@ -7,6 +7,8 @@
 Each host has a network and a mount namespace of its own, with a private /run and /etc/hosts. A host is held by a keeper
 that ends every process in its namespace when this process closes its pipe or dies, so nothing stays behind. Root makes the
 namespaces as they are; anybody else makes a user namespace first.
+
+World.box puts a road that can be spoilt in the place of the cable between an agent and wan.
 """
 import functools
 import json
@@ -221,6 +223,7 @@ class World:
         os.makedirs(os.path.join(self.folder, 'logs'), exist_ok=True)
         self.hosts = {}
         self.daemons = []
+        self.boxes = []
         self.users = None
         self.enter = []
         self.links = 0
@@ -298,6 +301,10 @@ class World:
             lines += ['neighbour replace %s lladdr %s dev %s nud permanent' % (other.split('/')[0], other_mac, device) for other in others]
             self[host].run('ip', '-batch', '-', text='\n'.join(lines) + '\n')
 
+    def box(self, number=1, seed=1):
+        """A netbox in the place of the cable between an agent and wan; before the agent is started."""
+        return Box(self, number, seed)
+
     def serve(self, size=8 << 20):
         """Web server (port 80, /file of <size> bytes) and echo (TCP and UDP port 7) on the internet; gives the file's SHA-256."""
         server = self['internet'].start('internet', PYTHON, os.path.join(HERE, 'traffic.py'), 'serve', self.path('file'), size)
@@ -307,6 +314,10 @@ class World:
         for daemon in reversed(self.daemons):
             if daemon.process.poll() is None and daemon.argv[0] == 'nsenter':
                 daemon.kill()
+        for box in self.boxes:
+            box.kill()
+            box.file.close()
+        self.boxes = []
         for host in self.hosts.values():
             host.keeper.close()
         if self.users:
@@ -324,4 +335,74 @@ class World:
         return '\n'.join(daemon.tail(40) for daemon in self.daemons)
 
 
-__all__ = ['World', 'Host', 'Daemon', 'until', 'program', 'build_folder', 'why_not']
+class Box:
+    """tests/netbox between an agent and the rest of the world. "up" is what the agent sends."""
+
+    def __init__(self, world, number, seed):
+        agent, wan = world['agent-%d' % number], world['wan']
+        agent.run('ip', 'link', 'delete', 'eth0')
+        self.world, self.agent, self.wan, self.number = world, agent, wan, number
+        program = os.path.join(build_folder(), 'tests', 'netbox', 'netbox')
+        ends = ['%d:eth0' % agent.keeper.pid, '%d:agent%d' % (wan.keeper.pid, number)]
+        self.daemon = Daemon('netbox-%d' % number, world.enter + ['unshare', '--net', '--', program, '--seed', str(seed)] + ends,
+                             os.path.join(world.folder, 'logs', 'netbox-%d.log' % number), stdin=subprocess.PIPE)
+        world.boxes.append(self.daemon)
+        self.daemon.wait_line('"ready"')
+        for host, device, own in ((agent, 'eth0', 2), (wan, 'agent%d' % number, 1)):
+            host.run('ip', '-batch', '-', text='address add 172.16.{0}.{1}/24 dev {2}\naddress add 2001:db8:{0}::{1}/64 dev {2} nodad\n'
+                     'link set {2} txqueuelen 10000 up\n'.format(number, own, device))
+        agent.run('ip', 'route', 'add', 'default', 'via', '172.16.%d.1' % number)
+        agent.run('ip', '-6', 'route', 'add', 'default', 'via', '2001:db8:%d::1' % number)
+
+    def command(self, *words):
+        mark = self.daemon.mark()
+        self.daemon.process.stdin.write((' '.join(map(str, words)) + '\n').encode())
+        self.daemon.process.stdin.flush()
+        answer = self.daemon.wait_line('"ok"', since=mark).data
+        assert answer['ok'], (words, answer)
+        return answer
+
+    def set(self, way='both', **settings):
+        self.command('set', way, *['%s=%s' % pair for pair in settings.items()])
+
+    def clear(self, way='both'):
+        self.command('clear', way)
+
+    def delay(self, milliseconds, jitter=0, way='both'):
+        """One way."""
+        self.set(way, delay=milliseconds, jitter=jitter)
+
+    def loss(self, chance, way='both', burst=0, burst_length=1):
+        self.set(way, loss=chance, burst=burst, burst_length=burst_length)
+
+    def reorder(self, chance, milliseconds, way='both'):
+        self.set(way, reorder=chance, reorder_delay=milliseconds)
+
+    def duplicate(self, chance, way='both'):
+        self.set(way, duplicate=chance)
+
+    def rate(self, bits_per_second, queue_bytes, way='both'):
+        self.set(way, rate=bits_per_second, queue=queue_bytes)
+
+    def mtu(self, size, icmp=False, way='both'):
+        """What is larger vanishes; with <icmp>, its sender is told."""
+        self.set(way, mtu=size, icmp=int(icmp))
+
+    def device_mtu(self, size):
+        """That of both ends, as a link of that kind would have it."""
+        self.agent.run('ip', 'link', 'set', 'eth0', 'mtu', size)
+        self.wan.run('ip', 'link', 'set', 'agent%d' % self.number, 'mtu', size)
+
+    def blackout(self, seconds, way='both'):
+        """Gives its end, in seconds of CLOCK_MONOTONIC."""
+        return self.command('blackout', way, seconds)['until']
+
+    def stats(self):
+        return self.command('stats')
+
+    def close(self):
+        self.daemon.process.stdin.close()
+        self.daemon.wait_exit()
+
+
+__all__ = ['Box', 'World', 'Host', 'Daemon', 'until', 'program', 'build_folder', 'why_not']

@@ -317,6 +317,28 @@ static void D4_datagram_of_a_possible_stream_is_dropped(void **state)
     sim_fini(&w.sim);
 }
 
+static bool server_has_60k(void *arg)
+{
+    return ((struct world *)arg)->body_server == 11 + 60000;
+}
+
+/* The stream's window is wide: only the connection's has to open again and again. */
+static void a_stream_goes_on_when_the_connection_window_opens(void **state)
+{
+    static const uint8_t bytes[60000];
+    static struct world w;
+
+    (void)state;
+    memset(&w, 0, sizeof w);
+    sim_init(&w.sim, 10);
+    w.sim.server.config.max_data = 4096;
+    sim_connect(&w.sim, &client_events, &w, &server_events, &w);
+    assert_true(sim_run(&w.sim, 5 * SIM_S, is_open, &w));
+    assert_int_equal(gh_h3_send(w.client_stream, gh_span_of(bytes, sizeof bytes), false), 0);
+    assert_true(sim_run(&w.sim, 20 * SIM_S, server_has_60k, &w));
+    sim_fini(&w.sim);
+}
+
 static bool ended_both(void *arg)
 {
     struct world *w = arg;
@@ -349,6 +371,7 @@ int main(void)
         cmocka_unit_test(D2_datagram_too_short_or_beyond_2_60_closes_the_connection),
         cmocka_unit_test(D4_datagram_beyond_the_stream_limit_is_an_id_error),
         cmocka_unit_test(D4_datagram_of_a_possible_stream_is_dropped),
+        cmocka_unit_test(a_stream_goes_on_when_the_connection_window_opens),
         cmocka_unit_test(ending_both_directions_closes_the_stream_without_error),
     };
 

@@ -42,18 +42,21 @@ static void trace(struct sim *s, uint64_t v)
     s->trace = (s->trace ^ v) * UINT64_C(0x100000001b3);
 }
 
+void sim_credentials(bool server, struct gh_tls_config *ret)
+{
+    ret->server = server;
+    ret->certificate = gh_span_str(server ? SIM_RELAY_CRT : SIM_AGENT_CRT);
+    ret->key = gh_span_str(server ? SIM_RELAY_KEY : SIM_AGENT_KEY);
+    ret->ca = gh_span_str(SIM_CA);
+}
+
 static struct gh_tls_ctx *make_tls(bool server)
 {
-    struct gh_tls_config cfg = {
-        .server = server,
-        .certificate = gh_span_str(server ? SIM_RELAY_CRT : SIM_AGENT_CRT),
-        .key = gh_span_str(server ? SIM_RELAY_KEY : SIM_AGENT_KEY),
-        .ca = gh_span_str(SIM_CA),
-        .alpn = "h3",
-    };
+    struct gh_tls_config cfg = { .alpn = "h3" };
     struct gh_tls_ctx *ctx;
     char err[200];
 
+    sim_credentials(server, &cfg);
     if (gh_tls_ctx_create(&cfg, &ctx, err, sizeof err) < 0)
         abort();
     return ctx;
@@ -68,16 +71,37 @@ void sim_init(struct sim *s, uint64_t seed)
     gh_list_init(&s->flying);
     for (int i = 0; i < 2; i++)
         s->link[i].delay = 5 * SIM_MS;
-    gh_quic_config_default(&s->quic);
-    s->quic.random = (struct gh_random_source){ fill_random, s };
     s->client = (struct sim_end){ .sim = s, .addr = { gh_ip_v4("\xc0\x00\x02\x01"), 40000 }, .tls = make_tls(false) };
     s->server = (struct sim_end){ .sim = s, .server = true, .addr = { gh_ip_v4("\xc0\x00\x02\x02"), 4433 }, .tls = make_tls(true) };
+    for (int i = 0; i < 2; i++) {
+        struct sim_end *e = i ? &s->server : &s->client;
+
+        gh_quic_config_default(&e->config);
+        e->config.random = sim_random_source(s);
+    }
+}
+
+struct gh_random_source sim_random_source(struct sim *s)
+{
+    return (struct gh_random_source){ fill_random, s };
+}
+
+void sim_end_drop(struct sim_end *e)
+{
+    struct gh_quic_close none = { .kind = GH_QUIC_CLOSED_LOCAL };
+    struct gh_quic *q = e->quic;
+
+    if (q && e->stack.open)
+        e->stack.closed(e->stack.arg, e->closed ? &e->why : &none);
+    gh_h3_destroy(e->h3);
+    gh_quic_destroy(q);
+    e->h3 = NULL;
+    e->quic = NULL;
 }
 
 static void end_fini(struct sim_end *e)
 {
-    gh_h3_destroy(e->h3);
-    gh_quic_destroy(e->quic);
+    sim_end_drop(e);
     gh_tls_ctx_put(e->tls);
 }
 
@@ -114,24 +138,48 @@ static void on_closed(void *arg, const struct gh_quic_close *why)
 
 static const struct gh_quic_host host = { make_cid, retire_cid, on_closed };
 
-static struct gh_quic_owner owner_of(struct sim_end *e)
+/* What the engine of a new connection is made with. */
+static int prepare(struct sim_end *e, struct gh_quic_owner *ret, struct gh_tls_ctx **ret_tls)
 {
-    return (struct gh_quic_owner){ &host, e, &gh_h3_app, e->h3 };
+    *ret = (struct gh_quic_owner){ .host = &host, .host_arg = e };
+    *ret_tls = e->tls;
+    if (e->stack.open)
+        return e->stack.open(e->stack.arg, &ret->app, &ret->app_arg, ret_tls);
+    if (gh_h3_create(&e->h3_config, &e->h3) < 0)
+        abort();
+    ret->app = &gh_h3_app;
+    ret->app_arg = e->h3;
+    return 0;
+}
+
+static void attach(struct sim_end *e)
+{
+    if (e->stack.open)
+        e->stack.attached(e->stack.arg, e->quic);
+    else
+        gh_h3_attach(e->h3, e->quic);
+}
+
+int sim_open(struct sim *s)
+{
+    struct gh_quic_path path = { s->client.addr, s->server.addr };
+    struct gh_quic_owner owner;
+    struct gh_tls_ctx *tls;
+    int rc = prepare(&s->client, &owner, &tls);
+
+    if (rc == 0)
+        rc = gh_quic_create_client(&s->client.config, &owner, tls, "relay.gatehouse.example", &path, s->now, &s->client.quic);
+    if (rc == 0)
+        attach(&s->client);
+    return rc;
 }
 
 void sim_connect(struct sim *s, const struct gh_h3_events *client, void *client_arg, const struct gh_h3_events *server, void *server_arg)
 {
-    struct gh_quic_path path = { s->client.addr, s->server.addr };
-    struct gh_quic_owner owner;
-
-    s->client.h3_config = (struct gh_h3_config){ false, s->quic.max_streams_bidi, client, client_arg };
-    s->server.h3_config = (struct gh_h3_config){ true, s->quic.max_streams_bidi, server, server_arg };
-    if (gh_h3_create(&s->client.h3_config, &s->client.h3) < 0)
+    s->client.h3_config = (struct gh_h3_config){ false, s->client.config.max_streams_bidi, client, client_arg };
+    s->server.h3_config = (struct gh_h3_config){ true, s->server.config.max_streams_bidi, server, server_arg };
+    if (sim_open(s) < 0)
         abort();
-    owner = owner_of(&s->client);
-    if (gh_quic_create_client(&s->quic, &owner, s->client.tls, "relay.gatehouse.example", &path, s->now, &s->client.quic) < 0)
-        abort();
-    gh_h3_attach(s->client.h3, s->client.quic);
 }
 
 static void put(struct sim *s, bool to_server, struct gh_span payload, uint8_t ecn, int64_t delay)
@@ -154,17 +202,34 @@ static void put(struct sim *s, bool to_server, struct gh_span payload, uint8_t e
     at->next = &f->link;
 }
 
+/* What a broken link makes of a datagram: its new length. */
+static size_t spoil(struct sim *s, const struct sim_link *l, struct gh_span payload, uint8_t *buf)
+{
+    size_t len = payload.len;
+
+    memcpy(buf, payload.data, len);
+    if (sim_chance(s) < l->truncate)
+        len = (size_t)(sim_random(s) % len);
+    if (len && sim_chance(s) < l->corrupt)
+        buf[sim_random(s) % len] ^= (uint8_t)(1u << sim_random(s) % 8);
+    return len;
+}
+
 static void send_payload(struct sim *s, bool from_server, struct gh_span payload, uint8_t ecn)
 {
     struct sim_link *l = &s->link[from_server];
+    uint8_t buf[GH_QUIC_PAYLOAD_MAX];
     int64_t delay = l->delay;
 
     trace(s, (uint64_t)s->now);
     trace(s, payload.len * 2 + from_server);
+    if (s->on_wire)
+        s->on_wire(s->on_wire_arg, from_server, payload);
     if (l->down || (l->max_payload && payload.len > l->max_payload) || sim_chance(s) < l->loss) {
         s->lost++;
         return;
     }
+    payload = gh_span_of(buf, spoil(s, l, payload, buf));
     if (sim_chance(s) < l->reorder)
         delay += (int64_t)((1 + sim_chance(s) * 2) * (double)l->delay);
     put(s, !from_server, payload, ecn, delay);
@@ -182,24 +247,14 @@ static void accept_first(struct sim *s, const struct flying *f)
     struct gh_quic_initial first;
     struct gh_quic_path path = { s->server.addr, s->client.addr };
     struct gh_quic_owner owner;
+    struct gh_tls_ctx *tls;
 
-    if (gh_quic_accept(gh_span_of(f->data, f->len), &first) != 1)
+    if (gh_quic_accept(gh_span_of(f->data, f->len), &first) != 1 || prepare(&s->server, &owner, &tls) < 0)
         return;
-    if (gh_h3_create(&s->server.h3_config, &s->server.h3) < 0)
+    if (gh_quic_create_server(&s->server.config, &owner, tls, &first, &path, s->now, &s->server.quic) < 0)
         abort();
-    owner = owner_of(&s->server);
-    if (gh_quic_create_server(&s->quic, &owner, s->server.tls, &first, &path, s->now, &s->server.quic) < 0)
-        abort();
-    gh_h3_attach(s->server.h3, s->server.quic);
-}
-
-static void forget(struct sim_end *e)
-{
-    gh_h3_destroy(e->h3);
-    gh_quic_destroy(e->quic);
-    e->h3 = NULL;
-    e->quic = NULL;
-    e->closed = false;
+    s->server.closed = false;
+    attach(&s->server);
 }
 
 static void deliver(struct sim *s, struct flying *f)
@@ -209,8 +264,8 @@ static void deliver(struct sim *s, struct flying *f)
 
     s->delivered++;
     if (to->server && to->closed && to->why.kind == GH_QUIC_CLOSED_HANDSHAKE)
-        forget(to); /* what came first was no first packet: the next one may be */
-    if (!to->quic && to->server)
+        sim_end_drop(to); /* what came first was no first packet: the next one may be */
+    if (!to->quic && to->server && (!to->closed || to->why.kind == GH_QUIC_CLOSED_HANDSHAKE))
         accept_first(s, f);
     if (to->quic)
         gh_quic_recv(to->quic, &path, f->ecn, gh_span_of(f->data, f->len), s->now);
@@ -232,7 +287,9 @@ static int64_t next_event(struct sim *s)
     int64_t next = GH_QUIC_NEVER, t;
     struct sim_end *ends[] = { &s->client, &s->server };
 
-    if (!gh_list_empty(&s->flying))
+    t = gh_deadlines_next(&s->deadlines);
+    next = t < next ? t : next;
+    if (!gh_list_empty(&s->flying) && gh_container_of(s->flying.next, struct flying, link)->at < next)
         next = gh_container_of(s->flying.next, struct flying, link)->at;
     for (int i = 0; i < 2; i++) {
         t = ends[i]->quic ? gh_quic_deadline(ends[i]->quic) : GH_QUIC_NEVER;
@@ -247,8 +304,11 @@ bool sim_run(struct sim *s, int64_t limit, bool (*done)(void *arg), void *arg)
     int64_t end = s->now + limit, next;
 
     for (;;) {
-        for (int i = 0; i < 2; i++)
+        for (int i = 0; i < 2; i++) {
             flush(s, ends[i]);
+            if (ends[i]->closed && ends[i]->stack.open)
+                sim_end_drop(ends[i]);
+        }
         if (done && done(arg))
             return true;
         next = next_event(s);
@@ -258,6 +318,7 @@ bool sim_run(struct sim *s, int64_t limit, bool (*done)(void *arg), void *arg)
         }
         if (next > s->now)
             s->now = next;
+        gh_deadlines_fire(&s->deadlines, s->now);
         while (!gh_list_empty(&s->flying) && gh_container_of(s->flying.next, struct flying, link)->at <= s->now) {
             struct flying *f = gh_container_of(s->flying.next, struct flying, link);
 

@@ -9,6 +9,7 @@
 
 #include "base/list.h"
 #include "crypto/random.h"
+#include "loop/deadline.h"
 #include "proto/h3/h3.h"
 #include "proto/quic/quic.h"
 
@@ -18,23 +19,34 @@
 struct sim_link {
     int64_t delay;        /* one way */
     double loss, duplicate, reorder; /* 0..1; a reordered datagram takes one to three delays more */
+    double truncate, corrupt;        /* 0..1; bytes cut off the end; bits flipped */
     bool down;            /* everything is lost */
     size_t max_payload;   /* larger datagrams vanish; 0: no limit */
 };
 
 struct sim;
 
+/* What runs above QUIC at one end, when it is not the simulator's own HTTP/3. */
+struct sim_stack {
+    /* A connection begins: fills what the engine is made with; <ret_tls> keeps the end's own when left alone. 0 or a refusal. */
+    int (*open)(void *arg, const struct gh_quic_app **ret_app, void **ret_app_arg, struct gh_tls_ctx **ret_tls);
+    void (*attached)(void *arg, struct gh_quic *q);
+    void (*closed)(void *arg, const struct gh_quic_close *why); /* the engine is destroyed when it returns */
+    void *arg;
+};
+
 struct sim_end {
     struct sim *sim;
     bool server;
+    struct sim_stack stack; /* open NULL: HTTP/3 */
+    struct gh_quic_config config;
     struct gh_quic_addr addr;
     struct gh_quic *quic;
     struct gh_h3 *h3;
     struct gh_h3_config h3_config;
     struct gh_tls_ctx *tls;
     bool closed;
-    struct gh_quic_close why;
-    void *user;
+    struct gh_quic_close why; /* of the last connection that ended */
 };
 
 struct sim {
@@ -43,16 +55,25 @@ struct sim {
     struct sim_link link[2]; /* from client, from server */
     struct sim_end client, server;
     struct gh_list flying;
-    struct gh_quic_config quic;
+    struct gh_deadlines deadlines; /* of whatever else runs in virtual time */
+    void (*on_wire)(void *arg, bool from_server, struct gh_span payload); /* sees every datagram that is sent; may be NULL */
+    void *on_wire_arg;
     uint64_t delivered, lost;
 };
 
 void sim_init(struct sim *s, uint64_t seed);
 void sim_fini(struct sim *s);
+/* The certificate, key and CA of an end. */
+void sim_credentials(bool server, struct gh_tls_config *ret);
 uint64_t sim_random(struct sim *s);
 double sim_chance(struct sim *s); /* 0 <= x < 1 */
-/* Creates both ends; the server's connection comes with the first datagram. <events> and <arg> for each. */
+/* Opens the client's connection with what its end says; the server's comes with the first datagram. 0 or an error. */
+int sim_open(struct sim *s);
+/* The same with our HTTP/3 at both ends; <events> and <arg> for each. */
 void sim_connect(struct sim *s, const struct gh_h3_events *client, void *client_arg, const struct gh_h3_events *server, void *server_arg);
+/* Ends the connection of an end without a word, as when its owner goes away. */
+void sim_end_drop(struct sim_end *e);
+struct gh_random_source sim_random_source(struct sim *s);
 /* Puts a payload on the wire towards the other end, as the end that is not <from_server> would. */
 void sim_inject(struct sim *s, bool from_server, struct gh_span payload);
 /* Lets time pass until <done> says so or <limit> is reached. True when <done> did. */

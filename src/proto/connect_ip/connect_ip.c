@@ -5,12 +5,17 @@
 #include "proto/connect_ip/routes.h"
 
 static const uint64_t kept[] = { GH_CAPSULE_DATAGRAM, GH_CAPSULE_ADDRESS_ASSIGN, GH_CAPSULE_ADDRESS_REQUEST,
-                                 GH_CAPSULE_ROUTE_ADVERTISEMENT };
+                                 GH_CAPSULE_ROUTE_ADVERTISEMENT, GH_CAPSULE_FAREWELL };
 
 void gh_connect_ip_init(struct gh_connect_ip *c, const struct gh_connect_ip_events *events, void *arg)
 {
     *c = (struct gh_connect_ip){ .events = events, .arg = arg, .next_id = 1 };
     gh_capsule_reader_init(&c->reader, kept, sizeof kept / sizeof *kept, GH_CAPSULE_MAX);
+}
+
+void gh_connect_ip_limit(struct gh_connect_ip *c, size_t max)
+{
+    c->reader.max = max;
 }
 
 void gh_connect_ip_fini(struct gh_connect_ip *c)
@@ -163,6 +168,23 @@ static int read_routes(struct gh_connect_ip *c, struct gh_span value, struct gh_
     return gh_connect_ip_routes_ordered(list, n) ? 0 : GH_ERR_MALFORMED;
 }
 
+/* value = reason varint, then UTF-8 text to the end */
+static int on_farewell(struct gh_connect_ip *c, struct gh_span value)
+{
+    struct gh_reader r = gh_reader_of(value);
+    uint64_t why = gh_read_varint(&r);
+    struct gh_span text;
+
+    if (r.failed)
+        return GH_ERR_MALFORMED;
+    text = gh_span_of(value.data + value.len - gh_reader_left(&r), gh_reader_left(&r));
+    if (text.len > GH_FAREWELL_TEXT)
+        text.len = GH_FAREWELL_TEXT;
+    if (c->events->on_farewell)
+        c->events->on_farewell(c->arg, why, text);
+    return 0;
+}
+
 static int on_routes(struct gh_connect_ip *c, struct gh_span value)
 {
     /* The shortest entry takes ten bytes. */
@@ -189,6 +211,8 @@ static int on_capsule(struct gh_connect_ip *c, const struct gh_capsule *capsule)
         return on_assign(c, capsule->value);
     case GH_CAPSULE_ADDRESS_REQUEST:
         return on_request(c, capsule->value);
+    case GH_CAPSULE_FAREWELL:
+        return on_farewell(c, capsule->value);
     default:
         return on_routes(c, capsule->value);
     }
@@ -350,4 +374,17 @@ int gh_connect_ip_advertise(struct gh_connect_ip *c, const struct gh_ip_route *l
     rc = send_value(c, GH_CAPSULE_ROUTE_ADVERTISEMENT, &w);
     free(buf);
     return rc;
+}
+
+int gh_connect_ip_farewell(struct gh_connect_ip *c, enum gh_farewell why, const char *text)
+{
+    uint8_t buf[GH_CAPSULE_HEAD_MAX + 8 + GH_FAREWELL_TEXT];
+    struct gh_writer w = gh_writer_of(buf, sizeof buf);
+
+    w.at += GH_CAPSULE_HEAD_MAX;
+    if (c->failed || c->ended)
+        return GH_ERR_STATE;
+    gh_write_varint(&w, why);
+    gh_write_bytes(&w, text, strnlen(text, GH_FAREWELL_TEXT));
+    return send_value(c, GH_CAPSULE_FAREWELL, &w);
 }

@@ -43,7 +43,19 @@ struct gh_connect_ip_events {
     void (*on_routes)(void *arg, const struct gh_ip_route *list, size_t count);
     /* A packet, unparsed, from an HTTP datagram or a DATAGRAM capsule. */
     void (*on_packet)(void *arg, struct gh_span packet);
+    /* The peer says why it closes: a value of enum gh_farewell or one that is not known here, and words of the peer's. May be NULL. */
+    void (*on_farewell)(void *arg, uint64_t why, struct gh_span text);
 };
+
+/* Why the sender closes the tunnel; more may come. Gatehouse's own, as DESIGN 3 wants it: a stranger skips the capsule. */
+enum gh_farewell {
+    GH_FAREWELL_TAKEN_OVER = 1, /* another instance of the identity came */
+    GH_FAREWELL_KICKED = 2,     /* an operator ended the session */
+    GH_FAREWELL_DRAINED = 3,    /* the node ends */
+    GH_FAREWELL_EXPIRED = 4,    /* the peer's certificate */
+    GH_FAREWELL_REVOKED = 5,
+};
+#define GH_FAREWELL_TEXT 256u /* longest text of a farewell, bytes */
 
 struct gh_connect_ip_counters {
     uint64_t packets;        /* handed to on_packet */
@@ -72,6 +84,8 @@ struct gh_connect_ip {
 };
 
 void gh_connect_ip_init(struct gh_connect_ip *c, const struct gh_connect_ip_events *events, void *arg);
+/* Longest capsule value that is kept, before the first feed; GH_CAPSULE_MAX unless this was called. */
+void gh_connect_ip_limit(struct gh_connect_ip *c, size_t max);
 void gh_connect_ip_fini(struct gh_connect_ip *c);
 
 /* Bytes of the stream. 0, or an error that stays: GH_ERR_MALFORMED, GH_ERR_TOO_LONG (a limit), GH_ERR_MEMORY, GH_ERR_STATE
@@ -88,6 +102,9 @@ int gh_connect_ip_assign(struct gh_connect_ip *c, const struct gh_connect_ip_add
 int gh_connect_ip_request(struct gh_connect_ip *c, const struct gh_prefix *wishes, size_t count, uint64_t *ret_first_id);
 /* Sends the full list of routes, which must be ordered (gh_connect_ip_order_routes helps). 0, GH_ERR_RANGE, what send returned. */
 int gh_connect_ip_advertise(struct gh_connect_ip *c, const struct gh_ip_route *list, size_t count);
+
+/* Says why the tunnel is about to be closed: <text> of at most GH_FAREWELL_TEXT bytes. What send returned. */
+int gh_connect_ip_farewell(struct gh_connect_ip *c, enum gh_farewell why, const char *text);
 
 bool gh_connect_ip_is_refusal(const struct gh_connect_ip_address *a);
 

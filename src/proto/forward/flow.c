@@ -217,6 +217,33 @@ struct gh_flow *gh_flow_open(struct gh_flow_table *t, struct gh_flow_owner *owne
     return f;
 }
 
+struct gh_flow *gh_flow_import(struct gh_flow_table *t, struct gh_flow_owner *owner, const struct gh_flow *other, int64_t now)
+{
+    struct gh_flow_key key = other->key;
+    struct gh_flow *f;
+    uint64_t hash;
+
+    key.owner = (uintptr_t)owner;
+    hash = gh_flow_hash(t, &key);
+    f = gh_flow_find(t, &key, hash) ? NULL : take_slot(t);
+    if (!f)
+        return NULL;
+    *f = *other;
+    f->node = (struct gh_map_node){ 0 };
+    f->key = key;
+    f->owner = owner;
+    f->serial = ++t->serial;
+    f->rule = NULL;
+    f->generation = 0;
+    gh_list_init(&f->in_class);
+    gh_list_init(&f->in_owner);
+    link_by_use(t, f, now);
+    gh_map_insert(&t->map, &f->node, hash);
+    t->count++;
+    owner->count++;
+    return f;
+}
+
 void gh_flow_release(struct gh_flow_table *t, struct gh_flow *f)
 {
     gh_map_remove(&t->map, &f->node);

@@ -123,6 +123,9 @@ struct gh_flow *gh_flow_find(const struct gh_flow_table *t, const struct gh_flow
 /* A new flow, unreplied, linked everywhere; NULL when the table is full or memory is out. */
 struct gh_flow *gh_flow_open(struct gh_flow_table *t, struct gh_flow_owner *owner, const struct gh_flow_key *key, uint64_t hash,
                              enum gh_direction d, const struct gh_ip_packet *first, int64_t now);
+/* A copy of a flow of another table, as of a session that moved: its history and counts, used now, with a serial and an owner of this
+ * table and without a decision. NULL: there is one already, or no room. */
+struct gh_flow *gh_flow_import(struct gh_flow_table *t, struct gh_flow_owner *owner, const struct gh_flow *other, int64_t now);
 void gh_flow_release(struct gh_flow_table *t, struct gh_flow *f);
 /* A packet of the flow passed: state, use and counts. <p> NULL: a later fragment of <len> bytes. */
 void gh_flow_observe(struct gh_flow_table *t, struct gh_flow *f, enum gh_direction d, const struct gh_ip_packet *p, size_t len, int64_t now);

@@ -104,6 +104,7 @@ static bool answer_allowed(const struct passage *w)
     if (gh_rate_may(&w->s->icmp, w->clock->now) && gh_rate_may(&w->fw->icmp, w->clock->now))
         return true;
     count_drop(w, GH_DROP_ICMP_LIMIT);
+    w->ret->limited = true;
     return false;
 }
 
@@ -213,6 +214,7 @@ static bool begin(struct passage *w)
     w->ret->action = GH_FORWARD_DROP;
     w->ret->reason = GH_DROP_NONE;
     w->ret->answer_len = 0;
+    w->ret->limited = false;
     w->ret->packet.version = 0;
     if (gh_ip_packet_parse(w->data, w->len, &w->ret->packet) == 0)
         return true;
@@ -397,6 +399,7 @@ void gh_forward_refuse(struct gh_forward *fw, struct gh_forward_session *s, cons
     struct passage w = { fw, s, clock, GH_DIRECTION_OUT, (uint8_t *)data, ret->packet.total_len, 0, ret };
 
     ret->answer_len = 0;
+    ret->limited = false;
     drop(&w, why);
     if (why == GH_DROP_NO_ROUTE || why == GH_DROP_NO_SESSION)
         answer(&w, GH_ICMP_NO_ROUTE);

@@ -106,6 +106,7 @@ struct gh_forward_verdict {
     enum gh_forward_action action;
     enum gh_drop reason;         /* of a drop */
     struct gh_ip_packet packet;  /* as parsed; version 0 when malformed */
+    bool limited;                /* an answer was due and was over the rate: GH_DROP_ICMP_LIMIT, besides the verdict */
     size_t answer_len;           /* > 0: an answer for the packet's sender, back the way it came */
     uint8_t answer[GH_ICMP_MAX];
 };
@@ -157,5 +158,14 @@ void gh_forward_refuse(struct gh_forward *fw, struct gh_forward_session *s, cons
 int64_t gh_forward_sweep(struct gh_forward *fw, const struct gh_forward_clock *clock, unsigned budget);
 /* Policy changed: decides every flow of the session again; what is denied now is cut, both ends told. Returns the count cut. */
 size_t gh_forward_recheck(struct gh_forward *fw, struct gh_forward_session *s, const struct gh_forward_clock *clock);
+
+/* A session moves to the engine of another thread, and its flows with it: nobody is told that they closed or opened.
+ * export: the flows leave this engine, as an array that the caller frees; NULL without flows. Fragments under way are forgotten.
+ * 0, or GH_ERR_MEMORY and nothing has changed.
+ * adopt: they go on in this one, each decided anew by the policy that is valid here; one that is denied is cut, one for which there is
+ * no room is closed as evicted. */
+int gh_forward_export(struct gh_forward *fw, struct gh_forward_session *s, struct gh_flow **ret, size_t *ret_count);
+void gh_forward_adopt(struct gh_forward *fw, struct gh_forward_session *s, const struct gh_forward_clock *clock, struct gh_flow *flows,
+                      size_t count);
 
 #endif

@@ -7,17 +7,13 @@
 #include "base/error.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "proto/h3/body.h"
+#include "proto/h3/control.h"
 #include "proto/h3/head.h"
 #include "proto/h3/settings.h"
 #include "proto/quic/guard.h"
 
 #define QSID_MAX ((UINT64_C(1) << 60) - 1)
-
-struct chunk {
-    struct chunk *next;
-    size_t len;
-    uint8_t data[];
-};
 
 struct gh_h3_stream {
     struct gh_map_node node; /* in h->streams, by id */
@@ -25,14 +21,12 @@ struct gh_h3_stream {
     int64_t id;
     void *user;
     struct gh_h3_head *building; /* while a head arrives */
-    struct chunk *first, *last;   /* body from the oldest unacknowledged on */
-    struct chunk *unsent;
-    size_t acked;    /* bytes of <first> that were acknowledged */
-    size_t buffered; /* bytes of all chunks */
+    struct gh_h3_body body;       /* what we send */
     bool headed;     /* our head went out */
     bool ended;      /* no body bytes after those buffered */
     bool end_sent;
     bool want_writable, announced, recv_ended, closed;
+    bool aborted;    /* reset by us: what still arrives is told to nobody */
 };
 
 struct gh_h3 {
@@ -41,6 +35,7 @@ struct gh_h3 {
     struct gh_quic *q;
     struct gh_map streams;
     struct gh_h3_settings settings;
+    struct gh_h3_control control;
     struct gh_h3_counters counters;
     uint64_t bidi_opened, bidi_closed;
 };
@@ -77,15 +72,16 @@ static struct gh_h3_stream *stream_create(struct gh_h3 *h, int64_t id)
 
 static void stream_destroy(struct gh_h3_stream *s)
 {
-    struct chunk *next;
-
     gh_map_remove(&s->h->streams, &s->node);
-    for (struct chunk *c = s->first; c; c = next) {
-        next = c->next;
-        free(c);
-    }
+    gh_h3_body_fini(&s->body);
     free(s->building);
     free(s);
+}
+
+/* Does the application hear what arrives? */
+static bool stream_listens(const struct gh_h3_stream *s)
+{
+    return s && s->announced && !s->closed && !s->aborted;
 }
 
 static void stream_end(struct gh_h3_stream *s, uint64_t code)
@@ -155,7 +151,7 @@ static int cb_end_headers(nghttp3_conn *conn, int64_t id, int fin, void *arg, vo
     } else if (h->cfg.server) {
         s->announced = true;
         h->cfg.events->on_request(h->cfg.arg, s, &b->head);
-    } else if (b->head.status >= 200 || b->head.status == 101) {
+    } else if (stream_listens(s) && (b->head.status >= 200 || b->head.status == 101)) {
         h->cfg.events->on_answer(h->cfg.arg, s, &b->head);
     }
     free(b);
@@ -169,7 +165,7 @@ static int cb_data(nghttp3_conn *conn, int64_t id, const uint8_t *data, size_t l
 
     (void)conn;
     gh_quic_consume(h->q, id, len);
-    if (s && s->announced && !s->closed)
+    if (stream_listens(s))
         h->cfg.events->on_body(h->cfg.arg, s, gh_span_of(data, len), false);
     return 0;
 }
@@ -191,7 +187,7 @@ static int cb_end_stream(nghttp3_conn *conn, int64_t id, void *arg, void *stream
 
     (void)conn;
     (void)id;
-    if (s && s->announced && !s->closed && !s->recv_ended) {
+    if (stream_listens(s) && !s->recv_ended) {
         s->recv_ended = true;
         h->cfg.events->on_body(h->cfg.arg, s, gh_span_of(NULL, 0), true);
     }
@@ -244,23 +240,13 @@ static int cb_acked(nghttp3_conn *conn, int64_t id, uint64_t len, void *arg, voi
 {
     struct gh_h3 *h = arg;
     struct gh_h3_stream *s = stream_arg;
-    struct chunk *c;
 
     (void)conn;
     (void)id;
     if (!s)
         return 0;
-    s->acked += (size_t)len;
-    while (s->first && s->acked >= s->first->len && s->first != s->unsent) {
-        c = s->first;
-        s->acked -= c->len;
-        s->buffered -= c->len;
-        s->first = c->next;
-        if (!s->first)
-            s->last = NULL;
-        free(c);
-    }
-    if (s->want_writable && s->buffered < GH_H3_BODY_MAX / 2 && s->announced && !s->closed) {
+    gh_h3_body_acknowledge(&s->body, (size_t)len);
+    if (s->want_writable && s->body.buffered < GH_H3_BODY_MAX / 2 && s->announced && !s->closed) {
         s->want_writable = false;
         h->cfg.events->on_writable(h->cfg.arg, s);
     }
@@ -270,16 +256,15 @@ static int cb_acked(nghttp3_conn *conn, int64_t id, uint64_t len, void *arg, voi
 static nghttp3_ssize cb_read(nghttp3_conn *conn, int64_t id, nghttp3_vec *vec, size_t cap, uint32_t *flags, void *arg, void *stream_arg)
 {
     struct gh_h3_stream *s = stream_arg;
-    size_t n = 0;
+    size_t n;
 
     (void)conn;
     (void)id;
     (void)arg;
     if (!s)
         return NGHTTP3_ERR_CALLBACK_FAILURE;
-    for (; s->unsent && n < cap; s->unsent = s->unsent->next, n++)
-        vec[n] = (nghttp3_vec){ s->unsent->data, s->unsent->len };
-    if (!s->unsent && s->ended) {
+    n = gh_h3_body_next(&s->body, vec, cap);
+    if (!s->body.unsent && s->ended) {
         *flags |= NGHTTP3_DATA_FLAG_EOF;
         s->end_sent = true;
         return (nghttp3_ssize)n;
@@ -319,29 +304,71 @@ static bool peer_uni(const struct gh_h3 *h, int64_t id)
     return (id & 3) == (h->cfg.server ? 2 : 3);
 }
 
+/* Hands bytes to the library. 0 or GH_ERR_PROTOCOL. */
+static int read_stream(struct gh_h3 *h, int64_t id, struct gh_span data, bool end)
+{
+    nghttp3_ssize used = nghttp3_conn_read_stream(h->conn, id, data.data, data.len, end);
+
+    if (used < 0)
+        return fail(h, (int)used);
+    if (id != h->settings.control)
+        gh_quic_consume(h->q, id, (uint64_t)used);
+    return 0;
+}
+
+/* <type>: how many of the bytes belong to the stream's type. */
+static int read_control(struct gh_h3 *h, struct gh_span data, size_t type, bool end)
+{
+    struct gh_span in = type ? gh_span_of(data.data + type, data.len - type) : data, piece;
+    int rc = type ? read_stream(h, h->settings.control, gh_span_of(data.data, type), false) : 0, more = 1;
+
+    while (rc == 0 && more == 1) {
+        more = gh_h3_control_next(&h->control, &in, &piece);
+        if (more == 1)
+            rc = read_stream(h, h->settings.control, piece, false);
+    }
+    if (rc == 0 && more < 0) {
+        gh_quic_close(h->q, true, GH_H3_FRAME_ERROR, "a frame's length is wrong");
+        return more;
+    }
+    if (rc == 0 && end)
+        rc = read_stream(h, h->settings.control, gh_span_of(NULL, 0), true);
+    gh_quic_consume(h->q, h->settings.control, data.len);
+    return rc;
+}
+
+static int refuse_settings(struct gh_h3 *h, int why)
+{
+    gh_quic_close(h->q, true,
+                  why == GH_ERR_RANGE      ? GH_H3_SETTINGS_ERROR
+                  : why == GH_ERR_TOO_LONG ? GH_H3_EXCESSIVE_LOAD
+                                           : GH_H3_FRAME_ERROR,
+                  "malformed SETTINGS");
+    return why;
+}
+
 static int on_stream_data(void *arg, int64_t id, struct gh_span data, bool end)
 {
     struct gh_h3 *h = arg;
-    nghttp3_ssize used;
-    int rc = 0;
+    bool known = h->settings.control >= 0;
+    int rc = 0, news = 0;
 
     if (peer_uni(h, id)) {
-        rc = gh_h3_settings_feed(&h->settings, id, data);
-        if (rc < 0) {
+        news = gh_h3_settings_feed(&h->settings, id, data);
+        if (news < 0) {
             h->counters.settings_errors++;
-            gh_quic_close(h->q, true, GH_H3_SETTINGS_ERROR, "malformed SETTINGS");
-            return rc;
+            return refuse_settings(h, news);
         }
     } else if ((uint64_t)id / 4 >= h->bidi_opened) {
         h->bidi_opened = (uint64_t)id / 4 + 1;
     }
-    used = nghttp3_conn_read_stream(h->conn, id, data.data, data.len, end);
-    if (used < 0)
-        return fail(h, (int)used);
-    gh_quic_consume(h->q, id, (uint64_t)used);
-    if (rc == 1)
+    if (id == h->settings.control)
+        rc = read_control(h, data, known ? 0 : h->settings.control_at, end);
+    else
+        rc = read_stream(h, id, data, end);
+    if (rc == 0 && news == 1)
         h->cfg.events->on_settings(h->cfg.arg);
-    return 0;
+    return rc;
 }
 
 static int on_stream_acked(void *arg, int64_t id, uint64_t bytes)
@@ -381,12 +408,14 @@ static int on_stream_reset(void *arg, int64_t id, uint64_t code)
     return rc == 0 ? 0 : fail(h, rc);
 }
 
-static int on_stream_stopped(void *arg, int64_t id, uint64_t code)
+static int on_stream_stopped(void *arg, int64_t id)
 {
     struct gh_h3 *h = arg;
+    struct gh_h3_stream *s = stream_find(h, id);
 
-    (void)code;
     nghttp3_conn_shutdown_stream_write(h->conn, id);
+    if (s) /* a message that cannot be finished: over for both, as above */
+        gh_quic_stop_reading(h->q, id, GH_H3_REQUEST_CANCELLED);
     return 0;
 }
 
@@ -415,14 +444,16 @@ static int on_datagram(void *arg, struct gh_span payload)
         gh_quic_close(h->q, true, GH_H3_DATAGRAM_ERROR, "malformed quarter stream id");
         return GH_ERR_PROTOCOL;
     }
-    limit = h->cfg.server ? h->cfg.max_streams_bidi + h->bidi_closed : h->bidi_opened;
+    limit = h->cfg.server ? h->cfg.max_streams_bidi + h->bidi_closed : h->bidi_opened + gh_quic_streams_bidi_left(h->q);
     if (qsid >= limit) {
         gh_quic_close(h->q, true, GH_H3_ID_ERROR, "datagram for a stream beyond the limit");
         return GH_ERR_PROTOCOL;
     }
     s = stream_find(h, (int64_t)(qsid * 4));
-    if (!s || !s->announced || s->closed || s->recv_ended) {
+    if (!stream_listens(s) || s->recv_ended) {
         h->counters.datagrams_unknown_stream++;
+        if (h->cfg.events->on_drop)
+            h->cfg.events->on_drop(h->cfg.arg, GH_DROP_DATAGRAM_STREAM);
         return 0;
     }
     if (!h->cfg.events->on_datagram(h->cfg.arg, s, gh_span_of(r.at, gh_reader_left(&r))))
@@ -676,31 +707,16 @@ int gh_h3_respond(struct gh_h3_stream *s, unsigned status, const struct gh_http_
 
 int gh_h3_send(struct gh_h3_stream *s, struct gh_span data, bool end)
 {
-    struct chunk *c = NULL;
     struct gh_guard g;
 
     if (!s->headed || s->ended || s->closed)
         return GH_ERR_STATE;
-    if (s->buffered && s->buffered + data.len > GH_H3_BODY_MAX) {
+    if (s->body.buffered && s->body.buffered + data.len > GH_H3_BODY_MAX) {
         s->want_writable = true;
         return GH_ERR_AGAIN;
     }
-    if (data.len) {
-        c = malloc(sizeof *c + data.len);
-        if (!c)
-            return GH_ERR_MEMORY;
-        c->next = NULL;
-        c->len = data.len;
-        memcpy(c->data, data.data, data.len);
-        if (s->last)
-            s->last->next = c;
-        else
-            s->first = c;
-        s->last = c;
-        if (!s->unsent)
-            s->unsent = c;
-        s->buffered += data.len;
-    }
+    if (gh_h3_body_append(&s->body, data) < 0)
+        return GH_ERR_MEMORY;
     s->ended = end;
     if (GH_GUARD_ENTER(&g))
         return abandon(s->h, &g);
@@ -742,6 +758,7 @@ void gh_h3_reset(struct gh_h3_stream *s, uint64_t code)
 
     if (s->closed)
         return;
+    s->aborted = true;
     if (GH_GUARD_ENTER(&g)) {
         abandon(s->h, &g);
         return;

@@ -6,6 +6,7 @@
 #ifndef GH_PROTO_H3_H3_H
 #define GH_PROTO_H3_H3_H
 
+#include "base/drop.h"
 #include "proto/quic/quic.h"
 #include "wire/http_head.h"
 
@@ -17,6 +18,7 @@ struct gh_h3_stream;
 #define GH_H3_NO_ERROR 0x100u
 #define GH_H3_GENERAL_PROTOCOL_ERROR 0x101u
 #define GH_H3_INTERNAL_ERROR 0x102u
+#define GH_H3_FRAME_ERROR 0x106u
 #define GH_H3_EXCESSIVE_LOAD 0x107u
 #define GH_H3_ID_ERROR 0x108u
 #define GH_H3_SETTINGS_ERROR 0x109u
@@ -39,6 +41,7 @@ struct gh_h3_events {
     void (*on_writable)(void *arg, struct gh_h3_stream *s);
     void (*on_closed)(void *arg, struct gh_h3_stream *s, uint64_t code);
     void (*on_goaway)(void *arg); /* the peer takes no new requests */
+    void (*on_drop)(void *arg, enum gh_drop why); /* may be NULL */
 };
 
 struct gh_h3_counters {

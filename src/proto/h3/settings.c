@@ -28,15 +28,17 @@ static int parse(struct gh_h3_settings *s, struct gh_span payload)
     while (!r.failed && gh_reader_left(&r)) {
         id = gh_read_varint(&r);
         value = gh_read_varint(&r);
-        if (r.failed || reserved(id))
+        if (r.failed)
             return GH_ERR_MALFORMED;
+        if (reserved(id))
+            return GH_ERR_RANGE;
         for (unsigned i = 0; i < count; i++)
             if (ids[i] == id)
-                return GH_ERR_MALFORMED;
+                return GH_ERR_RANGE;
         if (count < IDS_MAX)
             ids[count++] = id;
         if ((id == SETTING_CONNECT_PROTOCOL || id == SETTING_DATAGRAM) && value > 1)
-            return GH_ERR_MALFORMED; /* RFC 8441, section 3; RFC 9297, section 2.1.1 */
+            return GH_ERR_RANGE; /* RFC 8441, section 3; RFC 9297, section 2.1.1 */
         if (id == SETTING_CONNECT_PROTOCOL)
             s->connect_protocol = value;
         else if (id == SETTING_DATAGRAM)
@@ -66,7 +68,7 @@ static int feed_control(struct gh_h3_settings *s, struct gh_span data)
     if (type != FRAME_SETTINGS)
         return 0; /* the library closes: H3_MISSING_SETTINGS */
     if (len > GH_H3_SETTINGS_MAX)
-        return GH_ERR_MALFORMED;
+        return GH_ERR_TOO_LONG;
     if (gh_reader_left(&r) < len)
         return 0;
     return parse(s, gh_read_span(&r, (size_t)len));
@@ -78,6 +80,8 @@ int gh_h3_settings_feed(struct gh_h3_settings *s, int64_t stream, struct gh_span
     size_t i = 0, take;
     uint64_t type;
 
+    if (data.len == 0)
+        return 0;
     if (stream == s->control)
         return feed_control(s, data);
     while (i < s->count && s->streams[i].id != stream)
@@ -103,5 +107,6 @@ int gh_h3_settings_feed(struct gh_h3_settings *s, int64_t stream, struct gh_span
         return 0;
     s->control = stream;
     take = (size_t)(r.at - s->streams[i].head) - s->streams[i].len; /* bytes of the type in this piece */
+    s->control_at = take;
     return feed_control(s, gh_span_of(data.data + take, data.len - take));
 }

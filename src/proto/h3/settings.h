@@ -6,6 +6,7 @@
 #define GH_PROTO_H3_SETTINGS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/span.h"
@@ -16,6 +17,7 @@
 struct gh_h3_settings {
     bool seen, connect_protocol, datagram;
     int64_t control; /* the control stream's id, -1 before it is known */
+    size_t control_at; /* where its frames begin, in the piece that made it known */
     struct {
         int64_t id;
         uint8_t head[8];
@@ -28,7 +30,8 @@ struct gh_h3_settings {
 };
 
 void gh_h3_settings_init(struct gh_h3_settings *s);
-/* Progress: 1 the SETTINGS were just read, 0 nothing new, GH_ERR_MALFORMED: H3_SETTINGS_ERROR (RFC 9114, section 7.2.4). */
+/* Progress: 1 the SETTINGS were just read, 0 nothing new. GH_ERR_RANGE: a setting that must not be (RFC 9114, section 7.2.4);
+ * GH_ERR_MALFORMED: the frame's length is wrong (section 7.1); GH_ERR_TOO_LONG: a longer frame than we read. */
 int gh_h3_settings_feed(struct gh_h3_settings *s, int64_t stream, struct gh_span data);
 
 #endif

@@ -178,15 +178,6 @@ static int cb_stream_reset(ngtcp2_conn *conn, int64_t id, uint64_t size, uint64_
     return result(q, q->owner.app->on_stream_reset(q->owner.app_arg, id, code));
 }
 
-static int cb_stop_sending(ngtcp2_conn *conn, int64_t id, uint64_t code, void *arg, void *stream_arg)
-{
-    struct gh_quic *q = arg;
-
-    (void)conn;
-    (void)stream_arg;
-    return result(q, q->owner.app->on_stream_stopped(q->owner.app_arg, id, code));
-}
-
 static int cb_stream_credit(ngtcp2_conn *conn, int64_t id, uint64_t max, void *arg, void *stream_arg)
 {
     struct gh_quic *q = arg;
@@ -215,6 +206,16 @@ static int cb_datagram(ngtcp2_conn *conn, uint32_t flags, const uint8_t *data, s
     (void)flags;
     q->counters.datagrams_in++;
     return result(q, q->owner.app->on_datagram(q->owner.app_arg, gh_span_of(data, len)));
+}
+
+static int cb_lost_datagram(ngtcp2_conn *conn, uint64_t id, void *arg)
+{
+    struct gh_quic *q = arg;
+
+    (void)conn;
+    (void)id;
+    q->counters.datagrams_lost++;
+    return 0;
 }
 
 static int cb_new_cid(ngtcp2_conn *conn, ngtcp2_cid *ret, uint8_t *token, size_t len, void *arg)
@@ -261,10 +262,10 @@ static void fill_callbacks(ngtcp2_callbacks *cb, bool server)
         .acked_stream_data_offset = cb_acked,
         .stream_close = cb_stream_close,
         .stream_reset = cb_stream_reset,
-        .stream_stop_sending = cb_stop_sending,
         .extend_max_stream_data = cb_stream_credit,
         .extend_max_local_streams_bidi = cb_streams_bidi,
         .recv_datagram = cb_datagram,
+        .lost_datagram = cb_lost_datagram,
         .get_new_connection_id = cb_new_cid,
         .remove_connection_id = cb_remove_cid,
         .recv_stateless_reset = cb_stateless_reset,

@@ -40,11 +40,10 @@ static enum step write_stream(struct gh_quic *q, struct target *t, int64_t strea
                                   (uint64_t)q->now);
     if (taken >= 0 && q->owner.app->on_sent(q->owner.app_arg, stream, (size_t)taken) < 0)
         return STEP_FAILED;
-    if (n == NGTCP2_ERR_STREAM_DATA_BLOCKED || n == NGTCP2_ERR_STREAM_SHUT_WR || n == NGTCP2_ERR_STREAM_NOT_FOUND) {
-        if (q->owner.app->on_blocked(q->owner.app_arg, stream) < 0)
-            return STEP_FAILED;
-        return STEP_AGAIN;
-    }
+    if (n == NGTCP2_ERR_STREAM_DATA_BLOCKED || n == NGTCP2_ERR_STREAM_NOT_FOUND)
+        return q->owner.app->on_blocked(q->owner.app_arg, stream) < 0 ? STEP_FAILED : STEP_AGAIN;
+    if (n == NGTCP2_ERR_STREAM_SHUT_WR)
+        return q->owner.app->on_stream_stopped(q->owner.app_arg, stream) < 0 ? STEP_FAILED : STEP_AGAIN;
     return classify(q, n, ret_len);
 }
 
@@ -63,7 +62,7 @@ static struct gh_span next_datagram(struct gh_quic *q)
 
     while (d.data) {
         if (d.len > max) /* the path shrank while it waited */
-            drop_head(q, &q->counters.too_big);
+            drop_head(q, &q->counters.shrunk);
         else if (q->cfg.queue_time && q->now - since > q->cfg.queue_time)
             drop_head(q, &q->counters.queue_delay);
         else
@@ -84,7 +83,7 @@ static enum step write_datagram(struct gh_quic *q, struct target *t, struct gh_s
         gh_quic_queue_consume(&q->queue);
         q->counters.datagrams_out++;
     } else if (n == NGTCP2_ERR_INVALID_ARGUMENT) {
-        drop_head(q, &q->counters.too_big);
+        drop_head(q, &q->counters.shrunk);
         return STEP_AGAIN;
     }
     return classify(q, n, ret_len);

@@ -23,7 +23,7 @@
 #define GH_QUIC_RESET_TOKEN 16
 #define GH_QUIC_PAYLOAD_MAX 1452u    /* largest UDP payload that we send: Ethernet and IPv6 */
 #define GH_QUIC_BATCH_MAX 65000u     /* bytes of one batch: below the limit of UDP_SEGMENT with either family */
-#define GH_QUIC_BATCH_SEGMENTS 44u
+#define GH_QUIC_BATCH_SEGMENTS 64u   /* UDP_MAX_SEGMENTS */
 #define GH_QUIC_NEVER INT64_MAX
 
 struct gh_quic_cid {
@@ -74,7 +74,7 @@ struct gh_quic_app {
     int (*on_stream_acked)(void *arg, int64_t stream, uint64_t bytes);
     int (*on_stream_closed)(void *arg, int64_t stream, uint64_t code); /* both directions are over */
     int (*on_stream_reset)(void *arg, int64_t stream, uint64_t code);  /* the peer sends no more */
-    int (*on_stream_stopped)(void *arg, int64_t stream, uint64_t code);/* the peer reads no more */
+    int (*on_stream_stopped)(void *arg, int64_t stream);               /* the peer reads no more: found out by writing */
     int (*on_stream_credit)(void *arg, int64_t stream);                /* flow control opened again */
     void (*on_streams_bidi)(void *arg);                                /* more requests may be opened */
     int (*on_datagram)(void *arg, struct gh_span payload);
@@ -100,7 +100,9 @@ struct gh_quic_config {
 
 struct gh_quic_counters {
     uint64_t datagrams_in, datagrams_out;
-    uint64_t queue_full, queue_delay, too_big; /* datagrams dropped */
+    uint64_t queue_full, too_big;  /* datagrams refused by gh_quic_send_datagram, which said so */
+    uint64_t queue_delay, shrunk;  /* datagrams dropped while they waited: too old, or too long since the path shrank */
+    uint64_t datagrams_lost;       /* sent in packets that were declared lost */
     uint64_t packets_in, packets_out, bytes_in, bytes_out;
 };
 
@@ -162,6 +164,7 @@ bool gh_quic_is_abandoned(const struct gh_quic *q);
 /* Streams. Ids or negative: GH_ERR_FULL when the peer allows no more now. */
 int64_t gh_quic_open_bidi(struct gh_quic *q);
 int64_t gh_quic_open_uni(struct gh_quic *q);
+uint64_t gh_quic_streams_bidi_left(const struct gh_quic *q); /* that the peer lets us open now */
 void gh_quic_reset_stream(struct gh_quic *q, int64_t stream, uint64_t code);   /* RESET_STREAM and STOP_SENDING */
 void gh_quic_stop_reading(struct gh_quic *q, int64_t stream, uint64_t code);
 void gh_quic_stop_writing(struct gh_quic *q, int64_t stream, uint64_t code);

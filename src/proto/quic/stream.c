@@ -31,6 +31,11 @@ int64_t gh_quic_open_uni(struct gh_quic *q)
     return open_stream(q, false);
 }
 
+uint64_t gh_quic_streams_bidi_left(const struct gh_quic *q)
+{
+    return q->closed ? 0 : ngtcp2_conn_get_streams_bidi_left(q->conn);
+}
+
 typedef int (*shutdown_fn)(ngtcp2_conn *conn, uint32_t flags, int64_t stream, uint64_t code);
 
 static void shut(struct gh_quic *q, shutdown_fn fn, int64_t stream, uint64_t code)

@@ -24,7 +24,7 @@ struct wish {
     gh_reload_done_fn done;
     void *arg;
     struct gh_reload_result result;
-    char detail[512];
+    struct gh_run_reload last;
 };
 
 struct admin {
@@ -41,6 +41,9 @@ struct admin {
     struct gh_port_lifecycle lifecycle;
     uint64_t drops[GH_DROP_COUNT];
     char policy[80];
+    struct gh_run_reload last;
+    struct gh_description description;
+    char listens[GH_ENDPOINT_TEXT], socket[GH_DESCRIBE_ADDRESS]; /* "": not there */
 };
 
 /* Ports. */
@@ -50,6 +53,13 @@ static bool draining(void *self)
     struct admin *a = self;
 
     return gh_node_state(a->node) == GH_NODE_DRAINING || gh_node_state(a->node) == GH_NODE_STOPPED;
+}
+
+static bool alive(void *self)
+{
+    struct admin *a = self;
+
+    return gh_pulse_alive(&a->run->pulse, gh_clock_now());
 }
 
 static void checks(void *self, gh_readiness_fn fn, void *arg)
@@ -62,14 +72,11 @@ static void checks(void *self, gh_readiness_fn fn, void *arg)
         fn(arg, list[i].name, list[i].ok, list[i].why);
 }
 
-static void fill_reload(const struct admin *a, struct gh_reload_result *ret)
+/* <buf> is what the result's detail points to. */
+static void fill_reload(const struct admin *a, struct gh_run_reload *buf, struct gh_reload_result *ret)
 {
-    *ret = (struct gh_reload_result){
-        .at = a->run->reload_wall,
-        .ok = a->run->reload_error[0] == 0,
-        .generation = gh_node_generation(a->node),
-        .detail = a->run->reload_error,
-    };
+    gh_run_last_reload(a->run, buf);
+    *ret = (struct gh_reload_result){ .at = buf->wall, .ok = buf->ok, .generation = gh_node_generation(a->node), .detail = buf->why };
 }
 
 static void read_status(void *self, struct gh_node_status *ret)
@@ -78,7 +85,16 @@ static void read_status(void *self, struct gh_node_status *ret)
 
     ret->generation = gh_node_generation(a->node);
     ret->policy_version = a->run->policy_version ? a->run->policy_version(a->run->policy_arg, a->policy, sizeof a->policy) : "";
-    fill_reload(a, &ret->reload);
+    fill_reload(a, &a->last, &ret->reload);
+    gh_node_describe(a->node, &a->description);
+    ret->sessions = a->description.sessions;
+    ret->flows = a->description.flows;
+    ret->listeners = a->description.listeners;
+    ret->listener_count = a->description.listener_count;
+    ret->workers = a->description.workers;
+    ret->worker_count = a->description.worker_count;
+    ret->features = a->description.features;
+    ret->feature_count = a->description.feature_count;
     for (int i = 0; i < GH_DROP_COUNT; i++)
         a->drops[i] = gh_metrics_dropped(gh_node_metrics(a->node), (enum gh_drop)i);
     ret->drops = a->drops;
@@ -113,10 +129,8 @@ static void reloaded(void *arg, bool ok)
 {
     struct pending *p = arg;
 
-    fill_reload(p->admin, &p->wish->result);
+    fill_reload(p->admin, &p->wish->last, &p->wish->result);
     p->wish->result.ok = ok;
-    snprintf(p->wish->detail, sizeof p->wish->detail, "%s", p->admin->run->reload_error);
-    p->wish->result.detail = p->wish->detail;
     if (gh_worker_run(p->wish->worker, answer_wish, p->wish) < 0)
         free(p->wish);
     free(p);
@@ -132,7 +146,7 @@ static int ask_reload(void *self, gh_reload_done_fn done, void *arg)
     if (p && w) {
         *w = (struct wish){ .worker = a->worker, .done = done, .arg = arg };
         *p = (struct pending){ a, w };
-        rc = a->run->reload(a->run, reloaded, p);
+        rc = a->run->ask_reload(a->run, reloaded, p);
     }
     if (rc < 0) {
         free(p);
@@ -193,10 +207,28 @@ static int open_sockets(struct admin *a)
         rc = gh_privileged_open_tcp(a->run->privileged, &s, &a->tcp);
     if (rc == 0 && *c->admin_socket)
         rc = gh_privileged_open_unix(a->run->privileged, c->admin_socket, 0660, &a->local);
+    if (a->tcp >= 0)
+        {
+        struct gh_endpoint e = { .ip = c->admin_listen.ip, .port = c->admin_listen.port };
+
+        gh_endpoint_emit(&e, a->listens);
+    }
+    if (a->local >= 0)
+        snprintf(a->socket, sizeof a->socket, "%s", c->admin_socket);
     if (rc < 0)
         gh_log_event(a->log, GH_LOG_ERROR, "admin", "cannot listen", gh_log_str("socket", c->admin_socket), gh_log_uint("port", c->admin_listen.port),
                      gh_log_str("reason", gh_privileged_why(a->run->privileged)));
     return rc;
+}
+
+static void describe(void *state, struct gh_description *d)
+{
+    const struct admin *a = state;
+
+    if (*a->listens)
+        gh_describe_listener(d, "admin", "tcp", a->listens);
+    if (*a->socket)
+        gh_describe_listener(d, "admin", "unix", a->socket);
 }
 
 static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_state)
@@ -212,7 +244,7 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
     a->run = gh_run_of(node);
     a->log = gh_node_log(node);
     a->tcp = a->local = -1;
-    a->readiness = (struct gh_port_readiness){ .each = checks, .draining = draining, .self = a };
+    a->readiness = (struct gh_port_readiness){ .each = checks, .draining = draining, .alive = alive, .self = a };
     a->status = (struct gh_port_status){ read_status, a };
     a->metrics = (struct gh_port_metrics){ emit_metrics, a };
     a->lifecycle = (struct gh_port_lifecycle){ ask_reload, ask_stop, a };
@@ -283,4 +315,5 @@ const struct gh_service gh_service_admin = {
     .unload = unload,
     .start = start,
     .stop = stop,
+    .describe = describe,
 };

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "ports/metrics.h"
+#include "ports/node_status.h"
 #include "ports/readiness.h"
 #include "services/admin/request.h"
 
@@ -88,6 +89,16 @@ void gh_admin_readiness_read(const struct gh_admin *a, struct gh_span query, str
     port->each(port->self, on_check, &reading);
 }
 
+static void add_parts(const struct gh_admin *a, json_t **body)
+{
+    struct gh_node_status s = { 0 };
+
+    if (!a->config.status)
+        return;
+    a->config.status->read(a->config.status->self, &s);
+    gh_admin_json_parts(body, &s);
+}
+
 void gh_admin_ready_serve(const struct gh_admin_request *r)
 {
     struct gh_admin_readiness reading;
@@ -96,10 +107,12 @@ void gh_admin_ready_serve(const struct gh_admin_request *r)
     gh_admin_readiness_read(r->admin, r->query, &reading);
     gh_admin_json_set(&body, "status", json_string(reading.draining ? "draining" : reading.ready ? "ready" : "not_ready"));
     gh_admin_json_set(&body, "failing", reading.failing);
-    if (is_verbose(r->query))
+    if (is_verbose(r->query)) {
         gh_admin_json_set(&body, "checks", reading.checks);
-    else
+        add_parts(r->admin, &body);
+    } else {
         json_decref(reading.checks);
+    }
     gh_admin_reply_json(r, reading.ready ? 200 : 503, body);
 }
 

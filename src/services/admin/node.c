@@ -54,6 +54,13 @@ static json_t *features_json(const struct gh_node_status *s)
     return list;
 }
 
+void gh_admin_json_parts(json_t **to, const struct gh_node_status *s)
+{
+    gh_admin_json_set(to, "listeners", listeners_json(s));
+    gh_admin_json_set(to, "workers", workers_json(s));
+    gh_admin_json_set(to, "features", features_json(s));
+}
+
 static json_t *drops_json(const struct gh_node_status *s)
 {
     json_t *drops = json_object();
@@ -108,9 +115,7 @@ void gh_admin_status_serve(const struct gh_admin_request *r)
     gh_admin_json_set(&body, "policy", policy);
     gh_admin_json_set(&body, "sessions", json_integer(s.sessions));
     gh_admin_json_set(&body, "flows", json_integer(s.flows));
-    gh_admin_json_set(&body, "listeners", listeners_json(&s));
-    gh_admin_json_set(&body, "workers", workers_json(&s));
-    gh_admin_json_set(&body, "features", features_json(&s));
+    gh_admin_json_parts(&body, &s);
     gh_admin_json_set(&body, "drops", drops_json(&s));
     gh_admin_reply_json(r, 200, body);
 }

@@ -55,6 +55,9 @@ struct gh_admin_readiness {
 };
 /* <query> may exclude checks. The caller owns both arrays. */
 void gh_admin_readiness_read(const struct gh_admin *a, struct gh_span query, struct gh_admin_readiness *ret);
+struct gh_node_status;
+/* Listeners, workers and features. */
+void gh_admin_json_parts(json_t **to, const struct gh_node_status *s);
 int64_t gh_admin_uptime(const struct gh_admin *a); /* seconds */
 void gh_admin_act(const struct gh_admin *a, const char *verb, const char *object, uint32_t uid, int rc);
 

@@ -341,6 +341,18 @@ static void commit(void *state, void *next)
     discard(state, next);
 }
 
+static void describe(void *state, struct gh_description *d)
+{
+    const struct agent *a = state;
+    const char *const off = a->conf.offload_udp ? "the kernel lacks it or failed the self-test" : "agent.offload_udp is off";
+
+    gh_describe_feature(d, "udp_gso", a->features.gso, off);
+    gh_describe_feature(d, "udp_gro", a->features.gro, off);
+    for (unsigned i = 0; i < d->worker_count; i++)
+        d->workers[i].tx_packets += atomic_load(&a->queues[i].packets);
+    d->sessions += gh_metric_sum(a->metrics, AGENT_METRIC_UP, 0) ? 1 : 0;
+}
+
 /* ---- the end ---- */
 
 static void stop_link(struct gh_worker *w, void *arg)
@@ -377,4 +389,5 @@ const struct gh_service gh_service_agent = {
     .discard = discard,
     .drain = drain,
     .drained = drained,
+    .describe = describe,
 };

@@ -7,6 +7,7 @@
 #include "services/agent/agent_internal.h"
 
 #define SECOND INT64_C(1000000000)
+#define EXIT_TAKEN_OVER 5 /* DESIGN 5: denied */
 #define MTU_INTERVAL (SECOND / 4)
 
 static const struct gh_agent_tunnel_events tunnel_events;
@@ -347,6 +348,16 @@ static void on_packet(void *arg, struct gh_span packet)
     agent_packet_in(arg, packet);
 }
 
+/* Two agents with one identity would take the session from each other for ever: the older one stays away (DESIGN 4, decision 12). */
+static void give_way(struct agent *a)
+{
+    gh_log_event(a->log, GH_LOG_ERROR, "agent",
+                 "another agent with the same identity has taken over; this one ends. Give each machine a certificate of its own, and start "
+                 "this one again when the other is not meant to run");
+    a->state = AGENT_STOPPED;
+    gh_run_leave(a->run, EXIT_TAKEN_OVER);
+}
+
 /* Device and routes stay as they are: what should go through the tunnel waits for the next one, and nothing leaves in clear. */
 static void on_end(void *arg, const struct gh_agent_tunnel_end *end)
 {
@@ -357,6 +368,8 @@ static void on_end(void *arg, const struct gh_agent_tunnel_end *end)
                  gh_log_uint("status", end->status), gh_log_uint("code", end->code));
     say_why(a, end->words);
     set_down(a);
+    if (end->farewell == GH_FAREWELL_TAKEN_OVER && a->state != AGENT_STOPPED)
+        give_way(a);
     if (a->state != AGENT_STOPPED)
         a->state = AGENT_CLOSING;
     if (a->conn)

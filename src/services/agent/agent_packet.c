@@ -124,6 +124,8 @@ static void packet_out(struct agent *a, uint8_t *packet, size_t len)
         send_in_place(a, packet, len);
     else if (v->action == GH_FORWARD_DROP)
         drop(&a->queues[0], v->reason, 1);
+    if (v->limited)
+        drop(&a->queues[0], GH_DROP_ICMP_LIMIT, 1);
     if (v->answer_len)
         gh_tun_port_send(a->queues[0].port, gh_span_of(v->answer, v->answer_len));
 }
@@ -147,6 +149,8 @@ void agent_packet_in(struct agent *a, struct gh_span packet)
     } else if (v->action == GH_FORWARD_DROP) {
         drop(&a->queues[0], v->reason, 1);
     }
+    if (v->limited)
+        drop(&a->queues[0], GH_DROP_ICMP_LIMIT, 1);
     if (v->answer_len)
         send_copy(a, gh_span_of(v->answer, v->answer_len), gh_span_of(NULL, 0));
 }
@@ -231,26 +235,28 @@ static void on_turn_end(void *arg, int64_t now)
     post(arg);
 }
 
-static bool begin_batch(struct agent_queue *q)
+/* GH_DROP_NONE, or why there is no batch. */
+static enum gh_drop begin_batch(struct agent_queue *q)
 {
     if (q->batch)
-        return true;
+        return GH_DROP_NONE;
     if (atomic_load(&q->handover->out) >= BATCHES_OUT)
-        return false;
+        return GH_DROP_MAILBOX_FULL;
     q->batch = malloc(sizeof *q->batch);
     if (!q->batch)
-        return false;
+        return GH_DROP_POOL_EMPTY;
     q->batch->message.deliver = deliver;
     q->batch->handover = q->handover;
     q->batch->used = 0;
     q->batch->count = 0;
-    return true;
+    return GH_DROP_NONE;
 }
 
 static void hand_over(struct agent_queue *q, const uint8_t *packet, size_t len)
 {
     size_t room = sizeof(uint32_t) + GH_TUN_PORT_HEADROOM + len;
     uint32_t n = (uint32_t)len;
+    enum gh_drop why;
     uint8_t *at;
 
     if (room > BATCH_BYTES) {
@@ -259,8 +265,9 @@ static void hand_over(struct agent_queue *q, const uint8_t *packet, size_t len)
     }
     if (q->batch && q->batch->used + room > BATCH_BYTES)
         post(q);
-    if (!begin_batch(q)) {
-        drop(q, GH_DROP_MAILBOX_FULL, 1);
+    why = begin_batch(q);
+    if (why != GH_DROP_NONE) {
+        drop(q, why, 1);
         return;
     }
     at = q->batch->data + q->batch->used;

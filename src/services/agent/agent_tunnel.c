@@ -111,7 +111,20 @@ static void ip_packet(void *arg, struct gh_span packet)
         t->events->on_packet(t->arg, packet);
 }
 
-static const struct gh_connect_ip_events ip_events = { ip_send, ip_assign, ip_request, ip_routes, ip_packet };
+/* The relay is about to close: what it says is the reason, whatever the stream's end looks like. */
+static void ip_farewell(void *arg, uint64_t why, struct gh_span text)
+{
+    struct gh_agent_tunnel *t = arg;
+    size_t at;
+
+    if (t->end.words[0])
+        return;
+    t->end.farewell = why;
+    at = append_printable(t->end.words, sizeof t->end.words, 0, gh_span_str("the relay says: "));
+    append_printable(t->end.words, sizeof t->end.words, at, text);
+}
+
+static const struct gh_connect_ip_events ip_events = { ip_send, ip_assign, ip_request, ip_routes, ip_packet, ip_farewell };
 
 /* ---- what the stream tells ---- */
 

@@ -20,6 +20,7 @@ enum gh_agent_tunnel_state { GH_AGENT_TUNNEL_IDLE, GH_AGENT_TUNNEL_REQUESTED, GH
 struct gh_agent_tunnel_end {
     unsigned status;             /* of a refusal, 0 for all else */
     uint64_t code;               /* the stream's error code, 0 without one */
+    uint64_t farewell;           /* enum gh_farewell, or another number of the relay's; 0: it said none */
     char words[GH_AGENT_WORDS];  /* for a person, printable, never empty */
 };
 

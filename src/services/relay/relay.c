@@ -9,26 +9,16 @@
 
 #define PEM_MAX (256u * 1024)
 #define TUN_MTU 1418u          /* what a datagram of the largest UDP payload carries */
-#define TUN_GSO_MAX 58000u     /* one read fits one send */
 #define SOCKET_BUFFER (4u << 20)
-
-static const char *const directions[] = { "from_agents", "to_agents", NULL };
-static const char *const flow_events[] = { "opened", "closed", NULL };
-
-static const struct gh_metric metrics[] = {
-    [RELAY_METRIC_SESSIONS] = { "gatehouse_relay_sessions", GH_METRIC_GAUGE, "Sessions now." },
-    [RELAY_METRIC_PACKETS] = { "gatehouse_relay_packets_total", GH_METRIC_COUNTER, "Packets that passed.", "direction", directions },
-    [RELAY_METRIC_BYTES] = { "gatehouse_relay_bytes_total", GH_METRIC_COUNTER, "Bytes of IP packets that passed.", "direction", directions },
-    [RELAY_METRIC_FLOWS] = { "gatehouse_relay_flows_total", GH_METRIC_COUNTER, "Flows opened and closed.", "event", flow_events },
-    [RELAY_METRIC_HANDED_OVER] = { "gatehouse_relay_handed_over_total", GH_METRIC_COUNTER, "Packets given to the worker of their session." },
-    [RELAY_METRIC_HANDSHAKES] = { "gatehouse_relay_handshakes_total", GH_METRIC_COUNTER, "Handshakes completed." },
-    { 0 },
-};
 
 static const char *const check_names[RELAY_CHECKS] = { "tls", "policy", "pool", "tun" };
 
 static int complain(struct relay *r, const char *what, const char *subject, int rc)
 {
+    char line[GH_PRIV_PATH + GH_PRIV_TEXT + 64];
+
+    snprintf(line, sizeof line, "%s: %s: %s", subject, what, gh_privileged_why(r->run->privileged));
+    gh_run_reload_note(r->run, line);
     gh_log_event(r->log, GH_LOG_ERROR, "relay", what, gh_log_str("subject", subject), gh_log_str("reason", gh_privileged_why(r->run->privileged)),
                  gh_log_result("error", rc));
     return rc;
@@ -59,9 +49,11 @@ static int load_tls(struct relay *r, const struct gh_relay_conf *conf, struct gh
         cfg.key = gh_span_of(key.data, key.len);
         cfg.ca = gh_span_of(ca.data, ca.len);
         rc = gh_tls_ctx_create(&cfg, ret, err, sizeof err);
-        if (rc < 0)
+        if (rc < 0) {
+            gh_run_reload_note(r->run, err);
             gh_log_event(r->log, GH_LOG_ERROR, "relay", "TLS cannot be set up", gh_log_str("reason", err),
                          gh_log_str("certificate", conf->certificate), gh_log_str("key", conf->key), gh_log_str("client_ca", conf->client_ca));
+        }
     }
     if (key.data)
         explicit_bzero(key.data, key.len);
@@ -155,6 +147,7 @@ static int open_listeners(struct relay *r)
             rc = gh_quic_group_init(&r->groups[r->listen_count], r->workers, r->key);
             if (rc == 0)
                 gh_udp_attach_steering(r->udp[r->listen_count][0], program, gh_quic_group_steering(&r->groups[r->listen_count], program));
+            r->listens[r->listen_count] = (struct gh_endpoint){ .ip = s.addr, .port = s.port };
             r->listen_count++;
         }
     }
@@ -164,7 +157,7 @@ static int open_listeners(struct relay *r)
 static int open_tun(struct relay *r)
 {
     struct gh_priv_tun t = { .queues = (uint16_t)r->workers };
-    struct gh_priv_tun_config c = { .mtu = r->conf.mtu ? r->conf.mtu : TUN_MTU, .gso_max_size = TUN_GSO_MAX, .up = 1 };
+    struct gh_priv_tun_config c = { .mtu = r->conf.mtu ? r->conf.mtu : TUN_MTU, .up = 1 };
     int rc;
 
     snprintf(t.name, sizeof t.name, "%s", r->conf.tun);
@@ -204,6 +197,8 @@ static void unload(void *state)
     r->run->sessions = NULL;
     r->run->policy_version = NULL;
     pthread_mutex_destroy(&r->cards_lock);
+    for (unsigned i = 0; i < GH_WORKERS_MAX; i++)
+        free(r->stopped[i]);
     free(r);
 }
 
@@ -349,6 +344,7 @@ static void tell_workers(struct relay *r, void (*fn)(struct relay_worker *rw))
 static void take_reload(struct relay_worker *rw)
 {
     relay_worker_set_tls(rw, rw->r->tls);
+    relay_worker_set_limits(rw, rw->r->next_conf);
     rw->r->conf = *rw->r->next_conf; /* the same value from every worker, while the others wait */
     rw->r->conf.pools = rw->r->pools;
     relay_policy_refresh(rw);
@@ -373,6 +369,7 @@ static void commit(void *state, void *arg)
     tell_workers(r, take_reload);
     r->next_conf = NULL;
     gh_tls_ctx_put(old);
+    watch_files(r); /* they may have other names now */
     free(n);
 }
 
@@ -410,7 +407,7 @@ static void release(void *state, enum gh_release stage)
 const struct gh_service gh_service_relay = {
     .name = "relay",
     .section = &gh_relay_conf_section,
-    .metrics = metrics,
+    .metrics = relay_metrics,
     .load = load,
     .unload = unload,
     .start = relay_worker_start,
@@ -421,4 +418,5 @@ const struct gh_service gh_service_relay = {
     .drain = drain,
     .drained = drained,
     .release = release,
+    .describe = relay_describe,
 };

@@ -1,6 +1,8 @@
 #include "services/relay/relay_conf.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/error.h"
 
@@ -12,6 +14,7 @@ enum {
     TRUST_DOMAIN,
     IDENTITY,
     PIN,
+    PINS,
     POOLS,
     ROUTES,
     NAT,
@@ -47,12 +50,15 @@ static const struct gh_conf_row rows[] = {
     [KEY] = { "key", GH_CONF_PATH, .min = "1", .required = true, .reload = true, .help = "PEM file with the relay's private key, mode 0600" },
     [CLIENT_CA] = { "client_ca", GH_CONF_PATH, .min = "1", .required = true, .reload = true,
                     .help = "PEM file with the CAs that vouch for agents" },
-    [TRUST_DOMAIN] = { "trust_domain", GH_CONF_STRING, .min = "1", .max = "255", .required = true,
+    [TRUST_DOMAIN] = { "trust_domain", GH_CONF_STRING, .min = "1", .max = "255", .required = true, .reload = true,
                        .help = "the DOMAIN of spiffe://DOMAIN/agent/NAME that is served here" },
     [IDENTITY] = { "identity", GH_CONF_ENUM_SET, .dflt = "san_uri", .values = "san_uri|san_dns|cn", .min = "1", .reload = true,
                    .help = "what of an agent's certificate counts as its name; the first kind that it has is taken" },
     [PIN] = { "pin", GH_CONF_ENUM, .dflt = "none", .values = "none|required", .reload = true,
-              .help = "whether the public key of an agent must be known beforehand" },
+              .help = "whether the public key of an agent must be known beforehand, from pins" },
+    [PINS] = { "pins", GH_CONF_STRING_LIST, .dflt = "", .max = "1024", .reload = true,
+               .help = "keys of agents for pin: required, each as \"NAME=sha256:HEX\": the SHA-256 of the SubjectPublicKeyInfo, which "
+                       "gatehouse ca list --json shows; an agent may have several" },
     [POOLS] = { "pools", GH_CONF_PREFIX_LIST, .dflt = "10.100.0.0/24, fd00:100::/64", .min = "1", .max = "16",
                 .help = "networks of which agents get their addresses; the relay is the first address of each" },
     [ROUTES] = { "routes", GH_CONF_PREFIX_LIST, .dflt = "0.0.0.0/0, ::/0", .max = "256", .reload = true,
@@ -93,8 +99,8 @@ static const struct gh_conf_row rows[] = {
                            .help = "how long later fragments follow their first" },
     [MAX_FRAGMENTS] = { "max_fragments", GH_CONF_UINT, .dflt = "1024", .min = "1", .max = "1048576", .unit = "packets",
                         .help = "fragmented packets that one worker follows" },
-    [MAX_CAPSULE_BYTES] = { "max_capsule_bytes", GH_CONF_SIZE, .dflt = "65536", .min = "1024", .max = "1MiB",
-                            .help = "longest capsule that is kept" },
+    [MAX_CAPSULE_BYTES] = { "max_capsule_bytes", GH_CONF_SIZE, .dflt = "65536", .min = "1024", .max = "1MiB", .reload = true,
+                            .help = "longest capsule of an agent that is kept; a longer one ends its tunnel" },
     [QUEUE_PACKETS] = { "queue_packets", GH_CONF_UINT, .dflt = "1024", .min = "16", .max = "65536", .unit = "packets",
                         .help = "packets that wait for one agent" },
     [QUEUE_BYTES] = { "queue_bytes", GH_CONF_SIZE, .dflt = "2MiB", .min = "64KiB", .max = "256MiB", .help = "bytes that wait for one agent" },
@@ -121,11 +127,51 @@ static void check_pools(const struct gh_conf *conf, const struct gh_conf_section
     }
 }
 
+/* The digest inside "NAME=sha256:HEX", 64 digits; NULL when it has another form. */
+static const char *pin_digest(const char *pin)
+{
+    size_t name = strcspn(pin, "=");
+    const char *rest = pin + name;
+
+    if (name == 0 || strncmp(rest, "=sha256:", 8) != 0 || strlen(rest + 8) != 64 || strspn(rest + 8, "0123456789abcdefABCDEF") != 64)
+        return NULL;
+    return rest + 8;
+}
+
+static void check_pins(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
+{
+    size_t count;
+    const char *const *pins = gh_conf_strings(conf, section, PINS, &count);
+
+    for (size_t i = 0; i < count; i++)
+        if (!pin_digest(pins[i]))
+            gh_conf_fail(conf, section, PINS, errors, "relay.pins: \"%.100s\" must be such as \"client-1=sha256:\" and 64 hexadecimal digits", pins[i]);
+    if (gh_conf_uint(conf, section, PIN) == 1 && count == 0)
+        gh_conf_fail(conf, section, PIN, errors, "relay.pin is required and relay.pins is empty: nobody could connect");
+}
+
+bool gh_relay_conf_pinned(const struct gh_relay_conf *conf, const char *name, const uint8_t spki_sha256[32])
+{
+    size_t len = strlen(name);
+    char hex[65];
+
+    for (size_t i = 0; i < 32; i++)
+        snprintf(hex + 2 * i, 3, "%02x", spki_sha256[i]);
+    for (size_t i = 0; i < conf->pin_count; i++) {
+        const char *digest = pin_digest(conf->pins[i]);
+
+        if (digest && (size_t)(digest - conf->pins[i]) == len + 8 && memcmp(conf->pins[i], name, len) == 0 && strcasecmp(digest, hex) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void check(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
 {
     uint64_t mtu = gh_conf_uint(conf, section, MTU);
 
     check_pools(conf, section, errors);
+    check_pins(conf, section, errors);
     /* RFC 9484, section 10.1: IPv6 needs 1280 bytes */
     if (mtu && mtu < 1280)
         gh_conf_fail(conf, section, MTU, errors, "relay.mtu is %llu; it must be 0 or at least 1280", (unsigned long long)mtu);
@@ -202,6 +248,7 @@ int gh_relay_conf_load(const struct gh_conf *conf, struct gh_relay_conf *ret)
         .offload_tun = gh_conf_bool(conf, section, OFFLOAD_TUN),
         .offload_udp = gh_conf_bool(conf, section, OFFLOAD_UDP),
     };
+    ret->pins = gh_conf_strings(conf, section, PINS, &ret->pin_count);
     ret->listen = gh_conf_addrs(conf, section, LISTEN, &ret->listen_count);
     ret->pools = gh_conf_prefixes(conf, section, POOLS, &ret->pool_count);
     ret->routes = gh_conf_prefixes(conf, section, ROUTES, &ret->route_count);

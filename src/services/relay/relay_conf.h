@@ -21,6 +21,8 @@ struct gh_relay_conf {
     const char *certificate, *key, *client_ca, *trust_domain;
     unsigned identity;  /* GH_RELAY_IDENTITY_… */
     bool pin_required;
+    const char *const *pins; /* "NAME=sha256:HEX" */
+    size_t pin_count;
     const struct gh_prefix *pools, *routes;
     size_t pool_count, route_count;
     bool nat;
@@ -41,5 +43,8 @@ struct gh_relay_conf {
 
 /* 0, or GH_ERR_NOT_FOUND when the configuration has no relay. */
 int gh_relay_conf_load(const struct gh_conf *conf, struct gh_relay_conf *ret);
+
+/* Is this key the one, or one of those, that relay.pins has for the agent? */
+bool gh_relay_conf_pinned(const struct gh_relay_conf *conf, const char *name, const uint8_t spki_sha256[32]);
 
 #endif

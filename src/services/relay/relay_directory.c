@@ -2,6 +2,8 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "os/sock.h"
+#include "os/tun.h"
 #include "services/relay/relay_internal.h"
 
 /* A card is in the list from the session's start to its end, under the node's lock, so whoever holds the lock may read the session's
@@ -22,6 +24,16 @@ void relay_card_add(struct session *s)
         c->addresses[c->address_count] = (struct gh_prefix){ s->addrs[c->address_count], (uint8_t)gh_ip_bits(&s->addrs[c->address_count]) };
     pthread_mutex_lock(&r->cards_lock);
     gh_list_append(&r->cards, &c->link);
+    pthread_mutex_unlock(&r->cards_lock);
+}
+
+void relay_card_refresh(struct session *s)
+{
+    struct relay *r = s->rw->r;
+
+    pthread_mutex_lock(&r->cards_lock);
+    s->card.peer = s->peer;
+    s->card.peer_port = s->peer_port;
     pthread_mutex_unlock(&r->cards_lock);
 }
 
@@ -112,6 +124,50 @@ static int kick(void *self, const char *id)
     if (rc < 0)
         free(k);
     return rc;
+}
+
+static uint64_t of_worker(const struct relay *r, unsigned worker, unsigned row, unsigned label)
+{
+    const _Atomic uint64_t *slot = gh_metric_slot(r->metrics, worker, row, label);
+
+    return slot ? atomic_load_explicit(slot, memory_order_relaxed) : 0;
+}
+
+static void describe_features(const struct relay *r, struct gh_description *d)
+{
+    const char *const udp = r->conf.offload_udp ? "the kernel lacks it or failed the self-test" : "relay.offload_udp is off";
+    const char *const tun = r->conf.offload_tun ? "the kernel lacks it" : "relay.offload_tun is off";
+    unsigned offloads = r->at[0] && r->at[0]->tun ? gh_tun_port_offloads(r->at[0]->tun) : 0;
+
+    gh_describe_feature(d, "udp_gso", r->features.gso, udp);
+    gh_describe_feature(d, "udp_gro", r->features.gro, udp);
+    gh_describe_feature(d, "tun_tso", offloads & GH_TUN_TSO4 && offloads & GH_TUN_TSO6, tun);
+    gh_describe_feature(d, "tun_uso", offloads & GH_TUN_USO, tun);
+}
+
+void relay_describe(void *state, struct gh_description *d)
+{
+    struct relay *r = state;
+    char text[GH_ENDPOINT_TEXT];
+
+    for (size_t i = 0; i < r->listen_count; i++)
+        gh_describe_listener(d, "relay", "udp", gh_endpoint_emit(&r->listens[i], text));
+    describe_features(r, d);
+    for (unsigned i = 0; i < d->worker_count; i++) {
+        d->workers[i].sessions += (uint32_t)of_worker(r, i, RELAY_METRIC_SESSIONS, 0);
+        d->workers[i].rx_packets += of_worker(r, i, RELAY_METRIC_PACKETS, GH_DIRECTION_OUT);
+        d->workers[i].tx_packets += of_worker(r, i, RELAY_METRIC_PACKETS, GH_DIRECTION_IN);
+        d->workers[i].handed_over += of_worker(r, i, RELAY_METRIC_HANDED_OVER, 0);
+    }
+    d->sessions += atomic_load(&r->sessions);
+    pthread_mutex_lock(&r->cards_lock);
+    gh_list_each(it, &r->cards)
+    {
+        const struct relay_card *c = gh_container_of(it, struct relay_card, link);
+
+        d->flows += __atomic_load_n(&gh_container_of(c, const struct session, card)->forward.flows.count, __ATOMIC_RELAXED);
+    }
+    pthread_mutex_unlock(&r->cards_lock);
 }
 
 static const char *policy_version(void *arg, char *buf, size_t cap)

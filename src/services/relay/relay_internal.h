@@ -2,7 +2,8 @@
  *
  * struct relay        the node's: configuration, policy, addresses, directory
  * struct relay_worker one worker's: HTTP/3 endpoints, TUN queue, forwarding engine, sessions
- * struct session      one agent's tunnel; belongs to the worker that accepted it
+ * struct session      one instance of an agent: addresses, flows, counters; belongs to one worker
+ * struct tunnel       one request, then one stream of a session
  *
  * The life of a packet:
  *   from an agent   http3 -> session_datagram -> connect_ip -> relay_packet_from_peer -> TUN, or another session
@@ -63,14 +64,16 @@ struct relay {
     char tun[GH_PRIV_DEVICE];
     unsigned workers;
     size_t listen_count;
+    struct gh_endpoint listens[RELAY_LISTEN_MAX];
     struct gh_prefix pools[GH_POOL_PREFIXES_MAX];
     const struct gh_relay_conf *next_conf; /* while a reload is told to the workers */
     int udp[RELAY_LISTEN_MAX][GH_WORKERS_MAX], tun_fds[GH_WORKERS_MAX];
-    struct relay_worker *at[GH_WORKERS_MAX];
+    struct relay_worker *at[GH_WORKERS_MAX], *stopped[GH_WORKERS_MAX]; /* until unload: messages to them may be under way */
     int checks[RELAY_CHECKS];
     struct gh_metric_set *metrics;
     _Atomic uint64_t next_session;
     _Atomic unsigned sessions;
+    _Atomic unsigned lookups; /* names that are looked up */
     _Atomic bool draining;
     pthread_mutex_t cards_lock;
     struct gh_list cards; /* struct relay_card */
@@ -109,10 +112,10 @@ struct relay_worker {
     struct slot *slots;
     uint32_t slot_count, free_slot; /* next free, UINT32_MAX for none; free slots are chained through generation's neighbour */
     uint32_t *next_free;
-    unsigned lookups; /* names that requests wait for */
     struct gh_deadline sweep;
     _Atomic uint64_t *drops;
-    struct gh_list sessions;
+    struct gh_list sessions, waiting, leaving; /* struct session; struct tunnel without one yet, or no more */
+    unsigned session_count;
     struct gh_forward_verdict verdict; /* large; one packet at a time */
     struct gh_forward_verdict inner;   /* of a packet that another session's verdict led to */
     uint8_t *out;                      /* one packet with a context id before it */
@@ -124,21 +127,47 @@ struct relay_scope {
     size_t count;
 };
 
-enum session_end { SESSION_CLOSED, SESSION_TAKEN_OVER, SESSION_KICKED, SESSION_DRAINED };
+enum session_end { SESSION_CLOSED, SESSION_TAKEN_OVER, SESSION_KICKED, SESSION_DRAINED, SESSION_EXPIRED, SESSION_MOVED };
+
+#define RELAY_INSTANCE 16u
+
+/* One request for a tunnel, and later one CONNECT-IP stream of a session.
+ *
+ *   WAITING --a session is found or made--> OPEN --the session ends--> LEAVING (the agent reads why, and closes) --> gone
+ */
+enum tunnel_state { TUNNEL_WAITING, TUNNEL_OPEN, TUNNEL_LEAVING };
+
+struct tunnel {
+    struct gh_list link;           /* in session->tunnels, rw->waiting or rw->leaving */
+    struct relay_worker *rw;
+    struct gh_http_stream *stream;
+    struct session *session;       /* while OPEN; while WAITING, perhaps the one that is being moved here */
+    enum tunnel_state state;
+    struct tunnel **held;          /* WAITING: somebody else's pointer to this object, cleared when it goes */
+    struct gh_connect_ip ip;
+    struct gh_deadline deadline;   /* LEAVING: the end of patience */
+    struct relay_scope scope;      /* count 0: for everything */
+    uint64_t ids[2];               /* request ids that the assignment answers */
+    uint8_t instance[RELAY_INSTANCE];
+    uint8_t *early;                /* WAITING: capsules that came before the answer */
+    size_t early_len;
+    bool early_end;
+    bool asked_already;            /* another worker had its chance to give a session */
+};
 
 struct session {
     struct gh_forward_session forward; /* first: what the engine hands back */
     struct gh_list link;
     struct relay_worker *rw;
     uint32_t slot;
-    struct gh_http_stream *stream; /* NULL once it is closed */
-    struct gh_connect_ip tunnel;
-    bool open; /* tunnel initialised */
-    bool listed;
+    struct gh_list tunnels;        /* the newest last */
+    struct tunnel *carrier;        /* the newest: what goes to the agent goes through it; NULL when there is none */
+    uint8_t instance[RELAY_INSTANCE];
+    struct gh_directory_found moved_to; /* SESSION_MOVED: where what still comes here goes on */
+    bool listed, announced;
     char name[RELAY_NAME_MAX], id[17];
     struct gh_ip addrs[2]; /* IPv4, IPv6; family 0 for none */
     size_t addr_count;
-    uint64_t ids[2];       /* request ids that the assignment answers */
     struct gh_ip peer;
     uint16_t peer_port;
     int64_t opened;        /* wall seconds */
@@ -148,36 +177,88 @@ struct session {
     struct relay_scope scope;
 };
 
-/* relay_metrics: rows of the table in relay.c */
+
+/* rows of relay_metrics */
 enum {
     RELAY_METRIC_SESSIONS,
     RELAY_METRIC_PACKETS,
     RELAY_METRIC_BYTES,
     RELAY_METRIC_FLOWS,
     RELAY_METRIC_HANDED_OVER,
-    RELAY_METRIC_HANDSHAKES,
+    RELAY_METRIC_IDENTITIES,
+    RELAY_METRIC_QUIC_CONNECTIONS,
+    RELAY_METRIC_QUIC_DATAGRAMS,
+    RELAY_METRIC_QUIC_BYTES,
+    RELAY_METRIC_QUIC_CALLS,
+    RELAY_METRIC_QUIC_HANDSHAKES,
+    RELAY_METRIC_QUIC_HANDED_OVER,
+    RELAY_METRIC_QUIC_LOST,
 };
+
+/* relay_metrics.c */
+extern const struct gh_metric relay_metrics[];
+void relay_metrics_publish(struct relay_worker *rw); /* the endpoints' counters, as they are now */
 
 /* relay_request.c */
 void relay_request(void *arg, struct gh_http_stream *s, const struct gh_http_head *head);
 /* Answers 503: <rc> is GH_ERR_FULL when addresses ran out, another error when there is no room for a session. */
-void relay_refuse_full(struct relay_worker *rw, struct gh_http_stream *stream, const char *client, int rc);
+void relay_refuse_full(struct tunnel *t, int rc);
+
+/* relay_tunnel.c */
+/* Takes over a request: its stream's events are the tunnel's. NULL when memory is out, and the request was answered. */
+struct tunnel *relay_tunnel_create(struct relay_worker *rw, struct gh_http_stream *stream);
+/* Refuses a request that waits. The tunnel is gone. */
+void relay_tunnel_refuse(struct tunnel *t, unsigned status, const char *proxy_status);
+/* Becomes the newest of <s>: 200, addresses, routes, then what came early. It may be gone when this returns. */
+void relay_tunnel_join(struct tunnel *t, struct session *s);
+/* Another tunnel of the session carries now: this one delivers what is under way, and is closed after a while. */
+void relay_tunnel_age(struct tunnel *t);
+/* Says why and closes; the session is told nothing more. */
+void relay_tunnel_leave(struct tunnel *t, enum session_end why);
+const char *relay_end_reason(enum session_end why, uint64_t code);
 
 /* relay_session.c */
-/* Makes a session of a request and answers it, with 200 or what stood against it. NULL: it is for everything. */
-void relay_session_open(struct relay_worker *rw, struct gh_http_stream *stream, const struct relay_scope *scope);
+/* Finds or makes the session that a waiting tunnel belongs to. The tunnel may be gone when this returns. */
+void relay_session_open(struct tunnel *t);
 struct session *relay_session_find(struct relay_worker *rw, struct gh_session_handle h);
-/* Ends the session's tunnel; on_closed does the rest. */
+struct gh_session_handle relay_session_handle(const struct session *s);
+/* Without tunnels and unknown to anybody. NULL when memory is out. */
+struct session *relay_session_create(struct relay_worker *rw, const struct gh_http_peer *peer, const uint8_t instance[RELAY_INSTANCE]);
+/* Addresses and a place in the directory; an older session of the identity ends. 0, GH_ERR_FULL and others. */
+int relay_session_enlist(struct session *s);
+/* Log, audit and list: once in a session's life, wherever it lives then. <moved>: it was told elsewhere already. */
+void relay_session_announce(struct session *s, bool moved);
+/* The tunnel is a connection more of a session that goes on. */
+void relay_session_rejoin(struct session *s, struct tunnel *t);
+/* Forgets a session that was never announced. */
+void relay_session_discard(struct session *s);
+/* The session goes on at another worker: its tunnels here hand over what they still bring. */
+void relay_session_moved(struct session *s, const struct gh_directory_found *to);
+/* Ends the session and its tunnels, which say why. It is gone when this returns. */
 void relay_session_end(struct session *s, enum session_end why);
+/* The last tunnel was closed with <code>. */
+void relay_session_left(struct session *s, uint64_t code);
+/* Every session whose agent's certificate is no longer valid ends. */
+void relay_session_expire(struct relay_worker *rw);
 int relay_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, struct gh_http_identity *ret);
 void relay_refused(void *arg, const struct gh_endpoint *remote, const char *why);
 
+/* relay_move.c */
+/* Asks the worker of <held> for the session, if it is of the tunnel's instance; else the tunnel gets a session of its own. */
+void relay_move_ask(struct tunnel *t, const struct gh_directory_found *held);
+
 /* relay_directory.c */
 void relay_directory_publish(struct relay *r);
+/* Listeners, offloads, sessions and flows, what each worker carries. */
+void relay_describe(void *state, struct gh_description *d);
 void relay_card_add(struct session *s);
 void relay_card_remove(struct session *s);
+void relay_card_refresh(struct session *s); /* the agent is somewhere else now */
 
 /* relay_packet.c */
+/* A packet of another worker's tunnel or TUN queue goes to the worker of its session. <from_peer>: an agent sent it. */
+void relay_packet_hand_over(struct relay_worker *rw, const struct gh_directory_found *found, const uint8_t *packet, size_t len, unsigned flags,
+                            bool from_peer);
 void relay_packet_from_peer(struct session *s, uint8_t *packet, size_t len);
 void relay_packet_to_peer(struct session *s, uint8_t *packet, size_t len, unsigned flags);
 void relay_packet_in(void *arg, uint8_t *packet, size_t len); /* from the TUN */

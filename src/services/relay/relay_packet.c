@@ -21,12 +21,12 @@ static void send_in_place(struct session *s, uint8_t *packet, size_t len)
 {
     int rc;
 
-    if (!s->stream) {
+    if (!s->carrier) {
         relay_drop(s->rw, GH_DROP_NO_SESSION, 1);
         return;
     }
     packet[-1] = GH_CONNECT_IP_CONTEXT;
-    rc = gh_http_send_datagram(s->stream, gh_span_of(packet - 1, len + 1));
+    rc = gh_http_send_datagram(s->carrier->stream, gh_span_of(packet - 1, len + 1));
     if (rc == GH_ERR_AGAIN)
         relay_drop(s->rw, GH_DROP_QUEUE_FULL, 1);
     else if (rc == GH_ERR_TOO_LONG)
@@ -48,7 +48,7 @@ void relay_packet_send(struct session *s, struct gh_span packet)
 /* The tunnel's size may change with the path. */
 static void refresh_mtu(struct session *s)
 {
-    size_t max = s->stream ? gh_http_datagram_max(s->stream) : 0;
+    size_t max = s->carrier ? gh_http_datagram_max(s->carrier->stream) : 0;
 
     s->forward.mtu = max ? max - 1 : 0;
 }
@@ -58,6 +58,8 @@ struct parcel {
     struct gh_message message;
     struct relay_worker *to;
     struct gh_session_handle session;
+    unsigned flags; /* GH_FORWARD_… */
+    bool from_peer;
     size_t len;
     uint8_t room[16]; /* headroom of <data> */
     uint8_t data[];
@@ -69,26 +71,32 @@ static void deliver_parcel(struct gh_worker *w, struct gh_message *m)
     struct session *s = relay_session_find(p->to, p->session);
 
     (void)w;
-    relay_policy_refresh(p->to);
     if (s)
-        relay_packet_to_peer(s, p->data, p->len, 0);
+        relay_policy_refresh(p->to);
+    if (s && p->from_peer)
+        relay_packet_from_peer(s, p->data, p->len);
+    else if (s)
+        relay_packet_to_peer(s, p->data, p->len, p->flags);
     else
         relay_drop(p->to, GH_DROP_NO_SESSION, 1);
     free(p);
 }
 
-static void hand_over(struct relay_worker *rw, const struct gh_directory_found *found, const uint8_t *packet, size_t len)
+void relay_packet_hand_over(struct relay_worker *rw, const struct gh_directory_found *found, const uint8_t *packet, size_t len, unsigned flags,
+                            bool from_peer)
 {
     struct relay_worker *to = rw->r->at[found->worker];
     struct parcel *p = to ? malloc(sizeof *p + len) : NULL;
 
     if (!p) {
-        relay_drop(rw, GH_DROP_NO_SESSION, 1);
+        relay_drop(rw, to ? GH_DROP_POOL_EMPTY : GH_DROP_NO_SESSION, 1);
         return;
     }
     p->message.deliver = deliver_parcel;
     p->to = to;
     p->session = found->session;
+    p->flags = flags;
+    p->from_peer = from_peer;
     p->len = len;
     memcpy(p->data, packet, len);
     if (gh_mailbox_post(to->w, &p->message) < 0) {
@@ -123,6 +131,12 @@ static bool in_pool(const struct relay *r, const struct gh_ip *addr)
     return false;
 }
 
+static void count_limited(struct relay_worker *rw, const struct gh_forward_verdict *v)
+{
+    if (v->limited)
+        relay_drop(rw, GH_DROP_ICMP_LIMIT, 1);
+}
+
 /* A packet that passed its sender's rules goes on: to another agent, or to the network. */
 static void route(struct session *from, uint8_t *packet, size_t len, const struct gh_ip *dst)
 {
@@ -135,6 +149,7 @@ static void route(struct session *from, uint8_t *packet, size_t len, const struc
         if (in_pool(rw->r, dst)) {
             gh_forward_refuse(&rw->forward, &from->forward, &clock, packet, GH_DROP_NO_ROUTE, &rw->verdict);
             relay_drop(rw, GH_DROP_NO_ROUTE, 1);
+            count_limited(rw, &rw->verdict);
             if (rw->verdict.answer_len)
                 relay_packet_send(from, gh_span_of(rw->verdict.answer, rw->verdict.answer_len));
             return;
@@ -143,7 +158,7 @@ static void route(struct session *from, uint8_t *packet, size_t len, const struc
         return;
     }
     if (found.worker != rw->index) {
-        hand_over(rw, &found, packet, len);
+        relay_packet_hand_over(rw, &found, packet, len, 0, false);
         return;
     }
     to = relay_session_find(rw, found.session);
@@ -165,6 +180,10 @@ void relay_packet_from_peer(struct session *s, uint8_t *packet, size_t len)
     struct gh_forward_clock clock = clock_of(rw);
     struct gh_ip dst;
 
+    if (s->why == SESSION_MOVED) {
+        relay_packet_hand_over(rw, &s->moved_to, packet, len, 0, true);
+        return;
+    }
     refresh_mtu(s);
     gh_forward_from_peer(&rw->forward, &s->forward, &clock, packet, len, 0, &rw->verdict);
     switch (rw->verdict.action) {
@@ -179,6 +198,7 @@ void relay_packet_from_peer(struct session *s, uint8_t *packet, size_t len)
     case GH_FORWARD_DONE:
         break;
     }
+    count_limited(rw, &rw->verdict);
     if (rw->verdict.answer_len)
         relay_packet_send(s, gh_span_of(rw->verdict.answer, rw->verdict.answer_len));
 }
@@ -199,7 +219,7 @@ static void answer_outside(struct relay_worker *rw, uint8_t *answer, size_t len)
         if (to)
             relay_packet_send(to, gh_span_of(answer, len));
     } else {
-        hand_over(rw, &found, answer, len);
+        relay_packet_hand_over(rw, &found, answer, len, GH_FORWARD_OWN, false); /* made here: it needs no flow there */
     }
 }
 
@@ -208,6 +228,10 @@ void relay_packet_to_peer(struct session *s, uint8_t *packet, size_t len, unsign
     struct relay_worker *rw = s->rw;
     struct gh_forward_clock clock = clock_of(rw);
 
+    if (s->why == SESSION_MOVED) {
+        relay_packet_hand_over(rw, &s->moved_to, packet, len, flags, false);
+        return;
+    }
     refresh_mtu(s);
     gh_forward_to_peer(&rw->forward, &s->forward, &clock, packet, len, flags, &rw->inner);
     switch (rw->inner.action) {
@@ -221,6 +245,7 @@ void relay_packet_to_peer(struct session *s, uint8_t *packet, size_t len, unsign
     case GH_FORWARD_DONE:
         break;
     }
+    count_limited(rw, &rw->inner);
     if (rw->inner.answer_len)
         answer_outside(rw, rw->inner.answer, rw->inner.answer_len);
 }
@@ -236,10 +261,15 @@ static int read_destination(const uint8_t *packet, size_t len, struct gh_ip *ret
     return 0;
 }
 
+static struct gh_ip source_of(const uint8_t *packet)
+{
+    return packet[0] >> 4 == 4 ? gh_ip_v4(packet + 12) : gh_ip_v6(packet + 8);
+}
+
 /* Does the relay itself send this packet? Its own addresses are the first of each pool. */
 static unsigned own_flags(const struct relay *r, const uint8_t *packet)
 {
-    struct gh_ip src = packet[0] >> 4 == 4 ? gh_ip_v4(packet + 12) : gh_ip_v6(packet + 8), own;
+    struct gh_ip src = source_of(packet), own;
 
     for (size_t i = 0; i < r->conf.pool_count; i++) {
         own = gh_pool_relay_addr(r->pool, i);
@@ -247,6 +277,15 @@ static unsigned own_flags(const struct relay *r, const uint8_t *packet)
             return GH_FORWARD_OWN;
     }
     return 0;
+}
+
+/* Our kernel greets the routers and multicast listeners of a link that has none (RFC 3810, RFC 4861): from no address, or
+ * from one of the link, which are never forwarded. That is no packet of anybody, and none is dropped. */
+static bool is_own_greeting(const uint8_t *packet)
+{
+    struct gh_ip src = source_of(packet);
+
+    return gh_ip_is_zero(&src) || gh_ip_is_link_local(&src);
 }
 
 void relay_packet_in(void *arg, uint8_t *packet, size_t len)
@@ -261,7 +300,8 @@ void relay_packet_in(void *arg, uint8_t *packet, size_t len)
         return;
     }
     if (gh_ip_is_link_local(&dst) || gh_ip_is_multicast(&dst)) {
-        relay_drop(rw, GH_DROP_LINK_LOCAL, 1);
+        if (!is_own_greeting(packet))
+            relay_drop(rw, GH_DROP_LINK_LOCAL, 1);
         return;
     }
     if (!find(rw, &dst, &found)) {
@@ -269,7 +309,7 @@ void relay_packet_in(void *arg, uint8_t *packet, size_t len)
         return;
     }
     if (found.worker != rw->index) {
-        hand_over(rw, &found, packet, len);
+        relay_packet_hand_over(rw, &found, packet, len, own_flags(rw->r, packet), false);
         return;
     }
     s = relay_session_find(rw, found.session);

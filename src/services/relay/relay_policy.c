@@ -22,9 +22,13 @@ static void log_findings(struct relay *r, const char *path, const struct gh_poli
 {
     char line[512];
 
-    for (size_t i = 0; i < f->count && i < ERRORS_LOGGED; i++)
+    for (size_t i = 0; i < f->count && i < ERRORS_LOGGED; i++) {
+        gh_policy_finding_emit(&f->items[i], path, line, sizeof line);
+        if (!f->items[i].warning)
+            gh_run_reload_note(r->run, line);
         gh_log_event(r->log, f->items[i].warning ? GH_LOG_WARN : GH_LOG_ERROR, "relay", "policy",
-                     gh_log_str("finding", gh_policy_finding_emit(&f->items[i], path, line, sizeof line)));
+                     gh_log_str("finding", line));
+    }
 }
 
 int relay_policy_load(struct relay *r, const char *path, struct relay_policy **ret)
@@ -43,6 +47,8 @@ int relay_policy_load(struct relay *r, const char *path, struct relay_policy **r
     if (rc < 0) {
         gh_log_event(r->log, GH_LOG_ERROR, "relay", "policy file cannot be read", gh_log_str("file", path),
                      gh_log_str("reason", gh_privileged_why(r->run->privileged)));
+        snprintf(first, sizeof first, "%s: %s", path, gh_privileged_why(r->run->privileged));
+        gh_run_reload_note(r->run, first);
         free(p);
         return rc;
     }

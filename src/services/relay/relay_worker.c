@@ -65,6 +65,8 @@ static void sweep(void *arg, int64_t now)
 
     relay_policy_refresh(rw);
     relay_policy_expire(rw);
+    relay_session_expire(rw);
+    relay_metrics_publish(rw);
     next = gh_forward_sweep(&rw->forward, &clock, SWEEP_BUDGET);
     if (next > now + SWEEP_LATEST)
         next = now + SWEEP_LATEST;
@@ -124,6 +126,8 @@ int relay_worker_start(void *state, struct gh_worker *w)
     rw->free_slot = UINT32_MAX;
     rw->drops = gh_metrics_drops(gh_node_metrics(r->node), rw->index);
     gh_list_init(&rw->sessions);
+    gh_list_init(&rw->waiting);
+    gh_list_init(&rw->leaving);
     gh_deadline_init(&rw->sweep, sweep, rw);
     rw->out = malloc(65536 + 64);
     fc = forward_config(r);
@@ -173,6 +177,12 @@ void relay_worker_set_tls(struct relay_worker *rw, struct gh_tls_ctx *tls)
         gh_http_endpoint_set_tls(rw->http[i], tls);
 }
 
+void relay_worker_set_limits(struct relay_worker *rw, const struct gh_relay_conf *conf)
+{
+    for (size_t i = 0; i < rw->r->listen_count; i++)
+        gh_quic_endpoint_set_max_half_open(gh_http_endpoint_quic(rw->http[i]), conf->max_half_open);
+}
+
 void relay_worker_stop(void *state, struct gh_worker *w)
 {
     struct relay *r = state;
@@ -191,5 +201,8 @@ void relay_worker_stop(void *state, struct gh_worker *w)
     free(rw->slots);
     free(rw->next_free);
     free(rw->out);
-    free(rw);
+    rw->slots = NULL;
+    rw->next_free = NULL;
+    rw->slot_count = 0; /* messages that still come find no session */
+    r->stopped[rw->index] = rw;
 }

@@ -9,5 +9,7 @@ void relay_worker_stop(void *state, struct gh_worker *w);
 void relay_worker_goaway(struct relay_worker *rw);
 void relay_worker_end_sessions(struct relay_worker *rw, enum session_end why);
 void relay_worker_set_tls(struct relay_worker *rw, struct gh_tls_ctx *tls);
+/* What a reload may change of an endpoint's limits. */
+void relay_worker_set_limits(struct relay_worker *rw, const struct gh_relay_conf *conf);
 
 #endif

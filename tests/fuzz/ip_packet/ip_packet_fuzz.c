@@ -1,5 +1,7 @@
 /* tests/fuzz/ip_packet/ip_packet_fuzz.c - packets in both directions through the forwarding engine under simple rules
  *
+ * What the engine reads in a packet, its checksums and the pieces that it cuts are compared with the naive way (naive_ip.h).
+ *
  * Records: flags, length (two bytes), packet. The flags choose direction, the passing of time, whether an IPv4 header is made
  * right first, and a change of policy.
  */
@@ -7,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/span.h"
+#include "naive_ip.h"
 #include "proto/forward/forward.h"
 
 #define TO_PEER 1u
@@ -22,6 +25,10 @@ struct world {
     struct gh_forward_session s;
     struct gh_forward_clock clock;
     uint64_t opened, closed;
+    const uint8_t *packet; /* what is being forwarded, as it was before */
+    size_t packet_len;
+    size_t pieces_at, pieces_head; /* bytes of it that left in pieces; the header before them */
+    bool pieces_over;
 };
 
 static void require(bool right)
@@ -53,16 +60,50 @@ static void on_close(void *arg, struct gh_forward_session *s, const struct gh_fl
     ((struct world *)arg)->closed++;
 }
 
+static void require_read_alike(const uint8_t *data, size_t len)
+{
+    struct gh_ip_packet p;
+    struct naive_ip n;
+    bool good = gh_ip_packet_parse(data, len, &p) == 0;
+    size_t size;
+
+    require(good == naive_ip_read(data, len, &n));
+    if (!good)
+        return;
+    size = n.version == 4 ? 4 : 16;
+    require(p.version == n.version && p.protocol == n.protocol && p.ttl == n.ttl && p.total_len == len && p.l4_off == n.upper);
+    require(memcmp(p.src.bytes, n.from, size) == 0 && memcmp(p.dst.bytes, n.to, size) == 0);
+    require(p.fragment == n.piece && p.more == n.more && p.frag_off == n.offset && p.frag_data == n.base);
+    require(!n.piece || p.frag_id == n.id);
+    if (n.offset)
+        return;
+    require(p.has_ports == n.ports && p.src_port == n.source_port && p.dst_port == n.target_port);
+    require(!n.icmp || (gh_ip_is_icmp(&p) && p.icmp_type == n.type && p.icmp_code == n.code));
+}
+
+/* Sum over pseudo header and message (RFC 793, RFC 8200 section 8.1). */
+static unsigned upper_sum(const uint8_t *data, size_t len, const struct naive_ip *n)
+{
+    size_t size = len - n->upper;
+    unsigned sum = (unsigned)(n->protocol + size);
+
+    if (n->version == 6 || n->protocol != 1) {
+        sum = naive_ones(n->from, n->version == 4 ? 4 : 16, sum);
+        sum = naive_ones(n->to, n->version == 4 ? 4 : 16, sum);
+    } else {
+        sum = 0;
+    }
+    return naive_ones(data + n->upper, size, sum);
+}
+
 /* What the engine makes must be right. */
 static void require_sound(const uint8_t *data, size_t len)
 {
-    struct gh_ip_packet p;
+    struct naive_ip n;
 
-    require(gh_ip_packet_parse(data, len, &p) == 0);
-    if (gh_ip_is_icmp(&p) && p.version == 4)
-        require(gh_ip_checksum(data + p.l4_off, len - p.l4_off) == 0);
-    else if (gh_ip_is_icmp(&p) || p.protocol == GH_IP_TCP)
-        require(gh_ip_checksum_upper(&p.src, &p.dst, p.protocol, data + p.l4_off, len - p.l4_off) == 0);
+    require(naive_ip_read(data, len, &n));
+    if (n.icmp || n.protocol == 6)
+        require(upper_sum(data, len, &n) == 0xffff);
 }
 
 static void on_cut(void *arg, struct gh_forward_session *s, enum gh_direction to, struct gh_span packet)
@@ -71,16 +112,27 @@ static void on_cut(void *arg, struct gh_forward_session *s, enum gh_direction to
     require_sound(packet.data, packet.len);
 }
 
+/* A piece: as long as the tunnel takes, in its place, and its bytes are the packet's. */
 static void on_fragment(void *arg, struct gh_forward_session *s, struct gh_span header, struct gh_span body)
 {
+    struct world *w = arg;
     uint8_t buf[2048];
-    struct gh_ip_packet p;
+    struct naive_ip n, whole;
 
-    (void)arg;
-    require(header.len + body.len <= s->mtu);
+    require(header.len + body.len <= s->mtu && w->packet && !w->pieces_over);
+    require(naive_ip_read(w->packet, w->packet_len, &whole));
     memcpy(buf, header.data, header.len);
     memcpy(buf + header.len, body.data, body.len);
-    require(gh_ip_packet_parse(buf, header.len + body.len, &p) == 0);
+    require(naive_ip_read(buf, header.len + body.len, &n) && n.version == 4 && n.piece);
+    require(n.id == whole.id && n.protocol == whole.protocol && memcmp(n.from, whole.from, 8) == 0 && memcmp(n.to, whole.to, 8) == 0);
+    require(n.offset == whole.offset + w->pieces_at && n.upper == header.len);
+    /* bytes of the upper header may have changed (MSS): only their number counts there */
+    require(w->pieces_at + body.len <= w->packet_len - whole.base);
+    if (w->pieces_at > 0)
+        require(memcmp(w->packet + whole.base + w->pieces_at, body.data, body.len) == 0);
+    w->pieces_at += body.len;
+    w->pieces_over = w->pieces_at == w->packet_len - whole.base;
+    require(n.more == (whole.more || !w->pieces_over));
 }
 
 static void start(struct world *w)
@@ -136,14 +188,26 @@ static void feed(struct world *w, unsigned flags, uint8_t *d, size_t len)
 {
     static struct gh_forward_verdict v;
     struct gh_ip_packet after;
+    uint8_t *before;
     unsigned given = (flags & OWN ? GH_FORWARD_OWN : 0) | (flags & PARTIAL ? GH_FORWARD_PARTIAL_CHECKSUM : 0);
 
     if (flags & SEAL)
         seal(w, d, len, flags & TO_PEER);
+    require_read_alike(d, len);
+    before = malloc(len + 1);
+    require(before);
+    memcpy(before, d, len);
+    w->packet = before;
+    w->packet_len = len;
+    w->pieces_at = 0;
+    w->pieces_over = false;
     if (flags & TO_PEER)
         gh_forward_to_peer(&w->fw, &w->s, &w->clock, d, len, given, &v);
     else
         gh_forward_from_peer(&w->fw, &w->s, &w->clock, d, len, given, &v);
+    require(w->pieces_at == 0 || (w->pieces_over && v.action == GH_FORWARD_DONE)); /* all of it left, or nothing */
+    free(before);
+    w->packet = NULL;
     require(v.action != GH_FORWARD_DROP || v.reason != GH_DROP_NONE);
     if (v.answer_len > 0)
         require_sound(v.answer, v.answer_len);

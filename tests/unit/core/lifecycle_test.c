@@ -36,6 +36,12 @@ static int told(const char *who, const char *what)
     static void x##_discard(void *s, void *next) { assert_ptr_equal(s, next); told(s, "discard"); }                    \
     static void x##_drain(void *s) { told(s, "drain"); }                                                               \
     static bool x##_drained(const void *s) { (void)s; return strstr(story, "drain") != NULL; }                         \
+    static void x##_describe(void *s, struct gh_description *d)                                                         \
+    {                                                                                                                  \
+        gh_describe_listener(d, s, "udp", ":4433");                                                                    \
+        gh_describe_feature(d, "f_" #x, #x[0] == 'a', "not here");                                                     \
+        d->workers[1].sessions += 2;                                                                                   \
+    }                                                                                                                  \
     static void x##_release(void *s, enum gh_release stage)                                                            \
     {                                                                                                                  \
         char name[8];                                                                                                  \
@@ -52,7 +58,7 @@ static const struct gh_conf_section section_b = { "b", "", rows, false, NULL };
 static const struct gh_conf_section section_c = { "c", "", rows, false, NULL };
 static const struct gh_metric metrics_b[] = { { "gatehouse_b", GH_METRIC_GAUGE, "B." }, { 0 } };
 
-#define OPS(x) x##_load, x##_unload, x##_start, x##_stop, x##_prepare, x##_commit, x##_discard, x##_drain, x##_drained, x##_release
+#define OPS(x) x##_load, x##_unload, x##_start, x##_stop, x##_prepare, x##_commit, x##_discard, x##_drain, x##_drained, x##_release, x##_describe
 
 static const struct gh_service service_a = { "a", NULL, NULL, OPS(a) };
 static const struct gh_service service_b = { "b", &section_b, metrics_b, OPS(b) };
@@ -143,6 +149,29 @@ static void a_service_that_cannot_start_stops_those_before_it(void **state)
     assert_string_equal(story, "a.load b.load a.start b.start a.stop ");
 }
 
+static void a_description_has_what_every_loaded_service_says(void **state)
+{
+    struct fixture *f = *state;
+    struct gh_description d;
+
+    assert_int_equal(gh_node_load(f->node), 0);
+    gh_node_describe(f->node, &d);
+    assert_int_equal(d.listener_count, 2); /* c has no section */
+    assert_string_equal(d.listeners[0].service, "a");
+    assert_string_equal(d.listeners[1].service, "b");
+    assert_string_equal(d.listeners[1].address, ":4433");
+    assert_int_equal(d.feature_count, 2);
+    assert_string_equal(d.features[0].detail, "");
+    assert_string_equal(d.features[1].detail, "not here");
+    assert_int_equal(d.worker_count, 2);
+    assert_int_equal(d.workers[0].sessions, 0);
+    assert_int_equal(d.workers[1].index, 1);
+    assert_int_equal(d.workers[1].sessions, 4);
+    for (int i = 0; i < 100; i++) /* what does not fit is left out */
+        gh_describe_listener(&d, "a", "tcp", "x");
+    assert_int_equal(d.listener_count, GH_DESCRIBE_LISTENERS);
+}
+
 static void a_reload_that_one_refuses_changes_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -151,7 +180,7 @@ static void a_reload_that_one_refuses_changes_nothing(void **state)
     assert_int_equal(gh_node_load(f->node), 0);
     story[0] = 0;
     refuses = "b.prepare";
-    assert_int_equal(gh_node_reload(f->node, parse("b: {x: 2}\n")), GH_ERR_STATE);
+    assert_int_equal(gh_node_reload(f->node, parse("b: {x: 2}\n"), "SIGHUP"), GH_ERR_STATE);
     assert_string_equal(story, "a.prepare b.prepare a.discard ");
     assert_ptr_equal(gh_node_conf_current(f->node), before);
     assert_int_equal(gh_node_generation(f->node), 1);
@@ -164,14 +193,14 @@ static void a_reload_is_applied_everywhere_and_says_what_needs_a_restart(void **
 
     assert_int_equal(gh_node_load(f->node), 0);
     story[0] = 0;
-    assert_int_equal(gh_node_reload(f->node, parse("b: {x: 2, y: 3}\n")), 0);
+    assert_int_equal(gh_node_reload(f->node, parse("b: {x: 2, y: 3}\n"), "SIGHUP"), 0);
     assert_string_equal(story, "a.prepare b.prepare a.commit b.commit ");
     assert_int_equal(gh_node_generation(f->node), 2);
     assert_int_equal(gh_conf_uint(gh_node_conf_current(f->node), &section_b, 0), 2);
     assert_true(read(f->ends[0], log, sizeof log - 1) > 0);
     assert_non_null(strstr(log, "info  core: Option changed section=b option=x\n"));
     assert_non_null(strstr(log, "warn  core: Option changed, a restart applies it section=b option=y\n"));
-    assert_non_null(strstr(log, "Configuration reloaded generation=2\n"));
+    assert_non_null(strstr(log, "Configuration reloaded generation=2 cause=SIGHUP\n"));
 }
 
 static void a_drain_lets_go_in_the_order_that_is_promised(void **state)
@@ -227,6 +256,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(services_start_in_order_and_end_in_reverse, setup, teardown),
         cmocka_unit_test_setup_teardown(a_service_that_cannot_load_takes_those_before_it_down, setup, teardown),
         cmocka_unit_test_setup_teardown(a_service_that_cannot_start_stops_those_before_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_description_has_what_every_loaded_service_says, setup, teardown),
         cmocka_unit_test_setup_teardown(a_reload_that_one_refuses_changes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_reload_is_applied_everywhere_and_says_what_needs_a_restart, setup, teardown),
         cmocka_unit_test_setup_teardown(a_drain_lets_go_in_the_order_that_is_promised, setup, teardown),

@@ -178,7 +178,6 @@ static void link_values_are_checked_by_the_kernel(void **state)
     assert_int_equal(gh_netlink_link_mtu(f.nl, f.index, 1380), 0);
     assert_int_equal(gh_netlink_link_mtu(f.nl, f.index, 10), GH_ERR_RANGE);
     assert_int_not_equal(gh_netlink_errno(f.nl), 0);
-    assert_int_equal(gh_netlink_link_gso_max_size(f.nl, f.index, 65536), 0);
     assert_int_equal(gh_netlink_link_index(f.nl, "nosuch0"), GH_ERR_NOT_FOUND);
     assert_int_equal(gh_netlink_link_up(f.nl, 4711, true), GH_ERR_NOT_FOUND);
 }

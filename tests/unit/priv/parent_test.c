@@ -569,7 +569,7 @@ static int reload_main(struct gh_priv_client *c, int argc, char **argv)
 
 static void a_reload_is_checked_by_a_short_lived_child_first(void **state)
 {
-    struct gh_priv_request fresh, run = puppet_request(GH_PRIV_RUN);
+    struct gh_priv_request fresh, run = puppet_request(GH_PRIV_RUN), reload = puppet_request(GH_PRIV_RELOAD);
     char *argv[2], text[128];
     struct puppet_report r;
     struct puppet p;
@@ -584,6 +584,7 @@ static void a_reload_is_checked_by_a_short_lived_child_first(void **state)
     write_file(&p, "certificate", "x");
     fresh = puppet_path(GH_PRIV_OPEN_FILE, &p, "certificate");
     puppet_start(&p);
+    assert_int_equal(puppet_call(&p, &reload), GH_ERR_STATE); /* nothing runs yet that could be reloaded */
     assert_int_equal(puppet_call(&p, &run), 0);
     kill(p.parent, SIGHUP);
     puppet_hear(&p, &r);
@@ -597,6 +598,11 @@ static void a_reload_is_checked_by_a_short_lived_child_first(void **state)
     assert_int_equal(r.event.kind, GH_PRIV_EVENT_SIGNAL);
     assert_int_equal(r.event.id, SIGHUP);
     assert_int_equal(puppet_call(&p, &fresh), 0);
+    /* the child's own wish takes the same way */
+    write_file(&p, "config", "");
+    assert_int_equal(puppet_call(&p, &reload), 0);
+    puppet_hear(&p, &r);
+    assert_int_equal(r.event.kind, GH_PRIV_EVENT_RELOAD_FAILED);
     puppet_close(&p);
 }
 

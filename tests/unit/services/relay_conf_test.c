@@ -83,10 +83,44 @@ static void defaults_are_those_that_the_documentation_promises(void **state)
     gh_conf_destroy(conf);
 }
 
+#define DIGEST "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1C1D1E1F"
+
+static void a_key_is_pinned_to_its_name(void **state)
+{
+    char errors[1024];
+    struct gh_conf *conf = parse("relay: {" FILES ", pin: required, pins: ['client-1=sha256:" DIGEST "', 'client-2=sha256:" DIGEST "']}\n", errors, sizeof errors);
+    struct gh_relay_conf r;
+    uint8_t spki[32];
+
+    (void)state;
+    assert_string_equal(errors, "");
+    assert_int_equal(gh_relay_conf_load(conf, &r), 0);
+    for (uint8_t i = 0; i < 32; i++)
+        spki[i] = i;
+    assert_true(gh_relay_conf_pinned(&r, "client-1", spki));
+    assert_true(gh_relay_conf_pinned(&r, "client-2", spki));
+    assert_false(gh_relay_conf_pinned(&r, "client-3", spki));
+    assert_false(gh_relay_conf_pinned(&r, "client", spki));
+    spki[31] ^= 1;
+    assert_false(gh_relay_conf_pinned(&r, "client-1", spki));
+    gh_conf_destroy(conf);
+}
+
+static void a_pin_has_one_form_and_required_needs_one(void **state)
+{
+    char errors[1024];
+
+    (void)state;
+    gh_conf_destroy(parse("relay: {" FILES ", pins: ['client-1 " DIGEST "']}\n", errors, sizeof errors));
+    assert_non_null(strstr(errors, "must be such as"));
+    gh_conf_destroy(parse("relay: {" FILES ", pin: required}\n", errors, sizeof errors));
+    assert_non_null(strstr(errors, "nobody could connect"));
+}
+
 static void every_choice_can_be_made(void **state)
 {
     char errors[1024];
-    struct gh_conf *conf = parse("relay: {" FILES ", identity: [cn, san_dns], pin: required, nat: none, offload_tun: false, mtu: 1280}\n"
+    struct gh_conf *conf = parse("relay: {" FILES ", identity: [cn, san_dns], pin: required, pins: ['client-1=sha256:" DIGEST "'], nat: none, offload_tun: false, mtu: 1280}\n"
                                  "admin: {listen: [], socket: ''}\nlog: {level: debug, format: json}\nnode: {workers: 2}\n",
                                  errors, sizeof errors);
     struct gh_relay_conf r;
@@ -151,6 +185,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_those_that_the_documentation_promises),
         cmocka_unit_test(every_choice_can_be_made),
+        cmocka_unit_test(a_key_is_pinned_to_its_name),
+        cmocka_unit_test(a_pin_has_one_form_and_required_needs_one),
         cmocka_unit_test(rows_that_contradict_each_other_are_refused),
         cmocka_unit_test(a_configuration_without_a_relay_has_none),
     };

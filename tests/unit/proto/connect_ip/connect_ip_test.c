@@ -92,6 +92,19 @@ static void A1_an_address_is_read_byte_by_byte(void **state)
     assert_memory_equal(&got.addresses[0].prefix, &want, sizeof want);
 }
 
+static void a_capsule_above_the_configured_limit_is_refused(void **state)
+{
+    (void)state;
+    start();
+    gh_connect_ip_limit(&c, 7);
+    assert_int_equal(FEED(0x01, 0x07, 0x00, 0x04, 0x0a, 0x40, 0x00, 0x0a, 0x20), 0);
+    assert_int_equal(c.counters.capsule_drops, 0);
+    start();
+    gh_connect_ip_limit(&c, 6);
+    assert_int_equal(FEED(0x01, 0x07, 0x00, 0x04, 0x0a, 0x40, 0x00, 0x0a, 0x20), GH_ERR_TOO_LONG);
+    assert_int_equal(c.counters.capsule_drops, 1);
+}
+
 static void A1_bad_addresses_are_malformed(void **state)
 {
     (void)state;
@@ -452,6 +465,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(A1_an_address_is_read_byte_by_byte),
+        cmocka_unit_test(a_capsule_above_the_configured_limit_is_refused),
         cmocka_unit_test(A1_bad_addresses_are_malformed),
         cmocka_unit_test(A2_assign_is_the_full_list_with_both_families_in_one_capsule),
         cmocka_unit_test(A3_an_endpoint_asks_for_what_it_needs),

@@ -186,7 +186,7 @@ static void P4_no_route_is_told(void **state)
 
 static void P4_answers_are_rate_limited_and_the_rest_is_counted(void **state)
 {
-    int answers = 0;
+    int answers = 0, limited = 0;
 
     (void)state;
     start();
@@ -194,7 +194,10 @@ static void P4_answers_are_rate_limited_and_the_rest_is_counted(void **state)
         make_udp(&p, "10.100.0.3", WEB4, 1000, 53, 10);
         assert_dropped(from_peer(), GH_DROP_SOURCE);
         answers += verdict.answer_len > 0;
+        limited += verdict.limited;
+        assert_true(verdict.limited == (verdict.answer_len == 0));
     }
+    assert_int_equal(limited, 980);
     assert_int_equal(answers, 20);
     assert_int_equal(fw.answers, 20);
     assert_int_equal(fw.drops[GH_DROP_ICMP_LIMIT], 980);

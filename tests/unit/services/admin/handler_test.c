@@ -304,6 +304,9 @@ static void verbose_lists_every_check_and_exclude_leaves_one_out(void **state)
     body = body_of(n);
     checks = json_object_get(body, "checks");
     assert_int_equal(json_array_size(checks), 2);
+    assert_int_equal(json_array_size(json_object_get(body, "listeners")), 1);
+    assert_int_equal(json_array_size(json_object_get(body, "workers")), 2);
+    assert_int_equal(json_array_size(json_object_get(body, "features")), 2);
     assert_text(json_array_get(checks, 0), "name", "tls");
     assert_true(json_is_true(json_object_get(json_array_get(checks, 0), "ok")));
     assert_true(json_is_false(json_object_get(json_array_get(checks, 1), "ok")));

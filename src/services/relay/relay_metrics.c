@@ -1,0 +1,65 @@
+/* The relay's rows in /metrics, and what of other folders' counters goes there. */
+#include "services/relay/relay_internal.h"
+
+static const char *const directions[] = { "from_agents", "to_agents", NULL };
+static const char *const flow_events[] = { "opened", "closed", NULL };
+static const char *const ways[] = { "in", "out", NULL };
+static const char *const results[] = { "completed", "failed", NULL };
+
+const struct gh_metric relay_metrics[] = {
+    [RELAY_METRIC_SESSIONS] = { "gatehouse_relay_sessions", GH_METRIC_GAUGE, "Sessions now." },
+    [RELAY_METRIC_PACKETS] = { "gatehouse_relay_packets_total", GH_METRIC_COUNTER, "Packets that passed.", "direction", directions },
+    [RELAY_METRIC_BYTES] = { "gatehouse_relay_bytes_total", GH_METRIC_COUNTER, "Bytes of IP packets that passed.", "direction", directions },
+    [RELAY_METRIC_FLOWS] = { "gatehouse_relay_flows_total", GH_METRIC_COUNTER, "Flows opened and closed.", "event", flow_events },
+    [RELAY_METRIC_HANDED_OVER] = { "gatehouse_relay_handed_over_total", GH_METRIC_COUNTER, "Packets given to the worker of their session." },
+    [RELAY_METRIC_IDENTITIES] = { "gatehouse_relay_handshakes_total", GH_METRIC_COUNTER, "Handshakes completed with a certificate that was accepted." },
+    [RELAY_METRIC_QUIC_CONNECTIONS] = { "gatehouse_quic_connections", GH_METRIC_GAUGE, "QUIC connections now, half-open ones too." },
+    [RELAY_METRIC_QUIC_DATAGRAMS] = { "gatehouse_quic_udp_datagrams_total", GH_METRIC_COUNTER, "UDP datagrams received and sent.", "direction", ways },
+    [RELAY_METRIC_QUIC_BYTES] = { "gatehouse_quic_udp_bytes_total", GH_METRIC_COUNTER, "UDP payload received and sent.", "direction", ways },
+    [RELAY_METRIC_QUIC_CALLS] = { "gatehouse_quic_system_calls_total", GH_METRIC_COUNTER, "System calls that received and sent them.", "direction", ways },
+    [RELAY_METRIC_QUIC_HANDSHAKES] = { "gatehouse_quic_handshakes_total", GH_METRIC_COUNTER, "Handshakes of strangers that ended.", "result", results },
+    [RELAY_METRIC_QUIC_HANDED_OVER] = { "gatehouse_quic_handed_over_total", GH_METRIC_COUNTER, "UDP datagrams that another worker's socket read." },
+    [RELAY_METRIC_QUIC_LOST] = { "gatehouse_quic_datagrams_lost_total", GH_METRIC_COUNTER, "DATAGRAM frames in packets that were declared lost." },
+    { 0 },
+};
+
+static void put(struct relay_worker *rw, unsigned row, unsigned label, uint64_t value)
+{
+    gh_metric_set_value(rw->r->metrics, rw->index, row, label, (int64_t)value);
+}
+
+void relay_metrics_publish(struct relay_worker *rw)
+{
+    struct gh_quic_endpoint_counters sum = { 0 };
+    uint64_t links = 0;
+
+    for (size_t i = 0; i < rw->r->listen_count; i++) {
+        const struct gh_quic_endpoint *e = rw->http[i] ? gh_http_endpoint_quic(rw->http[i]) : NULL;
+        const struct gh_quic_endpoint_counters *c = e ? gh_quic_endpoint_counters(e) : NULL;
+
+        if (!c)
+            continue;
+        links += gh_quic_endpoint_links(e);
+        sum.datagrams_in += c->datagrams_in;
+        sum.datagrams_out += c->datagrams_out;
+        sum.bytes_in += c->bytes_in;
+        sum.bytes_out += c->bytes_out;
+        sum.receives += c->receives;
+        sum.sends += c->sends;
+        sum.handshakes_done += c->handshakes_done;
+        sum.handshakes_failed += c->handshakes_failed;
+        sum.handed_over += c->handed_over;
+        sum.datagrams_lost += c->datagrams_lost;
+    }
+    put(rw, RELAY_METRIC_QUIC_CONNECTIONS, 0, links);
+    put(rw, RELAY_METRIC_QUIC_DATAGRAMS, 0, sum.datagrams_in);
+    put(rw, RELAY_METRIC_QUIC_DATAGRAMS, 1, sum.datagrams_out);
+    put(rw, RELAY_METRIC_QUIC_BYTES, 0, sum.bytes_in);
+    put(rw, RELAY_METRIC_QUIC_BYTES, 1, sum.bytes_out);
+    put(rw, RELAY_METRIC_QUIC_CALLS, 0, sum.receives);
+    put(rw, RELAY_METRIC_QUIC_CALLS, 1, sum.sends);
+    put(rw, RELAY_METRIC_QUIC_HANDSHAKES, 0, sum.handshakes_done);
+    put(rw, RELAY_METRIC_QUIC_HANDSHAKES, 1, sum.handshakes_failed);
+    put(rw, RELAY_METRIC_QUIC_HANDED_OVER, 0, sum.handed_over);
+    put(rw, RELAY_METRIC_QUIC_LOST, 0, sum.datagrams_lost);
+}

@@ -1,0 +1,308 @@
+/* Tunnels: a request that waits, then a stream with capsules and packets, then a farewell (RFC 9484, section 4). */
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "proto/connect_ip/routes.h"
+#include "services/relay/relay_internal.h"
+
+#define EARLY_MAX 16384u                    /* bytes of capsules that may come before the answer */
+#define PATIENCE INT64_C(1000000000)        /* for an agent that was told why, to close by itself */
+
+#define AGE INT64_C(10000000000)            /* for what is under way in an older tunnel of a session */
+
+/* What CONNECT-IP tells. */
+
+static int tunnel_send(void *arg, struct gh_span capsules)
+{
+    struct tunnel *t = arg;
+
+    return gh_http_send(t->stream, capsules, false);
+}
+
+static int assign(struct tunnel *t)
+{
+    const struct session *s = t->session;
+    struct gh_connect_ip_address list[2];
+
+    for (size_t i = 0; i < s->addr_count; i++)
+        list[i] = (struct gh_connect_ip_address){ t->ids[i], { s->addrs[i], (uint8_t)gh_ip_bits(&s->addrs[i]) } };
+    return gh_connect_ip_assign(&t->ip, list, s->addr_count, true);
+}
+
+static void on_assign(void *arg, const struct gh_connect_ip_address *list, size_t count)
+{
+    (void)arg; /* an agent that assigns addresses to the relay is told nothing: the relay sends from its own */
+    (void)list;
+    (void)count;
+}
+
+static void on_request(void *arg, const struct gh_connect_ip_address *list, size_t count)
+{
+    struct tunnel *t = arg;
+    const struct session *s = t->session;
+
+    /* whatever is wished for, an identity has its one address a family; a second request of the family is refused */
+    for (size_t i = 0; i < s->addr_count; i++)
+        t->ids[i] = 0;
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < s->addr_count; k++)
+            if (list[i].prefix.addr.family == s->addrs[k].family && t->ids[k] == 0)
+                t->ids[k] = list[i].request_id;
+    if (assign(t) < 0)
+        gh_http_reset(t->stream, GH_HTTP_INTERNAL_ERROR);
+}
+
+static void on_routes(void *arg, const struct gh_ip_route *list, size_t count)
+{
+    (void)arg; /* networks behind an agent are not served yet: nothing is installed, which RFC 9484 section 4.7.3 leaves to us */
+    (void)list;
+    (void)count;
+}
+
+static void on_packet(void *arg, struct gh_span packet)
+{
+    struct tunnel *t = arg;
+
+    /* the datagram lies in the engine's own buffer and is ours until we return */
+    relay_packet_from_peer(t->session, (uint8_t *)(uintptr_t)packet.data, packet.len);
+}
+
+static const struct gh_connect_ip_events tunnel_events = { tunnel_send, on_assign, on_request, on_routes, on_packet, NULL };
+
+static int advertise(struct tunnel *t)
+{
+    const struct gh_relay_conf *conf = &t->rw->r->conf;
+    const struct gh_forward_session *f = &t->session->forward;
+    struct gh_ip_route routes[GH_CONNECT_IP_ROUTES];
+    size_t count = 0;
+
+    if (f->scope) { /* no more than was asked for */
+        int n = gh_connect_ip_limit_routes(f->scope, f->scope_count, conf->routes, conf->route_count, NULL, routes, GH_CONNECT_IP_ROUTES);
+
+        return n < 0 ? n : gh_connect_ip_advertise(&t->ip, routes, (size_t)n);
+    }
+    for (size_t i = 0; i < conf->route_count && count < GH_CONNECT_IP_ROUTES; i++)
+        routes[count++] = gh_connect_ip_route_of(&conf->routes[i], 0);
+    count = gh_connect_ip_order_routes(routes, count);
+    return gh_connect_ip_advertise(&t->ip, routes, count);
+}
+
+/* What the stream tells. */
+
+static void abort_tunnel(struct tunnel *t, int rc)
+{
+    gh_log_event(t->rw->r->log, GH_LOG_WARN, "relay", "the agent broke the protocol, its tunnel is aborted",
+                 gh_log_str("client_id", t->session->name), gh_log_str("session_id", t->session->id), gh_log_result("error", rc));
+    gh_http_reset(t->stream, rc == GH_ERR_TOO_LONG ? GH_HTTP_EXCESSIVE_LOAD : GH_HTTP_MESSAGE_ERROR);
+}
+
+static void keep_early(struct tunnel *t, struct gh_span data, bool end)
+{
+    if (!t->early)
+        t->early = malloc(EARLY_MAX);
+    if (!t->early || data.len > EARLY_MAX - t->early_len) {
+        relay_drop(t->rw, GH_DROP_CAPSULE_LIMIT, 1);
+        gh_http_reset(t->stream, GH_HTTP_EXCESSIVE_LOAD);
+        return;
+    }
+    if (data.len > 0)
+        memcpy(t->early + t->early_len, data.data, data.len);
+    t->early_len += data.len;
+    t->early_end |= end;
+}
+
+static void on_body(void *arg, struct gh_http_stream *stream, struct gh_span data, bool end)
+{
+    struct tunnel *t = arg;
+    uint64_t before = t->ip.counters.capsule_drops;
+    int rc;
+
+    if (t->state == TUNNEL_WAITING)
+        keep_early(t, data, end);
+    if (t->state != TUNNEL_OPEN)
+        return;
+    rc = gh_connect_ip_feed(&t->ip, data, end);
+    if (t->ip.counters.capsule_drops != before)
+        relay_drop(t->rw, GH_DROP_CAPSULE_LIMIT, t->ip.counters.capsule_drops - before);
+    if (rc < 0)
+        abort_tunnel(t, rc);
+    else if (end)
+        gh_http_send(stream, gh_span_of(NULL, 0), true); /* RFC 9484, section 4.1: closing a direction ends the tunnel */
+}
+
+static void on_datagram(void *arg, struct gh_http_stream *stream, struct gh_span payload)
+{
+    struct tunnel *t = arg;
+    uint64_t before = t->ip.counters.context_drops;
+
+    (void)stream;
+    if (t->state != TUNNEL_OPEN) /* nothing was promised before the answer, and nothing is after the farewell */
+        return;
+    relay_policy_refresh(t->rw);
+    gh_connect_ip_feed_datagram(&t->ip, payload);
+    if (t->ip.counters.context_drops != before)
+        relay_drop(t->rw, GH_DROP_CONTEXT, 1);
+}
+
+/* The tunnel goes; its stream, when there still is one, tells it nothing more. */
+static void tunnel_destroy(struct tunnel *t)
+{
+    gh_worker_deadline_stop(t->rw->w, &t->deadline);
+    if (t->held)
+        *t->held = NULL;
+    gh_list_unlink(&t->link);
+    if (t->state != TUNNEL_WAITING)
+        gh_connect_ip_fini(&t->ip);
+    free(t->early);
+    free(t);
+}
+
+static void on_closed(void *arg, struct gh_http_stream *stream, uint64_t code)
+{
+    struct tunnel *t = arg;
+    struct session *s = t->state == TUNNEL_OPEN ? t->session : NULL;
+
+    (void)stream;
+    tunnel_destroy(t);
+    if (!s)
+        return;
+    s->carrier = gh_list_empty(&s->tunnels) ? NULL : gh_container_of(s->tunnels.prev, struct tunnel, link);
+    if (!s->carrier)
+        relay_session_left(s, code);
+}
+
+static const struct gh_http_events stream_events = { NULL, on_body, on_datagram, NULL, on_closed };
+
+/* Life. */
+
+/* An older tunnel of a session had its time, or the agent did not close what was said to be over. */
+static void impatient(void *arg, int64_t now)
+{
+    struct tunnel *t = arg;
+    struct session *s = t->session;
+
+    (void)now;
+    if (t->state == TUNNEL_OPEN) {
+        relay_tunnel_leave(t, SESSION_MOVED);
+        if (gh_list_empty(&s->tunnels))
+            relay_session_left(s, 0);
+        return;
+    }
+    gh_http_reset(t->stream, GH_HTTP_REQUEST_CANCELLED);
+    gh_http_endpoint_stream_close(t->stream, "told why, and still there");
+}
+
+struct tunnel *relay_tunnel_create(struct relay_worker *rw, struct gh_http_stream *stream)
+{
+    struct tunnel *t = calloc(1, sizeof *t);
+
+    if (!t) {
+        gh_http_respond(stream, 503, NULL, 0, true);
+        return NULL;
+    }
+    t->rw = rw;
+    t->stream = stream;
+    gh_deadline_init(&t->deadline, impatient, t);
+    gh_list_init(&t->link);
+    gh_list_append(&rw->waiting, &t->link);
+    stream->events = &stream_events;
+    stream->arg = t;
+    return t;
+}
+
+void relay_tunnel_refuse(struct tunnel *t, unsigned status, const char *proxy_status)
+{
+    struct gh_http_stream *stream = t->stream;
+    struct gh_http_field fields[2];
+    size_t n = 0;
+
+    if (proxy_status)
+        fields[n++] = (struct gh_http_field){ gh_span_str("proxy-status"), gh_span_str(proxy_status) };
+    if (status == 503 || status == 429)
+        fields[n++] = (struct gh_http_field){ gh_span_str("retry-after"), gh_span_str("5") };
+    stream->events = NULL;
+    tunnel_destroy(t);
+    gh_http_respond(stream, status, fields, n, true);
+}
+
+static int open_stream(struct tunnel *t)
+{
+    static const struct gh_http_field fields[] = { { { (const uint8_t *)"capsule-protocol", 16 }, { (const uint8_t *)"?1", 2 } } };
+    int rc = gh_http_respond(t->stream, 200, fields, 1, false);
+
+    gh_connect_ip_init(&t->ip, &tunnel_events, t);
+    gh_connect_ip_limit(&t->ip, t->rw->r->conf.max_capsule_bytes);
+    if (rc == 0)
+        rc = assign(t);
+    if (rc == 0)
+        rc = advertise(t);
+    return rc;
+}
+
+void relay_tunnel_join(struct tunnel *t, struct session *s)
+{
+    struct gh_span early = gh_span_of(t->early, t->early_len);
+
+    t->session = s;
+    t->state = TUNNEL_OPEN;
+    t->held = NULL;
+    gh_list_unlink(&t->link);
+    gh_list_append(&s->tunnels, &t->link);
+    if (s->carrier)
+        relay_tunnel_age(s->carrier);
+    s->carrier = t;
+    s->scope = t->scope;
+    s->forward.scope = s->scope.count ? s->scope.routes : NULL;
+    s->forward.scope_count = s->scope.count;
+    if (open_stream(t) < 0)
+        gh_http_reset(t->stream, GH_HTTP_INTERNAL_ERROR);
+    else if (early.len > 0 || t->early_end)
+        on_body(t, t->stream, early, t->early_end);
+}
+
+void relay_tunnel_age(struct tunnel *t)
+{
+    gh_worker_deadline_start(t->rw->w, &t->deadline, gh_worker_now(t->rw->w) + AGE);
+}
+
+const char *relay_end_reason(enum session_end why, uint64_t code)
+{
+    static const char *const reasons[] = { NULL, "taken_over", "kicked", "drained", "certificate_expired", "moved" };
+
+    if (reasons[why])
+        return reasons[why];
+    return code && code != 0x100 ? "aborted" : "closed"; /* 0x100: H3_NO_ERROR */
+}
+
+static int say_farewell(struct tunnel *t, enum session_end why)
+{
+    static const struct {
+        enum gh_farewell code;
+        const char *text;
+    } words[] = {
+        [SESSION_TAKEN_OVER] = { GH_FAREWELL_TAKEN_OVER, "another instance with this identity has connected" },
+        [SESSION_KICKED] = { GH_FAREWELL_KICKED, "an operator ended the session" },
+        [SESSION_DRAINED] = { GH_FAREWELL_DRAINED, "the relay ends" },
+        [SESSION_EXPIRED] = { GH_FAREWELL_EXPIRED, "the certificate is no longer valid" },
+    };
+
+    if ((size_t)why >= sizeof words / sizeof *words || !words[why].text)
+        return 0;
+    return gh_connect_ip_farewell(&t->ip, words[why].code, words[why].text);
+}
+
+void relay_tunnel_leave(struct tunnel *t, enum session_end why)
+{
+    struct relay_worker *rw = t->rw;
+    int rc = say_farewell(t, why);
+
+    gh_list_unlink(&t->link);
+    gh_list_append(&rw->leaving, &t->link);
+    t->state = TUNNEL_LEAVING;
+    t->session = NULL;
+    if (rc == 0)
+        rc = gh_http_send(t->stream, gh_span_of(NULL, 0), true);
+    if (rc < 0)
+        gh_http_reset(t->stream, why == SESSION_DRAINED ? GH_HTTP_NO_ERROR : GH_HTTP_REQUEST_CANCELLED);
+    gh_worker_deadline_start(rw->w, &t->deadline, gh_worker_now(rw->w) + PATIENCE);
+}

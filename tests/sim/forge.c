@@ -1,0 +1,68 @@
+#include "forge.h"
+
+#include <ngtcp2/ngtcp2.h>
+
+#include "../unit/test.h"
+#include "crypto/aead.h"
+
+#define NUMBER UINT32_C(0x00100000)
+
+int __real_ngtcp2_conn_install_tx_key(ngtcp2_conn *conn, const uint8_t *secret, size_t len, const ngtcp2_crypto_aead_ctx *aead,
+                                      const uint8_t *iv, size_t iv_len, const ngtcp2_crypto_cipher_ctx *header);
+int __wrap_ngtcp2_conn_install_tx_key(ngtcp2_conn *conn, const uint8_t *secret, size_t len, const ngtcp2_crypto_aead_ctx *aead,
+                                      const uint8_t *iv, size_t iv_len, const ngtcp2_crypto_cipher_ctx *header);
+
+static uint8_t client_secret[GH_AEAD_SECRET_MAX];
+
+int __wrap_ngtcp2_conn_install_tx_key(ngtcp2_conn *conn, const uint8_t *secret, size_t len, const ngtcp2_crypto_aead_ctx *aead,
+                                      const uint8_t *iv, size_t iv_len, const ngtcp2_crypto_cipher_ctx *header)
+{
+    if (!ngtcp2_conn_is_server(conn)) {
+        assert_true(len <= sizeof client_secret);
+        memcpy(client_secret, secret, len);
+    }
+    return __real_ngtcp2_conn_install_tx_key(conn, secret, len, aead, iv, iv_len, header);
+}
+
+static void on_wire(void *arg, bool from_server, struct gh_span payload)
+{
+    struct forge *f = arg;
+
+    if (from_server || payload.data[0] & 0x80)
+        return;
+    f->server.len = GH_QUIC_CID_LEN;
+    memcpy(f->server.data, payload.data + 1, GH_QUIC_CID_LEN);
+}
+
+void forge_init(struct forge *f, struct sim *s)
+{
+    *f = (struct forge){ .server.len = 0 };
+    s->on_wire = on_wire;
+    s->on_wire_arg = f;
+}
+
+void forge_send(struct forge *f, struct sim *s, struct gh_span frames)
+{
+    const struct gh_aead_suite *suite = gh_aead_suite_find(0x1301); /* what both sides prefer */
+    uint8_t packet[1500], nonce[GH_AEAD_IV], mask[5];
+    struct gh_header_key *header;
+    struct gh_aead_key *key;
+    size_t head = 1 + GH_QUIC_CID_LEN + 4;
+
+    assert_int_equal(f->server.len, GH_QUIC_CID_LEN);
+    assert_int_equal(gh_aead_key_derive(suite, client_secret, true, &key, nonce, &header), 0);
+    packet[0] = 0x43; /* short header, fixed bit, packet number of four bytes */
+    memcpy(packet + 1, f->server.data, GH_QUIC_CID_LEN);
+    for (int i = 0; i < 4; i++) {
+        packet[head - 1 - (size_t)i] = (uint8_t)(NUMBER >> 8 * i);
+        nonce[GH_AEAD_IV - 1 - i] ^= (uint8_t)(NUMBER >> 8 * i);
+    }
+    assert_int_equal(gh_aead_seal(key, packet + head, frames, nonce, gh_span_of(packet, head)), 0);
+    assert_int_equal(gh_header_mask(header, mask, packet + head), 0); /* the sample begins 4 bytes behind the number's start */
+    packet[0] ^= mask[0] & 0x1f;
+    for (size_t i = 0; i < 4; i++)
+        packet[head - 4 + i] ^= mask[1 + i];
+    sim_inject(s, false, gh_span_of(packet, head + frames.len + GH_AEAD_TAG));
+    gh_aead_key_destroy(key);
+    gh_header_key_destroy(header);
+}
