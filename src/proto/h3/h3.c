@@ -1,44 +1,14 @@
-#include "proto/h3/h3.h"
-
-#include <nghttp3/nghttp3.h>
+/* HTTP/3 above a QUIC connection: what the libraries tell, and the life of the engine. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/error.h"
 #include "base/list.h"
-#include "base/map.h"
-#include "proto/h3/body.h"
-#include "proto/h3/control.h"
 #include "proto/h3/head.h"
-#include "proto/h3/settings.h"
+#include "proto/h3/internal.h"
 #include "proto/quic/guard.h"
 
 #define QSID_MAX ((UINT64_C(1) << 60) - 1)
-
-struct gh_h3_stream {
-    struct gh_map_node node; /* in h->streams, by id */
-    struct gh_h3 *h;
-    int64_t id;
-    void *user;
-    struct gh_h3_head *building; /* while a head arrives */
-    struct gh_h3_body body;       /* what we send */
-    bool headed;     /* our head went out */
-    bool ended;      /* no body bytes after those buffered */
-    bool end_sent;
-    bool want_writable, announced, recv_ended, closed;
-    bool aborted;    /* reset by us: what still arrives is told to nobody */
-};
-
-struct gh_h3 {
-    struct gh_h3_config cfg;
-    nghttp3_conn *conn;
-    struct gh_quic *q;
-    struct gh_map streams;
-    struct gh_h3_settings settings;
-    struct gh_h3_control control;
-    struct gh_h3_counters counters;
-    uint64_t bidi_opened, bidi_closed;
-};
 
 static bool stream_equals(const struct gh_map_node *node, const void *key)
 {
@@ -58,7 +28,7 @@ static struct gh_h3_stream *stream_find(struct gh_h3 *h, int64_t id)
     return n ? gh_container_of(n, struct gh_h3_stream, node) : NULL;
 }
 
-static struct gh_h3_stream *stream_create(struct gh_h3 *h, int64_t id)
+struct gh_h3_stream *gh_h3_stream_create(struct gh_h3 *h, int64_t id)
 {
     struct gh_h3_stream *s = calloc(1, sizeof *s);
 
@@ -70,7 +40,7 @@ static struct gh_h3_stream *stream_create(struct gh_h3 *h, int64_t id)
     return s;
 }
 
-static void stream_destroy(struct gh_h3_stream *s)
+void gh_h3_stream_destroy(struct gh_h3_stream *s)
 {
     gh_map_remove(&s->h->streams, &s->node);
     gh_h3_body_fini(&s->body);
@@ -90,7 +60,7 @@ static void stream_end(struct gh_h3_stream *s, uint64_t code)
         s->closed = true;
         s->h->cfg.events->on_closed(s->h->cfg.arg, s, code);
     }
-    stream_destroy(s);
+    gh_h3_stream_destroy(s);
 }
 
 /* Ends the connection for an error of the library. */
@@ -108,7 +78,7 @@ static int cb_begin_headers(nghttp3_conn *conn, int64_t id, void *arg, void *str
     struct gh_h3_stream *s = stream_arg ? stream_arg : stream_find(h, id);
 
     if (!s) {
-        s = stream_create(h, id);
+        s = gh_h3_stream_create(h, id);
         if (!s)
             return NGHTTP3_ERR_CALLBACK_FAILURE;
         nghttp3_conn_set_stream_user_data(conn, id, s);
@@ -253,7 +223,7 @@ static int cb_acked(nghttp3_conn *conn, int64_t id, uint64_t len, void *arg, voi
     return 0;
 }
 
-static nghttp3_ssize cb_read(nghttp3_conn *conn, int64_t id, nghttp3_vec *vec, size_t cap, uint32_t *flags, void *arg, void *stream_arg)
+nghttp3_ssize gh_h3_read_body(nghttp3_conn *conn, int64_t id, nghttp3_vec *vec, size_t cap, uint32_t *flags, void *arg, void *stream_arg)
 {
     struct gh_h3_stream *s = stream_arg;
     size_t n;
@@ -621,182 +591,4 @@ bool gh_h3_peer_datagrams(const struct gh_h3 *h)
 const struct gh_h3_counters *gh_h3_counters(const struct gh_h3 *h)
 {
     return &h->counters;
-}
-
-/* Messages that we send. */
-
-#define FIXED_FIELDS 5
-
-/* An assertion of the library while we called it. */
-static int abandon(struct gh_h3 *h, const struct gh_guard *g)
-{
-    gh_quic_abandon(h->q, g->text);
-    return GH_ERR_INTERNAL;
-}
-
-/* Hands a head to the library: an answer when <answer>, else a request. */
-static int submit(struct gh_h3_stream *s, const nghttp3_nv *nv, size_t n, bool answer)
-{
-    static const nghttp3_data_reader reader = { cb_read };
-    const nghttp3_data_reader *body = s->ended ? NULL : &reader;
-    struct gh_guard g;
-    int rc;
-
-    if (GH_GUARD_ENTER(&g))
-        return abandon(s->h, &g);
-    rc = answer ? nghttp3_conn_submit_response(s->h->conn, s->id, nv, n, body)
-                : nghttp3_conn_submit_request(s->h->conn, s->id, nv, n, body, s);
-    gh_guard_leave(&g);
-    return rc == 0 ? 0 : GH_ERR_STATE;
-}
-
-int gh_h3_request(struct gh_h3 *h, const struct gh_http_head *head, bool end, struct gh_h3_stream **ret)
-{
-    nghttp3_nv nv[FIXED_FIELDS + GH_HTTP_FIELDS_MAX];
-    struct gh_h3_stream *s;
-    size_t n = 0;
-    int64_t id;
-    int rc;
-
-    if (head->field_count > GH_HTTP_FIELDS_MAX)
-        return GH_ERR_TOO_LONG;
-    if (head->protocol.len && !h->settings.connect_protocol)
-        return GH_ERR_STATE; /* RFC 9220, section 3 */
-    id = gh_quic_open_bidi(h->q);
-    if (id < 0)
-        return (int)id;
-    s = stream_create(h, id);
-    if (!s)
-        return GH_ERR_MEMORY;
-    h->bidi_opened = (uint64_t)id / 4 + 1;
-    gh_h3_add_pseudo(nv, &n, ":method", head->method);
-    gh_h3_add_pseudo(nv, &n, ":protocol", head->protocol);
-    gh_h3_add_pseudo(nv, &n, ":scheme", head->scheme);
-    gh_h3_add_pseudo(nv, &n, ":authority", head->authority);
-    gh_h3_add_pseudo(nv, &n, ":path", head->path);
-    n = gh_h3_add_fields(nv, n, head->fields, head->field_count);
-    s->headed = s->announced = true;
-    s->ended = end;
-    rc = submit(s, nv, n, false);
-    if (rc < 0) {
-        stream_destroy(s);
-        gh_quic_reset_stream(h->q, id, GH_H3_REQUEST_CANCELLED);
-        return rc;
-    }
-    *ret = s;
-    return 0;
-}
-
-int gh_h3_respond(struct gh_h3_stream *s, unsigned status, const struct gh_http_field *fields, size_t count, bool end)
-{
-    nghttp3_nv nv[1 + GH_HTTP_FIELDS_MAX];
-    char text[12];
-    size_t n;
-
-    if (s->headed || s->closed)
-        return GH_ERR_STATE;
-    if (count > GH_HTTP_FIELDS_MAX)
-        return GH_ERR_TOO_LONG;
-    snprintf(text, sizeof text, "%03u", status);
-    nv[0] = gh_h3_nv(gh_span_str(":status"), gh_span_of(text, 3));
-    n = gh_h3_add_fields(nv, 1, fields, count);
-    s->headed = true;
-    s->ended = end;
-    return submit(s, nv, n, true);
-}
-
-int gh_h3_send(struct gh_h3_stream *s, struct gh_span data, bool end)
-{
-    struct gh_guard g;
-
-    if (!s->headed || s->ended || s->closed)
-        return GH_ERR_STATE;
-    if (s->body.buffered && s->body.buffered + data.len > GH_H3_BODY_MAX) {
-        s->want_writable = true;
-        return GH_ERR_AGAIN;
-    }
-    if (gh_h3_body_append(&s->body, data) < 0)
-        return GH_ERR_MEMORY;
-    s->ended = end;
-    if (GH_GUARD_ENTER(&g))
-        return abandon(s->h, &g);
-    nghttp3_conn_resume_stream(s->h->conn, s->id);
-    gh_guard_leave(&g);
-    return 0;
-}
-
-static size_t put_qsid(const struct gh_h3_stream *s, uint8_t buf[8])
-{
-    struct gh_writer w = gh_writer_of(buf, 8);
-
-    gh_write_varint(&w, (uint64_t)s->id / 4);
-    return gh_writer_len(&w);
-}
-
-int gh_h3_send_datagram(struct gh_h3_stream *s, struct gh_span payload, int64_t now)
-{
-    uint8_t head[8];
-
-    if (s->closed || s->ended || !s->headed)
-        return GH_ERR_STATE; /* RFC 9297, section 2.1 */
-    if (!s->h->settings.datagram)
-        return GH_ERR_UNSUPPORTED; /* section 2.1.1 */
-    return gh_quic_send_datagram(s->h->q, gh_span_of(head, put_qsid(s, head)), payload, now);
-}
-
-size_t gh_h3_datagram_max(const struct gh_h3_stream *s)
-{
-    uint8_t head[8];
-    size_t max = gh_quic_datagram_max(s->h->q), len = put_qsid(s, head);
-
-    return s->h->settings.datagram && max > len ? max - len : 0;
-}
-
-void gh_h3_reset(struct gh_h3_stream *s, uint64_t code)
-{
-    struct gh_guard g;
-
-    if (s->closed)
-        return;
-    s->aborted = true;
-    if (GH_GUARD_ENTER(&g)) {
-        abandon(s->h, &g);
-        return;
-    }
-    nghttp3_conn_shutdown_stream_write(s->h->conn, s->id);
-    nghttp3_conn_shutdown_stream_read(s->h->conn, s->id);
-    gh_guard_leave(&g);
-    gh_quic_reset_stream(s->h->q, s->id, code);
-}
-
-int gh_h3_drain(struct gh_h3 *h)
-{
-    struct gh_guard g;
-    int rc;
-
-    if (GH_GUARD_ENTER(&g))
-        return abandon(h, &g);
-    rc = nghttp3_conn_shutdown(h->conn);
-    gh_guard_leave(&g);
-    return rc == 0 ? 0 : GH_ERR_MEMORY;
-}
-
-int64_t gh_h3_stream_id(const struct gh_h3_stream *s)
-{
-    return s->id;
-}
-
-void gh_h3_stream_set_user(struct gh_h3_stream *s, void *user)
-{
-    s->user = user;
-}
-
-void *gh_h3_stream_user(const struct gh_h3_stream *s)
-{
-    return s->user;
-}
-
-struct gh_h3 *gh_h3_stream_owner(const struct gh_h3_stream *s)
-{
-    return s->h;
 }

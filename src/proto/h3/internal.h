@@ -1,0 +1,44 @@
+/* proto/h3/internal.h - the engine and its streams, for the files of this folder */
+#ifndef GH_PROTO_H3_INTERNAL_H
+#define GH_PROTO_H3_INTERNAL_H
+
+#include <nghttp3/nghttp3.h>
+
+#include "base/map.h"
+#include "proto/h3/body.h"
+#include "proto/h3/control.h"
+#include "proto/h3/h3.h"
+#include "proto/h3/settings.h"
+
+struct gh_h3_stream {
+    struct gh_map_node node; /* in h->streams, by id */
+    struct gh_h3 *h;
+    int64_t id;
+    void *user;
+    struct gh_h3_head *building; /* while a head arrives */
+    struct gh_h3_body body;       /* what we send */
+    bool headed;     /* our head went out */
+    bool ended;      /* no body bytes after those buffered */
+    bool end_sent;
+    bool want_writable, announced, recv_ended, closed;
+    bool aborted;    /* reset by us: what still arrives is told to nobody */
+};
+
+struct gh_h3 {
+    struct gh_h3_config cfg;
+    nghttp3_conn *conn;
+    struct gh_quic *q;
+    struct gh_map streams;
+    struct gh_h3_settings settings;
+    struct gh_h3_control control;
+    struct gh_h3_counters counters;
+    uint64_t bidi_opened, bidi_closed;
+};
+
+/* In h->streams; NULL when memory is out. */
+struct gh_h3_stream *gh_h3_stream_create(struct gh_h3 *h, int64_t id);
+void gh_h3_stream_destroy(struct gh_h3_stream *s);
+/* The library asks for body bytes of a stream: an nghttp3_read_data_callback. */
+nghttp3_ssize gh_h3_read_body(nghttp3_conn *conn, int64_t id, nghttp3_vec *vec, size_t cap, uint32_t *flags, void *arg, void *stream_arg);
+
+#endif
