@@ -1,5 +1,7 @@
 """The chain of audit records: over files, restarts and kills; what was done to a copy is found."""
 import glob
+import hashlib
+import hmac
 import json
 import os
 import re
@@ -83,6 +85,25 @@ def tampered(chain, change):
     return code, [(row['kind'], row['line'], row['seq']) for row in found['findings']]
 
 
+def check_independently(chain):
+    """The chain by Python's hmac: K' = SHA-256(K), mac = HMAC-SHA256(K, the line up to its number)."""
+    with open(chain.key, encoding='ascii') as file:
+        key, number = bytes.fromhex(file.read().split()[-1]), 0
+    checked = 0
+    for path in (chain.log + '.1', chain.log):
+        with open(path, encoding='utf-8') as file:
+            for line in file:
+                found = re.fullmatch(r'(.*,"seq":(\d+)),"chain":"([0-9a-f]{64})"}\n', line)
+                if not found:
+                    continue  # torn by a kill
+                covered, seq, mac = found.groups()
+                while number < int(seq):
+                    key, number = hashlib.sha256(key).digest(), number + 1
+                assert hmac.new(key, covered.encode(), hashlib.sha256).hexdigest() == mac
+                checked += 1
+    assert checked == len(chain.records(chain.log + '.1')) + len(chain.records())
+
+
 def test_a_relay_that_was_restarted_killed_and_rotated_wrote_one_good_sequence(chain, gateway):
     chain.init()
     relay = chain.start()
@@ -114,6 +135,7 @@ def test_a_relay_that_was_restarted_killed_and_rotated_wrote_one_good_sequence(c
     assert (found['good'], found['first'], found['end'], found['findings']) == (True, 0, 'stopped', [])
     assert [row['kind'] for row in found['notes'] if row['kind'] != 'torn'] == ['crash', 'crash']
     assert found['chain'] == chain.begun['chain']
+    check_independently(chain)
     assert chain.reasons(chain.log + '.1')[0] == 'begin'
     reasons = chain.reasons()
     assert [reason for reason in reasons if reason != 'time'] == ['continue', 'resume', 'resume', 'stop', 'start', 'stop']
