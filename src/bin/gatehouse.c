@@ -9,6 +9,7 @@
 #include "cli/reload.h"
 #include "cli/sessions.h"
 #include "cli/status.h"
+#include "cli/trace.h"
 #include "core/node_conf.h"
 #include "services/admin/admin.h"
 #include "services/relay/relay.h"
@@ -27,6 +28,7 @@ int main(int argc, char **argv)
         { "reload", NULL, "read the configuration again", gh_cli_reload_usage, NULL, gh_cli_reload },
         { "sessions", NULL, "list sessions, or end one", gh_cli_sessions_usage, NULL, gh_cli_sessions },
         { "status", NULL, "what the node does", gh_cli_status_usage, NULL, gh_cli_status },
+        { "trace", NULL, "watch packets pass, with every decision about them", gh_cli_trace_usage, NULL, gh_cli_trace },
         { NULL },
     };
 

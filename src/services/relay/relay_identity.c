@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "core/trace_text.h"
 #include "crypto/identity.h"
 #include "services/relay/relay_internal.h"
 
@@ -27,6 +28,11 @@ static void why_unpinned(const struct gh_identity *id, char ret[GH_IDENTITY_WHY]
     snprintf(ret, GH_IDENTITY_WHY, "relay.pins does not have \"%s=sha256:%s\"", id->name, hex);
 }
 
+static void note_handshake(struct relay_worker *rw, bool ok, const struct gh_endpoint *remote)
+{
+    relay_note(rw, GH_TRACE_HANDSHAKE, 0, ok, gh_trace_addr(&remote->ip), gh_trace_port(&remote->ip, 0, remote->port));
+}
+
 int relay_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, struct gh_http_identity *ret)
 {
     struct relay_worker *rw = arg;
@@ -44,6 +50,7 @@ int relay_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, 
         rc = GH_ERR_DENIED;
         why_unpinned(&id, why);
     }
+    note_handshake(rw, rc == 0, remote);
     if (rc < 0) {
         relay_audit_auth(rw->r, false, NULL, remote, why);
         gh_log_event(rw->r->log, GH_LOG_WARN, "relay", "certificate refused", gh_log_ip("peer", &remote->ip), gh_log_str("reason", why));
@@ -60,6 +67,7 @@ void relay_refused(void *arg, const struct gh_endpoint *remote, const char *why)
 {
     struct relay_worker *rw = arg;
 
+    note_handshake(rw, false, remote);
     relay_audit_auth(rw->r, false, NULL, remote, why);
     gh_log_event(rw->r->log, GH_LOG_WARN, "relay", "handshake refused", gh_log_ip("peer", &remote->ip), gh_log_str("reason", why));
 }

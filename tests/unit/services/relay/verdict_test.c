@@ -180,6 +180,7 @@ static void create_relay(struct world *w, struct lot *lot)
     memset(r->tun_fds, -1, sizeof r->tun_fds);
     assert_int_equal(gh_snapshot_init(&r->policy), 0);
     assert_int_equal(pthread_mutex_init(&r->cards_lock, NULL), 0);
+    relay_trace_init(&r->trace);
     gh_list_init(&r->cards);
     atomic_init(&r->next_session, 1);
     pc.prefixes = r->pools;
@@ -484,6 +485,7 @@ static void each_verdict_on_ten_thousand_random_packets_is_the_one_that_explain_
     gh_workers_destroy(w->workers);
     gh_node_destroy(w->r.node);
     gh_log_fini(&w->log);
+    relay_trace_fini(&w->r.trace);
     pthread_mutex_destroy(&w->r.cards_lock);
     close(w->policy_fd);
     close(w->audit_fd);
