@@ -153,6 +153,14 @@ static bool is_address(const char *host)
     return gh_ip_parse(host, strlen(host), &ip) == 0;
 }
 
+/* Without a way to it, a candidate would only wait for its time-out. */
+static bool reachable(const struct agent *a, const struct gh_ip *ip)
+{
+    struct gh_nl_route r;
+
+    return !a->netlink || gh_netlink_route_get(a->netlink, ip, a->conf.fwmark, &r) != GH_ERR_NOT_FOUND;
+}
+
 /* The next candidate. Without one: what is under way goes on, or a look-up follows when the names were old, or we rest. */
 static void try_next(struct agent *a)
 {
@@ -160,8 +168,14 @@ static void try_next(struct agent *a)
     int rc = GH_ERR_NOT_FOUND;
 
     a->search = AGENT_SEARCH_TRYING;
-    while (rc < 0 && a->candidate < a->resolved.count)
-        rc = agent_link_open(a, &a->resolved.list[a->candidate++], name);
+    while (rc < 0 && a->candidate < a->resolved.count) {
+        const struct gh_endpoint *remote = &a->resolved.list[a->candidate++];
+
+        if (reachable(a, &remote->ip))
+            rc = agent_link_open(a, remote, name);
+        else if (!a->carrier)
+            snprintf(a->why, sizeof a->why, "%s", "the machine has no route to the relay");
+    }
     if (rc == 0)
         gh_worker_deadline_start(a->w, &a->timer, gh_worker_now(a->w) + STAGGER);
     else if (trying(a) > 0)
@@ -339,13 +353,15 @@ static void network_changed(void *arg, int64_t now)
     (void)now;
     if (a->stopping)
         return;
-    if (!a->carrier) {
-        if (a->search == AGENT_SEARCH_WAITING) { /* the way may be there now */
-            gh_agent_backoff_reset(&a->backoff);
-            begin(a);
-        }
+    if (a->search != AGENT_SEARCH_NONE && a->search != AGENT_SEARCH_RESOLVING && !a->next) {
+        /* what was tried from where we were would only wait longer and longer */
+        end_attempts(a, NULL);
+        gh_agent_backoff_reset(&a->backoff);
+        begin(a);
         return;
     }
+    if (!a->carrier)
+        return;
     if (a->netlink && gh_netlink_route_get(a->netlink, &a->carrier->remote.ip, a->conf.fwmark, &r) == GH_ERR_NOT_FOUND)
         roam(a, "the machine has no route to it");
     else
