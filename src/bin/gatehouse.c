@@ -1,4 +1,5 @@
 /* gatehouse - the operator's tool */
+#include "cli/audit.h"
 #include "cli/ca.h"
 #include "cli/check.h"
 #include "cli/cli.h"
@@ -17,6 +18,7 @@ int main(int argc, char **argv)
     const struct gh_conf_section *const sections[] = { &gh_conf_section_node,  &gh_conf_section_log,       &gh_conf_section_audit,
                                                        &gh_conf_section_admin, gh_service_relay.section, NULL };
     const struct gh_cli_verb verbs[] = {
+        { "audit", NULL, "begin the chain of the audit records, and verify them", gh_cli_audit_usage, NULL, gh_cli_audit },
         { "ca", gh_cli_ca, "make a certificate authority, issue and list certificates", NULL, NULL, NULL },
         { "check", NULL, "check configuration files", gh_cli_check_usage, NULL, gh_cli_check },
         { "config", NULL, "show the configuration that counts", gh_cli_config_usage, sections, gh_cli_config },

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/list.h"
+#include "core/audit_open.h"
 #include "core/dump.h"
 #include "loop/worker.h"
 #include "os/clock.h"
@@ -147,38 +148,6 @@ static void open_log(struct runner *r)
             fprintf(stderr, "gatehouse: log file %s: %s; lines go to standard error\n", c->log_file, gh_privileged_why(r->cfg->privileged));
     }
     gh_log_init(&r->log, fd, c->log_format, c->log_level);
-}
-
-static int open_audit(struct runner *r)
-{
-    const struct gh_node_conf *c = &r->run.conf;
-    struct gh_audit_setup setup = { .fd = -1, .records = c->audit_buffer };
-    struct gh_secret key = { 0 };
-    struct gh_text text = { 0 };
-    int rc = 0;
-
-    if (!*c->audit_file)
-        return 0;
-    if (strcmp(c->audit_file, "-") == 0)
-        setup.fd = dup(STDOUT_FILENO);
-    else
-        rc = gh_privileged_open_append(r->cfg->privileged, c->audit_file, &setup.fd);
-    if (rc == 0 && *c->audit_chain_key) {
-        rc = gh_privileged_read_file(r->cfg->privileged, c->audit_chain_key, GH_SECRET_MAX, &text);
-        if (rc == 0)
-            rc = gh_secret_init(&key, text.data, text.len);
-        setup.chain_key = &key;
-    }
-    if (rc == 0)
-        rc = gh_audit_create(&setup, &r->audit);
-    if (rc < 0)
-        gh_log_event(&r->log, GH_LOG_ERROR, "core", "audit cannot be written", gh_log_str("file", c->audit_file),
-                     gh_log_str("reason", gh_privileged_why(r->cfg->privileged)), gh_log_result("error", rc));
-    if (text.data)
-        explicit_bzero(text.data, text.len);
-    gh_text_fini(&text);
-    gh_secret_fini(&key);
-    return rc;
 }
 
 struct start_job {
@@ -327,6 +296,8 @@ static void on_checked(struct runner *r, int checked)
 
     r->cause = NULL;
     answer_reload(r, !r->draining && reload(r, cause, checked));
+    /* also when the configuration is bad: whoever moved the file away wants it to end */
+    gh_audit_open_again(r->cfg->privileged, &r->run.conf, &r->log, r->audit);
 }
 
 /* An event follows. */
@@ -547,7 +518,7 @@ int gh_run_node(const struct gh_run_config *cfg)
     r.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     open_log(&r);
     gh_run_watch(&r.run, cfg->config_path);
-    rc = open_audit(&r);
+    rc = gh_audit_open(cfg->privileged, &r.run.conf, &r.log, &r.audit);
     if (rc == 0)
         rc = create_node(&r, conf);
     else

@@ -37,6 +37,7 @@
 
 #define RELAY_LISTEN_MAX 16u
 #define RELAY_NAME_MAX 129u
+#define RELAY_REQUEST_ID 34u /* CONNECTION-STREAM in hex, NUL included */
 
 /* A policy and what the sessions need to know of it. Held by workers through a snapshot. */
 struct relay_policy {
@@ -166,6 +167,7 @@ struct session {
     struct gh_directory_found moved_to; /* SESSION_MOVED: where what still comes here goes on */
     bool listed, announced;
     char name[RELAY_NAME_MAX], id[17];
+    char request[RELAY_REQUEST_ID]; /* of the newest tunnel, for records */
     struct gh_ip addrs[2]; /* IPv4, IPv6; family 0 for none */
     size_t addr_count;
     struct gh_ip peer;
@@ -201,6 +203,8 @@ void relay_metrics_publish(struct relay_worker *rw); /* the endpoints' counters,
 
 /* relay_request.c */
 void relay_request(void *arg, struct gh_http_stream *s, const struct gh_http_head *head);
+/* What the request is called in records; returns <ret>. */
+const char *relay_request_id(const struct gh_http_stream *stream, char ret[RELAY_REQUEST_ID]);
 /* Answers 503: <rc> is GH_ERR_FULL when addresses ran out, another error when there is no room for a session. */
 void relay_refuse_full(struct tunnel *t, int rc);
 
@@ -280,7 +284,7 @@ void relay_session_bind_policy(struct session *s);
 struct gh_forward_decision;
 void relay_audit_auth(struct relay *r, bool ok, const char *client, const struct gh_endpoint *remote, const char *reason);
 void relay_audit_session(struct session *s, bool open, const char *reason);
-void relay_audit_error(struct relay *r, const char *client, const char *message, const char *reason);
+void relay_audit_refused(struct relay *r, const char *client, const char *request, const char *message, const char *reason);
 void relay_audit_flow(struct session *s, const struct gh_flow *f, bool closed, const char *reason);
 void relay_audit_flow_packet(struct session *s, const struct gh_flow *f, size_t len);
 void relay_audit_deny(struct session *s, enum gh_direction d, const struct gh_ip_packet *p, const struct gh_forward_decision *decision);
