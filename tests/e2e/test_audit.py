@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 
 import pytest
 
@@ -285,6 +286,23 @@ def test_a_full_disk_holds_no_packet_up_and_the_losses_are_a_record(chain, gatew
         if gateway.relay:
             gateway.stop()
         host.run('umount', '-l', small, check=False)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='only root can become somebody else')
+def test_the_chain_goes_on_when_the_node_becomes_somebody_else(chain, gateway):
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o711)
+        chain.state = folder + '/state'
+        chain.init()
+        for user in ('root', 'nobody', 'root'):
+            relay = chain.start(node__user=user)
+            os.kill(relay.children()[0], signal.SIGKILL)  # the next child takes the state up without the parent's help
+            until(lambda: chain.reasons()[-1] == 'resume', 10, 'the next child')
+            gateway.wait_ready()
+            gateway.stop()
+        code, found = chain.verify('--complete', '--state', chain.state + '/audit.chain')
+        assert code == 0 and found['end'] == 'stopped', found
+        assert chain.reasons() == ['begin', 'resume', 'stop', 'start', 'resume', 'stop', 'start', 'resume', 'stop']
 
 
 def test_help_has_an_example():
