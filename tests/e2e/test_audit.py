@@ -40,6 +40,9 @@ class Chain:
         given.update(options)
         return self.gateway.start_relay(**given)
 
+    def start_example(self):
+        return self.gateway.start_relay('relay-audited.yaml', audit__file=self.log, node__state_dir=self.state)
+
     def files(self):
         return sorted(glob.glob(self.log + '*'))
 
@@ -201,12 +204,14 @@ def test_without_a_chain_in_the_state_folder_the_relay_says_what_to_do(chain, ga
 
 
 def test_a_node_seals_its_first_key_and_only_the_private_key_verifies(chain, gateway):
-    pair = os.path.join(chain.folder, 'auditor')
+    pair = gateway.world.path('certs', 'auditor')
     gatehouse('keygen', '--out', pair)
-    chain.start(audit__seal_to=pair + '.pub')
+    relay = chain.start_example()
+    name = relay.wait_line(lambda line: 'audit chain begins' in line.text).data['chain_id']
     gateway.stop()
     sealed = os.path.join(chain.state, 'audit.sealed')
-    assert chain.verify('--unseal', pair + '.key', key=sealed)[0] == 0
+    code, found = chain.verify('--unseal', pair + '.key', key=sealed)
+    assert (code, found['chain']) == (0, name)
     assert gatehouse('verify', chain.log, '--key', sealed, check=False).returncode == 2
     gatehouse('keygen', '--out', pair + '-2')
     assert gatehouse('verify', chain.log, '--key', sealed, '--unseal', pair + '-2.key', check=False).returncode == 2
