@@ -4,6 +4,7 @@
 #include "cli/check.h"
 #include "cli/cli.h"
 #include "cli/config.h"
+#include "cli/conform.h"
 #include "cli/policy.h"
 #include "cli/reload.h"
 #include "cli/sessions.h"
@@ -21,6 +22,7 @@ int main(int argc, char **argv)
         { "ca", gh_cli_ca, "make a certificate authority, issue and list certificates", NULL, NULL, NULL },
         { "check", NULL, "check configuration files", gh_cli_check_usage, NULL, gh_cli_check },
         { "config", NULL, "show the configuration that counts", gh_cli_config_usage, sections, gh_cli_config },
+        { "conform", gh_cli_conform, "try the rules of CONNECT-IP on any proxy", gh_cli_conform_usage, NULL, NULL },
         { "policy", gh_cli_policy, "check, test and explain a policy", NULL, NULL, NULL },
         { "reload", NULL, "read the configuration again", gh_cli_reload_usage, NULL, gh_cli_reload },
         { "sessions", NULL, "list sessions, or end one", gh_cli_sessions_usage, NULL, gh_cli_sessions },

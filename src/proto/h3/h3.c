@@ -298,23 +298,14 @@ static int read_control(struct gh_h3 *h, struct gh_span data, size_t type, bool 
             rc = read_stream(h, h->settings.control, piece, false);
     }
     if (rc == 0 && more < 0) {
-        gh_quic_close(h->q, true, GH_H3_FRAME_ERROR, "a frame's length is wrong");
+        gh_quic_close(h->q, true, more == GH_ERR_RANGE ? GH_H3_ID_ERROR : GH_H3_FRAME_ERROR,
+                      more == GH_ERR_RANGE ? "a push that cannot be" : "a frame's length is wrong");
         return more;
     }
     if (rc == 0 && end)
         rc = read_stream(h, h->settings.control, gh_span_of(NULL, 0), true);
     gh_quic_consume(h->q, h->settings.control, data.len);
     return rc;
-}
-
-static int refuse_settings(struct gh_h3 *h, int why)
-{
-    gh_quic_close(h->q, true,
-                  why == GH_ERR_RANGE      ? GH_H3_SETTINGS_ERROR
-                  : why == GH_ERR_TOO_LONG ? GH_H3_EXCESSIVE_LOAD
-                                           : GH_H3_FRAME_ERROR,
-                  "malformed SETTINGS");
-    return why;
 }
 
 static int on_stream_data(void *arg, int64_t id, struct gh_span data, bool end)
@@ -327,7 +318,8 @@ static int on_stream_data(void *arg, int64_t id, struct gh_span data, bool end)
         news = gh_h3_settings_feed(&h->settings, id, data);
         if (news < 0) {
             h->counters.settings_errors++;
-            return refuse_settings(h, news);
+            gh_quic_close(h->q, true, gh_h3_settings_code(news), "malformed SETTINGS");
+            return news;
         }
     } else if ((uint64_t)id / 4 >= h->bidi_opened) {
         h->bidi_opened = (uint64_t)id / 4 + 1;

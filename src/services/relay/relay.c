@@ -4,10 +4,10 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "core/tls_load.h"
 #include "os/sock.h"
 #include "services/relay/relay_worker.h"
 
-#define PEM_MAX (256u * 1024)
 #define TUN_MTU 1418u          /* what a datagram of the largest UDP payload carries */
 #define SOCKET_BUFFER (4u << 20)
 
@@ -26,41 +26,11 @@ static int complain(struct relay *r, const char *what, const char *subject, int 
 
 /* ---- what the configuration names ---- */
 
-static int read_pem(struct relay *r, const char *path, struct gh_text *ret)
+static int load_tls(struct relay *r, const struct gh_relay_conf *c, struct gh_tls_ctx **ret)
 {
-    int rc = gh_privileged_read_file(r->run->privileged, path, PEM_MAX, ret);
+    const struct gh_tls_files files = { c->certificate, c->key, c->client_ca, true };
 
-    return rc < 0 ? complain(r, "file cannot be read", path, rc) : 0;
-}
-
-static int load_tls(struct relay *r, const struct gh_relay_conf *conf, struct gh_tls_ctx **ret)
-{
-    struct gh_text cert = { 0 }, key = { 0 }, ca = { 0 };
-    struct gh_tls_config cfg = { .server = true, .alpn = "h3" };
-    char err[256] = "";
-    int rc = read_pem(r, conf->certificate, &cert);
-
-    if (rc == 0)
-        rc = read_pem(r, conf->key, &key);
-    if (rc == 0)
-        rc = read_pem(r, conf->client_ca, &ca);
-    if (rc == 0) {
-        cfg.certificate = gh_span_of(cert.data, cert.len);
-        cfg.key = gh_span_of(key.data, key.len);
-        cfg.ca = gh_span_of(ca.data, ca.len);
-        rc = gh_tls_ctx_create(&cfg, ret, err, sizeof err);
-        if (rc < 0) {
-            gh_run_reload_note(r->run, err);
-            gh_log_event(r->log, GH_LOG_ERROR, "relay", "TLS cannot be set up", gh_log_str("reason", err),
-                         gh_log_str("certificate", conf->certificate), gh_log_str("key", conf->key), gh_log_str("client_ca", conf->client_ca));
-        }
-    }
-    if (key.data)
-        explicit_bzero(key.data, key.len);
-    gh_text_fini(&cert);
-    gh_text_fini(&key);
-    gh_text_fini(&ca);
-    return rc;
+    return gh_tls_load(r->run->privileged, r->log, "relay", &files, ret);
 }
 
 static void watch_files(struct relay *r)
