@@ -181,24 +181,28 @@ static int allow_if(scmp_filter_ctx f, int call, struct scmp_arg_cmp arg)
     return contains(runtime, count, call) ? 0 : rule(f, SCMP_ACT_ALLOW, call, 1, &arg); /* allowed as a whole there */
 }
 
-static int allow_sockets(scmp_filter_ctx f, enum gh_sandbox_kind kind)
+static int allow_sockets(scmp_filter_ctx f, const struct gh_sandbox *s)
 {
     static const int families[] = { AF_INET, AF_INET6 };
     struct scmp_arg_cmp routes[] = { SCMP_A0_32(SCMP_CMP_EQ, AF_NETLINK), SCMP_A2_32(SCMP_CMP_EQ, NETLINK_ROUTE) };
+    struct scmp_arg_cmp datagrams[] = { SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX), SCMP_A1_32(SCMP_CMP_MASKED_EQ, 0xf, SOCK_DGRAM) };
     int rc = allow_if(f, SCMP_SYS(socketpair), SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX));
 
     for (size_t i = 0; i < 2 && rc == 0; i++)
         rc = allow_if(f, SCMP_SYS(socket), SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)families[i]));
-    if (rc == 0 && kind == GH_SANDBOX_LOOKUP)
+    if (rc == 0 && s->journal)
+        rc = rule(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2, datagrams);
+    if (rc == 0 && s->kind == GH_SANDBOX_LOOKUP)
         rc = allow_if(f, SCMP_SYS(socket), SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX));
-    if (rc == 0 && kind == GH_SANDBOX_LOOKUP)
+    if (rc == 0 && s->kind == GH_SANDBOX_LOOKUP)
         rc = rule(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2, routes);
     return rc;
 }
 
 /* Calls that are right with the right arguments. */
-static int allow_some(scmp_filter_ctx f, enum gh_sandbox_kind kind)
+static int allow_some(scmp_filter_ctx f, const struct gh_sandbox *s)
 {
+    enum gh_sandbox_kind kind = s->kind;
     struct scmp_arg_cmp limits[] = { SCMP_A0_32(SCMP_CMP_EQ, 0), SCMP_A2_64(SCMP_CMP_EQ, 0) };
     struct scmp_arg_cmp code = SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, kind == GH_SANDBOX_LOOKUP ? PROT_EXEC : 0);
     size_t count;
@@ -219,7 +223,7 @@ static int allow_some(scmp_filter_ctx f, enum gh_sandbox_kind kind)
     }
     if (rc == 0 && !contains(runtime, count, SCMP_SYS(prlimit64)))
         rc = rule(f, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2, limits); /* looks at its own */
-    return rc == 0 && kind != GH_SANDBOX_READER ? allow_sockets(f, kind) : rc;
+    return rc == 0 && kind != GH_SANDBOX_READER ? allow_sockets(f, s) : rc;
 }
 
 static int refuse_deadly(scmp_filter_ctx f)
@@ -234,7 +238,7 @@ static int refuse_deadly(scmp_filter_ctx f)
     return rc;
 }
 
-static int restrict_calls(enum gh_sandbox_kind kind)
+static int restrict_calls(const struct gh_sandbox *s)
 {
     scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
     int rc = GH_ERR_SYSTEM;
@@ -245,10 +249,10 @@ static int restrict_calls(enum gh_sandbox_kind kind)
     if (seccomp_attr_set(f, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) == 0 && seccomp_attr_set(f, SCMP_FLTATR_CTL_TSYNC, 1) == 0)
         rc = rules(f, SCMP_ACT_ALLOW, everybody, sizeof everybody / sizeof *everybody);
     (void)seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree instead of a list, where the library can */
-    if (rc == 0 && kind != GH_SANDBOX_READER)
+    if (rc == 0 && s->kind != GH_SANDBOX_READER)
         rc = rules(f, SCMP_ACT_ALLOW, node, sizeof node / sizeof *node);
     if (rc == 0)
-        rc = allow_some(f, kind);
+        rc = allow_some(f, s);
     if (rc == 0)
         rc = refuse_deadly(f);
     if (rc == 0 && seccomp_load(f) < 0)
@@ -265,7 +269,7 @@ int gh_sandbox_enter(const struct gh_sandbox *s, struct gh_sandbox_report *ret)
     if (rc == 0 && report.landlock > 0)
         rc = restrict_files(s, report.landlock);
     if (rc == 0)
-        rc = restrict_calls(s->kind);
+        rc = restrict_calls(s);
     report.seccomp = rc == 0;
     if (rc == 0 && ret)
         *ret = report;

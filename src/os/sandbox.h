@@ -27,6 +27,7 @@ struct gh_sandbox {
     enum gh_sandbox_kind kind;
     const struct gh_sandbox_path *paths;
     size_t path_count;
+    bool journal; /* unix sockets of datagrams: the journal's */
 };
 
 struct gh_sandbox_report {
