@@ -92,7 +92,7 @@ static void look_up(void *arg)
 {
     struct lookup *l = arg;
 
-    gh_resolve(l->host, l->port, &l->result);
+    gh_privileged_lookup(l->a->run->privileged, l->host, l->port, &l->result);
 }
 
 static void looked_up(struct gh_worker *w, void *arg)

@@ -76,6 +76,7 @@ static void emit_status(const struct agent *a, struct gh_text *t)
         gh_text_append(t, "null");
     }
     gh_text_printf(t, ",\"tunnels\":%llu,\"attempts\":%llu", (unsigned long long)a->tunnels, (unsigned long long)a->attempts);
+    gh_text_printf(t, ",\"sandbox\":{\"landlock\":%d,\"seccomp\":%s}", a->run->sandbox.landlock, a->run->sandbox.seccomp ? "true" : "false");
     emit_addresses(a, t);
     emit_numbers(a, t);
     gh_text_append(t, "}\n");
