@@ -175,13 +175,14 @@ static bool has_answer(struct gh_conform_peer *p, const void *arg);
 /* ADDRESS_REQUEST byte by byte, a DATA frame each. */
 static void one_byte_at_a_time(check *c, const row *r)
 {
+    static const char request[] = "\x02\x07\x01" ANY_V4;
     uint64_t id = 1;
 
     (void)r;
     if (!check_open_tunnel(c))
         return;
-    for (size_t i = 0; i < 9; i++)
-        check_capsules(c, gh_span_of("\x02\x07\x01" ANY_V4 + i, 1));
+    for (size_t i = 0; i < sizeof request - 1; i++)
+        check_capsules(c, gh_span_of(&request[i], 1));
     if (gh_conform_wait(&c->peer, has_answer, (const void *[]){ c, &id }))
         check_pass(c);
     else
