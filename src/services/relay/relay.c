@@ -377,6 +377,7 @@ static void release(void *state, enum gh_release stage)
 const struct gh_service gh_service_relay = {
     .name = "relay",
     .section = &gh_relay_conf_section,
+    .keeps_state = true,
     .metrics = relay_metrics,
     .load = load,
     .unload = unload,

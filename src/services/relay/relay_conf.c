@@ -27,6 +27,7 @@ enum {
     KEEP_ALIVE,
     MAX_SESSIONS,
     MAX_HALF_OPEN,
+    RETRY,
     MAX_FLOWS,
     MAX_FLOWS_PER_SESSION,
     TCP_SYN_TIMEOUT,
@@ -79,6 +80,9 @@ static const struct gh_conf_row rows[] = {
                        .help = "agents served at a time" },
     [MAX_HALF_OPEN] = { "max_half_open", GH_CONF_UINT, .dflt = "256", .min = "1", .max = "65536", .unit = "handshakes", .reload = true,
                         .help = "handshakes under way at a time" },
+    [RETRY] = { "retry", GH_CONF_ENUM, .dflt = "auto", .values = "auto|always|never", .reload = true,
+                .help = "whether a stranger must prove its address by a round trip before its handshake begins; auto asks for that while a "
+                        "quarter of max_half_open are under way" },
     [MAX_FLOWS] = { "max_flows", GH_CONF_UINT, .dflt = "65536", .min = "16", .max = "16777216", .unit = "flows",
                     .help = "flows that one worker follows" },
     [MAX_FLOWS_PER_SESSION] = { "max_flows_per_session", GH_CONF_UINT, .dflt = "8192", .min = "1", .max = "16777216", .unit = "flows",
@@ -212,6 +216,7 @@ static void load_limits(const struct gh_conf *conf, struct gh_relay_conf *ret)
     ret->keep_alive = load_time(conf, KEEP_ALIVE);
     ret->max_sessions = load_uint(conf, MAX_SESSIONS);
     ret->max_half_open = load_uint(conf, MAX_HALF_OPEN);
+    ret->retry = load_uint(conf, RETRY);
     ret->max_flows = load_uint(conf, MAX_FLOWS);
     ret->max_flows_per_session = load_uint(conf, MAX_FLOWS_PER_SESSION);
     ret->tcp_syn_timeout = load_time(conf, TCP_SYN_TIMEOUT);

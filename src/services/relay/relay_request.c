@@ -97,7 +97,7 @@ static void look_up(void *arg)
 {
     struct lookup *l = arg;
 
-    gh_resolve(l->asked.name, 0, &l->found);
+    gh_privileged_lookup(l->rw->r->run->privileged, l->asked.name, 0, &l->found);
 }
 
 /* The addresses of a name are the only targets. Whether one may be reached is policy's, with the first packet. */
