@@ -150,6 +150,7 @@ static void on_handshake(void *arg)
                                      .port = remote.port,
                                      .identity = c->identity.name,
                                      .not_after = c->identity.not_after,
+                                     .certificate = &c->identity.certificate,
                                      .uid = UINT32_MAX };
     if (rc < 0) {
         c->refused = true; /* on_peer said why to whoever wants to know */
