@@ -23,6 +23,8 @@ struct gh_quic_link {
     bool half_open, closed, attached;
     bool gone; /* being destroyed: whoever is told of it may not wake it again */
     struct gh_quic_close why;
+    struct gh_tls_ctx *tls; /* client: to resume with */
+    char *server_name;
 };
 
 struct gh_quic_endpoint {

@@ -114,6 +114,7 @@ void sim_end_drop(struct sim_end *e)
 static void end_fini(struct sim_end *e)
 {
     sim_end_drop(e);
+    gh_tls_session_put(e->session);
     gh_tls_ctx_put(e->tls);
 }
 
@@ -170,7 +171,15 @@ static void on_token(void *arg, struct gh_span token)
     e->token_len = token.len;
 }
 
-static const struct gh_quic_host host = { make_cid, retire_cid, on_closed, make_token, on_token };
+static void on_session(void *arg, struct gh_tls_session *session)
+{
+    struct sim_end *e = arg;
+
+    gh_tls_session_put(e->session);
+    e->session = session;
+}
+
+static const struct gh_quic_host host = { make_cid, retire_cid, on_closed, make_token, on_token, on_session };
 
 /* What the engine of a new connection is made with. */
 static int prepare(struct sim_end *e, struct gh_quic_owner *ret, struct gh_tls_ctx **ret_tls)
@@ -202,6 +211,7 @@ int sim_open(struct sim *s)
     int rc = prepare(&s->client, &owner, &to.tls);
 
     to.token = gh_span_of(s->client.token, s->client.token_len);
+    to.session = s->client.session;
     s->client.closed = false;
     if (rc == 0)
         rc = gh_quic_create_client(&s->client.config, &owner, &to, &path, s->now, &s->client.quic);

@@ -440,6 +440,8 @@ int gh_quic_create_client(const struct gh_quic_config *cfg, const struct gh_quic
         s.token_type = NGTCP2_TOKEN_TYPE_NEW_TOKEN;
         rc = gh_tls_create(to->tls, to->server_name, &gh_quic_tls_events, q, &q->tls);
     }
+    if (rc == 0 && to->session)
+        gh_tls_resume(q->tls, to->session);
     if (rc == 0)
         rc = setup(q, &lib_dcid, &lib_scid, &lib_path, NGTCP2_PROTO_VER_V1, &s, &p);
     if (rc < 0) {

@@ -321,4 +321,14 @@ static void on_alert(void *arg, uint8_t alert)
     ngtcp2_conn_set_tls_alert(q->conn, alert);
 }
 
-const struct gh_tls_events gh_quic_tls_events = { on_secret, on_send, on_transport_params, on_alert };
+static void on_session(void *arg, struct gh_tls_session *s)
+{
+    struct gh_quic *q = arg;
+
+    if (q->owner.host->on_session)
+        q->owner.host->on_session(q->owner.host_arg, s);
+    else
+        gh_tls_session_put(s);
+}
+
+const struct gh_tls_events gh_quic_tls_events = { on_secret, on_send, on_transport_params, on_alert, on_session };

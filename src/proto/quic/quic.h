@@ -69,6 +69,7 @@ struct gh_quic_host {
     int (*make_token)(void *arg, uint8_t ret[GH_QUIC_NEW_TOKEN_MAX]);
     /* Client, may be NULL: what the next connection to this server may begin with. */
     void (*on_token)(void *arg, struct gh_span token);
+    void (*on_session)(void *arg, struct gh_tls_session *s); /* the callee's now */
 };
 
 /* What runs over the connection. Functions that return int end the connection when they return a negative GH_ERR_, with
@@ -156,6 +157,7 @@ struct gh_quic_target {
     struct gh_tls_ctx *tls;
     const char *server_name;
     struct gh_span token; /* of a NEW_TOKEN frame; empty when there is none */
+    struct gh_tls_session *session; /* to resume; NULL when there is none; stays the caller's */
 };
 int gh_quic_create_client(const struct gh_quic_config *cfg, const struct gh_quic_owner *owner, const struct gh_quic_target *to,
                           const struct gh_quic_path *path, int64_t now, struct gh_quic **ret);

@@ -220,7 +220,8 @@ static void on_ready(void *arg, struct gh_http_conn *c)
     snprintf(a->tls_group, sizeof a->tls_group, "%s", gh_tls_group(tls));
     snprintf(a->cipher, sizeof a->cipher, "%s", gh_tls_cipher(tls));
     gh_log_event(a->log, GH_LOG_INFO, "agent", "connected", gh_log_str("remote", remote_text(a, text)), gh_log_str("relay_id", a->identity.name),
-                 gh_log_str("tls_group", a->tls_group), gh_log_str("cipher", a->cipher));
+                 gh_log_str("tls_group", a->tls_group), gh_log_str("cipher", a->cipher),
+                 gh_log_bool("resumed", gh_tls_resumed(tls)));
     gh_agent_tunnel_init(&a->tunnel, &tunnel_events, a);
     rc = gh_http_conn_request(c, &a->request.head, &gh_agent_tunnel_http_events, &a->tunnel, false, &s);
     if (rc < 0) {
