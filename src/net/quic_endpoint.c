@@ -172,6 +172,8 @@ static void collect(struct gh_quic_link *l)
     if (c->shrunk != l->told_shrunk)
         gh_quic_endpoint_drop(l->e, GH_DROP_TOO_BIG, c->shrunk - l->told_shrunk);
     l->e->counters.datagrams_lost += c->datagrams_lost - l->told_lost;
+    l->e->counters.key_updates += c->key_updates - l->told_updates;
+    l->told_updates = c->key_updates;
     l->told_delay = c->queue_delay;
     l->told_shrunk = c->shrunk;
     l->told_lost = c->datagrams_lost;

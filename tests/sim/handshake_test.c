@@ -187,6 +187,47 @@ static void a_forged_address_gets_no_more_than_three_times_a_post_quantum_first_
     sim_fini(&w.sim);
 }
 
+/* What each end offers, as the other gets it. */
+
+static uint8_t offered[2][512]; /* by server, by client: as the one that reads it */
+static size_t offered_len[2];
+
+int __real_ngtcp2_conn_decode_and_set_remote_transport_params(ngtcp2_conn *conn, const uint8_t *data, size_t len);
+int __wrap_ngtcp2_conn_decode_and_set_remote_transport_params(ngtcp2_conn *conn, const uint8_t *data, size_t len);
+
+int __wrap_ngtcp2_conn_decode_and_set_remote_transport_params(ngtcp2_conn *conn, const uint8_t *data, size_t len)
+{
+    int at = ngtcp2_conn_is_server(conn);
+
+    assert_true(len <= sizeof offered[at]);
+    memcpy(offered[at], data, len);
+    offered_len[at] = len;
+    return __real_ngtcp2_conn_decode_and_set_remote_transport_params(conn, data, len);
+}
+
+/* RFC 9000, section 18.1; grease_quic_bit (0x2ab2, RFC 9287) never: the demultiplexer relies on that bit. */
+static void both_ends_offer_a_reserved_parameter_and_never_to_grease_the_bit(void **state)
+{
+    (void)state;
+    init(9);
+    go();
+    for (int i = 0; i < 2; i++) {
+        struct gh_reader r = gh_reader_of(gh_span_of(offered[i], offered_len[i]));
+        unsigned reserved = 0;
+
+        while (gh_reader_left(&r)) {
+            uint64_t id = gh_read_varint(&r);
+
+            gh_read_span(&r, (size_t)gh_read_varint(&r));
+            reserved += id >= 27 && id % 31 == 27;
+            assert_int_not_equal(id, 0x2ab2);
+        }
+        assert_true(gh_reader_done(&r));
+        assert_int_equal(reserved, 1);
+    }
+    sim_fini(&w.sim);
+}
+
 static const uint8_t ticket_key[GH_TLS_TICKET_KEY] = "a key for tickets of 32 bytes...";
 
 /* The server is another process now. */
@@ -320,6 +361,7 @@ int main(void)
         cmocka_unit_test(answers_to_strangers_do_not_amplify),
         cmocka_unit_test(the_second_half_of_a_client_hello_is_answered_by_a_retry),
         cmocka_unit_test(a_forged_address_gets_no_more_than_three_times_a_post_quantum_first_flight),
+        cmocka_unit_test(both_ends_offer_a_reserved_parameter_and_never_to_grease_the_bit),
         cmocka_unit_test(a_client_resumes_and_both_ends_still_know_each_other),
         cmocka_unit_test(each_connection_brings_the_ticket_of_the_next),
         cmocka_unit_test(a_server_that_was_started_again_takes_the_ticket_when_its_key_is_the_same),

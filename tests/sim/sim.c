@@ -335,6 +335,18 @@ static void accept_first(struct sim *s, const struct flying *f)
     attach(&s->server);
 }
 
+/* One server connection at a time: one that a client left behind, when it followed a Retry, makes room. */
+static bool left_behind(struct sim *s, const struct flying *f)
+{
+    struct gh_quic_initial first;
+    const struct gh_quic_cid *dcid = s->server.quic ? gh_quic_first_dcid(s->server.quic) : NULL;
+
+    if (!dcid || gh_quic_handshake_complete(s->server.quic) || gh_quic_accept(gh_span_of(f->data, f->len), &first) != 1 ||
+        gh_quic_token_check(&s->tokens, &first, &s->client.addr, sim_wall(s)) < 0 || first.proof != GH_QUIC_PROOF_RETRY)
+        return false;
+    return first.dcid.len != dcid->len || memcmp(first.dcid.data, dcid->data, dcid->len) != 0;
+}
+
 static void deliver(struct sim *s, struct flying *f)
 {
     struct sim_end *to = f->to_server ? &s->server : &s->client, *from = f->to_server ? &s->client : &s->server;
@@ -344,6 +356,10 @@ static void deliver(struct sim *s, struct flying *f)
     s->delivered++;
     if (to->server && to->closed && to->why.kind == GH_QUIC_CLOSED_HANDSHAKE)
         sim_end_drop(to); /* what came first was no first packet: the next one may be */
+    if (to->server && left_behind(s, f)) {
+        sim_end_drop(to);
+        to->closed = false;
+    }
     if (!to->quic && to->server && (!to->closed || to->why.kind == GH_QUIC_CLOSED_HANDSHAKE))
         accept_first(s, f);
     if (to->quic)

@@ -20,6 +20,7 @@ void gh_quic_config_default(struct gh_quic_config *ret)
         .queue_packets = 1024,
         .queue_bytes = 2 * 1024 * 1024,
         .queue_time = 0,
+        .key_update_packets = UINT64_C(1) << 21, /* a quarter of AES-GCM's limit (RFC 9001, section 6.6) */
         .random = gh_random_system,
     };
 }
@@ -541,6 +542,13 @@ void gh_quic_close(struct gh_quic *q, bool application, uint64_t code, const cha
 bool gh_quic_is_closed(const struct gh_quic *q)
 {
     return q->closed || q->closing;
+}
+
+uint64_t gh_quic_noise(struct gh_quic *q)
+{
+    uint64_t noise = 0;
+
+    return q->cfg.random.fill(q->cfg.random.arg, &noise, sizeof noise) < 0 ? 0 : noise;
 }
 
 struct gh_tls *gh_quic_tls(struct gh_quic *q)

@@ -102,6 +102,7 @@ struct gh_quic_config {
     uint64_t max_datagram;              /* transport parameter 0x20; 0 refuses datagrams (RFC 9221, section 3) */
     size_t queue_packets, queue_bytes;  /* datagrams that wait for the congestion window */
     int64_t queue_time;                 /* the longest that one waits; 0: for ever */
+    uint64_t key_update_packets;        /* sealed with one key before the next one is taken */
     struct gh_random_source random;
 };
 
@@ -110,6 +111,8 @@ struct gh_quic_counters {
     uint64_t queue_full, too_big;  /* datagrams refused by gh_quic_send_datagram, which said so */
     uint64_t queue_delay, shrunk;  /* datagrams dropped while they waited: too old, or too long since the path shrank */
     uint64_t datagrams_lost;       /* sent in packets that were declared lost */
+    uint64_t key_updates;          /* begun here */
+    uint64_t key_generations;      /* keys made ready, by whichever end */
     uint64_t packets_in, packets_out, bytes_in, bytes_out;
 };
 
@@ -203,6 +206,8 @@ int gh_quic_send_datagram(struct gh_quic *q, struct gh_span head, struct gh_span
 /* Longest datagram payload that fits a packet of the current path; 0 when the peer takes none or is not known yet. */
 size_t gh_quic_datagram_max(const struct gh_quic *q);
 
+/* Unpredictable bits for greasing and the like, never for a key. */
+uint64_t gh_quic_noise(struct gh_quic *q);
 struct gh_tls *gh_quic_tls(struct gh_quic *q);
 const struct gh_quic_counters *gh_quic_counters(const struct gh_quic *q);
 bool gh_quic_handshake_complete(const struct gh_quic *q);
