@@ -118,7 +118,15 @@ static void on_token(void *arg, struct gh_span token)
     gh_quic_memory_keep_token(&l->e->memory, &remote, token);
 }
 
-static const struct gh_quic_host host = { make_cid, retire_cid, on_closed, make_token, on_token };
+static void on_session(void *arg, struct gh_tls_session *s)
+{
+    struct gh_quic_link *l = arg;
+    struct gh_endpoint remote = gh_quic_link_remote(l);
+
+    gh_quic_memory_keep_session(&l->e->memory, &remote, l->tls, l->server_name, s);
+}
+
+static const struct gh_quic_host host = { make_cid, retire_cid, on_closed, make_token, on_token, on_session };
 
 /* Links. */
 
@@ -164,6 +172,8 @@ static void collect(struct gh_quic_link *l)
     if (c->shrunk != l->told_shrunk)
         gh_quic_endpoint_drop(l->e, GH_DROP_TOO_BIG, c->shrunk - l->told_shrunk);
     l->e->counters.datagrams_lost += c->datagrams_lost - l->told_lost;
+    l->e->counters.key_updates += c->key_updates - l->told_updates;
+    l->told_updates = c->key_updates;
     l->told_delay = c->queue_delay;
     l->told_shrunk = c->shrunk;
     l->told_lost = c->datagrams_lost;
@@ -191,6 +201,8 @@ static void link_destroy(struct gh_quic_link *l)
     if (l->attached)
         e->cfg.events->on_closed(l->app_arg, l, &l->why);
     gh_quic_destroy(l->quic);
+    gh_tls_ctx_put(l->tls);
+    free(l->server_name);
     free(l);
 }
 
@@ -290,8 +302,10 @@ static struct gh_quic_path path_of(const struct gh_quic_endpoint *e, const struc
 static void deliver(struct gh_quic_link *l, const struct gh_quic_path *path, uint8_t ecn, struct gh_span payload)
 {
     gh_quic_recv(l->quic, path, ecn, payload, gh_worker_now(l->e->cfg.worker));
-    if (l->half_open && gh_quic_handshake_complete(l->quic))
+    if (l->half_open && gh_quic_handshake_complete(l->quic)) {
         half_open_done(l, &l->e->counters.handshakes_done);
+        l->e->counters.resumed += gh_tls_resumed(gh_quic_tls(l->quic));
+    }
     gh_quic_link_wake(l);
 }
 
@@ -633,8 +647,16 @@ int gh_quic_endpoint_connect(struct gh_quic_endpoint *e, const struct gh_endpoin
 
     if (!l)
         return GH_ERR_MEMORY;
+    l->tls = gh_tls_ctx_get(tls);
+    l->server_name = strdup(server_name ? server_name : "");
+    if (!l->server_name) {
+        link_destroy(l);
+        return GH_ERR_MEMORY;
+    }
+    to.session = gh_quic_memory_take_session(&e->memory, remote, tls, l->server_name);
     to.token = gh_span_of(token, gh_quic_memory_take_token(&e->memory, remote, token));
     rc = gh_quic_create_client(&e->cfg.quic, &owner, &to, &path, gh_worker_now(e->cfg.worker), &l->quic);
+    gh_tls_session_put(to.session);
     if (rc < 0) {
         link_destroy(l);
         return rc;

@@ -47,6 +47,7 @@ struct sim_end {
     struct gh_tls_ctx *tls;
     uint8_t token[GH_QUIC_NEW_TOKEN_MAX]; /* client: the last one that a server gave */
     size_t token_len;
+    struct gh_tls_session *session;
     bool closed;
     struct gh_quic_close why; /* of the last connection that ended */
 };

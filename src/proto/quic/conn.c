@@ -22,6 +22,7 @@ void gh_quic_config_default(struct gh_quic_config *ret)
         .queue_packets = 1024,
         .queue_bytes = 2 * 1024 * 1024,
         .queue_time = 0,
+        .key_update_packets = UINT64_C(1) << 21, /* a quarter of AES-GCM's limit (RFC 9001, section 6.6) */
         .random = gh_random_system,
     };
 }
@@ -442,6 +443,8 @@ int gh_quic_create_client(const struct gh_quic_config *cfg, const struct gh_quic
         s.token_type = NGTCP2_TOKEN_TYPE_NEW_TOKEN;
         rc = gh_tls_create(to->tls, to->server_name, &gh_quic_tls_events, q, &q->tls);
     }
+    if (rc == 0 && to->session)
+        gh_tls_resume(q->tls, to->session);
     if (rc == 0)
         rc = setup(q, &lib_dcid, &lib_scid, &lib_path, NGTCP2_PROTO_VER_V1, &s, &p);
     if (rc < 0) {
@@ -560,6 +563,13 @@ void gh_quic_close(struct gh_quic *q, bool application, uint64_t code, const cha
 bool gh_quic_is_closed(const struct gh_quic *q)
 {
     return q->closed || q->closing;
+}
+
+uint64_t gh_quic_noise(struct gh_quic *q)
+{
+    uint64_t noise = 0;
+
+    return q->cfg.random.fill(q->cfg.random.arg, &noise, sizeof noise) < 0 ? 0 : noise;
 }
 
 struct gh_tls *gh_quic_tls(struct gh_quic *q)

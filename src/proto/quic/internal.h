@@ -19,6 +19,7 @@ struct gh_quic {
     struct gh_quic_cid first_dcid;
     int64_t now; /* of the call that runs */
     int liberr;  /* what the library said inside a callback of TLS, for its own report */
+    uint64_t sealed; /* packets since the last key update that began here */
     bool server, params_set, keys_told, handshake_done;
     bool closing;  /* a close waits to be written */
     bool closed;   /* on_closed was called */

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "core/tls_load.h"
+#include "crypto/hash.h"
 #include "os/sock.h"
 #include "services/relay/relay_worker.h"
 
@@ -31,6 +32,18 @@ static int load_tls(struct relay *r, const struct gh_relay_conf *c, struct gh_tl
     const struct gh_tls_files files = { c->certificate, c->key, c->client_ca, true };
 
     return gh_tls_load(r->run->privileged, r->log, "relay", &files, ret);
+}
+
+/* An agent resumes its TLS session with the relay, also after a restart. */
+static int give_tickets(struct relay *r, struct gh_tls_ctx *tls)
+{
+    uint8_t key[GH_TLS_TICKET_KEY];
+    int rc = gh_quic_group_ticket_key(r->key, key);
+
+    if (rc == 0)
+        rc = gh_tls_ctx_set_tickets(tls, key);
+    gh_wipe(key, sizeof key);
+    return rc < 0 ? complain(r, "session tickets cannot be made", r->conf.certificate, rc) : 0;
 }
 
 static void watch_files(struct relay *r)
@@ -200,6 +213,8 @@ static int load_parts(struct relay *r)
     if (rc == 0)
         rc = open_store(r);
     if (rc == 0)
+        rc = give_tickets(r, r->tls);
+    if (rc == 0)
         rc = open_listeners(r);
     if (rc == 0)
         rc = open_tun(r);
@@ -290,6 +305,8 @@ static int prepare(void *state, const struct gh_conf *conf, void **ret_next)
         rc = load_tls(r, &n->conf, &n->tls);
     if (rc == 0)
         rc = relay_trust_load(r, &n->conf, &n->trust);
+    if (rc == 0)
+        rc = give_tickets(r, n->tls);
     if (rc == 0)
         rc = relay_policy_load(r, n->conf.policy, &n->policy);
     if (rc < 0) {
