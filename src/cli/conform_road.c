@@ -39,7 +39,7 @@ static int road_open(void *arg, const struct gh_quic_config *cfg, const struct g
     }
     r->open = true;
     path = path_of(r);
-    return gh_quic_create_client(cfg, owner, r->tls, r->server_name, &path, gh_clock_now(), ret);
+    return gh_quic_create_client(cfg, owner, &(struct gh_quic_target){ .tls = r->tls, .server_name = r->server_name }, &path, gh_clock_now(), ret);
 }
 
 static int64_t road_now(void *arg)

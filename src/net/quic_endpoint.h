@@ -26,6 +26,7 @@ struct gh_quic_link;
 struct gh_quic_group {
     uint32_t mix[2];       /* odd numbers: key of the mask in the last byte of an id */
     uint8_t reset_key[GH_QUIC_GROUP_KEY]; /* stateless reset tokens (RFC 9000, section 10.3.2) */
+    uint8_t token_key[GH_QUIC_GROUP_KEY]; /* tokens that prove an address (proto/quic/token.h) */
     unsigned count;        /* endpoints */
     struct gh_quic_endpoint *endpoints[GH_WORKERS_MAX];
 };
@@ -33,10 +34,19 @@ struct gh_quic_group {
 /* The group's keys follow from <key>: a process that starts again with the same one can end the connections of its forerunner.
  * NULL: fresh ones. 0 or GH_ERR_CRYPTO. */
 int gh_quic_group_init(struct gh_quic_group *g, unsigned count, const uint8_t key[GH_QUIC_GROUP_KEY]);
+/* What gh_tls_ctx_set_tickets wants, from the same key. */
+int gh_quic_group_ticket_key(const uint8_t key[GH_QUIC_GROUP_KEY], uint8_t ret[GH_TLS_TICKET_KEY]);
 /* The program for gh_udp_attach_steering; the number of instructions. */
 size_t gh_quic_group_steering(const struct gh_quic_group *g, struct sock_filter ret[GH_QUIC_STEERING_LEN]);
 /* The worker inside an id of ours. */
 unsigned gh_quic_group_worker_of(const struct gh_quic_group *g, const uint8_t cid[GH_QUIC_CID_LEN]);
+
+/* When strangers must prove their address before anything is kept for them (RFC 9000, section 8.1.2). */
+enum gh_quic_retry_mode {
+    GH_QUIC_RETRY_AUTO,   /* while a quarter of the handshakes allowed are under way */
+    GH_QUIC_RETRY_ALWAYS, /* unless a token of an earlier connection proves it */
+    GH_QUIC_RETRY_NEVER,
+};
 
 /* What runs above the connections. */
 struct gh_quic_endpoint_events {
@@ -58,6 +68,7 @@ struct gh_quic_endpoint_config {
     struct gh_udp_features features;
     bool server;                 /* accept strangers */
     unsigned max_half_open;      /* handshakes under way */
+    enum gh_quic_retry_mode retry;
     struct gh_quic_config quic;
     const struct gh_quic_endpoint_events *events;
     void *arg;
@@ -68,7 +79,11 @@ struct gh_quic_endpoint_counters {
     uint64_t handed_over; /* datagrams that another worker read */
     uint64_t assertions;  /* connections lost to an assertion of the library */
     uint64_t resets_out;  /* stateless resets: answers to packets of connections that are no more */
+    uint64_t retries_out;
+    uint64_t tokens_invalid; /* Initials refused with INVALID_TOKEN */
     uint64_t handshakes_done, handshakes_failed; /* of strangers */
+    uint64_t key_updates; /* begun here */
+    uint64_t resumed; /* of the handshakes done */
     uint64_t datagrams_lost; /* DATAGRAM frames in packets that were declared lost */
 };
 
@@ -78,6 +93,7 @@ void gh_quic_endpoint_destroy(struct gh_quic_endpoint *e);
 /* Sends what waits, now. */
 void gh_quic_endpoint_flush(struct gh_quic_endpoint *e);
 void gh_quic_endpoint_set_max_half_open(struct gh_quic_endpoint *e, unsigned max);
+void gh_quic_endpoint_set_retry(struct gh_quic_endpoint *e, enum gh_quic_retry_mode mode);
 void gh_quic_endpoint_refuse_new(struct gh_quic_endpoint *e); /* draining: no new connections */
 const struct gh_quic_endpoint_counters *gh_quic_endpoint_counters(const struct gh_quic_endpoint *e);
 struct gh_worker *gh_quic_endpoint_worker(const struct gh_quic_endpoint *e);

@@ -29,12 +29,19 @@ int gh_quic_group_init(struct gh_quic_group *g, unsigned count, const uint8_t ke
         rc = gh_hkdf_sha256(secret, none, "gatehouse steering", (uint8_t *)g->mix, sizeof g->mix);
     if (rc == 0)
         rc = gh_hkdf_sha256(secret, none, "gatehouse stateless reset", g->reset_key, sizeof g->reset_key);
+    if (rc == 0)
+        rc = gh_hkdf_sha256(secret, none, "gatehouse address token", g->token_key, sizeof g->token_key);
     gh_wipe(fresh, sizeof fresh);
     if (rc < 0)
         return GH_ERR_CRYPTO;
     g->mix[0] |= 1;
     g->mix[1] |= 1;
     return 0;
+}
+
+int gh_quic_group_ticket_key(const uint8_t key[GH_QUIC_GROUP_KEY], uint8_t ret[GH_TLS_TICKET_KEY])
+{
+    return gh_hkdf_sha256(gh_span_of(key, GH_QUIC_GROUP_KEY), gh_span_of("", 0), "gatehouse tickets", ret, GH_TLS_TICKET_KEY);
 }
 
 uint8_t gh_quic_group_last_byte(const struct gh_quic_group *g, const uint8_t cid[GH_QUIC_CID_LEN], unsigned worker)

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "core/ready.h"
 #include "core/run.h"
 #include "net/tun_port.h"
 
@@ -179,6 +180,11 @@ void gh_quic_endpoint_flush(struct gh_quic_endpoint *e)
     (void)e; /* every step of the simulator writes what waits */
 }
 
+void gh_quic_endpoint_set_retry(struct gh_quic_endpoint *e, enum gh_quic_retry_mode mode)
+{
+    e->cfg.retry = mode;
+}
+
 void gh_quic_endpoint_refuse_new(struct gh_quic_endpoint *e)
 {
     e->refuse_new = true;
@@ -221,6 +227,16 @@ struct gh_endpoint gh_quic_link_remote(struct gh_quic_link *l)
 void gh_quic_link_wake(struct gh_quic_link *l)
 {
     (void)l;
+}
+
+/* Nobody asks whether the node is ready. */
+
+void gh_ready_set(struct gh_ready *r, int check, bool ok, const char *why)
+{
+    (void)r;
+    (void)check;
+    (void)ok;
+    (void)why;
 }
 
 /* The queue of a TUN: what the worker's owner wants to see. */

@@ -206,7 +206,7 @@ static void on_closed(void *arg, const struct gh_quic_close *why)
     p->why = *why;
 }
 
-static const struct gh_quic_host host = { make_cid, retire_cid, on_closed };
+static const struct gh_quic_host host = { .make_cid = make_cid, .retire_cid = retire_cid, .on_closed = on_closed };
 
 static bool is_ready(struct gh_conform_peer *p, const void *arg)
 {

@@ -181,6 +181,19 @@ static int write_close(struct gh_quic *q, struct gh_quic_batch *b)
     return n > 0;
 }
 
+/* RFC 9001, section 6.6: long before the limit, since the library ends a connection that reaches it while an update is not yet confirmed. */
+static void renew_key(struct gh_quic *q)
+{
+    if (++q->sealed < q->cfg.key_update_packets || !q->handshake_done)
+        return;
+    if (ngtcp2_conn_initiate_key_update(q->conn, (uint64_t)q->now) == 0) {
+        q->counters.key_updates++;
+        q->sealed = 0;
+    } else {
+        q->sealed -= q->cfg.key_update_packets / 16; /* the last one is too young: a little later */
+    }
+}
+
 /* As much as pacing and the batch allow. */
 static int fill(struct gh_quic *q, struct gh_quic_batch *b)
 {
@@ -202,6 +215,7 @@ static int fill(struct gh_quic *q, struct gh_quic_batch *b)
             break;
         q->counters.packets_out++;
         q->counters.bytes_out += len;
+        renew_key(q);
         if (!append(q, b, &t, len))
             break;
     }

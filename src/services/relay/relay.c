@@ -5,13 +5,14 @@
 
 #include "base/error.h"
 #include "core/tls_load.h"
+#include "crypto/hash.h"
 #include "os/sock.h"
 #include "services/relay/relay_worker.h"
 
 #define TUN_MTU 1418u          /* what a datagram of the largest UDP payload carries */
 #define SOCKET_BUFFER (4u << 20)
 
-static const char *const check_names[RELAY_CHECKS] = { "tls", "policy", "pool", "tun" };
+static const char *const check_names[RELAY_CHECKS] = { "tls", "policy", "pool", "tun", "crl" };
 
 static int complain(struct relay *r, const char *what, const char *subject, int rc)
 {
@@ -33,12 +34,24 @@ static int load_tls(struct relay *r, const struct gh_relay_conf *c, struct gh_tl
     return gh_tls_load(r->run->privileged, r->log, "relay", &files, ret);
 }
 
+/* An agent resumes its TLS session with the relay, also after a restart. */
+static int give_tickets(struct relay *r, struct gh_tls_ctx *tls)
+{
+    uint8_t key[GH_TLS_TICKET_KEY];
+    int rc = gh_quic_group_ticket_key(r->key, key);
+
+    if (rc == 0)
+        rc = gh_tls_ctx_set_tickets(tls, key);
+    gh_wipe(key, sizeof key);
+    return rc < 0 ? complain(r, "session tickets cannot be made", r->conf.certificate, rc) : 0;
+}
+
 static void watch_files(struct relay *r)
 {
-    const char *const paths[] = { r->conf.certificate, r->conf.key, r->conf.client_ca, r->conf.policy };
+    const char *const paths[] = { r->conf.certificate, r->conf.key, r->conf.client_ca, r->conf.policy, r->conf.crl, r->conf.pins_file };
 
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
-        if (gh_run_watch(r->run, paths[i]) < 0)
+        if (*paths[i] && gh_run_watch(r->run, paths[i]) < 0)
             gh_log_event(r->log, GH_LOG_WARN, "relay", "changes of a file will not be noticed, only SIGHUP will", gh_log_str("file", paths[i]),
                          gh_log_str("reason", gh_privileged_why(r->run->privileged)));
 }
@@ -163,6 +176,7 @@ static void unload(void *state)
     gh_pool_destroy(r->pool);
     gh_store_close(r->store);
     gh_snapshot_fini(&r->policy);
+    gh_snapshot_fini(&r->trust);
     gh_tls_ctx_put(r->tls);
     r->run->sessions = NULL;
     r->run->trace = NULL;
@@ -183,8 +197,13 @@ static void set_checks(struct relay *r, bool ok, const char *why)
 static int load_parts(struct relay *r)
 {
     struct relay_policy *policy = NULL;
+    struct relay_trust *trust = NULL;
     int rc = load_tls(r, &r->conf, &r->tls);
 
+    if (rc == 0)
+        rc = relay_trust_load(r, &r->conf, &trust);
+    if (rc == 0)
+        rc = gh_snapshot_swap(&r->trust, trust, relay_trust_destroy);
     if (rc == 0)
         rc = relay_policy_load(r, r->conf.policy, &policy);
     if (rc == 0)
@@ -195,6 +214,8 @@ static int load_parts(struct relay *r)
         rc = create_tables(r);
     if (rc == 0)
         rc = open_store(r);
+    if (rc == 0)
+        rc = give_tickets(r, r->tls);
     if (rc == 0)
         rc = open_listeners(r);
     if (rc == 0)
@@ -233,6 +254,8 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
     set_checks(r, false, "starting");
     rc = gh_snapshot_init(&r->policy);
     if (rc == 0)
+        rc = gh_snapshot_init(&r->trust);
+    if (rc == 0)
         rc = gh_relay_conf_load(conf, &r->conf);
     if (rc == 0) {
         keep_pools(r);
@@ -257,6 +280,7 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
 struct next {
     struct gh_relay_conf conf;
     struct gh_tls_ctx *tls;
+    struct relay_trust *trust;
     struct relay_policy *policy;
 };
 
@@ -266,6 +290,7 @@ static void discard(void *state, void *arg)
 
     (void)state;
     gh_tls_ctx_put(n->tls);
+    relay_trust_destroy(n->trust);
     relay_policy_destroy(n->policy);
     free(n);
 }
@@ -281,6 +306,10 @@ static int prepare(void *state, const struct gh_conf *conf, void **ret_next)
     rc = gh_relay_conf_load(conf, &n->conf);
     if (rc == 0)
         rc = load_tls(r, &n->conf, &n->tls);
+    if (rc == 0)
+        rc = relay_trust_load(r, &n->conf, &n->trust);
+    if (rc == 0)
+        rc = give_tickets(r, n->tls);
     if (rc == 0)
         rc = relay_policy_load(r, n->conf.policy, &n->policy);
     if (rc < 0) {
@@ -320,6 +349,7 @@ static void take_reload(struct relay_worker *rw)
     relay_worker_set_limits(rw, rw->r->next_conf);
     rw->r->conf = *rw->r->next_conf; /* the same value from every worker, while the others wait */
     rw->r->conf.pools = rw->r->pools;
+    relay_trust_apply(rw);
     relay_policy_refresh(rw);
 }
 
@@ -336,6 +366,10 @@ static void commit(void *state, void *arg)
         gh_log_event(r->log, GH_LOG_INFO, "relay", "policy loaded", gh_log_str("policy_version", version));
     } else {
         relay_policy_destroy(n->policy);
+    }
+    if (gh_snapshot_swap(&r->trust, n->trust, relay_trust_destroy) < 0) {
+        gh_log_event(r->log, GH_LOG_ERROR, "relay", "out of memory: revocation lists and pins stay as they were");
+        relay_trust_destroy(n->trust);
     }
     r->tls = n->tls;
     r->next_conf = &n->conf;

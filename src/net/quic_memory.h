@@ -1,0 +1,40 @@
+/* net/quic_memory.h - what a client remembers of the servers that it was connected to
+ *
+ * A few servers, the last used first; tokens and sessions are used once (RFC 9000,
+ * section 8.1.3; RFC 8446, appendix C.4).
+ */
+#ifndef GH_NET_QUIC_MEMORY_H
+#define GH_NET_QUIC_MEMORY_H
+
+#include "base/span.h"
+#include "crypto/tls.h"
+#include "os/udp.h"
+
+#define GH_QUIC_MEMORY_SERVERS 8u
+#define GH_QUIC_MEMORY_TOKEN 512u /* longer tokens are not kept */
+
+struct gh_quic_memory {
+    struct gh_quic_known {
+        struct gh_endpoint remote;
+        size_t token_len; /* 0: none */
+        uint8_t token[GH_QUIC_MEMORY_TOKEN];
+        struct gh_tls_session *session; /* NULL: none */
+        struct gh_tls_ctx *tls;         /* that it was made with: another certificate of ours is another client */
+        char server_name[256];          /* that it was made for */
+    } * known[GH_QUIC_MEMORY_SERVERS];
+};
+
+void gh_quic_memory_init(struct gh_quic_memory *m);
+void gh_quic_memory_fini(struct gh_quic_memory *m);
+void gh_quic_memory_keep_token(struct gh_quic_memory *m, const struct gh_endpoint *remote, struct gh_span token);
+/* Bytes copied to <ret>, 0 when there is none. It is forgotten. */
+size_t gh_quic_memory_take_token(struct gh_quic_memory *m, const struct gh_endpoint *remote, uint8_t ret[GH_QUIC_MEMORY_TOKEN]);
+
+/* <s> is the memory's from now on. */
+void gh_quic_memory_keep_session(struct gh_quic_memory *m, const struct gh_endpoint *remote, struct gh_tls_ctx *tls, const char *server_name,
+                                 struct gh_tls_session *s);
+/* The caller's from now on; NULL when there is none. */
+struct gh_tls_session *gh_quic_memory_take_session(struct gh_quic_memory *m, const struct gh_endpoint *remote, const struct gh_tls_ctx *tls,
+                                                   const char *server_name);
+
+#endif
