@@ -89,6 +89,13 @@ int gh_privileged_open_unix(struct gh_privileged *p, const char *path, unsigned 
     return with_path(p, GH_PRIV_OPEN_UNIX, path, mode, NULL, ret_fd);
 }
 
+int gh_privileged_open_netlink(struct gh_privileged *p, int ret_fds[2])
+{
+    const struct gh_priv_request q = { .kind = GH_PRIV_NETLINK };
+
+    return call(p, &q, NULL, ret_fds, 2, NULL);
+}
+
 int gh_privileged_open_udp(struct gh_privileged *p, const struct gh_priv_socket *s, int *ret_fds)
 {
     const struct gh_priv_request q = { .kind = GH_PRIV_OPEN_UDP, .socket = *s };

@@ -74,6 +74,33 @@ int gh_netlink_create(struct gh_netlink **ret)
     return 0;
 }
 
+int gh_netlink_socket(void)
+{
+    struct sockaddr_nl addr = { .nl_family = AF_NETLINK };
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+
+    if (fd >= 0 && bind(fd, (struct sockaddr *)&addr, sizeof addr) == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return GH_ERR_SYSTEM;
+}
+
+int gh_netlink_create_on(int fd, struct gh_netlink **ret)
+{
+    struct gh_netlink *nl = calloc(1, sizeof *nl);
+
+    if (nl)
+        nl->socket = mnl_socket_fdopen(fd);
+    if (!nl || !nl->socket) {
+        close(fd);
+        free(nl);
+        return nl ? GH_ERR_SYSTEM : GH_ERR_MEMORY;
+    }
+    *ret = nl;
+    return 0;
+}
+
 void gh_netlink_destroy(struct gh_netlink *nl)
 {
     if (!nl)

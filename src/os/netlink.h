@@ -16,6 +16,9 @@
 struct gh_netlink;
 
 int gh_netlink_create(struct gh_netlink **ret);
+/* A bound socket for gh_netlink_create_on, in a process that may not make one itself: a descriptor, or GH_ERR_SYSTEM. */
+int gh_netlink_socket(void);
+int gh_netlink_create_on(int fd, struct gh_netlink **ret); /* takes <fd> over, whatever happens */
 void gh_netlink_destroy(struct gh_netlink *nl);
 int gh_netlink_errno(const struct gh_netlink *nl);
 

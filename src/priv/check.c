@@ -98,6 +98,7 @@ int gh_check_request(const struct gh_priv_request *q)
     case GH_PRIV_RUN:
     case GH_PRIV_CLEANUP:
     case GH_PRIV_RELOAD:
+    case GH_PRIV_NETLINK:
         return 0;
     case GH_PRIV_OPEN_UNIX:
         if (q->mode & ~0777u)

@@ -16,7 +16,7 @@
  *   SIGN         yes     with a key that was opened
  *   NOTIFY, CLEANUP      yes     yes
  *   RELOAD       no      yes
- *   LOOKUP       yes     yes
+ *   LOOKUP, NETLINK      yes     yes
  */
 #ifndef GH_PRIV_REQUEST_H
 #define GH_PRIV_REQUEST_H
@@ -55,6 +55,7 @@ enum gh_priv_kind {
     GH_PRIV_CLEANUP,        /* undo addresses, routes, rules, NAT, sysctls and devices now, in reverse order */
     GH_PRIV_RELOAD,         /* as if SIGHUP had come: check the configuration, then GH_PRIV_EVENT_SIGNAL or …_RELOAD_FAILED */
     GH_PRIV_LOOKUP,         /* lookup -> a socket that one struct gh_resolved (os/resolve.h) comes from; it closes without one when that failed */
+    GH_PRIV_NETLINK,        /* -> two netlink sockets: what changes about links, addresses and routes; one to ask for a route */
     GH_PRIV_KIND_COUNT
 };
 

@@ -15,6 +15,7 @@
 #include "crypto/sign_key.h"
 #include "os/folder.h"
 #include "os/process.h"
+#include "os/netlink.h"
 #include "os/sock.h"
 #include "os/tun.h"
 #include "os/udp.h"
@@ -190,6 +191,7 @@ static bool is_naming(uint32_t kind)
     case GH_PRIV_CLEANUP:
     case GH_PRIV_RELOAD:
     case GH_PRIV_LOOKUP:
+    case GH_PRIV_NETLINK:
         return false;
     default:
         return true;
@@ -673,6 +675,22 @@ static int fresh(int fd, struct gh_answer *ret)
     return 0;
 }
 
+/* Neither needs a right; but a child in its sandbox makes no such sockets. */
+static int open_netlink(struct gh_answer *ret)
+{
+    ret->fds[0] = gh_netlink_monitor_open();
+    ret->fds[1] = gh_netlink_socket();
+    if (ret->fds[0] < 0 || ret->fds[1] < 0) {
+        ret->reply.sys = errno;
+        gh_sock_close(ret->fds[0]);
+        gh_sock_close(ret->fds[1]);
+        return GH_ERR_SYSTEM;
+    }
+    ret->fd_count = 2;
+    ret->fresh = true;
+    return 0;
+}
+
 static void forget_keys(void *arg)
 {
     gh_serve_wipe_keys(arg);
@@ -724,6 +742,8 @@ static int answer(struct gh_serve *s, struct gh_serve_child *c, const struct gh_
     case GH_PRIV_OPEN_UNIX:
     case GH_PRIV_OPEN_TUN:
         return answer_kept(s, c, q, ret);
+    case GH_PRIV_NETLINK:
+        return open_netlink(ret);
     case GH_PRIV_TUN_CONFIG:
         return gh_network_tun(s->changes, &q->tun_config, c->generation, error);
     case GH_PRIV_ROUTE:

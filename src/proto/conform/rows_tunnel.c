@@ -58,6 +58,7 @@ static const char *const unknown_protocol[] = { ":method", "CONNECT", ":protocol
 static const char *const content_length[] = { TUNNEL, "capsule-protocol", "?1", "content-length", "5", NULL };
 static const char *const content_type[] = { TUNNEL, "capsule-protocol", "?1", "content-type", "text/plain", NULL };
 static const char *const elsewhere[] = { ":method", "CONNECT", ":protocol", "connect-ip", ":scheme", "https", ":authority", "AUTHORITY", ":path", "/nothing/is/here", "capsule-protocol", "?1", NULL };
+static const char *const bad_name[] = { TUNNEL, "capsule-protocol", "?1", "x odd", "1", NULL };
 static const char *const bad_value[] = { TUNNEL, "capsule-protocol", "?1", "x-odd", "a\nb", NULL };
 
 const row gh_conform_rows_message[] = {
@@ -66,6 +67,7 @@ const row gh_conform_rows_message[] = {
     { "H8", "a field name in upper case", "RFC 9114, 4.2", .run = malformed, .fields = upper_case },
     { "H8", "the field connection", "RFC 9114, 4.2", .run = malformed, .fields = connection },
     { "H8", "the field transfer-encoding", "RFC 9114, 4.2", .run = malformed, .fields = transfer_encoding },
+    { "H8", "a space in a field name", "RFC 9114, 10.3", .run = malformed, .fields = bad_name },
     { "H8", "a line feed in a value", "RFC 9114, 10.3", .run = malformed, .fields = bad_value },
     { "H8", "a pseudo-header behind a field", "RFC 9114, 4.3", .run = malformed, .fields = pseudo_late },
     { "H8", "a pseudo-header twice", "RFC 9114, 4.3", .run = malformed, .fields = pseudo_twice },

@@ -379,9 +379,13 @@ static void on_netlink(void *arg, int events)
 
 static void monitor_start(struct agent *a)
 {
-    a->monitor = gh_netlink_monitor_open();
-    if (gh_netlink_create(&a->netlink) < 0)
-        a->netlink = NULL;
+    int fds[2];
+
+    if (gh_privileged_open_netlink(a->run->privileged, fds) == 0) {
+        a->monitor = fds[0];
+        if (gh_netlink_create_on(fds[1], &a->netlink) < 0)
+            a->netlink = NULL;
+    }
     a->tun_index = a->netlink ? gh_netlink_link_index(a->netlink, a->tun) : -1;
     if (a->monitor < 0 || gh_poll_open(a->w, a->monitor, GH_POLL_READ, on_netlink, a, &a->monitor_poll) < 0)
         gh_log_event(a->log, GH_LOG_WARN, "agent", "changes of the network will be noticed late: netlink cannot be listened to");
