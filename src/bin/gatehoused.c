@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bin/child.h"
 #include "core/boot.h"
 #include "core/run.h"
 #include "priv/parent.h"
@@ -12,41 +13,16 @@
 
 static const struct gh_service *const services[] = { &gh_service_relay, &gh_service_admin, NULL };
 
-static int call(void *client, const struct gh_priv_request *q, struct gh_priv_reply *ret, int *ret_fds, size_t fd_cap, size_t *ret_fd_count)
-{
-    return gh_priv_call(client, q, ret, ret_fds, fd_cap, ret_fd_count);
-}
-
-static int event_fd(void *client)
-{
-    return gh_priv_event_fd(client);
-}
-
-static int event_next(void *client, struct gh_priv_event *ret)
-{
-    return gh_priv_event_next(client, ret);
-}
-
-static int run(struct gh_priv_client *c, char **argv, int (*fn)(const struct gh_run_config *cfg))
-{
-    struct gh_privileged privileged = { .client = c, .call = call, .event_fd = event_fd, .event_next = event_next };
-    const struct gh_run_config cfg = {
-        .config_path = argv[0], .services = services, .privileged = &privileged, .env = (const char *const *)environ
-    };
-
-    return fn(&cfg);
-}
-
 static int child_main(struct gh_priv_client *c, int argc, char **argv)
 {
     (void)argc;
-    return run(c, argv, gh_run_node);
+    return gh_bin_run(c, argv[0], services, gh_run_node);
 }
 
 static int reload_main(struct gh_priv_client *c, int argc, char **argv)
 {
     (void)argc;
-    return run(c, argv, gh_run_name_files);
+    return gh_bin_run(c, argv[0], services, gh_run_name_files);
 }
 
 static int usage(FILE *out, int code)

@@ -1,5 +1,6 @@
-/* A record as a line of JSON. */
+/* A record as a line: of JSON, or of words that a person reads. Keys and their order are the same. */
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -17,6 +18,7 @@ const char *gh_audit_event_name(enum gh_audit_event e)
         [GH_AUDIT_CONNECTION_CLOSE] = "connection.close",
         [GH_AUDIT_POLICY_RELOAD] = "policy.reload",
         [GH_AUDIT_ERROR] = "error",
+        [GH_AUDIT_CHECKPOINT] = "audit.checkpoint",
     };
 
     return (unsigned)e < sizeof names / sizeof *names && names[e] ? names[e] : "error";
@@ -31,41 +33,72 @@ static const char *level_of(const struct gh_audit_record *r)
     return "info";
 }
 
-static void append_string(struct gh_text *t, const char *key, const char *value)
+struct line {
+    struct gh_text *t;
+    bool text;
+};
+
+/* Words of the text form are bare when that cannot be misread. */
+static bool is_bare(const char *s)
+{
+    for (; *s; s++)
+        if (*s <= ' ' || *s >= 0x7f || *s == '"' || *s == '=' || *s == '\\')
+            return false;
+    return true;
+}
+
+static void append_key(const struct line *l, const char *key)
+{
+    gh_text_printf(l->t, l->text ? " %s=" : ",\"%s\":", key);
+}
+
+static void append_string(const struct line *l, const char *key, const char *value)
 {
     if (!value || !*value)
         return;
-    gh_text_printf(t, ",\"%s\":", key);
-    gh_text_append_json(t, gh_span_str(value));
+    append_key(l, key);
+    if (l->text && is_bare(value))
+        gh_text_append(l->t, value);
+    else
+        gh_text_append_json(l->t, gh_span_str(value));
 }
 
-static void append_ip(struct gh_text *t, const char *key, const struct gh_ip *ip)
+static void append_uint(const struct line *l, const char *key, uint64_t value)
+{
+    append_key(l, key);
+    gh_text_append_uint(l->t, value);
+}
+
+static void append_ip(const struct line *l, const char *key, const struct gh_ip *ip)
 {
     char text[GH_IP_TEXT];
 
     if (ip->family)
-        append_string(t, key, gh_ip_emit(ip, text));
+        append_string(l, key, gh_ip_emit(ip, text));
 }
 
-static void append_protocol(struct gh_text *t, int protocol)
+static void append_protocol(const struct line *l, int protocol)
 {
+    char number[12];
+
     switch (protocol) {
     case 0:
         return;
     case IPPROTO_TCP:
-        append_string(t, "protocol", "tcp");
+        append_string(l, "protocol", "tcp");
         return;
     case IPPROTO_UDP:
-        append_string(t, "protocol", "udp");
+        append_string(l, "protocol", "udp");
         return;
     case IPPROTO_ICMP:
-        append_string(t, "protocol", "icmp");
+        append_string(l, "protocol", "icmp");
         return;
     case IPPROTO_ICMPV6:
-        append_string(t, "protocol", "icmpv6");
+        append_string(l, "protocol", "icmpv6");
         return;
     default:
-        gh_text_printf(t, ",\"protocol\":\"%d\"", protocol);
+        snprintf(number, sizeof number, "%d", protocol);
+        append_string(l, "protocol", number);
     }
 }
 
@@ -77,34 +110,54 @@ static int64_t wall_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+static void append_head(const struct line *l, const struct gh_audit_record *r)
+{
+    gh_text_append(l->t, l->text ? "" : "{\"timestamp\":\"");
+    gh_text_append_time(l->t, r->wall_ms ? r->wall_ms : wall_ms());
+    gh_text_printf(l->t, l->text ? " %s %s" : "\",\"level\":\"%s\",\"event_type\":\"%s\"", level_of(r), gh_audit_event_name(r->event));
+}
+
+static void emit(const struct line *l, const struct gh_audit_record *r)
+{
+    append_head(l, r);
+    append_string(l, "message", r->message);
+    append_string(l, "client_id", r->client_id);
+    append_ip(l, "source_ip", &r->source_ip);
+    append_ip(l, "dest_ip", &r->dest_ip);
+    if (r->has_port)
+        append_uint(l, "dest_port", r->dest_port);
+    append_protocol(l, r->protocol);
+    if (r->action != GH_AUDIT_ACTION_NONE)
+        append_string(l, "action", r->action == GH_AUDIT_ALLOW ? "allow" : "deny");
+    append_string(l, "rule_id", r->rule_id);
+    append_string(l, "reason", r->reason);
+    append_string(l, "policy_version", r->policy_version);
+    if (r->has_counts) {
+        append_uint(l, "bytes", r->bytes);
+        append_uint(l, "packets", r->packets);
+    }
+    append_string(l, "session_id", r->session_id);
+    append_string(l, "request_id", r->request_id);
+    if (r->tenant)
+        append_uint(l, "tenant", r->tenant);
+    if (r->lost)
+        append_uint(l, "lost", r->lost);
+    if (r->has_missing)
+        append_uint(l, "missing_from", r->missing_from);
+    append_string(l, "chain_id", r->chain_id);
+    if (r->metadata && *r->metadata) {
+        append_key(l, "metadata");
+        gh_text_append(l->t, r->metadata);
+    }
+    gh_text_append(l->t, l->text ? "" : "}");
+}
+
 void gh_audit_emit(const struct gh_audit_record *r, struct gh_text *out)
 {
-    gh_text_append(out, "{\"timestamp\":\"");
-    gh_text_append_time(out, r->wall_ms ? r->wall_ms : wall_ms());
-    gh_text_printf(out, "\",\"level\":\"%s\",\"event_type\":\"%s\"", level_of(r), gh_audit_event_name(r->event));
-    append_string(out, "message", r->message);
-    append_string(out, "client_id", r->client_id);
-    append_ip(out, "source_ip", &r->source_ip);
-    append_ip(out, "dest_ip", &r->dest_ip);
-    if (r->has_port)
-        gh_text_printf(out, ",\"dest_port\":%u", r->dest_port);
-    append_protocol(out, r->protocol);
-    if (r->action != GH_AUDIT_ACTION_NONE)
-        append_string(out, "action", r->action == GH_AUDIT_ALLOW ? "allow" : "deny");
-    append_string(out, "rule_id", r->rule_id);
-    append_string(out, "reason", r->reason);
-    append_string(out, "policy_version", r->policy_version);
-    if (r->has_counts) {
-        gh_text_append(out, ",\"bytes\":");
-        gh_text_append_uint(out, r->bytes);
-        gh_text_append(out, ",\"packets\":");
-        gh_text_append_uint(out, r->packets);
-    }
-    append_string(out, "session_id", r->session_id);
-    append_string(out, "request_id", r->request_id);
-    if (r->tenant)
-        gh_text_printf(out, ",\"tenant\":%u", r->tenant);
-    if (r->metadata && *r->metadata)
-        gh_text_printf(out, ",\"metadata\":%s", r->metadata);
-    gh_text_append(out, "}");
+    emit(&(struct line){ out, false }, r);
+}
+
+void gh_audit_emit_text(const struct gh_audit_record *r, struct gh_text *out)
+{
+    emit(&(struct line){ out, true }, r);
 }

@@ -35,21 +35,33 @@ static const struct gh_conf_row log_rows[] = {
 
 const struct gh_conf_section gh_conf_section_log = { "log", "What the node says about itself.", log_rows, true, NULL };
 
-enum { AUDIT_FILE, AUDIT_FORMAT, AUDIT_BUFFER, AUDIT_CHAIN_KEY };
+enum { AUDIT_SINK, AUDIT_FILE, AUDIT_FORMAT, AUDIT_BUFFER, AUDIT_CHAIN, AUDIT_SEAL_TO };
 
 static const struct gh_conf_row audit_rows[] = {
+    [AUDIT_SINK] = { "sink", GH_CONF_ENUM, .dflt = "file", .values = "file|journald",
+                     .help = "journald: records go to the journal of systemd, as gatehouse-audit; file: to audit.file" },
     [AUDIT_FILE] = { "file", GH_CONF_PATH, .dflt = "-",
-                     .help = "where records go; - is standard output, an empty value turns them off" },
-    [AUDIT_FORMAT] = { "format", GH_CONF_ENUM, .dflt = "json", .values = "json", .help = "one JSON object a line" },
+                     .help = "where records go; - is standard output, an empty value turns them off; SIGHUP opens it anew" },
+    [AUDIT_FORMAT] = { "format", GH_CONF_ENUM, .dflt = "json", .values = "json|text",
+                       .help = "json is one object a line, text the same keys as words key=value" },
     [AUDIT_BUFFER] = { "buffer", GH_CONF_UINT, .dflt = "4096", .min = "64", .max = "65536", .unit = "records",
                        .help = "records that wait for a slow reader before further ones are lost and counted" },
-    [AUDIT_CHAIN_KEY] = { "chain_key", GH_CONF_PATH,
-                          .help = "file with a secret of at least 16 bytes; with it every record carries seq and chain" },
+    [AUDIT_CHAIN] = { "chain", GH_CONF_BOOL, .dflt = "false",
+                      .help = "every record carries seq and chain, which gatehouse audit verify checks; gatehouse audit init makes the first key" },
+    [AUDIT_SEAL_TO] = { "seal_to", GH_CONF_PATH,
+                        .help = "X25519 public key (PEM): where gatehouse audit init was not run, the node makes the first key itself and keeps "
+                                "it in ${state_dir}/audit.sealed, which only the private key opens" },
     { 0 },
 };
 
+static void check_audit(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
+{
+    if (*gh_conf_string(conf, section, AUDIT_SEAL_TO) && !gh_conf_bool(conf, section, AUDIT_CHAIN))
+        gh_conf_fail(conf, section, AUDIT_SEAL_TO, errors, "audit.seal_to is for a chain: set audit.chain to true");
+}
+
 const struct gh_conf_section gh_conf_section_audit = { "audit", "Who was let through, who was not, and why.", audit_rows, true,
-                                                       NULL };
+                                                       check_audit };
 
 enum { ADMIN_LISTEN, ADMIN_SOCKET };
 
@@ -93,9 +105,12 @@ void gh_node_conf_load(const struct gh_conf *conf, struct gh_node_conf *ret)
         .log_level = levels[gh_conf_uint(conf, log, LOG_LEVEL)],
         .log_format = formats[gh_conf_uint(conf, log, LOG_FORMAT)],
         .log_file = gh_conf_string(conf, log, LOG_FILE),
+        .audit_journal = gh_conf_uint(conf, audit, AUDIT_SINK) == 1,
         .audit_file = gh_conf_string(conf, audit, AUDIT_FILE),
+        .audit_format = gh_conf_uint(conf, audit, AUDIT_FORMAT) == 1 ? GH_AUDIT_TEXT : GH_AUDIT_JSON,
         .audit_buffer = (unsigned)gh_conf_uint(conf, audit, AUDIT_BUFFER),
-        .audit_chain_key = gh_conf_string(conf, audit, AUDIT_CHAIN_KEY),
+        .audit_chain = gh_conf_bool(conf, audit, AUDIT_CHAIN),
+        .audit_seal_to = gh_conf_string(conf, audit, AUDIT_SEAL_TO),
         .admin_tcp = listens > 0,
         .admin_socket = gh_conf_string(conf, admin, ADMIN_SOCKET),
     };

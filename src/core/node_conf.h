@@ -2,6 +2,7 @@
 #ifndef GH_CORE_NODE_CONF_H
 #define GH_CORE_NODE_CONF_H
 
+#include "core/audit.h"
 #include "core/conf.h"
 #include "core/log.h"
 
@@ -21,9 +22,12 @@ struct gh_node_conf {
     enum gh_log_level log_level;
     enum gh_log_format log_format;
     const char *log_file;   /* "-": standard error */
+    bool audit_journal;     /* to the journal, whatever audit_file is */
     const char *audit_file; /* "-": standard output, "": none */
+    enum gh_audit_format audit_format;
     unsigned audit_buffer;  /* records */
-    const char *audit_chain_key; /* path, "" for none */
+    bool audit_chain;
+    const char *audit_seal_to; /* path, "" for none */
     bool admin_tcp; /* listens on admin_listen */
     struct gh_conf_addr admin_listen;
     const char *admin_socket; /* "": none */

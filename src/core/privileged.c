@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "os/fdpass.h"
 
 static int call(struct gh_privileged *p, const struct gh_priv_request *q, struct gh_priv_reply *ret, int *ret_fds, size_t cap, size_t *ret_count)
 {
@@ -73,6 +74,44 @@ int gh_privileged_read_file(struct gh_privileged *p, const char *path, size_t li
     return 0;
 }
 
+/* <why> is the node's thread's; a worker's handshake says nothing there. */
+static int sign(void *arg, uint32_t key, uint16_t scheme, struct gh_span data, uint8_t *ret, size_t *ret_len)
+{
+    struct gh_privileged *p = arg;
+    struct gh_priv_request q = { .kind = GH_PRIV_SIGN };
+    struct gh_priv_reply reply = { 0 };
+    size_t count = 0;
+    int rc;
+
+    if (data.len > sizeof q.sign.data)
+        return GH_ERR_TOO_LONG;
+    q.sign.key = key;
+    q.sign.scheme = scheme;
+    q.sign.len = (uint16_t)data.len;
+    memcpy(q.sign.data, data.data, data.len);
+    rc = p->call(p->client, &q, &reply, NULL, 0, &count);
+    if (rc < 0)
+        return rc;
+    if (reply.len > GH_SIGN_MAX || reply.len > sizeof reply.data)
+        return GH_ERR_MALFORMED;
+    memcpy(ret, reply.data, reply.len);
+    *ret_len = reply.len;
+    return 0;
+}
+
+int gh_privileged_open_key(struct gh_privileged *p, const char *path, struct gh_signer *ret)
+{
+    struct gh_priv_reply reply;
+    int rc = with_path(p, GH_PRIV_KEY, path, 0, &reply, NULL);
+
+    if (rc < 0)
+        return rc;
+    *ret = (struct gh_signer){ .sign = sign, .arg = p, .key = reply.id };
+    ret->scheme_count = reply.schemes < 8 ? reply.schemes : 8;
+    memcpy(ret->schemes, reply.scheme, ret->scheme_count * sizeof *ret->schemes);
+    return 0;
+}
+
 int gh_privileged_open_append(struct gh_privileged *p, const char *path, int *ret_fd)
 {
     return with_path(p, GH_PRIV_OPEN_APPEND, path, 0, NULL, ret_fd);
@@ -86,6 +125,13 @@ int gh_privileged_open_state_dir(struct gh_privileged *p, const char *path, int 
 int gh_privileged_open_unix(struct gh_privileged *p, const char *path, unsigned mode, int *ret_fd)
 {
     return with_path(p, GH_PRIV_OPEN_UNIX, path, mode, NULL, ret_fd);
+}
+
+int gh_privileged_open_netlink(struct gh_privileged *p, int ret_fds[2])
+{
+    const struct gh_priv_request q = { .kind = GH_PRIV_NETLINK };
+
+    return call(p, &q, NULL, ret_fds, 2, NULL);
 }
 
 int gh_privileged_open_udp(struct gh_privileged *p, const struct gh_priv_socket *s, int *ret_fds)
@@ -206,4 +252,35 @@ int gh_privileged_undo_all(struct gh_privileged *p)
     const struct gh_priv_request q = { .kind = GH_PRIV_CLEANUP };
 
     return call(p, &q, NULL, NULL, 0, NULL);
+}
+
+/* Its own errors: other threads ask, too, and <why> is of the thread that runs the node. */
+void gh_privileged_lookup(struct gh_privileged *p, const char *host, uint16_t port, struct gh_resolved *ret)
+{
+    struct gh_priv_request q = { .kind = GH_PRIV_LOOKUP, .lookup.port = port };
+    struct gh_priv_reply reply = { 0 };
+    struct gh_resolved found = { .count = 0 };
+    size_t count = 0;
+    int fd = -1, rc = GH_ERR_TOO_LONG;
+
+    if (gh_ip_parse(host, strlen(host), &found.list[0].ip) == 0) {
+        found.list[0].port = port;
+        found.count = 1;
+        *ret = found;
+        return;
+    }
+    if (strlen(host) < sizeof q.lookup.host) {
+        memcpy(q.lookup.host, host, strlen(host) + 1);
+        rc = p->call(p->client, &q, &reply, &fd, 1, &count);
+    }
+    if (rc == 0 && count == 1) {
+        rc = gh_fdpass_receive(fd, &found, sizeof found, NULL, 0, NULL, 0);
+        close(fd);
+    }
+    if (rc < 0 || found.count > GH_RESOLVE_ADDRESSES) {
+        found = (struct gh_resolved){ .count = 0 };
+        snprintf(found.error, sizeof found.error, "%.127s", rc == GH_ERR_CLOSED ? "the look-up took too long" : reply.text[0] ? reply.text : gh_error_text(rc));
+    }
+    found.error[sizeof found.error - 1] = 0;
+    *ret = found;
 }

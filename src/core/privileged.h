@@ -10,6 +10,8 @@
 
 #include "base/ip_addr.h"
 #include "core/text.h"
+#include "crypto/signer.h"
+#include "os/resolve.h"
 #include "priv/request.h"
 
 struct gh_privileged {
@@ -25,6 +27,8 @@ const char *gh_privileged_why(const struct gh_privileged *p);
 /* A regular file, read only; with its whole content in the second form, at most <limit> bytes. */
 int gh_privileged_open_file(struct gh_privileged *p, const char *path, int *ret_fd);
 int gh_privileged_read_file(struct gh_privileged *p, const char *path, size_t limit, struct gh_text *ret);
+/* A private key, which stays with the parent: it signs for whoever has <ret>, on any thread, while <p> lives. */
+int gh_privileged_open_key(struct gh_privileged *p, const char *path, struct gh_signer *ret);
 int gh_privileged_open_append(struct gh_privileged *p, const char *path, int *ret_fd);
 int gh_privileged_open_state_dir(struct gh_privileged *p, const char *path, int *ret_fd);
 int gh_privileged_open_unix(struct gh_privileged *p, const char *path, unsigned mode, int *ret_fd);
@@ -44,6 +48,10 @@ int gh_privileged_notify(struct gh_privileged *p, enum gh_priv_state s, const ch
 /* The configuration is to be read again: the parent checks it and an event follows. */
 int gh_privileged_reload(struct gh_privileged *p);
 int gh_privileged_phase_run(struct gh_privileged *p);
+/* Any thread, and it blocks: addresses of a host name, in the order in which they are to be tried. */
+void gh_privileged_lookup(struct gh_privileged *p, const char *host, uint16_t port, struct gh_resolved *ret);
+/* Two sockets, as GH_PRIV_NETLINK says; the caller's. */
+int gh_privileged_open_netlink(struct gh_privileged *p, int ret_fds[2]);
 int gh_privileged_undo_all(struct gh_privileged *p);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/list.h"
+#include "core/audit_open.h"
 #include "core/dump.h"
 #include "loop/worker.h"
 #include "os/clock.h"
@@ -98,12 +99,15 @@ static int read_conf(struct runner *r, struct gh_conf_errors *errors, struct gh_
     return rc;
 }
 
-static void name_file(struct gh_privileged *p, const char *path)
+static void name_file(struct gh_privileged *p, const char *path, bool is_key)
 {
+    struct gh_signer signer;
     uint32_t id;
     int fd;
 
-    if (gh_privileged_open_file(p, path, &fd) == 0) /* named is enough: the running child says why it cannot be read */
+    if (is_key)
+        (void)gh_privileged_open_key(p, path, &signer);
+    else if (gh_privileged_open_file(p, path, &fd) == 0) /* named is enough: the running child says why it cannot be read */
         close(fd);
     (void)gh_privileged_watch(p, path, &id);
 }
@@ -116,6 +120,8 @@ int gh_run_name_files(const struct gh_run_config *cfg)
     struct gh_conf *conf = NULL;
     int rc;
 
+    if (gh_sandbox_enter(&(struct gh_sandbox){ .kind = GH_SANDBOX_READER }, NULL) < 0)
+        return EXIT_CHECK_FAILED;
     gh_conf_errors_init(&errors);
     rc = read_conf(&r, &errors, &conf);
     gh_conf_errors_fini(&errors);
@@ -126,9 +132,9 @@ int gh_run_name_files(const struct gh_run_config *cfg)
         for (unsigned row = 0; gh_conf_has(conf, sections[i]) && sections[i]->rows[row].name; row++) {
             const struct gh_conf_row *at = &sections[i]->rows[row];
 
-            /* a path that a reload applies is a file that is read */
+            /* a path that a reload applies is a file that is read, or a key that signs */
             if (at->type == GH_CONF_PATH && at->reload && *gh_conf_string(conf, sections[i], row))
-                name_file(cfg->privileged, gh_conf_string(conf, sections[i], row));
+                name_file(cfg->privileged, gh_conf_string(conf, sections[i], row), at->key);
         }
     gh_conf_destroy(conf);
     return 0;
@@ -149,36 +155,36 @@ static void open_log(struct runner *r)
     gh_log_init(&r->log, fd, c->log_format, c->log_level);
 }
 
-static int open_audit(struct runner *r)
+/* While there is one thread: what starts later is bound, too. */
+static int enter_sandbox(struct runner *r)
 {
-    const struct gh_node_conf *c = &r->run.conf;
-    struct gh_audit_setup setup = { .fd = -1, .records = c->audit_buffer };
-    struct gh_secret key = { 0 };
-    struct gh_text text = { 0 };
-    int rc = 0;
+    struct gh_sandbox_path state = { .path = NULL, .fd = -1, .write = true };
+    struct gh_sandbox s = { GH_SANDBOX_NODE, &state, 1, .journal = r->run.conf.audit_journal };
+    bool keeps = r->run.conf.audit_chain;
+    int rc;
 
-    if (!*c->audit_file)
-        return 0;
-    if (strcmp(c->audit_file, "-") == 0)
-        setup.fd = dup(STDOUT_FILENO);
-    else
-        rc = gh_privileged_open_append(r->cfg->privileged, c->audit_file, &setup.fd);
-    if (rc == 0 && *c->audit_chain_key) {
-        rc = gh_privileged_read_file(r->cfg->privileged, c->audit_chain_key, GH_SECRET_MAX, &text);
-        if (rc == 0)
-            rc = gh_secret_init(&key, text.data, text.len);
-        setup.chain_key = &key;
-    }
-    if (rc == 0)
-        rc = gh_audit_create(&setup, &r->audit);
+    for (size_t i = 0; r->cfg->services[i]; i++)
+        keeps |= r->cfg->services[i]->keeps_state;
+    if (keeps) /* when it cannot be opened, its service says so */
+        (void)gh_privileged_open_state_dir(r->cfg->privileged, r->run.conf.state_dir, &state.fd);
+    rc = gh_sandbox_enter(&s, &r->run.sandbox);
+    if (state.fd >= 0)
+        close(state.fd);
     if (rc < 0)
-        gh_log_event(&r->log, GH_LOG_ERROR, "core", "audit cannot be written", gh_log_str("file", c->audit_file),
-                     gh_log_str("reason", gh_privileged_why(r->cfg->privileged)), gh_log_result("error", rc));
-    if (text.data)
-        explicit_bzero(text.data, text.len);
-    gh_text_fini(&text);
-    gh_secret_fini(&key);
+        gh_log_event(&r->log, GH_LOG_ERROR, "core", "sandbox cannot be entered", gh_log_errno("error", errno));
+    else
+        gh_log_event(&r->log, r->run.sandbox.landlock ? GH_LOG_INFO : GH_LOG_WARN, "core",
+                     r->run.sandbox.landlock ? "sandbox entered" : "the kernel has no Landlock: modes alone guard files",
+                     gh_log_int("landlock", r->run.sandbox.landlock), gh_log_bool("seccomp", r->run.sandbox.seccomp));
     return rc;
+}
+
+static void describe(void *user, struct gh_description *d)
+{
+    const struct gh_run *run = user;
+
+    gh_describe_feature(d, "landlock", run->sandbox.landlock > 0, "the kernel has none");
+    gh_describe_feature(d, "seccomp", run->sandbox.seccomp, "not entered");
 }
 
 struct start_job {
@@ -327,6 +333,8 @@ static void on_checked(struct runner *r, int checked)
 
     r->cause = NULL;
     answer_reload(r, !r->draining && reload(r, cause, checked));
+    /* also when the configuration is bad: whoever moved the file away wants it to end */
+    gh_audit_open_again(r->cfg->privileged, &r->run.conf, &r->log, r->audit);
 }
 
 /* An event follows. */
@@ -510,7 +518,7 @@ static int serve(struct runner *r)
 static int create_node(struct runner *r, struct gh_conf *conf)
 {
     struct gh_workers_config wc = { .count = r->run.conf.workers, .name = "gatehouse" };
-    struct gh_node_setup setup = { .services = r->cfg->services, .conf = conf, .log = &r->log, .audit = r->audit, .user = &r->run };
+    struct gh_node_setup setup = { .services = r->cfg->services, .conf = conf, .log = &r->log, .audit = r->audit, .describe = describe, .user = &r->run };
     int rc;
 
     if (r->cfg->max_workers && wc.count > r->cfg->max_workers)
@@ -547,7 +555,9 @@ int gh_run_node(const struct gh_run_config *cfg)
     r.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     open_log(&r);
     gh_run_watch(&r.run, cfg->config_path);
-    rc = open_audit(&r);
+    rc = enter_sandbox(&r);
+    if (rc == 0)
+        rc = gh_audit_open(cfg->privileged, &r.run.conf, &r.log, &r.audit);
     if (rc == 0)
         rc = create_node(&r, conf);
     else

@@ -26,6 +26,7 @@ struct gh_http_peer {
     const struct gh_cert_id *certificate; /* which certificate that was, and its key; NULL without one */
     int64_t not_after;     /* wall seconds at which the certificate expires; 0 without one */
     uint32_t uid;          /* unix socket: SO_PEERCRED; UINT32_MAX otherwise */
+    uint64_t connection;   /* random number that names the connection in records; 0 where it has none */
 };
 
 /* Reasons for an abort, by name; the version maps them to its own codes (RFC 9114 section 8.1, RFC 9297 section 5.2). */
@@ -66,6 +67,7 @@ struct gh_http_stream {
     const struct gh_http_ops *ops;
     const struct gh_http_events *events; /* set by the service */
     void *arg;                           /* first argument of the events */
+    uint64_t id;                         /* of the request on its connection; HTTP/3: the stream's */
 };
 
 /* Server side: called with the head of every request. The handler sets <events> and <arg> before it returns, and may answer

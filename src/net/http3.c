@@ -123,6 +123,7 @@ static struct stream *stream_create(struct gh_http_conn *c, struct gh_h3_stream 
     st->base.ops = &ops;
     st->conn = c;
     st->s = s;
+    st->base.id = (uint64_t)gh_h3_stream_id(s);
     gh_h3_stream_set_user(s, st);
     return st;
 }
@@ -133,6 +134,14 @@ static void refuse(struct gh_http_conn *c, const char *why)
 
     c->refused = true;
     c->h->cfg.events->on_refused(c->h->cfg.arg, &remote, why);
+}
+
+static uint64_t number_of(struct gh_http_endpoint *h)
+{
+    const struct gh_random_source *random = &h->cfg.endpoint.quic.random;
+    uint64_t number;
+
+    return random->fill(random->arg, &number, sizeof number) < 0 ? 0 : number;
 }
 
 static void on_handshake(void *arg)
@@ -151,7 +160,8 @@ static void on_handshake(void *arg)
                                      .identity = c->identity.name,
                                      .not_after = c->identity.not_after,
                                      .certificate = &c->identity.certificate,
-                                     .uid = UINT32_MAX };
+                                     .uid = UINT32_MAX,
+                                     .connection = number_of(c->h) };
     if (rc < 0) {
         c->refused = true; /* on_peer said why to whoever wants to know */
         gh_quic_close(c->quic, false, ALERT_BAD_CERTIFICATE, "certificate refused");

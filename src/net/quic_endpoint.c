@@ -11,47 +11,12 @@
 #define RECEIVE_ROUNDS 4u    /* receives in a turn before others have theirs */
 #define WRITE_BATCHES 8u     /* batches of one connection in a turn */
 #define SOCKET_BUFFER (8 * 1024 * 1024)
-#define RESETS_PER_SECOND 200u
-#define RESET_MAX 42u /* RFC 9000, section 10.3: looks like a packet of a connection */
-#define SECOND INT64_C(1000000000)
 
 struct cid_entry {
     struct gh_map_node node;
     struct gh_list link; /* in the link's list */
     struct gh_quic_link *owner;
     struct gh_quic_cid cid;
-};
-
-struct gh_quic_link {
-    struct gh_quic_endpoint *e;
-    struct gh_quic *quic;
-    void *app_arg;
-    struct gh_list cids;
-    struct gh_list dirty; /* in e->dirty while something may have to be sent */
-    struct gh_list all;
-    struct gh_deadline deadline;
-    uint64_t told_delay, told_shrunk, told_lost; /* of the connection's counters */
-    bool half_open, closed, attached;
-    bool gone; /* being destroyed: whoever is told of it may not wake it again */
-    struct gh_quic_close why;
-};
-
-struct gh_quic_endpoint {
-    struct gh_quic_endpoint_config cfg;
-    struct gh_udp udp;
-    struct gh_poll *poll;
-    struct gh_map cids;
-    struct gh_hash_seed seed;
-    struct gh_list dirty, all;
-    struct gh_turn_hook hook;
-    struct gh_quic_endpoint_counters counters;
-    unsigned links, half_open;
-    unsigned resets_left; /* in the second that began at resets_since */
-    int64_t resets_since;
-    bool refuse_new, blocked;
-    struct gh_quic_batch batch; /* written, and not yet all sent when <blocked> */
-    size_t batch_sent;
-    uint8_t *slab, *out;
 };
 
 static bool cid_equals(const struct gh_map_node *node, const void *key)
@@ -88,30 +53,23 @@ static void cid_remove(struct cid_entry *c)
     free(c);
 }
 
-static void drop(struct gh_quic_endpoint *e, enum gh_drop why, uint64_t count)
+void gh_quic_endpoint_drop(struct gh_quic_endpoint *e, enum gh_drop why, uint64_t count)
 {
     e->cfg.events->on_drop(e->cfg.arg, why, count);
 }
 
 /* What connections ask of their host. */
 
-static int reset_token(const struct gh_quic_endpoint *e, const struct gh_quic_cid *cid, uint8_t ret[GH_QUIC_RESET_TOKEN])
-{
-    return gh_hkdf_sha256(gh_span_of(e->cfg.group->reset_key, GH_QUIC_GROUP_KEY), gh_span_of(cid->data, cid->len), "stateless reset", ret,
-                          GH_QUIC_RESET_TOKEN);
-}
-
 static int make_cid(void *arg, struct gh_quic_cid *ret, uint8_t ret_token[GH_QUIC_RESET_TOKEN])
 {
     struct gh_quic_link *l = arg;
     struct gh_quic_endpoint *e = l->e;
-    struct gh_quic_cid cid = { .len = GH_QUIC_CID_LEN };
-    int rc = e->cfg.quic.random.fill(e->cfg.quic.random.arg, cid.data, cid.len);
+    struct gh_quic_cid cid;
+    int rc = gh_quic_answer_cid(e, &cid);
 
     if (rc < 0)
         return rc;
-    cid.data[GH_QUIC_CID_LEN - 1] = gh_quic_group_last_byte(e->cfg.group, cid.data, e->cfg.index);
-    rc = reset_token(e, &cid, ret_token);
+    rc = gh_quic_answer_reset_token(e, &cid, ret_token);
     if (rc == 0)
         rc = cid_add(l, &cid);
     if (rc == 0)
@@ -143,7 +101,24 @@ static void on_closed(void *arg, const struct gh_quic_close *why)
     gh_quic_link_wake(l);
 }
 
-static const struct gh_quic_host host = { make_cid, retire_cid, on_closed };
+static int make_token(void *arg, uint8_t ret[GH_QUIC_NEW_TOKEN_MAX])
+{
+    struct gh_quic_link *l = arg;
+    struct gh_quic_path path = gh_quic_current_path(l->quic);
+    struct gh_quic_tokens t = gh_quic_answer_tokens(l->e);
+
+    return l->e->cfg.retry == GH_QUIC_RETRY_NEVER ? 0 : gh_quic_token_new(&t, &path.remote, gh_worker_wall(l->e->cfg.worker), ret);
+}
+
+static void on_token(void *arg, struct gh_span token)
+{
+    struct gh_quic_link *l = arg;
+    struct gh_endpoint remote = gh_quic_link_remote(l);
+
+    gh_quic_memory_keep_token(&l->e->memory, &remote, token);
+}
+
+static const struct gh_quic_host host = { make_cid, retire_cid, on_closed, make_token, on_token };
 
 /* Links. */
 
@@ -185,9 +160,9 @@ static void collect(struct gh_quic_link *l)
     const struct gh_quic_counters *c = gh_quic_counters(l->quic);
 
     if (c->queue_delay != l->told_delay)
-        drop(l->e, GH_DROP_QUEUE_DELAY, c->queue_delay - l->told_delay);
+        gh_quic_endpoint_drop(l->e, GH_DROP_QUEUE_DELAY, c->queue_delay - l->told_delay);
     if (c->shrunk != l->told_shrunk)
-        drop(l->e, GH_DROP_TOO_BIG, c->shrunk - l->told_shrunk);
+        gh_quic_endpoint_drop(l->e, GH_DROP_TOO_BIG, c->shrunk - l->told_shrunk);
     l->e->counters.datagrams_lost += c->datagrams_lost - l->told_lost;
     l->told_delay = c->queue_delay;
     l->told_shrunk = c->shrunk;
@@ -211,7 +186,7 @@ static void link_destroy(struct gh_quic_link *l)
         collect(l);
     if (l->why.kind == GH_QUIC_CLOSED_ASSERTION) {
         e->counters.assertions++;
-        drop(e, GH_DROP_LIBRARY_ASSERT, 1);
+        gh_quic_endpoint_drop(e, GH_DROP_LIBRARY_ASSERT, 1);
     }
     if (l->attached)
         e->cfg.events->on_closed(l->app_arg, l, &l->why);
@@ -244,14 +219,20 @@ void gh_quic_link_wake(struct gh_quic_link *l)
 
 /* Receiving. */
 
-static struct gh_quic_link *accept_link(struct gh_quic_endpoint *e, const struct gh_quic_initial *first, const struct gh_quic_path *path)
+static struct gh_quic_link *accept_link(struct gh_quic_endpoint *e, struct gh_quic_initial *first, const struct gh_quic_path *path)
 {
     struct gh_quic_link *l;
     struct gh_quic_owner owner = { .host = &host };
     struct gh_tls_ctx *tls;
 
-    if (e->refuse_new || e->half_open >= e->cfg.max_half_open) {
-        drop(e, e->refuse_new ? GH_DROP_DRAINING : GH_DROP_HANDSHAKE_LIMIT, 1);
+    if (e->refuse_new) {
+        gh_quic_endpoint_drop(e, GH_DROP_DRAINING, 1);
+        return NULL;
+    }
+    if (!gh_quic_answer_admits(e, first, path))
+        return NULL;
+    if (e->half_open >= e->cfg.max_half_open) {
+        gh_quic_endpoint_drop(e, GH_DROP_HANDSHAKE_LIMIT, 1);
         return NULL;
     }
     l = link_create(e);
@@ -275,52 +256,12 @@ static struct gh_quic_link *accept_link(struct gh_quic_endpoint *e, const struct
     return l;
 }
 
-static void answer_version(struct gh_quic_endpoint *e, const struct gh_quic_initial *first, const struct gh_udp_message *m)
-{
-    uint8_t buf[128];
-    int n = gh_quic_version_negotiation(first, first->dcid.data[0], buf, sizeof buf);
-    struct gh_udp_send out = { .segment = (size_t)n, .local = m->local, .remote = m->remote };
-
-    if (n <= 0)
-        return;
-    out.payload = gh_span_of(buf, (size_t)n);
-    if (gh_udp_send(&e->udp, &out) < 0)
-        drop(e, GH_DROP_UDP_WRITE, 1);
-}
-
-/* RFC 9000, section 10.3: whoever sends on a connection that this process does not have is told so, by a packet shorter than
- * its own (no loops, no amplification) whose end only the two ends of the lost connection can recognise. */
-static void answer_reset(struct gh_quic_endpoint *e, const struct gh_quic_cid *cid, size_t len, const struct gh_quic_path *path)
-{
-    uint8_t token[GH_QUIC_RESET_TOKEN], noise[RESET_MAX], buf[RESET_MAX];
-    struct gh_udp_send out = { .local = { path->local.ip, path->local.port }, .remote = { path->remote.ip, path->remote.port } };
-    int64_t now = gh_worker_now(e->cfg.worker);
-    int n;
-
-    if (now - e->resets_since >= SECOND) {
-        e->resets_since = now;
-        e->resets_left = RESETS_PER_SECOND;
-    }
-    if (e->resets_left == 0 || e->cfg.quic.random.fill(e->cfg.quic.random.arg, noise, sizeof noise) < 0 || reset_token(e, cid, token) < 0)
-        return;
-    n = gh_quic_stateless_reset(token, noise, buf, len - 1 < sizeof buf ? len - 1 : sizeof buf);
-    if (n <= 0)
-        return;
-    e->resets_left--;
-    out.segment = (size_t)n;
-    out.payload = gh_span_of(buf, (size_t)n);
-    if (gh_udp_send(&e->udp, &out) < 0)
-        drop(e, GH_DROP_UDP_WRITE, 1);
-    else
-        e->counters.resets_out++;
-}
-
 /* A short header with an id of ours that names no connection. A server says that the connection is gone. To a client it may
  * be just that: a reset of the only connection that it has with this peer. */
 static struct gh_quic_link *unclaimed(struct gh_quic_endpoint *e, const struct gh_quic_cid *cid, const struct gh_quic_path *path, size_t len)
 {
     if (e->cfg.server) {
-        answer_reset(e, cid, len, path);
+        gh_quic_answer_reset(e, cid, len, path);
     } else {
         gh_list_each(it, &e->all)
         {
@@ -331,7 +272,7 @@ static struct gh_quic_link *unclaimed(struct gh_quic_endpoint *e, const struct g
                 return l;
         }
     }
-    drop(e, GH_DROP_QUIC_INVALID, 1);
+    gh_quic_endpoint_drop(e, GH_DROP_QUIC_INVALID, 1);
     return NULL;
 }
 
@@ -377,7 +318,7 @@ static void deliver_handed_over(struct gh_worker *w, struct gh_message *m)
     if (l)
         deliver(l, &h->path, h->ecn, gh_span_of(h->data, h->len));
     else if (is_long)
-        drop(h->to, GH_DROP_QUIC_INVALID, 1);
+        gh_quic_endpoint_drop(h->to, GH_DROP_QUIC_INVALID, 1);
     else
         unclaimed(h->to, &cid, &h->path, h->len);
     free(h);
@@ -389,17 +330,32 @@ static void hand_over(struct gh_quic_endpoint *e, unsigned worker, const struct 
     struct handed_over *h = to ? malloc(sizeof *h + payload.len) : NULL;
 
     if (!h) {
-        drop(e, to ? GH_DROP_POOL_EMPTY : GH_DROP_QUIC_INVALID, 1);
+        gh_quic_endpoint_drop(e, to ? GH_DROP_POOL_EMPTY : GH_DROP_QUIC_INVALID, 1);
         return;
     }
     *h = (struct handed_over){ { deliver_handed_over }, to, path_of(e, &m->local, &m->remote), m->ecn, payload.len };
     memcpy(h->data, payload.data, payload.len);
     if (gh_mailbox_post(to->cfg.worker, &h->message) < 0) {
         free(h);
-        drop(e, GH_DROP_MAILBOX_FULL, 1);
+        gh_quic_endpoint_drop(e, GH_DROP_MAILBOX_FULL, 1);
         return;
     }
     e->counters.handed_over++;
+}
+
+/* The first packet is read here: what it lacks may have to be asked for by a Retry (the parts of a long ClientHello came in another
+ * order, and an address that nobody proved may not make us keep them). */
+static struct gh_quic_link *accept_stranger(struct gh_quic_endpoint *e, struct gh_quic_initial *first, const struct gh_quic_path *path,
+                                            const struct gh_udp_message *m, struct gh_span payload)
+{
+    struct gh_quic_link *l = accept_link(e, first, path);
+
+    if (!l)
+        return NULL;
+    deliver(l, path, m->ecn, payload);
+    if (l->closed && l->why.retry && e->cfg.retry != GH_QUIC_RETRY_NEVER)
+        gh_quic_answer_retry(e, first, path);
+    return NULL; /* its datagram is delivered */
 }
 
 /* A datagram for nobody that we know. */
@@ -414,9 +370,9 @@ static struct gh_quic_link *stranger(struct gh_quic_endpoint *e, const struct gh
     if (is_long && e->cfg.server)
         rc = gh_quic_accept(payload, &first);
     if (rc == 1)
-        return accept_link(e, &first, &path);
+        return accept_stranger(e, &first, &path, m, payload);
     if (rc == GH_ERR_UNSUPPORTED) {
-        answer_version(e, &first, m);
+        gh_quic_answer_version(e, &first, &path);
         return NULL;
     }
     worker = cid->len == GH_QUIC_CID_LEN ? gh_quic_group_worker_of(e->cfg.group, cid->data) : e->cfg.index;
@@ -425,7 +381,7 @@ static struct gh_quic_link *stranger(struct gh_quic_endpoint *e, const struct gh
     else if (!is_long)
         return unclaimed(e, cid, &path, payload.len);
     else
-        drop(e, GH_DROP_QUIC_INVALID, 1);
+        gh_quic_endpoint_drop(e, GH_DROP_QUIC_INVALID, 1);
     return NULL;
 }
 
@@ -438,7 +394,7 @@ static void receive_message(struct gh_quic_endpoint *e, const struct gh_udp_mess
     size_t len;
 
     if (m->truncated) {
-        drop(e, GH_DROP_UDP_TRUNCATED, 1);
+        gh_quic_endpoint_drop(e, GH_DROP_UDP_TRUNCATED, 1);
         return;
     }
     for (size_t at = 0; at < m->len; at += m->segment) {
@@ -448,7 +404,7 @@ static void receive_message(struct gh_quic_endpoint *e, const struct gh_udp_mess
         payload = gh_span_of(m->data + at, len);
         e->counters.datagrams_in++;
         if (gh_quic_peek_dcid(payload, &cid, &is_long) < 0) {
-            drop(e, GH_DROP_QUIC_INVALID, 1);
+            gh_quic_endpoint_drop(e, GH_DROP_QUIC_INVALID, 1);
             continue;
         }
         if (!l || cid.len != last.len || memcmp(cid.data, last.data, cid.len) != 0)
@@ -493,7 +449,7 @@ static bool send_batch(struct gh_quic_endpoint *e)
         if (n == GH_ERR_AGAIN)
             return false;
         if (n <= 0) {
-            drop(e, GH_DROP_UDP_WRITE, (out.payload.len + out.segment - 1) / out.segment);
+            gh_quic_endpoint_drop(e, GH_DROP_UDP_WRITE, (out.payload.len + out.segment - 1) / out.segment);
             break;
         }
         e->counters.bytes_out += (uint64_t)n;
@@ -582,6 +538,7 @@ int gh_quic_endpoint_create(const struct gh_quic_endpoint_config *cfg, struct gh
         return rc;
     e->cfg = *cfg;
     e->udp.fd = -1;
+    gh_quic_memory_init(&e->memory);
     gh_list_init(&e->dirty);
     gh_list_init(&e->all);
     e->slab = malloc((size_t)RECEIVE_MESSAGES * GH_UDP_BUFFER);
@@ -626,6 +583,7 @@ void gh_quic_endpoint_destroy(struct gh_quic_endpoint *e)
     gh_poll_close(e->poll);
     gh_udp_fini(&e->udp);
     e->cfg.group->endpoints[e->cfg.index] = NULL;
+    gh_quic_memory_fini(&e->memory);
     gh_map_fini(&e->cids);
     free(e->slab);
     free(e->out);
@@ -635,6 +593,11 @@ void gh_quic_endpoint_destroy(struct gh_quic_endpoint *e)
 void gh_quic_endpoint_set_max_half_open(struct gh_quic_endpoint *e, unsigned max)
 {
     e->cfg.max_half_open = max;
+}
+
+void gh_quic_endpoint_set_retry(struct gh_quic_endpoint *e, enum gh_quic_retry_mode mode)
+{
+    e->cfg.retry = mode;
 }
 
 void gh_quic_endpoint_refuse_new(struct gh_quic_endpoint *e)
@@ -664,11 +627,14 @@ int gh_quic_endpoint_connect(struct gh_quic_endpoint *e, const struct gh_endpoin
     struct gh_quic_owner owner = { &host, l, app, app_arg };
     struct gh_endpoint local = { .ip.family = remote->ip.family, .port = e->udp.port };
     struct gh_quic_path path = path_of(e, &local, remote);
+    struct gh_quic_target to = { .tls = tls, .server_name = server_name };
+    uint8_t token[GH_QUIC_MEMORY_TOKEN];
     int rc;
 
     if (!l)
         return GH_ERR_MEMORY;
-    rc = gh_quic_create_client(&e->cfg.quic, &owner, tls, server_name, &path, gh_worker_now(e->cfg.worker), &l->quic);
+    to.token = gh_span_of(token, gh_quic_memory_take_token(&e->memory, remote, token));
+    rc = gh_quic_create_client(&e->cfg.quic, &owner, &to, &path, gh_worker_now(e->cfg.worker), &l->quic);
     if (rc < 0) {
         link_destroy(l);
         return rc;

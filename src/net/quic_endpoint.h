@@ -26,6 +26,7 @@ struct gh_quic_link;
 struct gh_quic_group {
     uint32_t mix[2];       /* odd numbers: key of the mask in the last byte of an id */
     uint8_t reset_key[GH_QUIC_GROUP_KEY]; /* stateless reset tokens (RFC 9000, section 10.3.2) */
+    uint8_t token_key[GH_QUIC_GROUP_KEY]; /* tokens that prove an address (proto/quic/token.h) */
     unsigned count;        /* endpoints */
     struct gh_quic_endpoint *endpoints[GH_WORKERS_MAX];
 };
@@ -37,6 +38,13 @@ int gh_quic_group_init(struct gh_quic_group *g, unsigned count, const uint8_t ke
 size_t gh_quic_group_steering(const struct gh_quic_group *g, struct sock_filter ret[GH_QUIC_STEERING_LEN]);
 /* The worker inside an id of ours. */
 unsigned gh_quic_group_worker_of(const struct gh_quic_group *g, const uint8_t cid[GH_QUIC_CID_LEN]);
+
+/* When strangers must prove their address before anything is kept for them (RFC 9000, section 8.1.2). */
+enum gh_quic_retry_mode {
+    GH_QUIC_RETRY_AUTO,   /* while a quarter of the handshakes allowed are under way */
+    GH_QUIC_RETRY_ALWAYS, /* unless a token of an earlier connection proves it */
+    GH_QUIC_RETRY_NEVER,
+};
 
 /* What runs above the connections. */
 struct gh_quic_endpoint_events {
@@ -58,6 +66,7 @@ struct gh_quic_endpoint_config {
     struct gh_udp_features features;
     bool server;                 /* accept strangers */
     unsigned max_half_open;      /* handshakes under way */
+    enum gh_quic_retry_mode retry;
     struct gh_quic_config quic;
     const struct gh_quic_endpoint_events *events;
     void *arg;
@@ -68,6 +77,8 @@ struct gh_quic_endpoint_counters {
     uint64_t handed_over; /* datagrams that another worker read */
     uint64_t assertions;  /* connections lost to an assertion of the library */
     uint64_t resets_out;  /* stateless resets: answers to packets of connections that are no more */
+    uint64_t retries_out;
+    uint64_t tokens_invalid; /* Initials refused with INVALID_TOKEN */
     uint64_t handshakes_done, handshakes_failed; /* of strangers */
     uint64_t datagrams_lost; /* DATAGRAM frames in packets that were declared lost */
 };
@@ -78,6 +89,7 @@ void gh_quic_endpoint_destroy(struct gh_quic_endpoint *e);
 /* Sends what waits, now. */
 void gh_quic_endpoint_flush(struct gh_quic_endpoint *e);
 void gh_quic_endpoint_set_max_half_open(struct gh_quic_endpoint *e, unsigned max);
+void gh_quic_endpoint_set_retry(struct gh_quic_endpoint *e, enum gh_quic_retry_mode mode);
 void gh_quic_endpoint_refuse_new(struct gh_quic_endpoint *e); /* draining: no new connections */
 const struct gh_quic_endpoint_counters *gh_quic_endpoint_counters(const struct gh_quic_endpoint *e);
 struct gh_worker *gh_quic_endpoint_worker(const struct gh_quic_endpoint *e);

@@ -29,6 +29,8 @@ int gh_quic_group_init(struct gh_quic_group *g, unsigned count, const uint8_t ke
         rc = gh_hkdf_sha256(secret, none, "gatehouse steering", (uint8_t *)g->mix, sizeof g->mix);
     if (rc == 0)
         rc = gh_hkdf_sha256(secret, none, "gatehouse stateless reset", g->reset_key, sizeof g->reset_key);
+    if (rc == 0)
+        rc = gh_hkdf_sha256(secret, none, "gatehouse address token", g->token_key, sizeof g->token_key);
     gh_wipe(fresh, sizeof fresh);
     if (rc < 0)
         return GH_ERR_CRYPTO;

@@ -1,10 +1,62 @@
-/* net/quic_internal.h - shared by quic_endpoint.c and quic_group.c */
+/* net/quic_internal.h - shared by the files of the QUIC endpoint
+ *
+ * quic_endpoint.c: sockets and links; quic_answer.c: what strangers are told without keeping anything; quic_group.c: ids.
+ */
 #ifndef GH_NET_QUIC_INTERNAL_H
 #define GH_NET_QUIC_INTERNAL_H
 
+#include "base/list.h"
+#include "base/map.h"
 #include "net/quic_endpoint.h"
+#include "net/quic_memory.h"
+#include "proto/quic/token.h"
+
+struct gh_quic_link {
+    struct gh_quic_endpoint *e;
+    struct gh_quic *quic;
+    void *app_arg;
+    struct gh_list cids;
+    struct gh_list dirty; /* in e->dirty while something may have to be sent */
+    struct gh_list all;
+    struct gh_deadline deadline;
+    uint64_t told_delay, told_shrunk, told_lost; /* of the connection's counters */
+    bool half_open, closed, attached;
+    bool gone; /* being destroyed: whoever is told of it may not wake it again */
+    struct gh_quic_close why;
+};
+
+struct gh_quic_endpoint {
+    struct gh_quic_endpoint_config cfg;
+    struct gh_udp udp;
+    struct gh_poll *poll;
+    struct gh_map cids;
+    struct gh_hash_seed seed;
+    struct gh_list dirty, all;
+    struct gh_turn_hook hook;
+    struct gh_quic_endpoint_counters counters;
+    unsigned links, half_open;
+    unsigned resets_left; /* in the second that began at resets_since */
+    int64_t resets_since;
+    bool refuse_new, blocked;
+    struct gh_quic_batch batch; /* written, and not yet all sent when <blocked> */
+    size_t batch_sent;
+    uint8_t *slab, *out;
+    struct gh_quic_memory memory; /* client */
+};
+
+void gh_quic_endpoint_drop(struct gh_quic_endpoint *e, enum gh_drop why, uint64_t count);
 
 /* The last byte of an id whose first seven are <cid>, for a worker. */
 uint8_t gh_quic_group_last_byte(const struct gh_quic_group *g, const uint8_t cid[GH_QUIC_CID_LEN], unsigned worker);
+
+/* A fresh id that leads to this endpoint. */
+int gh_quic_answer_cid(struct gh_quic_endpoint *e, struct gh_quic_cid *ret);
+int gh_quic_answer_reset_token(const struct gh_quic_endpoint *e, const struct gh_quic_cid *cid, uint8_t ret[GH_QUIC_RESET_TOKEN]);
+struct gh_quic_tokens gh_quic_answer_tokens(const struct gh_quic_endpoint *e);
+/* May a connection be made from <first>? Its token is read; when it may not, whoever sent it was told what to do. */
+bool gh_quic_answer_admits(struct gh_quic_endpoint *e, struct gh_quic_initial *first, const struct gh_quic_path *path);
+void gh_quic_answer_retry(struct gh_quic_endpoint *e, const struct gh_quic_initial *first, const struct gh_quic_path *path);
+void gh_quic_answer_version(struct gh_quic_endpoint *e, const struct gh_quic_initial *first, const struct gh_quic_path *path);
+void gh_quic_answer_reset(struct gh_quic_endpoint *e, const struct gh_quic_cid *cid, size_t len, const struct gh_quic_path *path);
 
 #endif

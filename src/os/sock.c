@@ -10,26 +10,9 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "os/failure.h"
 
 #define BACKLOG 4096
-
-static int failure(void)
-{
-    switch (errno) {
-    case EAGAIN:
-        return GH_ERR_AGAIN;
-    case EADDRINUSE:
-        return GH_ERR_EXISTS;
-    case EACCES:
-    case EPERM:
-        return GH_ERR_DENIED;
-    case EMFILE:
-    case ENFILE:
-        return GH_ERR_FULL;
-    default:
-        return GH_ERR_SYSTEM;
-    }
-}
 
 bool gh_endpoint_equals(const struct gh_endpoint *a, const struct gh_endpoint *b)
 {
@@ -100,7 +83,7 @@ static int make(int family)
 {
     int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-    return fd >= 0 ? fd : failure();
+    return fd >= 0 ? fd : gh_os_failure();
 }
 
 /* Closes <fd> and keeps the errno that the result was made of. */
@@ -123,13 +106,13 @@ int gh_sock_listen_tcp(const struct gh_endpoint *at, unsigned flags)
     if (fd < 0)
         return fd;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0)
-        return give_up(fd, failure());
+        return give_up(fd, gh_os_failure());
     if ((flags & GH_SOCK_REUSEPORT) && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0)
-        return give_up(fd, failure());
+        return give_up(fd, gh_os_failure());
     if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof v6only) < 0)
-        return give_up(fd, failure());
+        return give_up(fd, gh_os_failure());
     if (bind(fd, (const struct sockaddr *)&addr, (socklen_t)len) < 0 || listen(fd, BACKLOG) < 0)
-        return give_up(fd, failure());
+        return give_up(fd, gh_os_failure());
     return fd;
 }
 
@@ -156,7 +139,7 @@ int gh_sock_connect_unix(const char *path)
     if (fd < 0)
         return fd;
     if (connect(fd, (const struct sockaddr *)&addr, sizeof addr) < 0)
-        return give_up(fd, errno == ECONNREFUSED || errno == ENOENT ? GH_ERR_NOT_FOUND : failure());
+        return give_up(fd, errno == ECONNREFUSED || errno == ENOENT ? GH_ERR_NOT_FOUND : gh_os_failure());
     return fd;
 }
 
@@ -187,7 +170,7 @@ int gh_sock_listen_unix(const char *path, mode_t mode)
     remove_stale(path);
     /* The file is born with the descriptor's mode: there is no moment in which others may connect. */
     if (fchmod(fd, mode) < 0 || bind(fd, (const struct sockaddr *)&addr, sizeof addr) < 0 || listen(fd, BACKLOG) < 0)
-        return give_up(fd, failure());
+        return give_up(fd, gh_os_failure());
     return fd;
 }
 
@@ -201,7 +184,7 @@ int gh_sock_connect_tcp(const struct gh_endpoint *to)
     if (fd < 0)
         return fd;
     if (connect(fd, (const struct sockaddr *)&addr, (socklen_t)len) < 0 && errno != EINPROGRESS)
-        return give_up(fd, failure());
+        return give_up(fd, gh_os_failure());
     return fd;
 }
 
@@ -232,7 +215,7 @@ int gh_sock_accept(int fd, struct gh_endpoint *ret_peer)
         peer = accept4(fd, (struct sockaddr *)&addr, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     while (peer < 0 && (errno == EINTR || errno == ECONNABORTED));
     if (peer < 0)
-        return failure();
+        return gh_os_failure();
     if (ret_peer && gh_endpoint_of_sockaddr(&addr, ret_peer) < 0)
         memset(ret_peer, 0, sizeof *ret_peer);
     return peer;
@@ -261,14 +244,14 @@ int gh_sock_peer_credentials(int fd, struct gh_credentials *ret)
 
 int gh_sock_set_mark(int fd, uint32_t mark)
 {
-    return setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark) < 0 ? failure() : 0;
+    return setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark) < 0 ? gh_os_failure() : 0;
 }
 
 int gh_sock_set_nodelay(int fd)
 {
     int on = 1;
 
-    return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 ? failure() : 0;
+    return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 ? gh_os_failure() : 0;
 }
 
 ssize_t gh_sock_receive(int fd, void *buf, size_t cap)
@@ -280,7 +263,7 @@ ssize_t gh_sock_receive(int fd, void *buf, size_t cap)
     while (n < 0 && errno == EINTR);
     if (n == 0 && cap > 0)
         return GH_ERR_CLOSED;
-    return n < 0 ? failure() : n;
+    return n < 0 ? gh_os_failure() : n;
 }
 
 ssize_t gh_sock_send(int fd, struct gh_span data)
@@ -292,19 +275,19 @@ ssize_t gh_sock_send(int fd, struct gh_span data)
     while (n < 0 && errno == EINTR);
     if (n < 0 && errno == EPIPE)
         return GH_ERR_CLOSED;
-    return n < 0 ? failure() : n;
+    return n < 0 ? gh_os_failure() : n;
 }
 
 int gh_sock_shutdown_write(int fd)
 {
-    return shutdown(fd, SHUT_WR) < 0 ? failure() : 0;
+    return shutdown(fd, SHUT_WR) < 0 ? gh_os_failure() : 0;
 }
 
 int gh_sock_reset_on_close(int fd)
 {
     struct linger now = { .l_onoff = 1, .l_linger = 0 };
 
-    return setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now) < 0 ? failure() : 0;
+    return setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now) < 0 ? gh_os_failure() : 0;
 }
 
 void gh_sock_close(int fd)

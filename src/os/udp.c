@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "base/error.h"
+#include "os/failure.h"
 
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
@@ -20,23 +21,6 @@ union control {
     struct cmsghdr align;
     char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(struct in_pktinfo)) + 3 * CMSG_SPACE(sizeof(int))];
 };
-
-static int failure(void)
-{
-    switch (errno) {
-    case EAGAIN:
-        return GH_ERR_AGAIN;
-    case EADDRINUSE:
-        return GH_ERR_EXISTS;
-    case EACCES:
-    case EPERM:
-        return GH_ERR_DENIED;
-    case EMSGSIZE:
-        return GH_ERR_TOO_LONG;
-    default:
-        return GH_ERR_SYSTEM;
-    }
-}
 
 static bool set(int fd, int level, int name, int value)
 {
@@ -66,11 +50,11 @@ int gh_udp_open(const struct gh_endpoint *at, unsigned flags)
     int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd < 0)
-        return failure();
+        return gh_os_failure();
     len = gh_endpoint_to_sockaddr(at, family, &addr);
     if (set_options(fd, family, flags) && bind(fd, (const struct sockaddr *)&addr, (socklen_t)len) == 0)
         return fd;
-    rc = failure();
+    rc = gh_os_failure();
     saved = errno;
     gh_sock_close(fd);
     errno = saved;
@@ -188,7 +172,7 @@ int gh_udp_receive(struct gh_udp *u, uint8_t *slab, size_t count, struct gh_udp_
         n = recvmmsg(u->fd, messages, (unsigned)count, MSG_DONTWAIT, NULL);
     while (n < 0 && errno == EINTR);
     if (n < 0)
-        return failure();
+        return gh_os_failure();
     for (int i = 0; i < n; i++) {
         struct msghdr *h = &messages[i].msg_hdr;
 
@@ -322,7 +306,7 @@ ssize_t gh_udp_send(struct gh_udp *u, const struct gh_udp_send *m)
         if (n < 0 && errno == ENOBUFS)
             n = (ssize_t)len; /* the device's queue is full: lost, as by any queue further on */
         if (n < 0)
-            return done ? (ssize_t)done : failure();
+            return done ? (ssize_t)done : gh_os_failure();
         done += (size_t)n;
     }
     return (ssize_t)done;

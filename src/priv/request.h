@@ -16,6 +16,7 @@
  *   SIGN         yes     with a key that was opened
  *   NOTIFY, CLEANUP      yes     yes
  *   RELOAD       no      yes
+ *   LOOKUP, NETLINK      yes     yes
  */
 #ifndef GH_PRIV_REQUEST_H
 #define GH_PRIV_REQUEST_H
@@ -30,6 +31,7 @@
 #define GH_PRIV_TEXT 256    /* bytes of a status line, NUL included */
 #define GH_PRIV_PREFIXES 32 /* addresses or routes in one request */
 #define GH_PRIV_QUEUES 64   /* descriptors in one reply */
+#define GH_PRIV_HOST 256    /* bytes of a host name, NUL included */
 #define GH_PRIV_DATA 512    /* bytes to sign, and of a signature */
 
 enum gh_priv_kind {
@@ -47,11 +49,13 @@ enum gh_priv_kind {
     GH_PRIV_NAT,            /* nat */
     GH_PRIV_SYSCTL,         /* sysctl */
     GH_PRIV_KEY,            /* path of a PEM private key -> a number for SIGN */
-    GH_PRIV_SIGN,           /* sign -> signature */
+    GH_PRIV_SIGN,           /* sign -> signature; of a TLS 1.3 CertificateVerify and nothing else */
     GH_PRIV_WATCH,          /* path -> a number; GH_PRIV_EVENT_FILE from now on */
     GH_PRIV_NOTIFY,         /* notify: to the service manager, when there is one */
     GH_PRIV_CLEANUP,        /* undo addresses, routes, rules, NAT, sysctls and devices now, in reverse order */
     GH_PRIV_RELOAD,         /* as if SIGHUP had come: check the configuration, then GH_PRIV_EVENT_SIGNAL or …_RELOAD_FAILED */
+    GH_PRIV_LOOKUP,         /* lookup -> a socket that one struct gh_resolved (os/resolve.h) comes from; it closes without one when that failed */
+    GH_PRIV_NETLINK,        /* -> two netlink sockets: what changes about links, addresses and routes; one to ask for a route */
     GH_PRIV_KIND_COUNT
 };
 
@@ -118,6 +122,11 @@ struct gh_priv_notify {
     char text[GH_PRIV_TEXT]; /* status line, may be empty; no line ends */
 };
 
+struct gh_priv_lookup {
+    char host[GH_PRIV_HOST];
+    uint16_t port;
+};
+
 struct gh_priv_request {
     uint32_t kind; /* enum gh_priv_kind */
     uint32_t mode; /* OPEN_UNIX: permission bits */
@@ -132,6 +141,7 @@ struct gh_priv_request {
         uint32_t sysctl; /* enum gh_priv_sysctl: is set to 1 */
         struct gh_priv_sign sign;
         struct gh_priv_notify notify;
+        struct gh_priv_lookup lookup;
     };
 };
 
@@ -149,7 +159,7 @@ struct gh_priv_reply {
 
 enum gh_priv_event_kind {
     GH_PRIV_EVENT_SIGNAL, /* <id>: SIGHUP (after a good check, see priv/parent.h), SIGTERM (also for INT) or SIGQUIT */
-    GH_PRIV_EVENT_FILE,   /* <id>: number of the watch; a descriptor comes along, -1 when the file is gone */
+    GH_PRIV_EVENT_FILE,   /* <id>: number of the watch; a descriptor comes along, -1 when the file is gone or a private key */
     GH_PRIV_EVENT_RELOAD_FAILED, /* <id>: exit code of the child that checked the new configuration; nothing changed */
 };
 

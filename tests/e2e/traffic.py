@@ -9,7 +9,7 @@
     traffic.py flows ADDRESS FIRST COUNT   one UDP datagram and its echo for each of COUNT source ports
     traffic.py probe ADDRESS PORT [SECONDS]     can a TCP connection be made
     traffic.py hold ADDRESS PORT           a TCP connection with an echo every 50 ms; says when and how it ends
-    traffic.py sink PORT                   counts what `flow` sends; a line for each flow that ends or pauses: see there
+    traffic.py sink PORT FILE              counts what `flow` sends, a line for each; FILE gets when each datagram came
     traffic.py flow ADDRESS PORT SIZE RATE SECONDS      UDP at RATE datagrams per second, numbered and timed
     traffic.py idle ADDRESS PORT           a TCP connection on which nothing is said
 """
@@ -22,6 +22,7 @@ import os
 import random
 import select
 import socket
+import socketserver
 import struct
 import sys
 import threading
@@ -75,6 +76,11 @@ class Web(http.server.BaseHTTPRequestHandler):
 class WebServer(http.server.ThreadingHTTPServer):
     address_family = socket.AF_INET6  # both families
     request_queue_size = 128
+
+    def server_bind(self):
+        """Without asking a resolver, which is not there, for a name."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]
 
 
 def listening(kind, port):
@@ -314,26 +320,28 @@ def verb_flow(address, port, size, rate, seconds):
     say(sent=number, failed=failed)
 
 
-def verb_sink(port):
-    """For each flow, when it ends: how many datagrams came, in what order, and when each number came first (CLOCK_MONOTONIC)."""
+def verb_sink(port, path):
+    """How many datagrams of a flow came, how many twice, and how many behind a later one; FILE: [[number, CLOCK_MONOTONIC], …]"""
     sock = listening(socket.SOCK_DGRAM, int(port))
     say(state='ready')
-    arrivals, twice, late = {}, 0, 0
+    arrivals, twice, late, last = {}, 0, 0, -1
     while True:
         data = sock.recv(65535)
         now = time.monotonic()
         number, _ = struct.unpack_from('!Qd', data)
         if number == END:
             if arrivals:
-                say(state='flow', count=len(arrivals), twice=twice, late=late, arrivals=sorted(arrivals.items()))
+                with open(path, 'w', encoding='ascii') as file:
+                    json.dump(list(arrivals.items()), file)
+                say(state='flow', count=len(arrivals), twice=twice, late=late)
             arrivals, twice, late, last = {}, 0, 0, -1
             continue
         if number in arrivals:
             twice += 1
             continue
-        late += bool(arrivals) and number < last
+        late += number < last
         last = number
-        arrivals[number] = round(now, 6)
+        arrivals[number] = now
 
 
 def verb_idle(address, port):

@@ -173,6 +173,11 @@ void gh_quic_endpoint_flush(struct gh_quic_endpoint *e)
     (void)e; /* every step of the simulator writes what waits */
 }
 
+void gh_quic_endpoint_set_retry(struct gh_quic_endpoint *e, enum gh_quic_retry_mode mode)
+{
+    e->cfg.retry = mode;
+}
+
 void gh_quic_endpoint_refuse_new(struct gh_quic_endpoint *e)
 {
     e->refuse_new = true;

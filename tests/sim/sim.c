@@ -71,6 +71,8 @@ void sim_init(struct sim *s, uint64_t seed)
     gh_list_init(&s->flying);
     for (int i = 0; i < 2; i++)
         s->link[i].delay = 5 * SIM_MS;
+    s->tokens.random = sim_random_source(s);
+    memset(s->tokens.key, 7, sizeof s->tokens.key);
     s->client = (struct sim_end){ .sim = s, .addr = { gh_ip_v4("\xc0\x00\x02\x01"), 40000 }, .tls = make_tls(false) };
     s->server = (struct sim_end){ .sim = s, .server = true, .addr = { gh_ip_v4("\xc0\x00\x02\x02"), 4433 }, .tls = make_tls(true) };
     for (int i = 0; i < 2; i++) {
@@ -84,6 +86,16 @@ void sim_init(struct sim *s, uint64_t seed)
 struct gh_random_source sim_random_source(struct sim *s)
 {
     return (struct gh_random_source){ fill_random, s };
+}
+
+void sim_forget(struct sim *s)
+{
+    gh_list_each(l, &s->flying)
+        free(gh_container_of(l, struct flying, link));
+    gh_list_init(&s->flying);
+    sim_end_drop(&s->client);
+    sim_end_drop(&s->server);
+    s->client.closed = s->server.closed = false;
 }
 
 void sim_end_drop(struct sim_end *e)
@@ -136,7 +148,29 @@ static void on_closed(void *arg, const struct gh_quic_close *why)
     e->why = *why;
 }
 
-static const struct gh_quic_host host = { make_cid, retire_cid, on_closed };
+int64_t sim_wall(const struct sim *s)
+{
+    return INT64_C(1700000000) + s->now / SIM_S;
+}
+
+static int make_token(void *arg, uint8_t ret[GH_QUIC_NEW_TOKEN_MAX])
+{
+    struct sim_end *e = arg;
+
+    return gh_quic_token_new(&e->sim->tokens, &e->sim->client.addr, sim_wall(e->sim), ret);
+}
+
+static void on_token(void *arg, struct gh_span token)
+{
+    struct sim_end *e = arg;
+
+    if (token.len > sizeof e->token)
+        abort();
+    memcpy(e->token, token.data, token.len);
+    e->token_len = token.len;
+}
+
+static const struct gh_quic_host host = { make_cid, retire_cid, on_closed, make_token, on_token };
 
 /* What the engine of a new connection is made with. */
 static int prepare(struct sim_end *e, struct gh_quic_owner *ret, struct gh_tls_ctx **ret_tls)
@@ -164,11 +198,13 @@ int sim_open(struct sim *s)
 {
     struct gh_quic_path path = { s->client.addr, s->server.addr };
     struct gh_quic_owner owner;
-    struct gh_tls_ctx *tls;
-    int rc = prepare(&s->client, &owner, &tls);
+    struct gh_quic_target to = { .server_name = "relay.gatehouse.example" };
+    int rc = prepare(&s->client, &owner, &to.tls);
 
+    to.token = gh_span_of(s->client.token, s->client.token_len);
+    s->client.closed = false;
     if (rc == 0)
-        rc = gh_quic_create_client(&s->client.config, &owner, tls, "relay.gatehouse.example", &path, s->now, &s->client.quic);
+        rc = gh_quic_create_client(&s->client.config, &owner, &to, &path, s->now, &s->client.quic);
     if (rc == 0)
         attach(&s->client);
     return rc;
@@ -242,6 +278,38 @@ void sim_inject(struct sim *s, bool from_server, struct gh_span payload)
     put(s, !from_server, payload, 0, s->link[from_server].delay);
 }
 
+static void answer_retry(struct sim *s, const struct gh_quic_initial *first)
+{
+    uint8_t token[GH_QUIC_TOKEN_MAX], buf[256];
+    struct gh_quic_cid scid;
+    int len;
+
+    make_cid(&s->server, &scid, token);
+    len = gh_quic_token_retry(&s->tokens, first, &scid, &s->client.addr, sim_wall(s), token);
+    len = gh_quic_retry(first, &scid, gh_span_of(token, (size_t)len), buf, sizeof buf);
+    if (len < 0)
+        abort();
+    s->retries++;
+    send_payload(s, true, gh_span_of(buf, (size_t)len), 0);
+}
+
+/* As net/quic_answer.c does it. */
+static bool admits(struct sim *s, struct gh_quic_initial *first)
+{
+    uint8_t buf[256];
+    int len;
+
+    if (gh_quic_token_check(&s->tokens, first, &s->client.addr, sim_wall(s)) < 0) {
+        len = gh_quic_refuse(first, GH_QUIC_INVALID_TOKEN, buf, sizeof buf);
+        send_payload(s, true, gh_span_of(buf, (size_t)len), 0);
+        return false;
+    }
+    if (first->proof != GH_QUIC_PROOF_NONE || !s->retry)
+        return true;
+    answer_retry(s, first);
+    return false;
+}
+
 static void accept_first(struct sim *s, const struct flying *f)
 {
     struct gh_quic_initial first;
@@ -249,7 +317,7 @@ static void accept_first(struct sim *s, const struct flying *f)
     struct gh_quic_owner owner;
     struct gh_tls_ctx *tls;
 
-    if (gh_quic_accept(gh_span_of(f->data, f->len), &first) != 1 || prepare(&s->server, &owner, &tls) < 0)
+    if (gh_quic_accept(gh_span_of(f->data, f->len), &first) != 1 || !admits(s, &first) || prepare(&s->server, &owner, &tls) < 0)
         return;
     if (gh_quic_create_server(&s->server.config, &owner, tls, &first, &path, s->now, &s->server.quic) < 0)
         abort();
@@ -261,6 +329,7 @@ static void deliver(struct sim *s, struct flying *f)
 {
     struct sim_end *to = f->to_server ? &s->server : &s->client, *from = f->to_server ? &s->client : &s->server;
     struct gh_quic_path path = { to->addr, from->addr };
+    struct gh_quic_initial first;
 
     s->delivered++;
     if (to->server && to->closed && to->why.kind == GH_QUIC_CLOSED_HANDSHAKE)
@@ -269,6 +338,8 @@ static void deliver(struct sim *s, struct flying *f)
         accept_first(s, f);
     if (to->quic)
         gh_quic_recv(to->quic, &path, f->ecn, gh_span_of(f->data, f->len), s->now);
+    if (to->server && to->closed && to->why.retry && gh_quic_accept(gh_span_of(f->data, f->len), &first) == 1)
+        answer_retry(s, &first);
     free(f);
 }
 

@@ -11,7 +11,7 @@
 #include "crypto/random.h"
 #include "loop/deadline.h"
 #include "proto/h3/h3.h"
-#include "proto/quic/quic.h"
+#include "proto/quic/token.h"
 
 #define SIM_MS INT64_C(1000000)
 #define SIM_S INT64_C(1000000000)
@@ -45,6 +45,8 @@ struct sim_end {
     struct gh_h3 *h3;
     struct gh_h3_config h3_config;
     struct gh_tls_ctx *tls;
+    uint8_t token[GH_QUIC_NEW_TOKEN_MAX]; /* client: the last one that a server gave */
+    size_t token_len;
     bool closed;
     struct gh_quic_close why; /* of the last connection that ended */
 };
@@ -55,6 +57,9 @@ struct sim {
     struct sim_link link[2]; /* from client, from server */
     struct sim_end client, server;
     struct gh_list flying;
+    bool retry;  /* the server wants addresses proved */
+    struct gh_quic_tokens tokens;
+    unsigned retries;
     struct gh_deadlines deadlines; /* of whatever else runs in virtual time */
     void (*on_wire)(void *arg, bool from_server, struct gh_span payload); /* sees every datagram that is sent; may be NULL */
     void *on_wire_arg;
@@ -67,12 +72,15 @@ void sim_fini(struct sim *s);
 void sim_credentials(bool server, struct gh_tls_config *ret);
 uint64_t sim_random(struct sim *s);
 double sim_chance(struct sim *s); /* 0 <= x < 1 */
+int64_t sim_wall(const struct sim *s); /* seconds */
 /* Opens the client's connection with what its end says; the server's comes with the first datagram. 0 or an error. */
 int sim_open(struct sim *s);
 /* The same with our HTTP/3 at both ends; <events> and <arg> for each. */
 void sim_connect(struct sim *s, const struct gh_h3_events *client, void *client_arg, const struct gh_h3_events *server, void *server_arg);
 /* Ends the connection of an end without a word, as when its owner goes away. */
 void sim_end_drop(struct sim_end *e);
+/* Both ends and what is on the wire vanish; what the client was given stays. */
+void sim_forget(struct sim *s);
 struct gh_random_source sim_random_source(struct sim *s);
 /* Puts a payload on the wire towards the other end, as the end that is not <from_server> would. */
 void sim_inject(struct sim *s, bool from_server, struct gh_span payload);

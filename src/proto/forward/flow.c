@@ -4,20 +4,7 @@
 
 #include "base/error.h"
 
-#define SECOND INT64_C(1000000000)
-
-/* UDP: RFC 4787 asks for two minutes at least once both sides talk; TCP: RFC 5382, REQ-5 (two hours and four minutes). */
-const struct gh_flow_timeouts gh_flow_timeouts_default = {
-    .tcp_new = 60 * SECOND,
-    .tcp_established = 7440 * SECOND,
-    .tcp_half_closed = 240 * SECOND,
-    .tcp_closing = 10 * SECOND,
-    .udp_new = 30 * SECOND,
-    .udp = 180 * SECOND,
-    .icmp = 10 * SECOND,
-    .other_new = 30 * SECOND,
-    .other = 180 * SECOND,
-};
+const struct gh_flow_timeouts gh_flow_timeouts_default = GH_FLOW_TIMEOUTS_DEFAULT;
 
 static bool key_equals(const struct gh_map_node *node, const void *key)
 {

@@ -107,6 +107,14 @@ struct gh_flow_table {
     uint64_t serial;
 };
 
+/* UDP: RFC 4787 asks for two minutes at least once both sides talk; TCP: RFC 5382, REQ-5 (two hours and four minutes). */
+#define GH_FLOW_SECOND INT64_C(1000000000)
+#define GH_FLOW_TIMEOUTS_DEFAULT                                                                                          \
+    {                                                                                                                     \
+        .tcp_new = 60 * GH_FLOW_SECOND, .tcp_established = 7440 * GH_FLOW_SECOND, .tcp_half_closed = 240 * GH_FLOW_SECOND, \
+        .tcp_closing = 10 * GH_FLOW_SECOND, .udp_new = 30 * GH_FLOW_SECOND, .udp = 180 * GH_FLOW_SECOND,                   \
+        .icmp = 10 * GH_FLOW_SECOND, .other_new = 30 * GH_FLOW_SECOND, .other = 180 * GH_FLOW_SECOND,                      \
+    }
 extern const struct gh_flow_timeouts gh_flow_timeouts_default;
 
 /* 0 or GH_ERR_MEMORY. */

@@ -10,17 +10,7 @@
 #define SECOND INT64_C(1000000000)
 
 const struct gh_forward_config gh_forward_config_default = {
-    .timeouts = {
-        .tcp_new = 60 * SECOND,
-        .tcp_established = 7440 * SECOND,
-        .tcp_half_closed = 240 * SECOND,
-        .tcp_closing = 10 * SECOND,
-        .udp_new = 30 * SECOND,
-        .udp = 180 * SECOND,
-        .icmp = 10 * SECOND,
-        .other_new = 30 * SECOND,
-        .other = 180 * SECOND,
-    },
+    .timeouts = GH_FLOW_TIMEOUTS_DEFAULT,
     .flows = 262144,
     .flows_per_session = 32768,
     .fragments = 4096,

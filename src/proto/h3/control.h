@@ -16,12 +16,16 @@ struct gh_h3_control {
     uint8_t head[16]; /* type and length of a frame that is not whole yet */
     uint8_t len;
     bool body, skip; /* in a frame's payload; one that is left out */
+    bool begun;      /* a frame came before */
     bool number;     /* the payload is one number, and begins here */
+    uint8_t push;    /* CANCEL_PUSH or MAX_PUSH_ID, whose number is <value> so far */
+    uint64_t value, max_push_id;
     uint64_t left;   /* bytes of it to come */
 };
 
 /* Progress: takes bytes from <in>, advancing it. 1: <ret> is to be read next, good until the following call. 0: <in> is empty.
- * GH_ERR_MALFORMED: a frame of one number that is shorter or longer than the number, which the library would take. */
+ * GH_ERR_MALFORMED: a frame of one number that is shorter or longer than the number, which the library would take.
+ * GH_ERR_RANGE: a push is cancelled though none is ever promised or allowed here, or the largest push id went down. */
 int gh_h3_control_next(struct gh_h3_control *c, struct gh_span *in, struct gh_span *ret);
 
 #endif

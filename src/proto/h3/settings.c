@@ -1,6 +1,7 @@
 #include "proto/h3/settings.h"
 
 #include "base/error.h"
+#include "proto/h3/h3.h"
 
 #define STREAM_CONTROL 0x00u
 #define FRAME_SETTINGS 0x04u
@@ -109,4 +110,16 @@ int gh_h3_settings_feed(struct gh_h3_settings *s, int64_t stream, struct gh_span
     take = (size_t)(r.at - s->streams[i].head) - s->streams[i].len; /* bytes of the type in this piece */
     s->control_at = take;
     return feed_control(s, gh_span_of(data.data + take, data.len - take));
+}
+
+uint64_t gh_h3_settings_code(int rc)
+{
+    switch (rc) {
+    case GH_ERR_RANGE:
+        return GH_H3_SETTINGS_ERROR;
+    case GH_ERR_TOO_LONG:
+        return GH_H3_EXCESSIVE_LOAD;
+    default:
+        return GH_H3_FRAME_ERROR;
+    }
 }

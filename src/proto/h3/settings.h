@@ -33,5 +33,7 @@ void gh_h3_settings_init(struct gh_h3_settings *s);
 /* Progress: 1 the SETTINGS were just read, 0 nothing new. GH_ERR_RANGE: a setting that must not be (RFC 9114, section 7.2.4);
  * GH_ERR_MALFORMED: the frame's length is wrong (section 7.1); GH_ERR_TOO_LONG: a longer frame than we read. */
 int gh_h3_settings_feed(struct gh_h3_settings *s, int64_t stream, struct gh_span data);
+/* The error of HTTP/3 for what feed returned. */
+uint64_t gh_h3_settings_code(int rc);
 
 #endif

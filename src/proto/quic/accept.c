@@ -27,7 +27,7 @@ int gh_quic_accept(struct gh_span packet, struct gh_quic_initial *ret)
     gh_guard_leave(&g);
     if (rc != 0)
         return 0;
-    ret->version = hd.version;
+    *ret = (struct gh_quic_initial){ .version = hd.version, .token = { hd.token, hd.tokenlen }, .payload = packet.len };
     gh_quic_cid_from(&hd.dcid, &ret->dcid);
     gh_quic_cid_from(&hd.scid, &ret->scid);
     if (hd.version != NGTCP2_PROTO_VER_V1)
@@ -61,6 +61,52 @@ int gh_quic_version_negotiation(const struct gh_quic_initial *in, uint8_t unpred
     ngtcp2_ssize n = ngtcp2_pkt_write_version_negotiation(buf, cap, unpredictable, in->scid.data, in->scid.len, in->dcid.data,
                                                           in->dcid.len, versions, 1);
 
+    return n < 0 ? GH_ERR_TOO_LONG : (int)n;
+}
+
+int gh_quic_retry(const struct gh_quic_initial *in, const struct gh_quic_cid *scid, struct gh_span token, uint8_t *buf, size_t cap)
+{
+    ngtcp2_crypto_aead aead = { (void *)(uintptr_t)gh_aead_suite_initial(), GH_AEAD_TAG };
+    ngtcp2_crypto_aead_ctx ctx;
+    ngtcp2_cid dcid, lib_scid, odcid;
+    struct gh_aead_key *key;
+    ngtcp2_ssize n;
+
+    if (in->dcid.len < NGTCP2_MIN_INITIAL_DCIDLEN || gh_aead_retry_key(&key) < 0)
+        return GH_ERR_CRYPTO;
+    ctx.native_handle = key;
+    gh_quic_cid_to(&in->scid, &dcid);
+    gh_quic_cid_to(scid, &lib_scid);
+    gh_quic_cid_to(&in->dcid, &odcid);
+    n = ngtcp2_pkt_write_retry(buf, cap, in->version, &dcid, &lib_scid, &odcid, token.data, token.len, gh_quic_encrypt, &aead, &ctx);
+    gh_aead_key_destroy(key);
+    return n < 0 ? GH_ERR_TOO_LONG : (int)n;
+}
+
+int gh_quic_refuse(const struct gh_quic_initial *in, uint64_t code, uint8_t *buf, size_t cap)
+{
+    const struct gh_aead_suite *suite = gh_aead_suite_initial();
+    ngtcp2_crypto_aead aead = { (void *)(uintptr_t)suite, GH_AEAD_TAG };
+    ngtcp2_crypto_cipher cipher = { (void *)(uintptr_t)suite };
+    uint8_t client[32], server[32], iv[GH_AEAD_IV];
+    ngtcp2_crypto_aead_ctx ctx;
+    ngtcp2_crypto_cipher_ctx header_ctx;
+    struct gh_header_key *header;
+    struct gh_aead_key *key;
+    ngtcp2_cid dcid, scid;
+    ngtcp2_ssize n;
+
+    if (gh_aead_initial_secrets(gh_span_of(in->dcid.data, in->dcid.len), client, server) < 0 ||
+        gh_aead_key_derive(suite, server, true, &key, iv, &header) < 0)
+        return GH_ERR_CRYPTO;
+    ctx.native_handle = key;
+    header_ctx.native_handle = header;
+    gh_quic_cid_to(&in->scid, &dcid);
+    gh_quic_cid_to(&in->dcid, &scid);
+    n = ngtcp2_pkt_write_connection_close(buf, cap, in->version, &dcid, &scid, code, NULL, 0, gh_quic_encrypt, &aead, &ctx, iv, gh_quic_mask,
+                                          &cipher, &header_ctx);
+    gh_aead_key_destroy(key);
+    gh_header_key_destroy(header);
     return n < 0 ? GH_ERR_TOO_LONG : (int)n;
 }
 

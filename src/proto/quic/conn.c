@@ -7,6 +7,8 @@
 #define MAX_CIDS 8 /* the library asserts that it is told no more */
 #define H3_INTERNAL_ERROR 0x102u
 
+#define PROBE_INTERVAL (250 * NGTCP2_MILLISECONDS)
+
 void gh_quic_config_default(struct gh_quic_config *ret)
 {
     *ret = (struct gh_quic_config){
@@ -84,6 +86,7 @@ void gh_quic_fail(struct gh_quic *q, int liberr)
         return;
     case NGTCP2_ERR_DROP_CONN:
     case NGTCP2_ERR_RETRY:
+        q->why.retry = liberr == NGTCP2_ERR_RETRY;
         gh_quic_finish(q, GH_QUIC_CLOSED_HANDSHAKE, "no usable first packet");
         return;
     default:
@@ -110,12 +113,33 @@ static int result(struct gh_quic *q, int rc)
     return rc < 0 || q->closing ? NGTCP2_ERR_CALLBACK_FAILURE : 0;
 }
 
+/* RFC 9000, section 8.1.3: the client's next connection is spared the Retry. */
+static int offer_token(struct gh_quic *q)
+{
+    uint8_t token[GH_QUIC_NEW_TOKEN_MAX];
+    int len = q->owner.host->make_token ? q->owner.host->make_token(q->owner.host_arg, token) : 0;
+
+    return len > 0 && ngtcp2_conn_submit_new_token(q->conn, token, (size_t)len) != 0 ? GH_ERR_MEMORY : 0;
+}
+
+static int cb_new_token(ngtcp2_conn *conn, const uint8_t *token, size_t len, void *arg)
+{
+    struct gh_quic *q = arg;
+
+    (void)conn;
+    if (q->owner.host->on_token)
+        q->owner.host->on_token(q->owner.host_arg, gh_span_of(token, len));
+    return 0;
+}
+
 static int cb_handshake_completed(ngtcp2_conn *conn, void *arg)
 {
     struct gh_quic *q = arg;
 
     (void)conn;
     q->handshake_done = true;
+    if (q->server && offer_token(q) < 0)
+        return NGTCP2_ERR_CALLBACK_FAILURE;
     q->owner.app->on_handshake(q->owner.app_arg);
     return result(q, 0);
 }
@@ -269,6 +293,7 @@ static void fill_callbacks(ngtcp2_callbacks *cb, bool server)
         .get_new_connection_id = cb_new_cid,
         .remove_connection_id = cb_remove_cid,
         .recv_stateless_reset = cb_stateless_reset,
+        .recv_new_token = cb_new_token,
     };
     if (server)
         cb->recv_tx_key = cb_key;
@@ -360,8 +385,17 @@ int gh_quic_create_server(const struct gh_quic_config *cfg, const struct gh_quic
         return GH_ERR_MEMORY;
     fill_settings(q, now, &s, &p);
     q->first_dcid = first->dcid;
-    gh_quic_cid_to(&first->dcid, &p.original_dcid);
+    gh_quic_cid_to(first->proof == GH_QUIC_PROOF_RETRY ? &first->original : &first->dcid, &p.original_dcid);
     p.original_dcid_present = 1;
+    if (first->proof == GH_QUIC_PROOF_RETRY) {
+        gh_quic_cid_to(&first->dcid, &p.retry_scid);
+        p.retry_scid_present = 1;
+    }
+    if (first->proof != GH_QUIC_PROOF_NONE) { /* lifts the limit of three times what came */
+        s.token = first->token.data;
+        s.tokenlen = first->token.len;
+        s.token_type = first->proof == GH_QUIC_PROOF_RETRY ? NGTCP2_TOKEN_TYPE_RETRY : NGTCP2_TOKEN_TYPE_NEW_TOKEN;
+    }
     rc = owner->host->make_cid(owner->host_arg, &scid, p.stateless_reset_token);
     p.stateless_reset_token_present = 1;
     gh_quic_cid_to(&first->scid, &lib_dcid);
@@ -380,8 +414,8 @@ int gh_quic_create_server(const struct gh_quic_config *cfg, const struct gh_quic
     return 0;
 }
 
-int gh_quic_create_client(const struct gh_quic_config *cfg, const struct gh_quic_owner *owner, struct gh_tls_ctx *tls,
-                          const char *server_name, const struct gh_quic_path *path, int64_t now, struct gh_quic **ret)
+int gh_quic_create_client(const struct gh_quic_config *cfg, const struct gh_quic_owner *owner, const struct gh_quic_target *to,
+                          const struct gh_quic_path *path, int64_t now, struct gh_quic **ret)
 {
     struct gh_quic *q = allocate(cfg, owner, false);
     struct gh_quic_sockaddr sa[2];
@@ -403,7 +437,10 @@ int gh_quic_create_client(const struct gh_quic_config *cfg, const struct gh_quic
     if (rc == 0) {
         gh_quic_cid_to(&scid, &lib_scid);
         gh_quic_cid_from(&lib_dcid, &q->first_dcid);
-        rc = gh_tls_create(tls, server_name, &gh_quic_tls_events, q, &q->tls);
+        s.token = to->token.data;
+        s.tokenlen = to->token.len;
+        s.token_type = NGTCP2_TOKEN_TYPE_NEW_TOKEN;
+        rc = gh_tls_create(to->tls, to->server_name, &gh_quic_tls_events, q, &q->tls);
     }
     if (rc == 0)
         rc = setup(q, &lib_dcid, &lib_scid, &lib_path, NGTCP2_PROTO_VER_V1, &s, &p);
@@ -452,12 +489,31 @@ void gh_quic_recv(struct gh_quic *q, const struct gh_quic_path *path, uint8_t ec
         gh_quic_break(q, &g);
         return;
     }
+    if (q->probing) {
+        ngtcp2_conn_set_keep_alive_timeout(q->conn, q->cfg.keep_alive ? (uint64_t)q->cfg.keep_alive : UINT64_MAX);
+        q->probing = false;
+    }
     rc = ngtcp2_conn_read_pkt(q->conn, &lib_path, &info, payload.data, payload.len, (uint64_t)now);
     if (q->why.kind == GH_QUIC_CLOSED_RESET && q->closing)
         gh_quic_finish(q, GH_QUIC_CLOSED_RESET, NULL);
     else if (rc != 0)
         gh_quic_fail(q, rc);
     gh_guard_leave(&g);
+}
+
+void gh_quic_probe(struct gh_quic *q)
+{
+    struct gh_guard g;
+
+    if (q->closed || q->closing || q->probing || !q->handshake_done)
+        return;
+    if (GH_GUARD_ENTER(&g)) {
+        gh_quic_break(q, &g);
+        return;
+    }
+    ngtcp2_conn_set_keep_alive_timeout(q->conn, PROBE_INTERVAL);
+    gh_guard_leave(&g);
+    q->probing = true;
 }
 
 int64_t gh_quic_deadline(const struct gh_quic *q)

@@ -43,8 +43,8 @@ static void set_suite(ngtcp2_crypto_ctx *ctx, const struct gh_aead_suite *s)
     };
 }
 
-static int cb_encrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *ctx, const uint8_t *text, size_t len,
-                      const uint8_t *nonce, size_t nonce_len, const uint8_t *aad, size_t aad_len)
+int gh_quic_encrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *ctx, const uint8_t *text, size_t len,
+                    const uint8_t *nonce, size_t nonce_len, const uint8_t *aad, size_t aad_len)
 {
     (void)aead;
     (void)nonce_len;
@@ -65,7 +65,7 @@ static int cb_decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp
     return rc < 0 ? NGTCP2_ERR_CALLBACK_FAILURE : 0;
 }
 
-static int cb_mask(uint8_t *dest, const ngtcp2_crypto_cipher *hp, const ngtcp2_crypto_cipher_ctx *ctx, const uint8_t *sample)
+int gh_quic_mask(uint8_t *dest, const ngtcp2_crypto_cipher *hp, const ngtcp2_crypto_cipher_ctx *ctx, const uint8_t *sample)
 {
     (void)hp;
     return gh_header_mask(ctx->native_handle, dest, sample) < 0 ? NGTCP2_ERR_CALLBACK_FAILURE : 0;
@@ -248,9 +248,9 @@ void gh_quic_crypto_callbacks(ngtcp2_callbacks *cb, bool server)
         cb->recv_retry = cb_recv_retry;
     }
     cb->recv_crypto_data = cb_recv_crypto;
-    cb->encrypt = cb_encrypt;
+    cb->encrypt = gh_quic_encrypt;
     cb->decrypt = cb_decrypt;
-    cb->hp_mask = cb_mask;
+    cb->hp_mask = gh_quic_mask;
     cb->update_key = cb_update_key;
     cb->delete_crypto_aead_ctx = cb_delete_aead;
     cb->delete_crypto_cipher_ctx = cb_delete_cipher;

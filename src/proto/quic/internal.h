@@ -24,6 +24,7 @@ struct gh_quic {
     bool closed;   /* on_closed was called */
     bool broken;   /* the library's state cannot be trusted: never call it again */
     bool room_wanted;
+    bool probing;  /* PINGs are sent until something is heard */
     struct gh_quic_close why;
     /* a packet that did not fit the batch before it */
     uint8_t carry[GH_QUIC_PAYLOAD_MAX];
@@ -48,6 +49,9 @@ void gh_quic_cid_to(const struct gh_quic_cid *c, ngtcp2_cid *ret);
 void gh_quic_cid_from(const ngtcp2_cid *c, struct gh_quic_cid *ret);
 
 /* crypto_glue.c: packet protection callbacks and the handshake. */
+int gh_quic_encrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *ctx, const uint8_t *text, size_t len,
+                    const uint8_t *nonce, size_t nonce_len, const uint8_t *aad, size_t aad_len);
+int gh_quic_mask(uint8_t *dest, const ngtcp2_crypto_cipher *hp, const ngtcp2_crypto_cipher_ctx *ctx, const uint8_t *sample);
 void gh_quic_crypto_callbacks(ngtcp2_callbacks *cb, bool server);
 extern const struct gh_tls_events gh_quic_tls_events;
 

@@ -21,6 +21,7 @@
 #define GH_QUIC_CID_MAX 20
 #define GH_QUIC_CID_LEN 8            /* of every id that we make */
 #define GH_QUIC_RESET_TOKEN 16
+#define GH_QUIC_NEW_TOKEN_MAX 96     /* of our own; those of others may be longer */
 #define GH_QUIC_PAYLOAD_MAX 1452u    /* largest UDP payload that we send: Ethernet and IPv6 */
 #define GH_QUIC_BATCH_MAX 65000u     /* bytes of one batch: below the limit of UDP_SEGMENT with either family */
 #define GH_QUIC_BATCH_SEGMENTS 64u   /* UDP_MAX_SEGMENTS */
@@ -53,6 +54,7 @@ struct gh_quic_close {
         GH_QUIC_CLOSED_ASSERTION,  /* an assertion inside the library failed; its memory is given up */
     } kind;
     bool application; /* <code> is HTTP/3's, not QUIC's */
+    bool retry;       /* server: the first packet wants a Retry, then nothing was kept */
     uint64_t code;    /* RFC 9000 section 20, RFC 9114 section 8.1; 0x100 + alert for TLS */
     char reason[128]; /* words, NUL-terminated */
 };
@@ -63,6 +65,10 @@ struct gh_quic_host {
     int (*make_cid)(void *arg, struct gh_quic_cid *ret, uint8_t ret_token[GH_QUIC_RESET_TOKEN]);
     void (*retire_cid)(void *arg, const struct gh_quic_cid *cid);
     void (*on_closed)(void *arg, const struct gh_quic_close *why);
+    /* Server, may be NULL: a token for the peer's address (NEW_TOKEN). Count of bytes in <ret>, 0 for none. */
+    int (*make_token)(void *arg, uint8_t ret[GH_QUIC_NEW_TOKEN_MAX]);
+    /* Client, may be NULL: what the next connection to this server may begin with. */
+    void (*on_token)(void *arg, struct gh_span token);
 };
 
 /* What runs over the connection. Functions that return int end the connection when they return a negative GH_ERR_, with
@@ -120,6 +126,11 @@ void gh_quic_config_default(struct gh_quic_config *ret);
 struct gh_quic_initial {
     struct gh_quic_cid dcid, scid;
     uint32_t version;
+    struct gh_span token; /* borrowed from the packet */
+    size_t payload;       /* of the UDP datagram */
+    /* What proto/quic/token.h finds the token to prove. */
+    enum gh_quic_proof { GH_QUIC_PROOF_NONE, GH_QUIC_PROOF_TOKEN, GH_QUIC_PROOF_RETRY } proof;
+    struct gh_quic_cid original; /* after a Retry: the destination that the client chose first */
 };
 int gh_quic_accept(struct gh_span packet, struct gh_quic_initial *ret);
 /* Destination connection id of any packet; ids in short headers have GH_QUIC_CID_LEN bytes. 0 or GH_ERR_MALFORMED. */
@@ -127,14 +138,27 @@ int gh_quic_peek_dcid(struct gh_span packet, struct gh_quic_cid *ret, bool *ret_
 /* Writes a Version Negotiation packet that answers <in>; count of bytes. */
 int gh_quic_version_negotiation(const struct gh_quic_initial *in, uint8_t unpredictable, uint8_t *buf, size_t cap);
 
+/* Writes a Retry that answers <in>; the client goes on to <scid> with <token>. Count of bytes. */
+int gh_quic_retry(const struct gh_quic_initial *in, const struct gh_quic_cid *scid, struct gh_span token, uint8_t *buf, size_t cap);
+/* Writes an Initial that closes with a transport error and keeps nothing: INVALID_TOKEN. Count of bytes. */
+int gh_quic_refuse(const struct gh_quic_initial *in, uint64_t code, uint8_t *buf, size_t cap);
+#define GH_QUIC_INVALID_TOKEN 0x0bu
+
 /* Writes a Stateless Reset of <cap> bytes (RFC 9000, section 10.3), <noise> has as many. Count of bytes, or GH_ERR_TOO_LONG when it
  * would be too short to be one. */
 int gh_quic_stateless_reset(const uint8_t token[GH_QUIC_RESET_TOKEN], const uint8_t *noise, uint8_t *buf, size_t cap);
 
 int gh_quic_create_server(const struct gh_quic_config *cfg, const struct gh_quic_owner *owner, struct gh_tls_ctx *tls,
                           const struct gh_quic_initial *first, const struct gh_quic_path *path, int64_t now, struct gh_quic **ret);
-int gh_quic_create_client(const struct gh_quic_config *cfg, const struct gh_quic_owner *owner, struct gh_tls_ctx *tls,
-                          const char *server_name, const struct gh_quic_path *path, int64_t now, struct gh_quic **ret);
+
+/* Whom a client goes to, and what it remembers of an earlier connection there. */
+struct gh_quic_target {
+    struct gh_tls_ctx *tls;
+    const char *server_name;
+    struct gh_span token; /* of a NEW_TOKEN frame; empty when there is none */
+};
+int gh_quic_create_client(const struct gh_quic_config *cfg, const struct gh_quic_owner *owner, const struct gh_quic_target *to,
+                          const struct gh_quic_path *path, int64_t now, struct gh_quic **ret);
 void gh_quic_destroy(struct gh_quic *q);
 
 /* One UDP payload. <ecn> is the two bits of the IP header. Errors end the connection by themselves (on_closed). */
@@ -152,6 +176,9 @@ int gh_quic_write(struct gh_quic *q, struct gh_quic_batch *batch, int64_t now);
 /* When gh_quic_expire must be called, at the latest. GH_QUIC_NEVER when closed. */
 int64_t gh_quic_deadline(const struct gh_quic *q);
 void gh_quic_expire(struct gh_quic *q, int64_t now);
+
+/* Asks for a sign of life: sends PINGs every quarter of a second until something is heard. */
+void gh_quic_probe(struct gh_quic *q);
 
 /* Starts to close: the next gh_quic_write carries the CONNECTION_CLOSE. Idempotent; the first code wins. */
 void gh_quic_close(struct gh_quic *q, bool application, uint64_t code, const char *reason);

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "core/tls_load.h"
 #include "crypto/random.h"
 #include "os/sock.h"
 #include "services/agent/agent_internal.h"
 
-#define PEM_MAX (256u * 1024)
 #define UDP_BUFFER (8u * 1024 * 1024)
 #define PRIORITY_DEFAULT 5100u
 #define PRIORITY_MAX 32000u /* before the rules of the system's own tables */
@@ -28,46 +28,16 @@ static const struct gh_metric agent_metrics[] = {
 
 static void unload(void *state);
 
-/* Reads one PEM file through the parent; says why not. */
-static int read_pem(struct gh_node *node, const char *path, struct gh_text *ret)
-{
-    struct gh_run *run = gh_run_of(node);
-    int rc = gh_privileged_read_file(run->privileged, path, PEM_MAX, ret);
-
-    if (rc < 0) {
-        *ret = (struct gh_text){ 0 };
-        gh_log_event(gh_node_log(node), GH_LOG_ERROR, "agent", "file cannot be read", gh_log_str("file", path),
-                     gh_log_str("reason", gh_privileged_why(run->privileged)));
-    } else if (gh_run_watch(run, path) < 0) {
-        gh_log_event(gh_node_log(node), GH_LOG_WARN, "agent", "changes of a file will not be noticed", gh_log_str("file", path));
-    }
-    return rc;
-}
-
 static int load_tls(struct gh_node *node, const struct gh_agent_conf *c, struct gh_tls_ctx **ret)
 {
-    struct gh_text cert = { 0 }, key = { 0 }, ca = { 0 };
-    struct gh_tls_config config = { .alpn = "h3" };
-    char why[256] = "";
-    int rc = read_pem(node, c->certificate, &cert);
+    const struct gh_tls_files files = { c->certificate, c->key, c->ca, false };
+    const char *const paths[] = { c->certificate, c->key, c->ca };
+    struct gh_run *run = gh_run_of(node);
+    int rc = gh_tls_load(run->privileged, gh_node_log(node), "agent", &files, ret);
 
-    if (rc == 0)
-        rc = read_pem(node, c->key, &key);
-    if (rc == 0)
-        rc = read_pem(node, c->ca, &ca);
-    if (rc == 0) {
-        config.certificate = gh_span_of(cert.data, cert.len);
-        config.key = gh_span_of(key.data, key.len);
-        config.ca = gh_span_of(ca.data, ca.len);
-        rc = gh_tls_ctx_create(&config, ret, why, sizeof why);
-        if (rc < 0)
-            gh_log_event(gh_node_log(node), GH_LOG_ERROR, "agent", "certificate, key or CA cannot be used", gh_log_str("reason", why));
-    }
-    if (key.data)
-        explicit_bzero(key.data, key.len);
-    gh_text_fini(&cert);
-    gh_text_fini(&key);
-    gh_text_fini(&ca);
+    for (size_t i = 0; rc == 0 && i < sizeof paths / sizeof *paths; i++)
+        if (gh_run_watch(run, paths[i]) < 0)
+            gh_log_event(gh_node_log(node), GH_LOG_WARN, "agent", "changes of a file will not be noticed", gh_log_str("file", paths[i]));
     return rc;
 }
 
@@ -200,7 +170,7 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
     a->log = gh_node_log(node);
     a->workers = gh_node_workers(node);
     a->metrics = gh_node_service_metrics(node, "agent");
-    a->socket = a->udp[0] = a->udp[1] = -1;
+    a->socket = a->udp[0] = a->udp[1] = a->monitor = -1;
     for (unsigned i = 0; i < GH_WORKERS_MAX; i++) {
         a->tun_fds[i] = -1;
         a->queues[i].a = a;
@@ -245,12 +215,12 @@ static int start_first(struct agent *a, struct gh_worker *w)
     if (rc == 0)
         rc = agent_queue_start(&a->queues[0], w);
     if (rc == 0)
-        rc = agent_link_start(a);
+        rc = agent_search_start(a);
     if (rc == 0)
         rc = agent_status_start(a);
     if (rc < 0) {
         agent_status_stop(a);
-        agent_link_fini(a);
+        agent_search_fini(a);
         agent_queue_stop(&a->queues[0]);
         agent_packet_stop(a);
     }
@@ -275,7 +245,7 @@ static void stop(void *state, struct gh_worker *w)
         return;
     }
     agent_status_stop(a);
-    agent_link_fini(a);
+    agent_search_fini(a);
     agent_queue_stop(&a->queues[0]);
     agent_packet_stop(a);
 }
@@ -327,7 +297,7 @@ static void apply(struct gh_worker *w, void *arg)
     struct change *n = arg;
 
     (void)w;
-    agent_link_reconfigure(n->a, n->tls, n->allow, n->allow_count);
+    agent_search_reconfigure(n->a, n->tls, n->allow, n->allow_count);
     free(n);
 }
 
@@ -358,7 +328,7 @@ static void describe(void *state, struct gh_description *d)
 static void stop_link(struct gh_worker *w, void *arg)
 {
     (void)w;
-    agent_link_stop(arg);
+    agent_search_stop(arg);
 }
 
 static void drain(void *state)

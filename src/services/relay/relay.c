@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "core/tls_load.h"
 #include "os/sock.h"
 #include "services/relay/relay_worker.h"
 
@@ -25,41 +26,11 @@ static int complain(struct relay *r, const char *what, const char *subject, int 
 
 /* ---- what the configuration names ---- */
 
-static int read_pem(struct relay *r, const char *path, struct gh_text *ret)
+static int load_tls(struct relay *r, const struct gh_relay_conf *c, struct gh_tls_ctx **ret)
 {
-    int rc = gh_privileged_read_file(r->run->privileged, path, RELAY_PEM_MAX, ret);
+    const struct gh_tls_files files = { c->certificate, c->key, c->client_ca, true };
 
-    return rc < 0 ? complain(r, "file cannot be read", path, rc) : 0;
-}
-
-static int load_tls(struct relay *r, const struct gh_relay_conf *conf, struct gh_tls_ctx **ret)
-{
-    struct gh_text cert = { 0 }, key = { 0 }, ca = { 0 };
-    struct gh_tls_config cfg = { .server = true, .alpn = "h3" };
-    char err[256] = "";
-    int rc = read_pem(r, conf->certificate, &cert);
-
-    if (rc == 0)
-        rc = read_pem(r, conf->key, &key);
-    if (rc == 0)
-        rc = read_pem(r, conf->client_ca, &ca);
-    if (rc == 0) {
-        cfg.certificate = gh_span_of(cert.data, cert.len);
-        cfg.key = gh_span_of(key.data, key.len);
-        cfg.ca = gh_span_of(ca.data, ca.len);
-        rc = gh_tls_ctx_create(&cfg, ret, err, sizeof err);
-        if (rc < 0) {
-            gh_run_reload_note(r->run, err);
-            gh_log_event(r->log, GH_LOG_ERROR, "relay", "TLS cannot be set up", gh_log_str("reason", err),
-                         gh_log_str("certificate", conf->certificate), gh_log_str("key", conf->key), gh_log_str("client_ca", conf->client_ca));
-        }
-    }
-    if (key.data)
-        explicit_bzero(key.data, key.len);
-    gh_text_fini(&cert);
-    gh_text_fini(&key);
-    gh_text_fini(&ca);
-    return rc;
+    return gh_tls_load(r->run->privileged, r->log, "relay", &files, ret);
 }
 
 static void watch_files(struct relay *r)
@@ -205,7 +176,7 @@ static void unload(void *state)
 static void set_checks(struct relay *r, bool ok, const char *why)
 {
     for (int i = 0; i < RELAY_CHECKS; i++)
-        gh_ready_set(gh_node_ready(r->node), r->checks[i], ok, why);
+        gh_ready_set(r->ready, r->checks[i], ok, why);
 }
 
 static int load_parts(struct relay *r)
@@ -254,6 +225,7 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
     r->audit = gh_node_audit(node);
     r->metrics = gh_node_service_metrics(node, "relay");
     r->workers = gh_node_workers(node);
+    r->ready = gh_node_ready(node);
     memset(r->udp, -1, sizeof r->udp);
     memset(r->tun_fds, -1, sizeof r->tun_fds);
     atomic_init(&r->next_session, 1);
@@ -261,7 +233,7 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
     gh_list_init(&r->cards);
     relay_directory_publish(r);
     for (int i = 0; i < RELAY_CHECKS; i++)
-        r->checks[i] = gh_ready_register(gh_node_ready(node), check_names[i]);
+        r->checks[i] = gh_ready_register(r->ready, check_names[i]);
     set_checks(r, false, "starting");
     rc = gh_snapshot_init(&r->policy);
     if (rc == 0)
@@ -423,6 +395,7 @@ static void release(void *state, enum gh_release stage)
 const struct gh_service gh_service_relay = {
     .name = "relay",
     .section = &gh_relay_conf_section,
+    .keeps_state = true,
     .metrics = relay_metrics,
     .load = load,
     .unload = unload,

@@ -24,6 +24,7 @@ static void fill_session(struct gh_audit_record *rec, const struct session *s)
 {
     rec->client_id = s->name;
     rec->session_id = s->id;
+    rec->request_id = s->request;
 }
 
 /* The version of the policy that a worker works with, as the audit shows it. */
@@ -78,9 +79,9 @@ void relay_audit_session(struct session *s, bool open, const char *reason)
     gh_audit_write(s->rw->r->audit, &rec);
 }
 
-void relay_audit_error(struct relay *r, const char *client, const char *message, const char *reason)
+void relay_audit_refused(struct relay *r, const char *client, const char *request, const char *message, const char *reason)
 {
-    struct gh_audit_record rec = { .event = GH_AUDIT_ERROR, .message = message, .client_id = client, .reason = reason };
+    struct gh_audit_record rec = { .event = GH_AUDIT_ERROR, .message = message, .client_id = client, .reason = reason, .request_id = request };
 
     gh_audit_write(r->audit, &rec);
 }

@@ -29,6 +29,7 @@ enum {
     KEEP_ALIVE,
     MAX_SESSIONS,
     MAX_HALF_OPEN,
+    RETRY,
     MAX_FLOWS,
     MAX_FLOWS_PER_SESSION,
     TCP_SYN_TIMEOUT,
@@ -49,7 +50,7 @@ static const struct gh_conf_row rows[] = {
     [LISTEN] = { "listen", GH_CONF_ADDR_LIST, .dflt = ":4433", .min = "1", .max = "16", .help = "UDP addresses of the tunnel endpoint" },
     [CERTIFICATE] = { "certificate", GH_CONF_PATH, .min = "1", .required = true, .reload = true,
                       .help = "PEM file with the relay's certificate and what leads to the CA" },
-    [KEY] = { "key", GH_CONF_PATH, .min = "1", .required = true, .reload = true, .help = "PEM file with the relay's private key, mode 0600" },
+    [KEY] = { "key", GH_CONF_PATH, .min = "1", .required = true, .reload = true, .key = true, .help = "PEM file with the relay's private key, mode 0600" },
     [CLIENT_CA] = { "client_ca", GH_CONF_PATH, .min = "1", .required = true, .reload = true,
                     .help = "PEM file with the CAs that vouch for agents" },
     [TRUST_DOMAIN] = { "trust_domain", GH_CONF_STRING, .min = "1", .max = "255", .required = true, .reload = true,
@@ -88,6 +89,9 @@ static const struct gh_conf_row rows[] = {
                        .help = "agents served at a time" },
     [MAX_HALF_OPEN] = { "max_half_open", GH_CONF_UINT, .dflt = "256", .min = "1", .max = "65536", .unit = "handshakes", .reload = true,
                         .help = "handshakes under way at a time" },
+    [RETRY] = { "retry", GH_CONF_ENUM, .dflt = "auto", .values = "auto|always|never", .reload = true,
+                .help = "whether a stranger must prove its address by a round trip before its handshake begins; auto asks for that while a "
+                        "quarter of max_half_open are under way" },
     [MAX_FLOWS] = { "max_flows", GH_CONF_UINT, .dflt = "65536", .min = "16", .max = "16777216", .unit = "flows",
                     .help = "flows that one worker follows" },
     [MAX_FLOWS_PER_SESSION] = { "max_flows_per_session", GH_CONF_UINT, .dflt = "8192", .min = "1", .max = "16777216", .unit = "flows",
@@ -185,6 +189,8 @@ static void check(const struct gh_conf *conf, const struct gh_conf_section *sect
 {
     uint64_t mtu = gh_conf_uint(conf, section, MTU);
 
+    if (strcmp(gh_conf_string(conf, section, CERTIFICATE), gh_conf_string(conf, section, KEY)) == 0)
+        gh_conf_fail(conf, section, KEY, errors, "relay.key must be another file than relay.certificate: it stays with the parent process");
     check_pools(conf, section, errors);
     check_pins(conf, section, errors);
     /* RFC 9484, section 10.1: IPv6 needs 1280 bytes */
@@ -227,6 +233,7 @@ static void load_limits(const struct gh_conf *conf, struct gh_relay_conf *ret)
     ret->keep_alive = load_time(conf, KEEP_ALIVE);
     ret->max_sessions = load_uint(conf, MAX_SESSIONS);
     ret->max_half_open = load_uint(conf, MAX_HALF_OPEN);
+    ret->retry = load_uint(conf, RETRY);
     ret->max_flows = load_uint(conf, MAX_FLOWS);
     ret->max_flows_per_session = load_uint(conf, MAX_FLOWS_PER_SESSION);
     ret->tcp_syn_timeout = load_time(conf, TCP_SYN_TIMEOUT);

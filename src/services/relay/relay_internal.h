@@ -39,6 +39,7 @@
 #define RELAY_LISTEN_MAX 16u
 #define RELAY_NAME_MAX 129u
 #define RELAY_PEM_MAX (256u * 1024) /* bytes of a file with certificates or a key */
+#define RELAY_REQUEST_ID 34u /* CONNECTION-STREAM in hex, NUL included */
 
 /* A policy and what the sessions need to know of it. Held by workers through a snapshot. */
 struct relay_policy {
@@ -72,6 +73,7 @@ struct relay {
     const struct gh_relay_conf *next_conf; /* while a reload is told to the workers */
     int udp[RELAY_LISTEN_MAX][GH_WORKERS_MAX], tun_fds[GH_WORKERS_MAX];
     struct relay_worker *at[GH_WORKERS_MAX], *stopped[GH_WORKERS_MAX]; /* until unload: messages to them may be under way */
+    struct gh_ready *ready;
     int checks[RELAY_CHECKS];
     struct gh_metric_set *metrics;
     _Atomic uint64_t next_session;
@@ -170,6 +172,7 @@ struct session {
     struct gh_directory_found moved_to; /* SESSION_MOVED: where what still comes here goes on */
     bool listed, announced;
     char name[RELAY_NAME_MAX], id[17];
+    char request[RELAY_REQUEST_ID]; /* of the newest tunnel, for records */
     struct gh_ip addrs[2]; /* IPv4, IPv6; family 0 for none */
     size_t addr_count;
     struct gh_ip peer;
@@ -197,6 +200,9 @@ enum {
     RELAY_METRIC_QUIC_BYTES,
     RELAY_METRIC_QUIC_CALLS,
     RELAY_METRIC_QUIC_HANDSHAKES,
+    RELAY_METRIC_QUIC_RETRIES,
+    RELAY_METRIC_QUIC_TOKENS_INVALID,
+    RELAY_METRIC_QUIC_RESETS,
     RELAY_METRIC_QUIC_HANDED_OVER,
     RELAY_METRIC_QUIC_LOST,
 };
@@ -207,6 +213,8 @@ void relay_metrics_publish(struct relay_worker *rw); /* the endpoints' counters,
 
 /* relay_request.c */
 void relay_request(void *arg, struct gh_http_stream *s, const struct gh_http_head *head);
+/* What the request is called in records; returns <ret>. */
+const char *relay_request_id(const struct gh_http_stream *stream, char ret[RELAY_REQUEST_ID]);
 /* Answers 503: <rc> is GH_ERR_FULL when addresses ran out, another error when there is no room for a session. */
 void relay_refuse_full(struct tunnel *t, int rc);
 
@@ -302,7 +310,7 @@ void relay_session_bind_policy(struct session *s);
 struct gh_forward_decision;
 void relay_audit_auth(struct relay *r, bool ok, const char *client, const struct gh_endpoint *remote, const char *reason);
 void relay_audit_session(struct session *s, bool open, const char *reason);
-void relay_audit_error(struct relay *r, const char *client, const char *message, const char *reason);
+void relay_audit_refused(struct relay *r, const char *client, const char *request, const char *message, const char *reason);
 void relay_audit_flow(struct session *s, const struct gh_flow *f, bool closed, const char *reason);
 void relay_audit_flow_packet(struct session *s, const struct gh_flow *f, size_t len);
 void relay_audit_deny(struct session *s, enum gh_direction d, const struct gh_ip_packet *p, const struct gh_forward_decision *decision);

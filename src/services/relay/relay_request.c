@@ -11,14 +11,21 @@
 
 #define LOOKUPS_MAX 64u /* names that are looked up at once */
 
+const char *relay_request_id(const struct gh_http_stream *stream, char ret[RELAY_REQUEST_ID])
+{
+    snprintf(ret, RELAY_REQUEST_ID, "%016llx-%llx", (unsigned long long)gh_http_peer(stream)->connection, (unsigned long long)stream->id);
+    return ret;
+}
+
 void relay_refuse_full(struct tunnel *t, int rc)
 {
     struct relay_worker *rw = t->rw;
     const char *client = gh_http_peer(t->stream)->identity;
     bool pool = rc == GH_ERR_FULL;
+    char request[RELAY_REQUEST_ID];
 
     relay_drop(rw, pool ? GH_DROP_ADDRESS_POOL : GH_DROP_SESSION_LIMIT, 1);
-    relay_audit_error(rw->r, client, pool ? "no address left in the pool" : "no room for the session",
+    relay_audit_refused(rw->r, client, relay_request_id(t->stream, request), pool ? "no address left in the pool" : "no room for the session",
                       gh_drop_name(pool ? GH_DROP_ADDRESS_POOL : GH_DROP_SESSION_LIMIT));
     gh_log_event(rw->r->log, GH_LOG_WARN, "relay", pool ? "address pool is full: enlarge relay.pools" : "session refused",
                  gh_log_str("client_id", client), gh_log_result("error", rc));
@@ -90,7 +97,7 @@ static void look_up(void *arg)
 {
     struct lookup *l = arg;
 
-    gh_resolve(l->asked.name, 0, &l->found);
+    gh_privileged_lookup(l->rw->r->run->privileged, l->asked.name, 0, &l->found);
 }
 
 /* The addresses of a name are the only targets. Whether one may be reached is policy's, with the first packet. */

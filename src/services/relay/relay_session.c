@@ -361,6 +361,7 @@ static void open_new(struct tunnel *t)
     }
     relay_policy_refresh(t->rw);
     relay_session_bind_policy(s);
+    relay_request_id(t->stream, s->request);
     relay_session_announce(s, false);
     relay_tunnel_join(t, s);
 }

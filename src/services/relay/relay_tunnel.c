@@ -167,7 +167,9 @@ static void on_closed(void *arg, struct gh_http_stream *stream, uint64_t code)
     if (!s)
         return;
     s->carrier = gh_list_empty(&s->tunnels) ? NULL : gh_container_of(s->tunnels.prev, struct tunnel, link);
-    if (!s->carrier)
+    if (s->carrier)
+        relay_request_id(s->carrier->stream, s->request);
+    else
         relay_session_left(s, code);
 }
 
@@ -251,6 +253,7 @@ void relay_tunnel_join(struct tunnel *t, struct session *s)
     if (s->carrier)
         relay_tunnel_age(s->carrier);
     s->carrier = t;
+    relay_request_id(t->stream, s->request);
     s->scope = t->scope;
     s->forward.scope = s->scope.count ? s->scope.routes : NULL;
     s->forward.scope_count = s->scope.count;

@@ -78,7 +78,8 @@ static void defaults_are_those_that_the_documentation_promises(void **state)
     assert_int_equal(n.log_format, GH_LOG_AUTO);
     assert_string_equal(n.audit_file, "-");
     assert_int_equal(n.audit_buffer, 4096);
-    assert_string_equal(n.audit_chain_key, "");
+    assert_false(n.audit_chain);
+    assert_string_equal(n.audit_seal_to, "");
     assert_true(n.admin_tcp);
     assert_int_equal(n.admin_listen.port, 8080);
     assert_string_equal(n.admin_socket, "/run/gatehouse/admin.sock");

@@ -28,8 +28,11 @@ static inline void lot_address(struct lot *l, bool six, char *buf, size_t size)
     static const char *const four[] = { "10.20.0.%u", "10.20.1.%u", "10.21.0.%u", "192.0.2.%u", "10.100.0.%u" };
     static const char *const sixes[] = { "fd20::%x", "fd20:0:0:1::%x", "fd21::%x", "2001:db8:1::%x", "fd00:100::%x" };
 
+    const char *format = six ? sixes[lot_draw(l, 5)] : four[lot_draw(l, 5)];
+
+    assert_non_null(format); /* gcc with UBSan cannot tell */
     /* from 2 on: the first of the pool is the relay's own */
-    snprintf(buf, size, six ? sixes[lot_draw(l, 5)] : four[lot_draw(l, 5)], 2 + lot_draw(l, 12));
+    snprintf(buf, size, format, 2 + lot_draw(l, 12));
 }
 
 static inline void lot_prefix(struct lot *l, char *buf, size_t size)

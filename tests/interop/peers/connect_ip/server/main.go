@@ -2,6 +2,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"flag"
@@ -64,6 +65,35 @@ func (s *server) lease() []netip.Prefix {
 	return leased
 }
 
+// answerRequests gives the leased address of the family that is asked for, when no other one is wanted.
+func answerRequests(conn *connectip.Conn, leased []netip.Prefix) {
+	for {
+		request, err := conn.ReceiveAddressRequest(context.Background())
+		if err != nil {
+			return
+		}
+		answers := make([]netip.Prefix, len(request.Prefixes))
+		given := map[netip.Prefix]bool{}
+		for i, wish := range request.Prefixes {
+			for _, prefix := range leased {
+				if wish.Addr().Is4() == prefix.Addr().Is4() && !given[prefix] && (wish.Addr().IsUnspecified() || wish == prefix) {
+					answers[i] = prefix
+					given[prefix] = true
+				}
+			}
+		}
+		rest := []netip.Prefix{}
+		for _, prefix := range leased {
+			if !given[prefix] {
+				rest = append(rest, prefix)
+			}
+		}
+		if err := request.Respond(answers, rest); err != nil {
+			tun.Say("error", map[string]any{"error": err.Error()})
+		}
+	}
+}
+
 func (s *server) serve(conn *connectip.Conn, who string) {
 	leased := s.lease()
 	texts := []string{}
@@ -88,6 +118,9 @@ func (s *server) serve(conn *connectip.Conn, who string) {
 	}
 	if err := conn.AdvertiseRoute(s.routes); err != nil {
 		return
+	}
+	if s.assign {
+		go answerRequests(conn, leased)
 	}
 	tun.Say("tunnel", map[string]any{"who": who, "addresses": texts})
 	buffer := make([]byte, 65536)

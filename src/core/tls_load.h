@@ -1,0 +1,22 @@
+/* core/tls_load.h - a TLS context from the files that a configuration names
+ *
+ * Certificates are read through the parent; the key stays with it, and it signs (crypto/signer.h).
+ */
+#ifndef GH_CORE_TLS_LOAD_H
+#define GH_CORE_TLS_LOAD_H
+
+#include <stdbool.h>
+
+#include "core/log.h"
+#include "core/privileged.h"
+#include "crypto/tls.h"
+
+struct gh_tls_files {
+    const char *certificate, *key, *ca; /* PEM */
+    bool server;
+};
+
+/* 0, or an error after a log line of <area> that names the file or says what is wrong in it. */
+int gh_tls_load(struct gh_privileged *p, struct gh_log *log, const char *area, const struct gh_tls_files *f, struct gh_tls_ctx **ret);
+
+#endif
