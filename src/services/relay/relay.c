@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "core/tls_load.h"
 #include "os/sock.h"
+#include "services/relay/relay_trust.h"
 #include "services/relay/relay_worker.h"
 
 #define TUN_MTU 1418u          /* what a datagram of the largest UDP payload carries */

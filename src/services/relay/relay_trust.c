@@ -6,7 +6,9 @@
 #include "base/error.h"
 #include "core/ca_index.h"
 #include "crypto/crl.h"
-#include "services/relay/relay_internal.h"
+#include "services/relay/relay_trust.h"
+
+#define PEM_MAX (256u * 1024)
 
 struct pin {
     uint8_t spki_sha256[32];
@@ -64,7 +66,7 @@ static int read_crl(struct relay *r, const struct gh_relay_conf *conf, struct re
     int rc = read_file(r, conf->crl, GH_CRL_FILE_MAX + 1, &crl);
 
     if (rc == 0)
-        rc = read_file(r, conf->client_ca, RELAY_PEM_MAX, &ca);
+        rc = read_file(r, conf->client_ca, PEM_MAX, &ca);
     if (rc == 0) {
         rc = gh_crl_set_load(gh_span_of(crl.data, crl.len), gh_span_of(ca.data, ca.len), &t->crl, why);
         if (rc < 0)

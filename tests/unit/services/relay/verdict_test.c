@@ -17,6 +17,7 @@
 #include "core/policy_load.h"
 #include "fake_stream.h"
 #include "random_policy.h"
+#include "services/relay/relay_trust.h"
 #include "services/relay/relay.h"
 #include "services/relay/relay_internal.h"
 #include "services/relay/relay_worker.h"
