@@ -179,7 +179,7 @@ def test_a_bad_file_changes_nothing_and_every_error_has_its_place(gateway, relay
     gateway.world.write(gateway.own, gateway.text.replace('workers: 2', 'workers: many').replace('nat: auto', 'gnat: auto'))
     relay.send(signal.SIGHUP)
     line = relay.wait_line(message('Reload refused, the last good configuration stays'), since=mark)
-    found = status(gateway)['config']
+    found = until(lambda: [now for now in [status(gateway)['config']] if now['last_reload']], 5, 'the status knows')[0]
     assert found['generation'] == 1 and found['last_reload']['ok'] is False
     for errors in (line.data['errors'], found['last_reload']['detail']):
         assert len(re.findall(r'relay-own\.yaml:\d+:\d+: ', errors)) == 2 and 'many' in errors and 'gnat' in errors

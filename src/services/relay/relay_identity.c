@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "crypto/identity.h"
 #include "services/relay/relay_internal.h"
+#include "services/relay/relay_trust.h"
 
 int relay_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, struct gh_http_identity *ret)
 {
