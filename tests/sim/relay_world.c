@@ -95,6 +95,7 @@ void relay_world_init(struct relay_world *w, uint64_t seed, const char *policy, 
     r->tls = w->sim.server.tls;
     atomic_init(&r->next_session, 1);
     pthread_mutex_init(&r->cards_lock, NULL);
+    relay_trace_init(&r->trace);
     gh_list_init(&r->cards);
     assert_int_equal(gh_snapshot_init(&r->policy), 0);
     assert_int_equal(gh_snapshot_init(&r->trust), 0);
@@ -118,6 +119,7 @@ void relay_world_fini(struct relay_world *w)
     gh_pool_destroy(r->pool);
     gh_snapshot_fini(&r->policy);
     gh_snapshot_fini(&r->trust);
+    relay_trace_fini(&r->trace);
     pthread_mutex_destroy(&r->cards_lock);
     gh_metrics_destroy(w->node.metrics);
 }

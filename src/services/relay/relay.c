@@ -180,7 +180,9 @@ static void unload(void *state)
     gh_snapshot_fini(&r->trust);
     gh_tls_ctx_put(r->tls);
     r->run->sessions = NULL;
+    r->run->trace = NULL;
     r->run->policy_version = NULL;
+    relay_trace_fini(&r->trace);
     pthread_mutex_destroy(&r->cards_lock);
     for (unsigned i = 0; i < GH_WORKERS_MAX; i++)
         free(r->stopped[i]);
@@ -246,6 +248,7 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
     memset(r->tun_fds, -1, sizeof r->tun_fds);
     atomic_init(&r->next_session, 1);
     pthread_mutex_init(&r->cards_lock, NULL);
+    relay_trace_init(&r->trace);
     gh_list_init(&r->cards);
     relay_directory_publish(r);
     for (int i = 0; i < RELAY_CHECKS; i++)

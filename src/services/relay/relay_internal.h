@@ -34,6 +34,7 @@
 #include "services/relay/pool.h"
 #include "services/relay/relay_conf.h"
 #include "services/relay/relay_metrics.h"
+#include "services/relay/relay_trace.h"
 #include "store/store.h"
 
 #define RELAY_LISTEN_MAX 16u
@@ -82,6 +83,7 @@ struct relay {
     pthread_mutex_t cards_lock;
     struct gh_list cards; /* struct relay_card */
     struct gh_port_sessions port;
+    struct relay_trace trace;
 };
 
 struct session;
@@ -113,6 +115,7 @@ struct relay_worker {
     struct gh_forward forward;
     struct gh_snapshot_reader policy, trust;
     bool crl_was_stale;
+    int64_t dumped; /* when an assertion was, last; 0: never */
     int64_t policy_looked; /* wall seconds of the last look at rules that expire */
     struct slot *slots;
     uint32_t slot_count, free_slot; /* next free, UINT32_MAX for none; free slots are chained through generation's neighbour */
@@ -254,6 +257,7 @@ void relay_drop(void *arg, enum gh_drop why, uint64_t count);
 void relay_packet_send(struct session *s, struct gh_span packet);
 
 /* relay_policy.c */
+struct gh_policy_query relay_policy_query(const struct gh_forward_session *fs, enum gh_direction d, const struct gh_ip_packet *p, int64_t wall);
 int relay_policy_load(struct relay *r, const char *path, struct relay_policy **ret);
 void relay_policy_destroy(void *policy);
 extern const struct gh_forward_events relay_forward_events;
