@@ -174,6 +174,8 @@ static void collect(struct gh_quic_link *l)
     l->e->counters.datagrams_lost += c->datagrams_lost - l->told_lost;
     l->e->counters.key_updates += c->key_updates - l->told_updates;
     l->told_updates = c->key_updates;
+    l->e->counters.probes += c->probes - l->told_probes;
+    l->told_probes = c->probes;
     l->told_delay = c->queue_delay;
     l->told_shrunk = c->shrunk;
     l->told_lost = c->datagrams_lost;
