@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,7 +11,6 @@
 #include "base/error.h"
 #include "core/audit_key.h"
 #include "core/audit_state.h"
-#include "core/boot.h"
 #include "core/text.h"
 #include "crypto/hash.h"
 #include "crypto/random.h"
@@ -22,7 +20,7 @@
 #define PATH_MAX_LEN 4096
 
 const char gh_cli_audit_usage[] =
-    "audit init --out FILE [--seal-to PUBLIC] [--state DIR] [--user NAME] [--json]\n"
+    "audit init --out FILE [--seal-to PUBLIC] [--state DIR] [--json]\n"
     "       audit keygen --out NAME\n"
     "       audit verify FILE... --key FILE [--unseal PRIVATE] [--state FILE] [--at TIME] [--complete] [--json]\n"
     "\n"
@@ -35,7 +33,6 @@ const char gh_cli_audit_usage[] =
     "  --out FILE         where the copy of the key goes; - is standard output\n"
     "  --seal-to PUBLIC   only the holder of the private key can read the copy (X25519, PEM)\n"
     "  --state DIR        init: the node's state folder (/var/lib/gatehouse)\n"
-    "  --user NAME        init: the node's node.user, if it is not the owner of the state folder and not gatehouse\n"
     "  --key FILE         what init wrote, or the node's audit.sealed\n"
     "  --unseal PRIVATE   the private key, when FILE is sealed\n"
     "  --state FILE       verify: the node's audit.chain, which tells how many records there must be\n"
@@ -118,33 +115,18 @@ static int say_begun(const char *id, const char *dir, const char *out, bool seal
     return o ? GH_EXIT_OK : GH_EXIT_CHECK_FAILED;
 }
 
-/* The state belongs to whom the node runs as: <user>, the owner of the folder, or the user that nodes have. */
-static int give(int dir, const char *user)
+/* The state belongs to whom its folder belongs to; the node's parent hands both over when the node runs as somebody else. */
+static int give(int dir)
 {
-    const struct passwd *pw = NULL;
     struct stat st;
-    uid_t uid;
-    gid_t gid;
 
     if (geteuid() != 0 || fstat(dir, &st) < 0)
         return 0;
-    uid = st.st_uid;
-    gid = st.st_gid;
-    if (user || uid == 0)
-        pw = getpwnam(user ? user : GH_BOOT_USER);
-    if (user && !pw) {
-        errno = ENOENT;
-        return -1;
-    }
-    if (pw) {
-        uid = pw->pw_uid;
-        gid = pw->pw_gid;
-    }
-    return fchown(dir, uid, gid) < 0 || fchownat(dir, GH_AUDIT_STATE_FILE, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 ? -1 : 0;
+    return fchownat(dir, GH_AUDIT_STATE_FILE, st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW);
 }
 
 /* State first: it is refused when there is a chain already, and then no key was written anywhere. */
-static int begin(const char *dir, const char *user, const uint8_t key[GH_AUDIT_KEY], const char *out, const struct gh_text *file)
+static int begin(const char *dir, const uint8_t key[GH_AUDIT_KEY], const char *out, const struct gh_text *file)
 {
     int fd, rc;
 
@@ -154,9 +136,9 @@ static int begin(const char *dir, const char *user, const uint8_t key[GH_AUDIT_K
     if (rc < 0) {
         failed(dir, rc == GH_ERR_EXISTS ? "there is a chain already (audit.chain); it goes on for as long as the file is there" : strerror(errno));
     } else {
-        rc = give(fd, user);
+        rc = give(fd);
         if (rc < 0)
-            failed(user ? user : dir, strerror(errno));
+            failed(dir, strerror(errno));
         else
             rc = write_new(out, file->data, file->len);
         if (rc < 0)
@@ -166,7 +148,7 @@ static int begin(const char *dir, const char *user, const uint8_t key[GH_AUDIT_K
     return rc < 0 ? GH_EXIT_CHECK_FAILED : GH_EXIT_OK;
 }
 
-static int init(const char *dir, const char *user, const char *out, const char *seal_to, bool json)
+static int init(const char *dir, const char *out, const char *seal_to, bool json)
 {
     struct gh_text pem = { 0 }, file;
     uint8_t key[GH_AUDIT_KEY];
@@ -184,7 +166,7 @@ static int init(const char *dir, const char *user, const char *out, const char *
     if (rc == GH_ERR_MALFORMED || (seal_to && pem.len == 0))
         code = failed(seal_to ? seal_to : out, "not an X25519 public key in PEM");
     else
-        code = rc < 0 ? failed(out, gh_error_text(rc)) : begin(dir, user, key, out, &file);
+        code = rc < 0 ? failed(out, gh_error_text(rc)) : begin(dir, key, out, &file);
     gh_wipe(key, sizeof key);
     gh_wipe(file.data, file.len);
     gh_text_fini(&file);
@@ -224,7 +206,6 @@ int gh_cli_audit(const struct gh_cli_verb *verb, int argc, char **argv)
         .at = gh_cli_take_option(&argc, argv, "--at"),
     };
     const char *out = gh_cli_take_option(&argc, argv, "--out"), *seal_to = gh_cli_take_option(&argc, argv, "--seal-to");
-    const char *user = gh_cli_take_option(&argc, argv, "--user");
     const char *what = argc > 1 ? argv[1] : "";
     bool verifies = o.key || o.unseal || o.at || o.complete;
 
@@ -234,7 +215,7 @@ int gh_cli_audit(const struct gh_cli_verb *verb, int argc, char **argv)
     if (strcmp(what, "verify") == 0) {
         o.files = argv + 2;
         o.file_count = argc - 2;
-        if (out || seal_to || user || !o.key || o.file_count < 1)
+        if (out || seal_to || !o.key || o.file_count < 1)
             return gh_cli_usage(verb, "verify takes files and --key");
         return gh_cli_audit_verify(&o);
     }
@@ -243,8 +224,8 @@ int gh_cli_audit(const struct gh_cli_verb *verb, int argc, char **argv)
     if (argc != 2)
         return gh_cli_usage(verb, "it takes options only");
     if (strcmp(what, "init") == 0)
-        return init(o.state ? o.state : "/var/lib/gatehouse", user, out, seal_to, o.json);
-    if (strcmp(what, "keygen") == 0 && !seal_to && !user && !o.state && strcmp(out, "-") != 0)
+        return init(o.state ? o.state : "/var/lib/gatehouse", out, seal_to, o.json);
+    if (strcmp(what, "keygen") == 0 && !seal_to && !o.state && strcmp(out, "-") != 0)
         return keygen(out);
     return gh_cli_usage(verb, "say what to do: init, keygen or verify");
 }

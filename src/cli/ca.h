@@ -1,4 +1,4 @@
-/* cli/ca.h - gatehouse ca init|issue|list */
+/* cli/ca.h - gatehouse ca init|issue|renew|revoke|crl|list */
 #ifndef GH_CLI_CA_H
 #define GH_CLI_CA_H
 

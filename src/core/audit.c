@@ -103,8 +103,7 @@ bool gh_audit_write(struct gh_audit *a, const struct gh_audit_record *r)
         atomic_fetch_add_explicit(&a->lost, 1, memory_order_relaxed);
     gh_audit_ring_publish(slot, number);
     /* Either the taker sees the line after it said that it sleeps, or this sees that it sleeps. */
-    atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load_explicit(&a->sleeping, memory_order_relaxed) && atomic_exchange(&a->sleeping, false))
+    if (atomic_load(&a->sleeping) && atomic_exchange(&a->sleeping, false))
         wake(a);
     return ok;
 }
@@ -349,7 +348,6 @@ static void sleep_until_work(struct gh_audit *a)
     int ms = !a->chained ? -1 : a->stalled ? RETRY_MS : left < 0 ? 0 : (int)(left > 3600000 ? 3600000 : left);
 
     atomic_store(&a->sleeping, true);
-    atomic_thread_fence(memory_order_seq_cst);
     if (a->stalled || (!gh_audit_ring_peek(&a->ring) && atomic_load(&a->next_fd) < 0 && !atomic_load(&a->stopping)))
         wait_for(a, false, ms);
     atomic_store(&a->sleeping, false);

@@ -50,7 +50,7 @@ struct gh_audit_slot *gh_audit_ring_claim(struct gh_audit_ring *r, size_t *ret)
 
 void gh_audit_ring_publish(struct gh_audit_slot *slot, size_t number)
 {
-    atomic_store_explicit(&slot->turn, number + 1, memory_order_release);
+    atomic_store_explicit(&slot->turn, number + 1, memory_order_seq_cst);
 }
 
 struct gh_audit_slot *gh_audit_ring_peek(struct gh_audit_ring *r)
@@ -58,7 +58,7 @@ struct gh_audit_slot *gh_audit_ring_peek(struct gh_audit_ring *r)
     size_t number = atomic_load_explicit(&r->head, memory_order_relaxed);
     struct gh_audit_slot *slot = &r->slots[number & r->mask];
 
-    return atomic_load_explicit(&slot->turn, memory_order_acquire) == number + 1 ? slot : NULL;
+    return atomic_load_explicit(&slot->turn, memory_order_seq_cst) == number + 1 ? slot : NULL;
 }
 
 void gh_audit_ring_consume(struct gh_audit_ring *r)

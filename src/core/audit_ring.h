@@ -2,7 +2,8 @@
  *
  * Every slot carries a turn. A slot is free for the append number n when its turn is n, and holds a line for the taker
  * when its turn is n + 1; the taker gives it back as n + capacity. So an append that finds another turn knows that the
- * ring is full, and nobody ever waits.
+ * ring is full, and nobody ever waits. Publish and peek are sequentially consistent: a taker that says that it sleeps and then
+ * finds nothing is seen to sleep by whoever publishes after.
  */
 #ifndef GH_CORE_AUDIT_RING_H
 #define GH_CORE_AUDIT_RING_H

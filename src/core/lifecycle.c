@@ -336,6 +336,8 @@ void gh_node_describe(const struct gh_node *node, struct gh_description *ret)
     for (size_t i = 0; i < node->count; i++)
         if (node->units[i].service->describe)
             node->units[i].service->describe(node->units[i].state, ret);
+    if (node->setup.describe)
+        node->setup.describe(node->setup.user, ret);
 }
 
 static const struct unit *unit_of(const struct gh_node *node, const char *name)

@@ -61,6 +61,7 @@ struct gh_service {
     void (*release)(void *state, enum gh_release stage);
     /* Any thread, between load and unload: adds listeners, features, and what it has of each worker. */
     void (*describe)(void *state, struct gh_description *d);
+    bool keeps_state; /* it opens files in node.state_dir by name */
 };
 
 enum gh_node_state { GH_NODE_STARTING, GH_NODE_READY, GH_NODE_DRAINING, GH_NODE_STOPPED };
@@ -72,6 +73,7 @@ struct gh_node_setup {
     struct gh_audit *audit;                   /* outlives the node; may be NULL */
     unsigned workers;
     void *user;                               /* what bin wants services to find: descriptors from the parent, loop */
+    void (*describe)(void *user, struct gh_description *d); /* what is of no service; any thread; may be NULL */
 };
 
 int gh_node_create(const struct gh_node_setup *setup, struct gh_node **ret);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "os/fdpass.h"
 
 static int call(struct gh_privileged *p, const struct gh_priv_request *q, struct gh_priv_reply *ret, int *ret_fds, size_t cap, size_t *ret_count)
 {
@@ -86,6 +87,13 @@ int gh_privileged_open_state_dir(struct gh_privileged *p, const char *path, int 
 int gh_privileged_open_unix(struct gh_privileged *p, const char *path, unsigned mode, int *ret_fd)
 {
     return with_path(p, GH_PRIV_OPEN_UNIX, path, mode, NULL, ret_fd);
+}
+
+int gh_privileged_open_netlink(struct gh_privileged *p, int ret_fds[2])
+{
+    const struct gh_priv_request q = { .kind = GH_PRIV_NETLINK };
+
+    return call(p, &q, NULL, ret_fds, 2, NULL);
 }
 
 int gh_privileged_open_udp(struct gh_privileged *p, const struct gh_priv_socket *s, int *ret_fds)
@@ -206,4 +214,35 @@ int gh_privileged_undo_all(struct gh_privileged *p)
     const struct gh_priv_request q = { .kind = GH_PRIV_CLEANUP };
 
     return call(p, &q, NULL, NULL, 0, NULL);
+}
+
+/* Its own errors: other threads ask, too, and <why> is of the thread that runs the node. */
+void gh_privileged_lookup(struct gh_privileged *p, const char *host, uint16_t port, struct gh_resolved *ret)
+{
+    struct gh_priv_request q = { .kind = GH_PRIV_LOOKUP, .lookup.port = port };
+    struct gh_priv_reply reply = { 0 };
+    struct gh_resolved found = { .count = 0 };
+    size_t count = 0;
+    int fd = -1, rc = GH_ERR_TOO_LONG;
+
+    if (gh_ip_parse(host, strlen(host), &found.list[0].ip) == 0) {
+        found.list[0].port = port;
+        found.count = 1;
+        *ret = found;
+        return;
+    }
+    if (strlen(host) < sizeof q.lookup.host) {
+        memcpy(q.lookup.host, host, strlen(host) + 1);
+        rc = p->call(p->client, &q, &reply, &fd, 1, &count);
+    }
+    if (rc == 0 && count == 1) {
+        rc = gh_fdpass_receive(fd, &found, sizeof found, NULL, 0, NULL, 0);
+        close(fd);
+    }
+    if (rc < 0 || found.count > GH_RESOLVE_ADDRESSES) {
+        found = (struct gh_resolved){ .count = 0 };
+        snprintf(found.error, sizeof found.error, "%.127s", rc == GH_ERR_CLOSED ? "the look-up took too long" : reply.text[0] ? reply.text : gh_error_text(rc));
+    }
+    found.error[sizeof found.error - 1] = 0;
+    *ret = found;
 }

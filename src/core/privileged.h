@@ -10,6 +10,7 @@
 
 #include "base/ip_addr.h"
 #include "core/text.h"
+#include "os/resolve.h"
 #include "priv/request.h"
 
 struct gh_privileged {
@@ -44,6 +45,10 @@ int gh_privileged_notify(struct gh_privileged *p, enum gh_priv_state s, const ch
 /* The configuration is to be read again: the parent checks it and an event follows. */
 int gh_privileged_reload(struct gh_privileged *p);
 int gh_privileged_phase_run(struct gh_privileged *p);
+/* Any thread, and it blocks: addresses of a host name, in the order in which they are to be tried. */
+void gh_privileged_lookup(struct gh_privileged *p, const char *host, uint16_t port, struct gh_resolved *ret);
+/* Two sockets, as GH_PRIV_NETLINK says; the caller's. */
+int gh_privileged_open_netlink(struct gh_privileged *p, int ret_fds[2]);
 int gh_privileged_undo_all(struct gh_privileged *p);
 
 #endif

@@ -117,6 +117,8 @@ int gh_run_name_files(const struct gh_run_config *cfg)
     struct gh_conf *conf = NULL;
     int rc;
 
+    if (gh_sandbox_enter(&(struct gh_sandbox){ .kind = GH_SANDBOX_READER }, NULL) < 0)
+        return EXIT_CHECK_FAILED;
     gh_conf_errors_init(&errors);
     rc = read_conf(&r, &errors, &conf);
     gh_conf_errors_fini(&errors);
@@ -148,6 +150,38 @@ static void open_log(struct runner *r)
             fprintf(stderr, "gatehouse: log file %s: %s; lines go to standard error\n", c->log_file, gh_privileged_why(r->cfg->privileged));
     }
     gh_log_init(&r->log, fd, c->log_format, c->log_level);
+}
+
+/* While there is one thread: what starts later is bound, too. */
+static int enter_sandbox(struct runner *r)
+{
+    struct gh_sandbox_path state = { .path = NULL, .fd = -1, .write = true };
+    struct gh_sandbox s = { GH_SANDBOX_NODE, &state, 1, .journal = r->run.conf.audit_journal };
+    bool keeps = r->run.conf.audit_chain;
+    int rc;
+
+    for (size_t i = 0; r->cfg->services[i]; i++)
+        keeps |= r->cfg->services[i]->keeps_state;
+    if (keeps) /* when it cannot be opened, its service says so */
+        (void)gh_privileged_open_state_dir(r->cfg->privileged, r->run.conf.state_dir, &state.fd);
+    rc = gh_sandbox_enter(&s, &r->run.sandbox);
+    if (state.fd >= 0)
+        close(state.fd);
+    if (rc < 0)
+        gh_log_event(&r->log, GH_LOG_ERROR, "core", "sandbox cannot be entered", gh_log_errno("error", errno));
+    else
+        gh_log_event(&r->log, r->run.sandbox.landlock ? GH_LOG_INFO : GH_LOG_WARN, "core",
+                     r->run.sandbox.landlock ? "sandbox entered" : "the kernel has no Landlock: modes alone guard files",
+                     gh_log_int("landlock", r->run.sandbox.landlock), gh_log_bool("seccomp", r->run.sandbox.seccomp));
+    return rc;
+}
+
+static void describe(void *user, struct gh_description *d)
+{
+    const struct gh_run *run = user;
+
+    gh_describe_feature(d, "landlock", run->sandbox.landlock > 0, "the kernel has none");
+    gh_describe_feature(d, "seccomp", run->sandbox.seccomp, "not entered");
 }
 
 struct start_job {
@@ -481,7 +515,7 @@ static int serve(struct runner *r)
 static int create_node(struct runner *r, struct gh_conf *conf)
 {
     struct gh_workers_config wc = { .count = r->run.conf.workers, .name = "gatehouse" };
-    struct gh_node_setup setup = { .services = r->cfg->services, .conf = conf, .log = &r->log, .audit = r->audit, .user = &r->run };
+    struct gh_node_setup setup = { .services = r->cfg->services, .conf = conf, .log = &r->log, .audit = r->audit, .describe = describe, .user = &r->run };
     int rc;
 
     if (r->cfg->max_workers && wc.count > r->cfg->max_workers)
@@ -518,7 +552,9 @@ int gh_run_node(const struct gh_run_config *cfg)
     r.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     open_log(&r);
     gh_run_watch(&r.run, cfg->config_path);
-    rc = gh_audit_open(cfg->privileged, &r.run.conf, &r.log, &r.audit);
+    rc = enter_sandbox(&r);
+    if (rc == 0)
+        rc = gh_audit_open(cfg->privileged, &r.run.conf, &r.log, &r.audit);
     if (rc == 0)
         rc = create_node(&r, conf);
     else

@@ -14,6 +14,7 @@
 #include "core/node_conf.h"
 #include "core/privileged.h"
 #include "core/pulse.h"
+#include "os/sandbox.h"
 
 struct gh_workers;
 struct gh_port_sessions;
@@ -37,6 +38,7 @@ struct gh_run {
     pthread_mutex_t lock;        /* of <reload> */
     struct gh_run_reload reload; /* read it with gh_run_last_reload */
     int64_t started_wall;
+    struct gh_sandbox_report sandbox;
     /* Set by the service that has them, when it loads; NULL when none does. */
     const struct gh_port_sessions *sessions;
     const char *(*policy_version)(void *arg, char *buf, size_t cap); /* any thread; "" without a policy */

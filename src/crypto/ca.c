@@ -14,19 +14,11 @@
 #include <openssl/x509v3.h>
 
 #include "base/error.h"
+#include "crypto/ca_internal.h"
 
-#define DAY 86400
-#define SKEW 300 /* seconds that a certificate is valid before it was made, for clocks that are behind */
 #define CN_MAX 64u /* RFC 5280, appendix A.1: ub-common-name */
 
-struct gh_ca {
-    X509 *cert;
-    EVP_PKEY *key;
-    int64_t not_before, not_after;
-    char trust_domain[GH_IDENTITY_DOMAIN_MAX + 1];
-};
-
-__attribute__((format(printf, 3, 4))) static int refuse(int rc, char why[GH_CA_WHY], const char *format, ...)
+int ca_refuse(int rc, char why[GH_CA_WHY], const char *format, ...)
 {
     va_list args;
 
@@ -36,12 +28,11 @@ __attribute__((format(printf, 3, 4))) static int refuse(int rc, char why[GH_CA_W
     return rc;
 }
 
-/* The library's last error, for people, and its queue empty again. */
-static int refuse_crypto(char why[GH_CA_WHY], const char *what)
+int ca_refuse_crypto(char why[GH_CA_WHY], const char *what)
 {
     const char *reason = ERR_reason_error_string(ERR_peek_last_error());
 
-    refuse(0, why, "%s: %s", what, reason ? reason : "unknown reason");
+    ca_refuse(0, why, "%s: %s", what, reason ? reason : "unknown reason");
     ERR_clear_error();
     return GH_ERR_CRYPTO;
 }
@@ -102,7 +93,7 @@ static EVP_PKEY *make_key(enum gh_ca_key kind)
     return kind == GH_CA_P256 ? EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256") : EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
 }
 
-static int pem_of(BIO *bio, struct gh_pem *ret)
+int ca_pem_of(BIO *bio, struct gh_pem *ret)
 {
     char *data = NULL;
     long len = BIO_get_mem_data(bio, &data);
@@ -115,17 +106,18 @@ static int pem_of(BIO *bio, struct gh_pem *ret)
     return 0;
 }
 
+/* Without <key> the certificate alone. */
 static int emit_pems(X509 *cert, EVP_PKEY *key, struct gh_pem *ret_cert, struct gh_pem *ret_key)
 {
     BIO *c = BIO_new(BIO_s_mem()), *k = BIO_new(BIO_s_secmem()); /* secmem: wiped when freed */
     struct gh_pem cert_pem = { 0 }, key_pem = { 0 };
     int rc = GH_ERR_CRYPTO;
 
-    if (!c || !k || !PEM_write_bio_X509(c, cert) || !PEM_write_bio_PKCS8PrivateKey(k, key, NULL, NULL, 0, NULL, NULL))
+    if (!c || !k || !PEM_write_bio_X509(c, cert) || (key && !PEM_write_bio_PKCS8PrivateKey(k, key, NULL, NULL, 0, NULL, NULL)))
         goto out;
-    rc = pem_of(c, &cert_pem);
-    if (rc == 0)
-        rc = pem_of(k, &key_pem);
+    rc = ca_pem_of(c, &cert_pem);
+    if (rc == 0 && key)
+        rc = ca_pem_of(k, &key_pem);
     if (rc < 0) {
         gh_pem_fini(&cert_pem);
         goto out;
@@ -246,14 +238,14 @@ int gh_ca_create(const struct gh_ca_request *req, struct gh_ca **ret, char ret_w
     int rc = 0;
 
     if (!gh_identity_domain_valid(gh_span_str(req->trust_domain)))
-        return refuse(GH_ERR_RANGE, ret_why, "trust domain \"%.100s\" is not 1 to 255 of a-z 0-9 . _ -", req->trust_domain);
+        return ca_refuse(GH_ERR_RANGE, ret_why, "trust domain \"%.100s\" is not 1 to 255 of a-z 0-9 . _ -", req->trust_domain);
     ca = calloc(1, sizeof *ca);
     if (!ca)
-        return refuse(GH_ERR_MEMORY, ret_why, "out of memory");
+        return ca_refuse(GH_ERR_MEMORY, ret_why, "out of memory");
     snprintf(ca->trust_domain, sizeof ca->trust_domain, "%s", req->trust_domain);
     snprintf(cn, sizeof cn, "%.60s CA", req->trust_domain);
-    ca->not_before = req->now - SKEW;
-    ca->not_after = req->now + (int64_t)GH_CA_YEARS * 365 * DAY;
+    ca->not_before = req->now - CA_SKEW;
+    ca->not_after = req->now + (int64_t)GH_CA_YEARS * 365 * CA_DAY;
     ca->key = make_key(req->key);
     ca->cert = ca->key ? begin(ca->key, cn, ca->not_before, ca->not_after) : NULL;
     if (!ca->cert || !X509_set_issuer_name(ca->cert, X509_get_subject_name(ca->cert)) ||
@@ -262,7 +254,7 @@ int gh_ca_create(const struct gh_ca_request *req, struct gh_ca **ret, char ret_w
         !add_ext(ca->cert, ca->cert, NID_subject_key_identifier, "hash") ||
         !add_ext(ca->cert, ca->cert, NID_authority_key_identifier, "keyid:always") ||
         !add_san(ca->cert, ca->trust_domain, NULL) || !sign(ca->cert, ca->key))
-        rc = refuse_crypto(ret_why, "the CA's certificate could not be made");
+        rc = ca_refuse_crypto(ret_why, "the CA's certificate could not be made");
     if (rc == 0) {
         *ret = ca;
         ca = NULL;
@@ -319,23 +311,23 @@ static int check_loaded(struct gh_ca *ca, char why[GH_CA_WHY])
     bool is_ca;
 
     if (!ca->cert)
-        return refuse(GH_ERR_MALFORMED, why, "the CA's certificate is not a PEM certificate");
+        return ca_refuse(GH_ERR_MALFORMED, why, "the CA's certificate is not a PEM certificate");
     if (!ca->key)
-        return refuse(GH_ERR_MALFORMED, why, "the CA's key is not an unencrypted PEM private key");
+        return ca_refuse(GH_ERR_MALFORMED, why, "the CA's key is not an unencrypted PEM private key");
     if (!X509_check_private_key(ca->cert, ca->key))
-        return refuse(GH_ERR_MALFORMED, why, "the CA's certificate and key do not belong together");
+        return ca_refuse(GH_ERR_MALFORMED, why, "the CA's certificate and key do not belong together");
     c = gh_cert_of_x509(ca->cert);
     if (!c)
-        return refuse(GH_ERR_MEMORY, why, "out of memory");
+        return ca_refuse(GH_ERR_MEMORY, why, "out of memory");
     is_ca = gh_cert_is_ca(c);
     ca->not_before = gh_cert_not_before(c);
     ca->not_after = gh_cert_not_after(c);
     gh_cert_each_name(c, take_domain, ca);
     gh_cert_destroy(c);
     if (!is_ca)
-        return refuse(GH_ERR_MALFORMED, why, "the certificate is not a CA's");
+        return ca_refuse(GH_ERR_MALFORMED, why, "the certificate is not a CA's");
     if (!ca->trust_domain[0])
-        return refuse(GH_ERR_MALFORMED, why, "the CA's certificate names no trust domain (SAN spiffe://TRUST_DOMAIN)");
+        return ca_refuse(GH_ERR_MALFORMED, why, "the CA's certificate names no trust domain (SAN spiffe://TRUST_DOMAIN)");
     return 0;
 }
 
@@ -345,7 +337,7 @@ int gh_ca_load(struct gh_span cert_pem, struct gh_span key_pem, struct gh_ca **r
     int rc;
 
     if (!ca)
-        return refuse(GH_ERR_MEMORY, ret_why, "out of memory");
+        return ca_refuse(GH_ERR_MEMORY, ret_why, "out of memory");
     ca->cert = read_cert(cert_pem);
     ca->key = read_key(key_pem);
     rc = check_loaded(ca, ret_why);
@@ -371,30 +363,30 @@ const char *gh_ca_trust_domain(const struct gh_ca *ca)
 static int check_request(const struct gh_ca *ca, const struct gh_leaf_request *req, char why[GH_CA_WHY])
 {
     if ((unsigned)req->role >= GH_ROLE_COUNT)
-        return refuse(GH_ERR_RANGE, why, "no such role");
+        return ca_refuse(GH_ERR_RANGE, why, "no such role");
     if (!gh_identity_name_valid(gh_span_str(req->name)))
-        return refuse(GH_ERR_RANGE, why, "NAME \"%.140s\" is not 1 to 128 of A-Z a-z 0-9 . _ -", req->name);
+        return ca_refuse(GH_ERR_RANGE, why, "NAME \"%.140s\" is not 1 to 128 of A-Z a-z 0-9 . _ -", req->name);
     if (req->role != GH_ROLE_RELAY && (req->dns_count > 0 || req->addr_count > 0))
-        return refuse(GH_ERR_RANGE, why, "DNS names and addresses are for relays; an %s has its NAME", gh_role_name(req->role));
+        return ca_refuse(GH_ERR_RANGE, why, "DNS names and addresses are for relays; an %s has its NAME", gh_role_name(req->role));
     if (req->dns_count > GH_CA_SANS_MAX || req->addr_count > GH_CA_SANS_MAX)
-        return refuse(GH_ERR_RANGE, why, "more than %u DNS names or addresses", GH_CA_SANS_MAX);
+        return ca_refuse(GH_ERR_RANGE, why, "more than %u DNS names or addresses", GH_CA_SANS_MAX);
     for (size_t i = 0; i < req->dns_count; i++)
         if (gh_ca_dns_check(req->dns[i]) < 0)
-            return refuse(GH_ERR_RANGE, why, "\"%.140s\" is not a DNS name", req->dns[i]);
+            return ca_refuse(GH_ERR_RANGE, why, "\"%.140s\" is not a DNS name", req->dns[i]);
     if (req->days == 0)
-        return refuse(GH_ERR_RANGE, why, "days must be at least 1");
+        return ca_refuse(GH_ERR_RANGE, why, "days must be at least 1");
     if (req->now < ca->not_before)
-        return refuse(GH_ERR_RANGE, why, "the CA is not valid yet: check this machine's clock");
-    if (req->now + (int64_t)req->days * DAY > ca->not_after)
-        return refuse(GH_ERR_RANGE, why, "%u days are more than the CA has left (%lld)", req->days,
-                      (long long)(ca->not_after > req->now ? (ca->not_after - req->now) / DAY : 0));
+        return ca_refuse(GH_ERR_RANGE, why, "the CA is not valid yet: check this machine's clock");
+    if (req->now + (int64_t)req->days * CA_DAY > ca->not_after)
+        return ca_refuse(GH_ERR_RANGE, why, "%u days are more than the CA has left (%lld)", req->days,
+                      (long long)(ca->not_after > req->now ? (ca->not_after - req->now) / CA_DAY : 0));
     return 0;
 }
 
 static X509 *make_leaf(const struct gh_ca *ca, const struct gh_leaf_request *req, EVP_PKEY *key)
 {
-    int64_t from = req->now - SKEW > ca->not_before ? req->now - SKEW : ca->not_before;
-    X509 *x = begin(key, req->name, from, req->now + (int64_t)req->days * DAY);
+    int64_t from = req->now - CA_SKEW > ca->not_before ? req->now - CA_SKEW : ca->not_before;
+    X509 *x = begin(key, req->name, from, req->now + (int64_t)req->days * CA_DAY);
 
     if (x && X509_set_issuer_name(x, X509_get_subject_name(ca->cert)) &&
         add_ext(x, ca->cert, NID_basic_constraints, "critical,CA:FALSE") &&
@@ -423,9 +415,21 @@ static int describe(X509 *x, struct gh_leaf *ret)
     return rc;
 }
 
-int gh_ca_issue(const struct gh_ca *ca, const struct gh_leaf_request *req, struct gh_leaf *ret, char ret_why[GH_CA_WHY])
+static int finish(X509 *x, EVP_PKEY *key, struct gh_leaf *ret, char why[GH_CA_WHY])
 {
     struct gh_leaf leaf = { 0 };
+    int rc = describe(x, &leaf);
+
+    if (rc == 0)
+        rc = emit_pems(x, key, &leaf.cert, &leaf.key);
+    if (rc < 0)
+        return ca_refuse(rc, why, "the certificate could not be written: %s", gh_error_text(rc));
+    *ret = leaf;
+    return 0;
+}
+
+int gh_ca_issue(const struct gh_ca *ca, const struct gh_leaf_request *req, struct gh_leaf *ret, char ret_why[GH_CA_WHY])
+{
     EVP_PKEY *key = NULL;
     X509 *x = NULL;
     int rc = check_request(ca, req, ret_why);
@@ -434,20 +438,111 @@ int gh_ca_issue(const struct gh_ca *ca, const struct gh_leaf_request *req, struc
         return rc;
     key = make_key(req->key);
     x = key ? make_leaf(ca, req, key) : NULL;
-    if (!x) {
-        rc = refuse_crypto(ret_why, "the certificate could not be made");
-        goto out;
-    }
-    rc = describe(x, &leaf);
-    if (rc == 0)
-        rc = emit_pems(x, key, &leaf.cert, &leaf.key);
-    if (rc < 0) {
-        refuse(rc, ret_why, "the certificate could not be written: %s", gh_error_text(rc));
-        goto out;
-    }
-    *ret = leaf;
-out:
+    rc = x ? finish(x, key, ret, ret_why) : ca_refuse_crypto(ret_why, "the certificate could not be made");
     X509_free(x);
     EVP_PKEY_free(key);
+    return rc;
+}
+
+/* Renewal: what the new certificate takes from the old one. */
+
+struct taken {
+    struct gh_leaf_request req;
+    struct gh_identity id;
+    char dns[GH_CA_SANS_MAX][256];
+    const char *dns_list[GH_CA_SANS_MAX];
+    struct gh_ip addrs[GH_CA_SANS_MAX];
+    bool too_many;
+};
+
+static void take_name(void *arg, enum gh_cert_name kind, struct gh_span value)
+{
+    struct taken *t = arg;
+
+    if (kind == GH_CERT_DNS) {
+        if (t->req.dns_count == GH_CA_SANS_MAX || value.len >= sizeof t->dns[0]) {
+            t->too_many = true;
+            return;
+        }
+        memcpy(t->dns[t->req.dns_count], value.data, value.len);
+        t->dns_list[t->req.dns_count] = t->dns[t->req.dns_count];
+        t->req.dns_count++;
+    } else if (kind == GH_CERT_IP && (value.len == 4 || value.len == 16)) {
+        struct gh_ip *ip = &t->addrs[t->req.addr_count];
+
+        if (t->req.addr_count == GH_CA_SANS_MAX) {
+            t->too_many = true;
+            return;
+        }
+        ip->family = value.len == 4 ? 4 : 6;
+        memcpy(ip->bytes, value.data, value.len);
+        t->req.addr_count++;
+    }
+}
+
+static int take_over(const struct gh_ca *ca, X509 *old, struct taken *t, char why[GH_CA_WHY])
+{
+    struct gh_identity_rules rules = { ca->trust_domain, { GH_IDENTITY_SAN_URI }, 1, (1u << GH_ROLE_COUNT) - 1 };
+    char reason[GH_IDENTITY_WHY];
+    struct gh_cert *c;
+    int rc;
+
+    if (X509_NAME_cmp(X509_get_issuer_name(old), X509_get_subject_name(ca->cert)) != 0 || X509_verify(old, ca->key) != 1)
+        return ca_refuse(GH_ERR_DENIED, why, "the certificate is not one of this CA's");
+    c = gh_cert_of_x509(old);
+    if (!c)
+        return ca_refuse(GH_ERR_MEMORY, why, "out of memory");
+    rc = gh_identity_of_cert(c, &rules, &t->id, reason);
+    if (rc < 0)
+        ca_refuse(rc, why, "%.200s", reason);
+    else
+        rc = gh_cert_each_name(c, take_name, t);
+    gh_cert_destroy(c);
+    if (rc == 0 && t->too_many)
+        rc = ca_refuse(GH_ERR_RANGE, why, "more than %u DNS names or addresses", GH_CA_SANS_MAX);
+    t->req.role = t->id.role;
+    t->req.name = t->id.name;
+    t->req.dns = t->dns_list;
+    t->req.addrs = t->addrs;
+    return rc;
+}
+
+static enum gh_ca_key kind_of(const EVP_PKEY *key)
+{
+    return EVP_PKEY_is_a(key, "EC") ? GH_CA_P256 : GH_CA_ED25519;
+}
+
+static int renew(const struct gh_ca *ca, const struct gh_ca_renewal *req, X509 *old, struct gh_leaf *ret, char why[GH_CA_WHY])
+{
+    struct taken *t = calloc(1, sizeof *t);
+    EVP_PKEY *key = X509_get0_pubkey(old), *made = NULL;
+    X509 *x = NULL;
+    int rc = t ? take_over(ca, old, t, why) : ca_refuse(GH_ERR_MEMORY, why, "out of memory");
+
+    if (rc == 0) {
+        t->req.days = req->days;
+        t->req.now = req->now;
+        rc = check_request(ca, &t->req, why);
+    }
+    if (rc == 0 && req->new_key)
+        key = made = make_key(req->key ? *req->key : kind_of(key));
+    if (rc == 0) {
+        x = key ? make_leaf(ca, &t->req, key) : NULL;
+        rc = x ? finish(x, made, ret, why) : ca_refuse_crypto(why, "the certificate could not be made");
+    }
+    X509_free(x);
+    EVP_PKEY_free(made);
+    free(t);
+    return rc;
+}
+
+int gh_ca_renew(const struct gh_ca *ca, const struct gh_ca_renewal *req, struct gh_leaf *ret, char ret_why[GH_CA_WHY])
+{
+    X509 *old = read_cert(req->certificate);
+    int rc;
+
+    ERR_clear_error();
+    rc = old ? renew(ca, req, old, ret, ret_why) : ca_refuse(GH_ERR_MALFORMED, ret_why, "it is not a PEM certificate");
+    X509_free(old);
     return rc;
 }

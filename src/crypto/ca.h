@@ -7,6 +7,7 @@
 #ifndef GH_CRYPTO_CA_H
 #define GH_CRYPTO_CA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -69,6 +70,39 @@ struct gh_leaf {
 
 /* A new key and a certificate for it. The serial number is 128 random bits. */
 int gh_ca_issue(const struct gh_ca *ca, const struct gh_leaf_request *req, struct gh_leaf *ret, char ret_why[GH_CA_WHY]);
+
+struct gh_ca_renewal {
+    struct gh_span certificate; /* PEM, of this CA, perhaps expired: role, NAME, DNS names and addresses are taken from it */
+    bool new_key;               /* else for the key that it has, and the leaf comes without one */
+    const enum gh_ca_key *key;  /* the kind of the new key; NULL: the kind that the old one was */
+    uint32_t days;
+    int64_t now; /* wall seconds */
+};
+
+/* GH_ERR_DENIED as well: the certificate is not this CA's. */
+int gh_ca_renew(const struct gh_ca *ca, const struct gh_ca_renewal *req, struct gh_leaf *ret, char ret_why[GH_CA_WHY]);
+
+#define GH_CA_CRL_DAYS_DEFAULT 30u
+#define GH_CA_CRL_DAYS_MAX 3660u
+
+/* One certificate of the CA that is no longer good. */
+struct gh_ca_revoked {
+    const char *serial; /* hexadecimal, as gh_cert_serial has it */
+    int64_t when;       /* wall seconds */
+    unsigned reason;    /* enum gh_crl_reason */
+};
+
+struct gh_ca_crl_request {
+    const struct gh_ca_revoked *list;
+    size_t count;
+    uint64_t number; /* higher than that of any list before (RFC 5280, section 5.2.3) */
+    uint32_t days;   /* until the next list is there */
+    int64_t now;     /* wall seconds */
+};
+
+/* The revocation list, signed, as PEM. <ret_next_update> in wall seconds. */
+int gh_ca_crl(const struct gh_ca *ca, const struct gh_ca_crl_request *req, struct gh_pem *ret, int64_t *ret_next_update,
+              char ret_why[GH_CA_WHY]);
 void gh_leaf_fini(struct gh_leaf *l);
 
 /* "ed25519" or "p256". 0 or GH_ERR_NOT_FOUND. */

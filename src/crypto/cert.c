@@ -201,3 +201,17 @@ int gh_cert_each_name(const struct gh_cert *c, gh_cert_name_fn fn, void *arg)
     GENERAL_NAMES_free(san);
     return each_cn(c->x, fn, arg);
 }
+
+int gh_cert_id_of(const struct gh_cert *c, struct gh_cert_id *ret)
+{
+    struct gh_cert_id id = { 0 };
+    int ok = 0, rc = gh_cert_serial(c, id.serial);
+
+    id.issuer = (uint32_t)X509_NAME_hash_ex(X509_get_issuer_name(c->x), NULL, NULL, &ok);
+    if (rc == 0)
+        rc = ok ? gh_cert_spki_sha256(c, id.spki_sha256) : GH_ERR_CRYPTO;
+    ERR_clear_error();
+    if (rc == 0)
+        *ret = id;
+    return rc;
+}

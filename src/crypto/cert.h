@@ -30,6 +30,15 @@ int64_t gh_cert_not_after(const struct gh_cert *c);
 int gh_cert_serial(const struct gh_cert *c, char ret[GH_CERT_SERIAL_TEXT]);
 /* SHA-256 of the DER SubjectPublicKeyInfo, as in RFC 7469, section 2.4. 0 or GH_ERR_CRYPTO. */
 int gh_cert_spki_sha256(const struct gh_cert *c, uint8_t ret[32]);
+/* What names a certificate among all others, and its key: enough to judge it again when lists and pins have changed. */
+struct gh_cert_id {
+    uint32_t issuer; /* of the issuer's name in its canonical form (RFC 5280, section 7.1): equal names have equal values */
+    char serial[GH_CERT_SERIAL_TEXT];
+    uint8_t spki_sha256[32];
+};
+
+/* 0, GH_ERR_TOO_LONG, GH_ERR_CRYPTO or GH_ERR_MEMORY. */
+int gh_cert_id_of(const struct gh_cert *c, struct gh_cert_id *ret);
 /* True when it may sign other certificates, or is so old (version 1) that nothing says it may not. */
 bool gh_cert_is_ca(const struct gh_cert *c);
 

@@ -16,12 +16,14 @@
 #include "wire/http_head.h"
 
 struct gh_http_stream;
+struct gh_cert_id; /* crypto/cert.h */
 
 /* Who is at the other end. Strings live as long as the stream. */
 struct gh_http_peer {
     struct gh_ip addr;
     uint16_t port;
     const char *identity;  /* NAME proved by the certificate (DESIGN 4, decision 8); "" when none was asked for */
+    const struct gh_cert_id *certificate; /* which certificate that was, and its key; NULL without one */
     int64_t not_after;     /* wall seconds at which the certificate expires; 0 without one */
     uint32_t uid;          /* unix socket: SO_PEERCRED; UINT32_MAX otherwise */
     uint64_t connection;   /* random number that names the connection in records; 0 where it has none */

@@ -159,6 +159,7 @@ static void on_handshake(void *arg)
                                      .port = remote.port,
                                      .identity = c->identity.name,
                                      .not_after = c->identity.not_after,
+                                     .certificate = &c->identity.certificate,
                                      .uid = UINT32_MAX,
                                      .connection = number_of(c->h) };
     if (rc < 0) {

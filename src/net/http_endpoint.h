@@ -7,6 +7,7 @@
 #ifndef GH_NET_HTTP_ENDPOINT_H
 #define GH_NET_HTTP_ENDPOINT_H
 
+#include "crypto/cert.h"
 #include "net/http.h"
 #include "net/quic_endpoint.h"
 
@@ -17,6 +18,7 @@ struct gh_http_conn; /* a connection */
 struct gh_http_identity {
     char name[129];    /* NUL-terminated; "" is no identity */
     int64_t not_after; /* wall seconds */
+    struct gh_cert_id certificate;
 };
 
 struct gh_http_endpoint_events {

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/error.h"
 
@@ -68,6 +69,33 @@ int gh_netlink_create(struct gh_netlink **ret)
 
         gh_netlink_destroy(nl);
         return rc;
+    }
+    *ret = nl;
+    return 0;
+}
+
+int gh_netlink_socket(void)
+{
+    struct sockaddr_nl addr = { .nl_family = AF_NETLINK };
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+
+    if (fd >= 0 && bind(fd, (struct sockaddr *)&addr, sizeof addr) == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return GH_ERR_SYSTEM;
+}
+
+int gh_netlink_create_on(int fd, struct gh_netlink **ret)
+{
+    struct gh_netlink *nl = calloc(1, sizeof *nl);
+
+    if (nl)
+        nl->socket = mnl_socket_fdopen(fd);
+    if (!nl || !nl->socket) {
+        close(fd);
+        free(nl);
+        return nl ? GH_ERR_SYSTEM : GH_ERR_MEMORY;
     }
     *ret = nl;
     return 0;
@@ -530,4 +558,72 @@ int gh_netlink_addrs(struct gh_netlink *nl, unsigned ifindex, bool (*fn)(void *a
 
     ((struct ifaddrmsg *)extra)->ifa_family = AF_UNSPEC;
     return talk(nl, h, on_walk_addr, &w, false);
+}
+
+int gh_netlink_monitor_open(void)
+{
+    struct sockaddr_nl addr = { .nl_family = AF_NETLINK,
+                                .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE };
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+
+    if (fd >= 0 && bind(fd, (struct sockaddr *)&addr, sizeof addr) == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return GH_ERR_SYSTEM;
+}
+
+static int attr_cb(const struct nlattr *attr, void *arg)
+{
+    const struct nlattr **oif = arg;
+
+    if (mnl_attr_get_type(attr) == RTA_OIF && mnl_attr_validate(attr, MNL_TYPE_U32) == 0)
+        *oif = attr;
+    return MNL_CB_OK;
+}
+
+/* Is the message about somebody else's things? */
+static bool concerns(const struct nlmsghdr *nlh, int ifindex)
+{
+    const struct nlattr *oif = NULL;
+
+    switch (nlh->nlmsg_type) {
+    case RTM_NEWLINK:
+    case RTM_DELLINK:
+        return mnl_nlmsg_get_payload_len(nlh) >= sizeof(struct ifinfomsg) &&
+               ((const struct ifinfomsg *)mnl_nlmsg_get_payload(nlh))->ifi_index != ifindex;
+    case RTM_NEWADDR:
+    case RTM_DELADDR:
+        return mnl_nlmsg_get_payload_len(nlh) >= sizeof(struct ifaddrmsg) &&
+               (int)((const struct ifaddrmsg *)mnl_nlmsg_get_payload(nlh))->ifa_index != ifindex;
+    case RTM_NEWROUTE:
+    case RTM_DELROUTE:
+        if (mnl_nlmsg_get_payload_len(nlh) < sizeof(struct rtmsg) || ((const struct rtmsg *)mnl_nlmsg_get_payload(nlh))->rtm_table != RT_TABLE_MAIN)
+            return false;
+        mnl_attr_parse(nlh, sizeof(struct rtmsg), attr_cb, &oif);
+        return !oif || (int)mnl_attr_get_u32(oif) != ifindex;
+    default:
+        return false;
+    }
+}
+
+bool gh_netlink_monitor_read(int fd, int ifindex)
+{
+    _Alignas(struct nlmsghdr) char buf[BUFFER];
+    bool changed = false;
+
+    for (;;) {
+        ssize_t n = recv(fd, buf, sizeof buf, 0);
+        int left;
+
+        if (n < 0 && errno == ENOBUFS) {
+            changed = true; /* messages were lost: look */
+            continue;
+        }
+        if (n <= 0)
+            return changed;
+        left = (int)n;
+        for (const struct nlmsghdr *nlh = (const struct nlmsghdr *)buf; mnl_nlmsg_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left))
+            changed |= concerns(nlh, ifindex);
+    }
 }

@@ -16,6 +16,9 @@
 struct gh_netlink;
 
 int gh_netlink_create(struct gh_netlink **ret);
+/* A bound socket for gh_netlink_create_on, in a process that may not make one itself: a descriptor, or GH_ERR_SYSTEM. */
+int gh_netlink_socket(void);
+int gh_netlink_create_on(int fd, struct gh_netlink **ret); /* takes <fd> over, whatever happens */
 void gh_netlink_destroy(struct gh_netlink *nl);
 int gh_netlink_errno(const struct gh_netlink *nl);
 
@@ -62,6 +65,12 @@ struct gh_nl_rule {
 
 int gh_netlink_rule_add(struct gh_netlink *nl, const struct gh_nl_rule *r);
 int gh_netlink_rule_del(struct gh_netlink *nl, const struct gh_nl_rule *r);
+
+/* A socket that tells of changes of links, addresses and routes: a descriptor, non-blocking, or GH_ERR_SYSTEM. Needs no right. */
+int gh_netlink_monitor_open(void);
+/* Takes all that is there. True when something changed that is not about <ifindex> (a device of ours) and not in a table of our own: the
+ * main table and links count; so does a message that was lost. */
+bool gh_netlink_monitor_read(int fd, int ifindex);
 
 /* Walks; <fn> returns false to end. Routes: of <family> and <table>. */
 int gh_netlink_routes(struct gh_netlink *nl, uint8_t family, uint32_t table, bool (*fn)(void *arg, const struct gh_nl_route *r),

@@ -98,6 +98,7 @@ int gh_check_request(const struct gh_priv_request *q)
     case GH_PRIV_RUN:
     case GH_PRIV_CLEANUP:
     case GH_PRIV_RELOAD:
+    case GH_PRIV_NETLINK:
         return 0;
     case GH_PRIV_OPEN_UNIX:
         if (q->mode & ~0777u)
@@ -130,6 +131,8 @@ int gh_check_request(const struct gh_priv_request *q)
         return q->sign.len <= GH_PRIV_DATA ? 0 : GH_ERR_RANGE;
     case GH_PRIV_NOTIFY:
         return check_notify(&q->notify);
+    case GH_PRIV_LOOKUP:
+        return q->lookup.host[0] && strnlen(q->lookup.host, GH_PRIV_HOST) < GH_PRIV_HOST ? 0 : GH_ERR_MALFORMED;
     default:
         return GH_ERR_UNSUPPORTED;
     }

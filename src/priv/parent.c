@@ -368,6 +368,7 @@ static void turn(struct parent *p)
         gh_watches_on_ready(p->watches, now);
     if (p->main.pid && now >= gh_watches_deadline(p->watches))
         tell_changed_files(p, now);
+    gh_serve_reap(p->serve);
     reap(p, &p->reload);
     reap(p, &p->main);
     if (!p->ending && !p->main.pid && now_ms() >= p->restart_at) {

@@ -16,6 +16,7 @@
  *   SIGN         yes     with a key that was opened
  *   NOTIFY, CLEANUP      yes     yes
  *   RELOAD       no      yes
+ *   LOOKUP, NETLINK      yes     yes
  */
 #ifndef GH_PRIV_REQUEST_H
 #define GH_PRIV_REQUEST_H
@@ -30,6 +31,7 @@
 #define GH_PRIV_TEXT 256    /* bytes of a status line, NUL included */
 #define GH_PRIV_PREFIXES 32 /* addresses or routes in one request */
 #define GH_PRIV_QUEUES 64   /* descriptors in one reply */
+#define GH_PRIV_HOST 256    /* bytes of a host name, NUL included */
 #define GH_PRIV_DATA 512    /* bytes to sign, and of a signature */
 
 enum gh_priv_kind {
@@ -52,6 +54,8 @@ enum gh_priv_kind {
     GH_PRIV_NOTIFY,         /* notify: to the service manager, when there is one */
     GH_PRIV_CLEANUP,        /* undo addresses, routes, rules, NAT, sysctls and devices now, in reverse order */
     GH_PRIV_RELOAD,         /* as if SIGHUP had come: check the configuration, then GH_PRIV_EVENT_SIGNAL or …_RELOAD_FAILED */
+    GH_PRIV_LOOKUP,         /* lookup -> a socket that one struct gh_resolved (os/resolve.h) comes from; it closes without one when that failed */
+    GH_PRIV_NETLINK,        /* -> two netlink sockets: what changes about links, addresses and routes; one to ask for a route */
     GH_PRIV_KIND_COUNT
 };
 
@@ -118,6 +122,11 @@ struct gh_priv_notify {
     char text[GH_PRIV_TEXT]; /* status line, may be empty; no line ends */
 };
 
+struct gh_priv_lookup {
+    char host[GH_PRIV_HOST];
+    uint16_t port;
+};
+
 struct gh_priv_request {
     uint32_t kind; /* enum gh_priv_kind */
     uint32_t mode; /* OPEN_UNIX: permission bits */
@@ -132,6 +141,7 @@ struct gh_priv_request {
         uint32_t sysctl; /* enum gh_priv_sysctl: is set to 1 */
         struct gh_priv_sign sign;
         struct gh_priv_notify notify;
+        struct gh_priv_lookup lookup;
     };
 };
 

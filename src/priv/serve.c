@@ -15,10 +15,12 @@
 #include "crypto/sign_key.h"
 #include "os/folder.h"
 #include "os/process.h"
+#include "os/netlink.h"
 #include "os/sock.h"
 #include "os/tun.h"
 #include "os/udp.h"
 #include "priv/check.h"
+#include "priv/lookup.h"
 #include "priv/network.h"
 #include "priv/notify.h"
 #include "priv/sysctl.h"
@@ -56,6 +58,7 @@ struct gh_serve {
     uint32_t next_key;
     struct gh_list kept;
     struct key keys[KEYS_MAX];
+    struct gh_lookups lookups;
 };
 
 int gh_serve_create(const struct gh_priv_config *cfg, struct gh_changes *changes, struct gh_watches *watches,
@@ -107,6 +110,7 @@ void gh_serve_destroy(struct gh_serve *s)
 {
     if (!s)
         return;
+    gh_lookups_stop(&s->lookups);
     gh_serve_wipe_keys(s);
     gh_list_each(it, &s->kept)
         give_up(gh_container_of(it, struct kept, link));
@@ -186,6 +190,8 @@ static bool is_naming(uint32_t kind)
     case GH_PRIV_NOTIFY:
     case GH_PRIV_CLEANUP:
     case GH_PRIV_RELOAD:
+    case GH_PRIV_LOOKUP:
+    case GH_PRIV_NETLINK:
         return false;
     default:
         return true;
@@ -669,6 +675,39 @@ static int fresh(int fd, struct gh_answer *ret)
     return 0;
 }
 
+/* Neither needs a right; but a child in its sandbox makes no such sockets. */
+static int open_netlink(struct gh_answer *ret)
+{
+    ret->fds[0] = gh_netlink_monitor_open();
+    ret->fds[1] = gh_netlink_socket();
+    if (ret->fds[0] < 0 || ret->fds[1] < 0) {
+        ret->reply.sys = errno;
+        gh_sock_close(ret->fds[0]);
+        gh_sock_close(ret->fds[1]);
+        return GH_ERR_SYSTEM;
+    }
+    ret->fd_count = 2;
+    ret->fresh = true;
+    return 0;
+}
+
+static void forget_keys(void *arg)
+{
+    gh_serve_wipe_keys(arg);
+}
+
+static int answer_lookup(struct gh_serve *s, const struct gh_priv_lookup *q, struct gh_answer *ret)
+{
+    int fd = -1, rc = gh_lookup_start(&s->lookups, q, s->uid, s->gid, forget_keys, s, &fd);
+
+    return rc < 0 ? rc : fresh(fd, ret);
+}
+
+void gh_serve_reap(struct gh_serve *s)
+{
+    gh_lookups_reap(&s->lookups);
+}
+
 static int may(struct gh_serve *s, const struct gh_serve_child *c, const struct gh_priv_request *q)
 {
     if (c->reload && !allowed_when_reloading(q->kind))
@@ -703,6 +742,8 @@ static int answer(struct gh_serve *s, struct gh_serve_child *c, const struct gh_
     case GH_PRIV_OPEN_UNIX:
     case GH_PRIV_OPEN_TUN:
         return answer_kept(s, c, q, ret);
+    case GH_PRIV_NETLINK:
+        return open_netlink(ret);
     case GH_PRIV_TUN_CONFIG:
         return gh_network_tun(s->changes, &q->tun_config, c->generation, error);
     case GH_PRIV_ROUTE:
@@ -727,6 +768,8 @@ static int answer(struct gh_serve *s, struct gh_serve_child *c, const struct gh_
         return undo_everything(s);
     case GH_PRIV_RELOAD: /* the parent does it, once this is answered */
         return c->run ? 0 : GH_ERR_STATE;
+    case GH_PRIV_LOOKUP:
+        return answer_lookup(s, &q->lookup, ret);
     default:
         return GH_ERR_UNSUPPORTED;
     }

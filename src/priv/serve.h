@@ -35,6 +35,8 @@ int gh_serve_create(const struct gh_priv_config *cfg, struct gh_changes *changes
 void gh_serve_destroy(struct gh_serve *s);
 /* The child's first deed after the fork: forgets the private keys. */
 void gh_serve_wipe_keys(struct gh_serve *s);
+/* A process that it started may have ended. */
+void gh_serve_reap(struct gh_serve *s);
 
 void gh_serve_child_init(struct gh_serve *s, struct gh_serve_child *c, bool reload);
 void gh_serve_child_fini(struct gh_serve_child *c);

@@ -54,5 +54,5 @@ def test_status_speaks_json(site):
 
 
 def test_the_examples_are_right(site):
-    for name in ('relay.yaml', 'relay-interop.yaml', 'agent-1.yaml', 'agent-2.yaml'):
+    for name in ('relay.yaml', 'relay-interop.yaml', 'relay-audited.yaml', 'agent-1.yaml', 'agent-2.yaml'):
         site.world['relay'].run(program('gatehouse'), 'check', site.world.path('examples', name))

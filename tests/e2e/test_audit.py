@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 
 import pytest
 
@@ -38,6 +39,9 @@ class Chain:
         given = {'audit__file': self.log, 'audit__chain': 'true', 'node__state_dir': self.state}
         given.update(options)
         return self.gateway.start_relay(**given)
+
+    def start_example(self):
+        return self.gateway.start_relay('relay-audited.yaml', audit__file=self.log, node__state_dir=self.state)
 
     def files(self):
         return sorted(glob.glob(self.log + '*'))
@@ -200,12 +204,14 @@ def test_without_a_chain_in_the_state_folder_the_relay_says_what_to_do(chain, ga
 
 
 def test_a_node_seals_its_first_key_and_only_the_private_key_verifies(chain, gateway):
-    pair = os.path.join(chain.folder, 'auditor')
+    pair = gateway.world.path('certs', 'auditor')
     gatehouse('keygen', '--out', pair)
-    chain.start(audit__seal_to=pair + '.pub')
+    relay = chain.start_example()
+    name = relay.wait_line(lambda line: 'audit chain begins' in line.text).data['chain_id']
     gateway.stop()
     sealed = os.path.join(chain.state, 'audit.sealed')
-    assert chain.verify('--unseal', pair + '.key', key=sealed)[0] == 0
+    code, found = chain.verify('--unseal', pair + '.key', key=sealed)
+    assert (code, found['chain']) == (0, name)
     assert gatehouse('verify', chain.log, '--key', sealed, check=False).returncode == 2
     gatehouse('keygen', '--out', pair + '-2')
     assert gatehouse('verify', chain.log, '--key', sealed, '--unseal', pair + '-2.key', check=False).returncode == 2
@@ -285,6 +291,23 @@ def test_a_full_disk_holds_no_packet_up_and_the_losses_are_a_record(chain, gatew
         if gateway.relay:
             gateway.stop()
         host.run('umount', '-l', small, check=False)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='only root can become somebody else')
+def test_the_chain_goes_on_when_the_node_becomes_somebody_else(chain, gateway):
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o711)
+        chain.state = folder + '/state'
+        chain.init()
+        for user in ('root', 'nobody', 'root'):
+            relay = chain.start(node__user=user)
+            os.kill(relay.children()[0], signal.SIGKILL)  # the next child takes the state up without the parent's help
+            until(lambda: chain.reasons()[-1] == 'resume', 10, 'the next child')
+            gateway.wait_ready()
+            gateway.stop()
+        code, found = chain.verify('--complete', '--state', chain.state + '/audit.chain')
+        assert code == 0 and found['end'] == 'stopped', found
+        assert chain.reasons() == ['begin', 'resume', 'stop', 'start', 'resume', 'stop', 'start', 'resume', 'stop']
 
 
 def test_help_has_an_example():

@@ -1,5 +1,8 @@
 """connect-ip-go v0.7.0 at either end of the tunnel, the shipped programs at the other"""
 import ipaddress
+import json
+import os
+import re
 import signal
 
 import pytest
@@ -9,7 +12,7 @@ import peers
 from certs import Authority
 from connect_ip_go import POOL_V4, POOL_V6, URL, Peer, event
 from process import until
-from world import OTHER_V4, OTHER_V6, RELAY_NAME, WEB_V4, WEB_V6
+from world import OTHER_V4, OTHER_V6, RELAY_NAME, ROOT, WEB_V4, WEB_V6, program
 
 # What the client routes into the tunnel: the internet's addresses, not the way to the relay.
 TARGETS = '198.51.100.0/24,9.9.9.9/32,1.1.1.1/32,2001:db8:100::/64,2606:4700::/32'
@@ -293,5 +296,28 @@ def test_our_agent_comes_back_after_their_servers_sudden_death(peer, no_relay, a
     try:
         server.wait_line(event('tunnel'), 15)
         until(lambda: peer.world['agent-2'].ping(OTHER_V4, 1)[0] == 1, 15, 'a ping through the new server')
+    finally:
+        server.kill()
+
+
+def written_down():
+    """{(row, what was sent)} of docs/interop.md"""
+    with open(os.path.join(ROOT, 'docs', 'interop.md'), encoding='utf-8') as file:
+        found = [re.match(r'\| ([A-Z]\d+) \| ([^|]+) \|', line) for line in file]
+    return {match.groups() for match in found if match}
+
+
+def test_what_conform_finds_in_their_server_is_what_is_written_down(peer, no_relay):
+    if not os.access(program('gatehouse'), os.X_OK):
+        pytest.skip('not built: gatehouse')
+    server = peer.server()
+    certs = peer.certs
+    try:
+        done = peer.world['agent-2'].run(program('gatehouse'), 'conform', '--cert', certs.file('client-2.crt'), '--key', certs.file('client-2.key'),
+                                         '--ca', certs.file('ca.crt'), '--timeout', 1, '--json', URL.split('/.well-known')[0], check=False, timeout=240)
+        report = json.loads(done.stdout)
+        found = {(row['row'], row['name']) for row in report['rows'] if row['verdict'] in ('failed', 'warning')}
+        assert found == written_down(), sorted(found ^ written_down())
+        assert done.returncode == 1
     finally:
         server.kill()

@@ -1,9 +1,11 @@
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "relay_world.h"
 
 #include "../unit/test.h"
 #include "core/policy_load.h"
+#include "os/fdpass.h"
 
 static const char allow_everything[] = "version: \"1.0\"\nmetadata: { name: sim }\ndefault_action: allow\nclients:\n  client-1:\n    rules:\n"
                                        "      - { id: all, type: default, action: allow }\n      - { id: in, type: default, action: allow, direction: in }\n";
@@ -40,7 +42,7 @@ static void configure(struct relay_world *w)
     r->pools[0] = prefix("10.100.0.0/24");
     r->pools[1] = prefix("fd00:100::/64");
     *c = (struct gh_relay_conf){
-        .listen_count = 1, .trust_domain = "gatehouse.example", .identity = GH_RELAY_IDENTITY_SAN_URI,
+        .listen_count = 1, .trust_domain = "gatehouse.example", .crl = "", .pins_file = "", .identity = GH_RELAY_IDENTITY_SAN_URI,
         .pools = r->pools, .pool_count = 2, .routes = w->routes, .route_count = 2,
         .idle_timeout = 30 * SIM_S, .keep_alive = 10 * SIM_S,
         .max_sessions = 4, .max_half_open = 4, .max_flows = 1024, .max_flows_per_session = 512, .max_fragments = 64,
@@ -50,9 +52,29 @@ static void configure(struct relay_world *w)
     };
 }
 
+/* The parent of this world looks names up, at once, and does nothing else. */
+static int parent_call(void *client, const struct gh_priv_request *q, struct gh_priv_reply *ret, int *ret_fds, size_t fd_cap, size_t *ret_count)
+{
+    struct gh_resolved found;
+    int ends[2];
+
+    (void)client;
+    (void)ret;
+    assert_int_equal(q->kind, GH_PRIV_LOOKUP);
+    assert_int_equal(fd_cap, 1);
+    gh_resolve(q->lookup.host, q->lookup.port, &found);
+    assert_int_equal(gh_fdpass_pair(ends), 0);
+    assert_int_equal(gh_fdpass_send(ends[1], &found, sizeof found, NULL, 0), 0);
+    close(ends[1]);
+    ret_fds[0] = ends[0];
+    *ret_count = 1;
+    return 0;
+}
+
 void relay_world_init(struct relay_world *w, uint64_t seed, const char *policy, void (*on_network)(void *arg, struct gh_span packet), void *arg)
 {
     struct relay *r = &w->relay;
+    struct relay_trust *trust = NULL;
     struct gh_pool_conf pc = { .prefixes = r->pools, .prefix_count = 2, .leases_max = 1024, .seed = { 1, 2 } };
     struct gh_directory_conf dc = { .sessions_max = 16, .readers = 1, .seed = { 3, 4 } };
 
@@ -62,6 +84,9 @@ void relay_world_init(struct relay_world *w, uint64_t seed, const char *policy, 
     gh_log_init(&w->log, -1, GH_LOG_JSON, GH_LOG_ERROR);
     assert_int_equal(gh_metrics_create(1, &w->node.metrics), 0);
     configure(w);
+    w->parent.call = parent_call;
+    w->run.privileged = &w->parent;
+    r->run = &w->run;
     r->node = &w->node;
     r->log = &w->log;
     r->workers = 1;
@@ -71,6 +96,9 @@ void relay_world_init(struct relay_world *w, uint64_t seed, const char *policy, 
     pthread_mutex_init(&r->cards_lock, NULL);
     gh_list_init(&r->cards);
     assert_int_equal(gh_snapshot_init(&r->policy), 0);
+    assert_int_equal(gh_snapshot_init(&r->trust), 0);
+    assert_int_equal(relay_trust_load(r, &r->conf, &trust), 0);
+    assert_int_equal(gh_snapshot_swap(&r->trust, trust, relay_trust_destroy), 0);
     assert_int_equal(gh_snapshot_swap(&r->policy, load_policy(policy ? policy : allow_everything), relay_policy_destroy), 0);
     assert_int_equal(gh_pool_create(&pc, &r->pool), 0);
     assert_int_equal(gh_directory_create(&dc, &r->directory), 0);
@@ -88,6 +116,7 @@ void relay_world_fini(struct relay_world *w)
     gh_directory_destroy(r->directory);
     gh_pool_destroy(r->pool);
     gh_snapshot_fini(&r->policy);
+    gh_snapshot_fini(&r->trust);
     pthread_mutex_destroy(&r->cards_lock);
     gh_metrics_destroy(w->node.metrics);
 }

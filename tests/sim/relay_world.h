@@ -17,6 +17,8 @@ struct relay_world {
     struct sim sim;
     struct gh_worker worker;
     struct gh_node node;
+    struct gh_run run;
+    struct gh_privileged parent;
     struct gh_log log;
     struct relay relay;
     struct gh_prefix pools[2], routes[2];

@@ -31,7 +31,9 @@ static bool read_head(struct gh_h3_control *c, uint8_t byte)
     c->body = c->left > 0;
     c->push = type == FRAME_CANCEL_PUSH || type == FRAME_MAX_PUSH_ID ? (uint8_t)type : 0;
     c->number = type == FRAME_CANCEL_PUSH || type == FRAME_GOAWAY || type == FRAME_MAX_PUSH_ID;
-    c->skip = type == FRAME_PRIORITY_UPDATE_REQUEST || type == FRAME_PRIORITY_UPDATE_PUSH;
+    /* the library knows no CANCEL_PUSH; in front of SETTINGS its word counts */
+    c->skip = type == FRAME_PRIORITY_UPDATE_REQUEST || type == FRAME_PRIORITY_UPDATE_PUSH || (type == FRAME_CANCEL_PUSH && c->begun);
+    c->begun = true;
     return true;
 }
 

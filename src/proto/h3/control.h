@@ -16,6 +16,7 @@ struct gh_h3_control {
     uint8_t head[16]; /* type and length of a frame that is not whole yet */
     uint8_t len;
     bool body, skip; /* in a frame's payload; one that is left out */
+    bool begun;      /* a frame came before */
     bool number;     /* the payload is one number, and begins here */
     uint8_t push;    /* CANCEL_PUSH or MAX_PUSH_ID, whose number is <value> so far */
     uint64_t value, max_push_id;

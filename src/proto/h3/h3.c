@@ -44,6 +44,7 @@ void gh_h3_stream_destroy(struct gh_h3_stream *s)
 {
     gh_map_remove(&s->h->streams, &s->node);
     gh_h3_body_fini(&s->body);
+    gh_h3_fields_fini(&s->fields);
     free(s->building);
     free(s);
 }
@@ -81,8 +82,9 @@ static int cb_begin_headers(nghttp3_conn *conn, int64_t id, void *arg, void *str
         s = gh_h3_stream_create(h, id);
         if (!s)
             return NGHTTP3_ERR_CALLBACK_FAILURE;
-        nghttp3_conn_set_stream_user_data(conn, id, s);
     }
+    if (!stream_arg)
+        nghttp3_conn_set_stream_user_data(conn, id, s);
     free(s->building);
     s->building = calloc(1, sizeof *s->building);
     return s->building ? 0 : NGHTTP3_ERR_CALLBACK_FAILURE;
@@ -309,6 +311,26 @@ static int read_control(struct gh_h3 *h, struct gh_span data, size_t type, bool 
     return rc;
 }
 
+/* The bytes of a message. A malformed one is the end of its stream (RFC 9114, section 4.1.2): the library never sees all of it. */
+static int read_message(struct gh_h3 *h, int64_t id, struct gh_span data, bool end)
+{
+    struct gh_h3_stream *s = stream_find(h, id);
+    int rc;
+
+    if (!s)
+        s = gh_h3_stream_create(h, id);
+    if (!s)
+        return GH_ERR_MEMORY;
+    rc = s->aborted ? 0 : gh_h3_fields_feed(&s->fields, h->fields, id, data);
+    if (rc != GH_ERR_MALFORMED)
+        return rc == 0 ? read_stream(h, id, data, end) : rc;
+    s->aborted = true;
+    gh_quic_consume(h->q, id, data.len);
+    nghttp3_conn_shutdown_stream_read(h->conn, id);
+    gh_quic_reset_stream(h->q, id, GH_H3_MESSAGE_ERROR);
+    return 0;
+}
+
 static int on_stream_data(void *arg, int64_t id, struct gh_span data, bool end)
 {
     struct gh_h3 *h = arg;
@@ -327,8 +349,10 @@ static int on_stream_data(void *arg, int64_t id, struct gh_span data, bool end)
     }
     if (id == h->settings.control)
         rc = read_control(h, data, known ? 0 : h->settings.control_at, end);
-    else
+    else if (peer_uni(h, id))
         rc = read_stream(h, id, data, end);
+    else
+        rc = read_message(h, id, data, end);
     if (rc == 0 && news == 1)
         h->cfg.events->on_settings(h->cfg.arg);
     return rc;
@@ -544,7 +568,7 @@ int gh_h3_create(const struct gh_h3_config *cfg, struct gh_h3 **ret)
     settings.h3_datagram = 1;
     rc = cfg->server ? nghttp3_conn_server_new(&h->conn, &callbacks, &settings, NULL, h)
                      : nghttp3_conn_client_new(&h->conn, &callbacks, &settings, NULL, h);
-    if (rc != 0) {
+    if (rc != 0 || nghttp3_qpack_decoder_new(&h->fields, 0, 0, nghttp3_mem_default()) != 0) {
         gh_h3_destroy(h);
         return GH_ERR_MEMORY;
     }
@@ -583,6 +607,7 @@ void gh_h3_destroy(struct gh_h3 *h)
     gh_h3_close_streams(h, GH_H3_INTERNAL_ERROR);
     if (h->conn && !(h->q && gh_quic_is_abandoned(h->q)) && GH_GUARD_ENTER(&g) == 0) {
         nghttp3_conn_del(h->conn);
+        nghttp3_qpack_decoder_del(h->fields);
         gh_guard_leave(&g);
     }
     gh_map_fini(&h->streams);

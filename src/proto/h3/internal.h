@@ -7,6 +7,7 @@
 #include "base/map.h"
 #include "proto/h3/body.h"
 #include "proto/h3/control.h"
+#include "proto/h3/fields.h"
 #include "proto/h3/grease.h"
 #include "proto/h3/h3.h"
 #include "proto/h3/settings.h"
@@ -17,6 +18,7 @@ struct gh_h3_stream {
     int64_t id;
     void *user;
     struct gh_h3_head *building; /* while a head arrives */
+    struct gh_h3_fields fields;  /* what arrives, before the library sees it */
     struct gh_h3_body body;       /* what we send */
     bool headed;     /* our head went out */
     bool ended;      /* no body bytes after those buffered */
@@ -28,6 +30,7 @@ struct gh_h3_stream {
 struct gh_h3 {
     struct gh_h3_config cfg;
     nghttp3_conn *conn;
+    nghttp3_qpack_decoder *fields; /* for the streams' <fields> */
     struct gh_quic *q;
     struct gh_map streams;
     struct gh_h3_settings settings;

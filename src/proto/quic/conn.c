@@ -7,6 +7,8 @@
 #define MAX_CIDS 8 /* the library asserts that it is told no more */
 #define H3_INTERNAL_ERROR 0x102u
 
+#define PROBE_INTERVAL (250 * NGTCP2_MILLISECONDS)
+
 void gh_quic_config_default(struct gh_quic_config *ret)
 {
     *ret = (struct gh_quic_config){
@@ -503,6 +505,10 @@ void gh_quic_recv(struct gh_quic *q, const struct gh_quic_path *path, uint8_t ec
         gh_quic_break(q, &g);
         return;
     }
+    if (q->probing) {
+        ngtcp2_conn_set_keep_alive_timeout(q->conn, q->cfg.keep_alive ? (uint64_t)q->cfg.keep_alive : UINT64_MAX);
+        q->probing = false;
+    }
     rc = ngtcp2_conn_read_pkt(q->conn, &lib_path, &info, payload.data, payload.len, (uint64_t)now);
     if (q->why.kind == GH_QUIC_CLOSED_RESET && q->closing)
         gh_quic_finish(q, GH_QUIC_CLOSED_RESET, NULL);
@@ -527,6 +533,21 @@ static int ask_again(struct gh_quic *q, int64_t now)
     gh_quic_silence_on_probe(&q->silence, now);
     q->counters.probes++;
     return ngtcp2_conn_on_loss_detection_timer ? ngtcp2_conn_on_loss_detection_timer(q->conn, (ngtcp2_tstamp)now) : 0;
+}
+
+void gh_quic_probe(struct gh_quic *q)
+{
+    struct gh_guard g;
+
+    if (q->closed || q->closing || q->probing || !q->handshake_done)
+        return;
+    if (GH_GUARD_ENTER(&g)) {
+        gh_quic_break(q, &g);
+        return;
+    }
+    ngtcp2_conn_set_keep_alive_timeout(q->conn, PROBE_INTERVAL);
+    gh_guard_leave(&g);
+    q->probing = true;
 }
 
 int64_t gh_quic_deadline(const struct gh_quic *q)

@@ -32,6 +32,7 @@ struct gh_quic {
     bool closed;   /* on_closed was called */
     bool broken;   /* the library's state cannot be trusted: never call it again */
     bool room_wanted;
+    bool probing;  /* PINGs are sent until something is heard */
     struct gh_quic_close why;
     /* a packet that did not fit the batch before it */
     uint8_t carry[GH_QUIC_PAYLOAD_MAX];

@@ -184,6 +184,9 @@ int gh_quic_write(struct gh_quic *q, struct gh_quic_batch *batch, int64_t now);
 int64_t gh_quic_deadline(const struct gh_quic *q);
 void gh_quic_expire(struct gh_quic *q, int64_t now);
 
+/* Asks for a sign of life: sends PINGs every quarter of a second until something is heard. */
+void gh_quic_probe(struct gh_quic *q);
+
 /* Starts to close: the next gh_quic_write carries the CONNECTION_CLOSE. Idempotent; the first code wins. */
 void gh_quic_close(struct gh_quic *q, bool application, uint64_t code, const char *reason);
 bool gh_quic_is_closed(const struct gh_quic *q);

@@ -170,7 +170,7 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
     a->log = gh_node_log(node);
     a->workers = gh_node_workers(node);
     a->metrics = gh_node_service_metrics(node, "agent");
-    a->socket = a->udp[0] = a->udp[1] = -1;
+    a->socket = a->udp[0] = a->udp[1] = a->monitor = -1;
     for (unsigned i = 0; i < GH_WORKERS_MAX; i++) {
         a->tun_fds[i] = -1;
         a->queues[i].a = a;
@@ -215,12 +215,12 @@ static int start_first(struct agent *a, struct gh_worker *w)
     if (rc == 0)
         rc = agent_queue_start(&a->queues[0], w);
     if (rc == 0)
-        rc = agent_link_start(a);
+        rc = agent_search_start(a);
     if (rc == 0)
         rc = agent_status_start(a);
     if (rc < 0) {
         agent_status_stop(a);
-        agent_link_fini(a);
+        agent_search_fini(a);
         agent_queue_stop(&a->queues[0]);
         agent_packet_stop(a);
     }
@@ -245,7 +245,7 @@ static void stop(void *state, struct gh_worker *w)
         return;
     }
     agent_status_stop(a);
-    agent_link_fini(a);
+    agent_search_fini(a);
     agent_queue_stop(&a->queues[0]);
     agent_packet_stop(a);
 }
@@ -297,7 +297,7 @@ static void apply(struct gh_worker *w, void *arg)
     struct change *n = arg;
 
     (void)w;
-    agent_link_reconfigure(n->a, n->tls, n->allow, n->allow_count);
+    agent_search_reconfigure(n->a, n->tls, n->allow, n->allow_count);
     free(n);
 }
 
@@ -328,7 +328,7 @@ static void describe(void *state, struct gh_description *d)
 static void stop_link(struct gh_worker *w, void *arg)
 {
     (void)w;
-    agent_link_stop(arg);
+    agent_search_stop(arg);
 }
 
 static void drain(void *state)

@@ -1,25 +1,28 @@
 /* services/agent/agent_internal.h - the agent's parts, for the files of this folder
  *
- * Everything but the TUN queues of the other workers lives on worker 0: endpoints, connection, tunnel, forwarding engine.
+ * Everything but the TUN queues of the other workers lives on worker 0: endpoints, connections, tunnel, forwarding engine.
  *
- *   WAITING --delay over--> RESOLVING --addresses--> CONNECTING --SETTINGS--> REQUESTING --2xx--> ASSIGNING --address--> UP
- *      ^  `--addresses of the last time are tried first--^                                                             |
- *      `------------------------ CLOSING (the connection says good-bye) <----- any failure, any end ------------------'
- *   STOPPED: the node drains; nothing is tried any more.
+ * A link is a connection to the relay:
+ *   CONNECTING --SETTINGS--> REQUESTING --2xx--> ASSIGNING --address--> UP --another one carries--> LEAVING --> CLOSING
+ * One link at a time is the carrier. The search (agent_search.c) finds the first one, and the next when the carrier is lost or
+ * its path seems dead; the session at the relay goes on over it.
  *
- * A packet: kernel -> TUN queue of a worker -> [mailbox, in order] -> worker 0: agent_packet_out -> tunnel; and back:
- * tunnel -> agent_packet_in -> TUN queue 0.
+ * A packet: kernel -> TUN queue of a worker -> [mailbox, in order] -> worker 0: packet_out -> the carrier's tunnel; and back:
+ * any link's tunnel -> agent_packet_in -> TUN queue 0.
  */
 #ifndef GH_SERVICES_AGENT_AGENT_INTERNAL_H
 #define GH_SERVICES_AGENT_AGENT_INTERNAL_H
 
 #include <stdatomic.h>
+#include <stdio.h>
 
+#include "base/list.h"
 #include "core/run.h"
 #include "crypto/tls.h"
 #include "loop/worker.h"
 #include "net/http_endpoint.h"
 #include "net/tun_port.h"
+#include "os/netlink.h"
 #include "os/resolve.h"
 #include "proto/forward/forward.h"
 #include "services/agent/agent_backoff.h"
@@ -29,16 +32,35 @@
 
 #define AGENT_FAMILIES 2u /* endpoints: IPv4, IPv6 */
 
-enum agent_state {
-    AGENT_WAITING,
-    AGENT_RESOLVING,
-    AGENT_CONNECTING,
-    AGENT_REQUESTING,
-    AGENT_ASSIGNING,
-    AGENT_UP,
-    AGENT_CLOSING,
-    AGENT_STOPPED,
+/* A connection to the relay, with a tunnel in time. */
+enum agent_link_state {
+    AGENT_LINK_CONNECTING,
+    AGENT_LINK_REQUESTING,
+    AGENT_LINK_ASSIGNING,
+    AGENT_LINK_UP,
+    AGENT_LINK_LEAVING, /* another one carries: what is under way still arrives */
+    AGENT_LINK_CLOSING,
 };
+
+struct agent_link {
+    struct gh_list node; /* in a->links */
+    struct agent *a;
+    enum agent_link_state state;
+    struct gh_endpoint remote;
+    struct gh_http_conn *conn;
+    struct gh_agent_tunnel tunnel;
+    struct gh_http_identity identity;
+    struct gh_deadline timer;
+    char tls_group[32], cipher[48], why[GH_AGENT_WORDS];
+    bool was_up;
+    /* The carrier's pulse: counts when something was last heard; since when something sent is unanswered, 0 for not. */
+    uint64_t packets_in, packets_out;
+    int64_t heard_at, unanswered_since;
+};
+
+enum agent_search { AGENT_SEARCH_NONE, AGENT_SEARCH_WAITING, AGENT_SEARCH_RESOLVING, AGENT_SEARCH_TRYING };
+
+#define AGENT_EXIT_TAKEN_OVER 5 /* DESIGN 5: denied */
 
 /* agent_metrics: rows of the table in agent.c */
 enum { AGENT_METRIC_UP, AGENT_METRIC_TUNNELS, AGENT_METRIC_PACKETS, AGENT_METRIC_BYTES, AGENT_METRIC_QUEUE, AGENT_METRIC_HANDED_OVER };
@@ -82,46 +104,66 @@ struct agent {
     /* worker 0 */
     struct gh_worker *w;
     struct gh_http_endpoint *http[AGENT_FAMILIES];
-    enum agent_state state;
-    struct gh_deadline timer;     /* the next attempt, or the assignment's time-out */
-    struct gh_deadline mtu_timer;
+    struct gh_list links;         /* struct agent_link */
+    struct agent_link *carrier;   /* carries the tunnel's packets; NULL: none does */
+    struct agent_link *next;      /* of the search: the first that answered */
+    enum agent_search search;
+    bool stopping;                /* nothing is tried any more */
+    struct gh_deadline timer;     /* of the search */
+    struct gh_deadline watch;     /* looks at the carrier */
+    struct gh_deadline settle;    /* the network changed */
     struct gh_agent_backoff backoff;
-    struct gh_resolved resolved; /* of the last look-up that worked */
+    struct gh_resolved resolved;  /* of the last look-up that worked */
     size_t candidate;
     bool cached, looking_up;      /* <resolved> is from an earlier attempt; a look-up is under way */
-    struct gh_http_conn *conn;
-    struct gh_endpoint remote;
-    struct gh_http_identity identity;
-    struct gh_agent_tunnel tunnel;
-    int64_t up_since;             /* monotonic, 0: the tunnel is not up */
-    int64_t up_wall;
+    int monitor, tun_index;
+    struct gh_poll *monitor_poll;
+    struct gh_netlink *netlink;   /* to ask for routes; NULL: cannot */
+    int64_t up_since;             /* monotonic, 0: no tunnel */
+    int64_t up_wall, mtu_looked;
     uint64_t tunnels, attempts;
-    char tls_group[32], cipher[48], why[GH_AGENT_WORDS];
+    char why[GH_AGENT_WORDS];
     struct gh_forward forward;
     struct gh_forward_session session;
     struct gh_forward_verdict verdict;
     struct gh_agent_routes routes;
     struct gh_prefix assigned[GH_FORWARD_PREFIXES]; /* what the kernel has */
     size_t assigned_count;
+    bool announced;               /* since the last tunnel was lost */
     size_t mtu;                   /* what the device has */
     uint8_t *out;                 /* one packet, with room before it */
     struct agent_handover *handover;
     struct gh_http_listener *status;
 };
 
-/* agent_link.c: the connection */
-int agent_link_start(struct agent *a);
+/* agent_link.c: a connection */
+extern const struct gh_http_endpoint_events agent_link_events;
+const char *agent_link_state_name(enum agent_link_state s);
+/* Begins to connect; the rest is told to the search. 0, GH_ERR_UNSUPPORTED (no socket of the family) and others. */
+int agent_link_open(struct agent *a, const struct gh_endpoint *remote, const char *server_name);
+/* Closes tunnel and connection; the search is told nothing but agent_search_gone. */
+void agent_link_end(struct agent_link *l, const char *words);
+/* Another one carries. */
+void agent_link_leave(struct agent_link *l);
+
+/* agent_search.c: which connection carries */
+int agent_search_start(struct agent *a);
 /* Closes what is open and tries nothing any more; a->stopped follows. */
-void agent_link_stop(struct agent *a);
-void agent_link_fini(struct agent *a);
+void agent_search_stop(struct agent *a);
+void agent_search_fini(struct agent *a);
 /* New certificates or allowed routes. Takes both over; <allow> is an array of <count>. */
-void agent_link_reconfigure(struct agent *a, struct gh_tls_ctx *tls, struct gh_prefix *allow, size_t count);
-const char *agent_state_name(enum agent_state s);
+void agent_search_reconfigure(struct agent *a, struct gh_tls_ctx *tls, struct gh_prefix *allow, size_t count);
+const char *agent_state_name(const struct agent *a);
+/* What links tell: the relay answered; the tunnel has an address; it is over (from which state); the object is gone. */
+void agent_search_reached(struct agent_link *l);
+void agent_search_up(struct agent_link *l);
+void agent_search_lost(struct agent_link *l, enum agent_link_state before);
+void agent_search_gone(struct agent *a);
 
 /* agent_network.c: addresses, routes and size of the device */
 void agent_network_assigned(struct agent *a, const struct gh_prefix *list, size_t count);
 /* 0, or an error after a log line. */
-int agent_network_routes(struct agent *a, const struct gh_ip_route *list, size_t count);
+int agent_network_routes(struct agent *a, const struct gh_ip *relay, const struct gh_ip_route *list, size_t count);
 /* Follows the tunnel's size. */
 void agent_network_refresh_mtu(struct agent *a);
 

@@ -6,9 +6,14 @@
 
 #define MTU_MIN 1280u /* RFC 9484, section 10.1: less cannot carry IPv6 */
 
+static size_t tunnel_mtu(const struct agent *a)
+{
+    return a->carrier ? gh_agent_tunnel_mtu(&a->carrier->tunnel) : 0;
+}
+
 static size_t device_mtu(const struct agent *a)
 {
-    size_t mtu = a->conf.mtu ? a->conf.mtu : gh_agent_tunnel_mtu(&a->tunnel) & ~(size_t)7;
+    size_t mtu = a->conf.mtu ? a->conf.mtu : tunnel_mtu(a) & ~(size_t)7;
 
     if (!a->conf.mtu && a->mtu > mtu && mtu < MTU_MIN)
         return a->mtu; /* a new path has not been measured yet */
@@ -79,9 +84,10 @@ void agent_network_assigned(struct agent *a, const struct gh_prefix *list, size_
 {
     struct gh_forward_session *s = &a->session;
 
-    if (a->state == AGENT_UP && same(a, list, count))
+    if (same(a, list, count) && count && a->announced)
         return; /* the answer to our request repeats what came unasked */
     log_changes(a, list, count);
+    a->announced = count > 0;
     s->own_count = a->assigned_count = count;
     for (size_t i = 0; i < count; i++)
         s->own[i] = a->assigned[i] = list[i];
@@ -89,10 +95,10 @@ void agent_network_assigned(struct agent *a, const struct gh_prefix *list, size_
         (void)install_routes(a); /* the kernel forgets a family's routes with the last of its addresses */
 }
 
-int agent_network_routes(struct agent *a, const struct gh_ip_route *list, size_t count)
+int agent_network_routes(struct agent *a, const struct gh_ip *relay, const struct gh_ip_route *list, size_t count)
 {
     struct gh_agent_routes r;
-    int rc = gh_agent_routes_create(list, count, a->conf.allow_routes, a->conf.allow_route_count, &a->remote.ip, &r);
+    int rc = gh_agent_routes_create(list, count, a->conf.allow_routes, a->conf.allow_route_count, relay, &r);
 
     if (rc < 0) {
         gh_log_event(a->log, GH_LOG_ERROR, "agent", "the advertised routes cannot be used", gh_log_uint("count", count),

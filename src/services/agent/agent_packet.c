@@ -58,7 +58,7 @@ static struct gh_forward_clock clock_of(struct agent *a)
 /* <packet> has a writable byte before it. */
 static void send_in_place(struct agent *a, uint8_t *packet, size_t len)
 {
-    enum gh_drop why = gh_agent_tunnel_send(&a->tunnel, packet, len);
+    enum gh_drop why = a->carrier ? gh_agent_tunnel_send(&a->carrier->tunnel, packet, len) : GH_DROP_NO_DATAGRAM;
 
     drop(&a->queues[0], why, 1);
     if (why == GH_DROP_NONE)
@@ -113,11 +113,11 @@ static void packet_out(struct agent *a, uint8_t *packet, size_t len)
     struct gh_forward_clock clock = clock_of(a);
     struct gh_forward_verdict *v = &a->verdict;
 
-    if (a->state != AGENT_UP) {
+    if (!a->carrier) {
         drop(&a->queues[0], GH_DROP_NO_DATAGRAM, 1);
         return;
     }
-    a->session.mtu = gh_agent_tunnel_mtu(&a->tunnel);
+    a->session.mtu = gh_agent_tunnel_mtu(&a->carrier->tunnel);
     answer_as_destination(a, packet, len);
     gh_forward_to_peer(&a->forward, &a->session, &clock, packet, len, 0, v);
     if (v->action == GH_FORWARD_PASS)
@@ -136,11 +136,11 @@ void agent_packet_in(struct agent *a, struct gh_span packet)
     struct gh_forward_verdict *v = &a->verdict;
     uint8_t *data = (uint8_t *)(uintptr_t)packet.data; /* decrypted in place: nobody else reads it */
 
-    if (a->state != AGENT_UP) { /* without an address nothing is for us */
+    if (!a->carrier) { /* without an address nothing is for us */
         drop(&a->queues[0], GH_DROP_NO_DATAGRAM, 1);
         return;
     }
-    a->session.mtu = gh_agent_tunnel_mtu(&a->tunnel);
+    a->session.mtu = gh_agent_tunnel_mtu(&a->carrier->tunnel);
     answer_as_ourselves(a);
     gh_forward_from_peer(&a->forward, &a->session, &clock, data, packet.len, 0, v);
     if (v->action == GH_FORWARD_PASS) {

@@ -54,19 +54,20 @@ static void emit_numbers(const struct agent *a, struct gh_text *t)
 
 static void emit_status(const struct agent *a, struct gh_text *t)
 {
+    const struct agent_link *l = a->carrier ? a->carrier : a->next;
     char remote[GH_ENDPOINT_TEXT];
 
-    gh_text_printf(t, "{\"version\":1,\"state\":\"%s\",\"up\":%s", agent_state_name(a->state), a->state == AGENT_UP ? "true" : "false");
+    gh_text_printf(t, "{\"version\":1,\"state\":\"%s\",\"up\":%s", agent_state_name(a), a->carrier ? "true" : "false");
     emit_string(t, "release", GH_VERSION);
     emit_string(t, "relay", a->conf.relay_host);
     gh_text_printf(t, ",\"port\":%u", a->conf.relay_port);
-    emit_string(t, "remote", a->remote.ip.family ? gh_endpoint_emit(&a->remote, remote) : "");
-    emit_string(t, "relay_id", a->identity.name);
-    emit_string(t, "tls_group", a->tls_group);
-    emit_string(t, "cipher", a->cipher);
+    emit_string(t, "remote", l ? gh_endpoint_emit(&l->remote, remote) : "");
+    emit_string(t, "relay_id", l ? l->identity.name : "");
+    emit_string(t, "tls_group", l ? l->tls_group : "");
+    emit_string(t, "cipher", l ? l->cipher : "");
     emit_string(t, "device", a->tun);
     emit_string(t, "reason", a->why);
-    gh_text_printf(t, ",\"mtu\":%zu,\"tunnel_mtu\":%zu,\"since\":", a->mtu, gh_agent_tunnel_mtu(&a->tunnel));
+    gh_text_printf(t, ",\"mtu\":%zu,\"tunnel_mtu\":%zu,\"since\":", a->mtu, a->carrier ? gh_agent_tunnel_mtu(&a->carrier->tunnel) : 0);
     if (a->up_wall) {
         gh_text_append(t, "\"");
         gh_text_append_time(t, a->up_wall * 1000);
@@ -75,6 +76,7 @@ static void emit_status(const struct agent *a, struct gh_text *t)
         gh_text_append(t, "null");
     }
     gh_text_printf(t, ",\"tunnels\":%llu,\"attempts\":%llu", (unsigned long long)a->tunnels, (unsigned long long)a->attempts);
+    gh_text_printf(t, ",\"sandbox\":{\"landlock\":%d,\"seccomp\":%s}", a->run->sandbox.landlock, a->run->sandbox.seccomp ? "true" : "false");
     emit_addresses(a, t);
     emit_numbers(a, t);
     gh_text_append(t, "}\n");

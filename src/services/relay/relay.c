@@ -12,7 +12,7 @@
 #define TUN_MTU 1418u          /* what a datagram of the largest UDP payload carries */
 #define SOCKET_BUFFER (4u << 20)
 
-static const char *const check_names[RELAY_CHECKS] = { "tls", "policy", "pool", "tun" };
+static const char *const check_names[RELAY_CHECKS] = { "tls", "policy", "pool", "tun", "crl" };
 
 static int complain(struct relay *r, const char *what, const char *subject, int rc)
 {
@@ -48,10 +48,10 @@ static int give_tickets(struct relay *r, struct gh_tls_ctx *tls)
 
 static void watch_files(struct relay *r)
 {
-    const char *const paths[] = { r->conf.certificate, r->conf.key, r->conf.client_ca, r->conf.policy };
+    const char *const paths[] = { r->conf.certificate, r->conf.key, r->conf.client_ca, r->conf.policy, r->conf.crl, r->conf.pins_file };
 
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
-        if (gh_run_watch(r->run, paths[i]) < 0)
+        if (*paths[i] && gh_run_watch(r->run, paths[i]) < 0)
             gh_log_event(r->log, GH_LOG_WARN, "relay", "changes of a file will not be noticed, only SIGHUP will", gh_log_str("file", paths[i]),
                          gh_log_str("reason", gh_privileged_why(r->run->privileged)));
 }
@@ -176,6 +176,7 @@ static void unload(void *state)
     gh_pool_destroy(r->pool);
     gh_store_close(r->store);
     gh_snapshot_fini(&r->policy);
+    gh_snapshot_fini(&r->trust);
     gh_tls_ctx_put(r->tls);
     r->run->sessions = NULL;
     r->run->policy_version = NULL;
@@ -194,8 +195,13 @@ static void set_checks(struct relay *r, bool ok, const char *why)
 static int load_parts(struct relay *r)
 {
     struct relay_policy *policy = NULL;
+    struct relay_trust *trust = NULL;
     int rc = load_tls(r, &r->conf, &r->tls);
 
+    if (rc == 0)
+        rc = relay_trust_load(r, &r->conf, &trust);
+    if (rc == 0)
+        rc = gh_snapshot_swap(&r->trust, trust, relay_trust_destroy);
     if (rc == 0)
         rc = relay_policy_load(r, r->conf.policy, &policy);
     if (rc == 0)
@@ -245,6 +251,8 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
     set_checks(r, false, "starting");
     rc = gh_snapshot_init(&r->policy);
     if (rc == 0)
+        rc = gh_snapshot_init(&r->trust);
+    if (rc == 0)
         rc = gh_relay_conf_load(conf, &r->conf);
     if (rc == 0) {
         keep_pools(r);
@@ -269,6 +277,7 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
 struct next {
     struct gh_relay_conf conf;
     struct gh_tls_ctx *tls;
+    struct relay_trust *trust;
     struct relay_policy *policy;
 };
 
@@ -278,6 +287,7 @@ static void discard(void *state, void *arg)
 
     (void)state;
     gh_tls_ctx_put(n->tls);
+    relay_trust_destroy(n->trust);
     relay_policy_destroy(n->policy);
     free(n);
 }
@@ -295,6 +305,8 @@ static int prepare(void *state, const struct gh_conf *conf, void **ret_next)
         rc = load_tls(r, &n->conf, &n->tls);
     if (rc == 0)
         rc = give_tickets(r, n->tls);
+    if (rc == 0)
+        rc = relay_trust_load(r, &n->conf, &n->trust);
     if (rc == 0)
         rc = relay_policy_load(r, n->conf.policy, &n->policy);
     if (rc < 0) {
@@ -334,6 +346,7 @@ static void take_reload(struct relay_worker *rw)
     relay_worker_set_limits(rw, rw->r->next_conf);
     rw->r->conf = *rw->r->next_conf; /* the same value from every worker, while the others wait */
     rw->r->conf.pools = rw->r->pools;
+    relay_trust_apply(rw);
     relay_policy_refresh(rw);
 }
 
@@ -350,6 +363,10 @@ static void commit(void *state, void *arg)
         gh_log_event(r->log, GH_LOG_INFO, "relay", "policy loaded", gh_log_str("policy_version", version));
     } else {
         relay_policy_destroy(n->policy);
+    }
+    if (gh_snapshot_swap(&r->trust, n->trust, relay_trust_destroy) < 0) {
+        gh_log_event(r->log, GH_LOG_ERROR, "relay", "out of memory: revocation lists and pins stay as they were");
+        relay_trust_destroy(n->trust);
     }
     r->tls = n->tls;
     r->next_conf = &n->conf;
@@ -394,6 +411,7 @@ static void release(void *state, enum gh_release stage)
 const struct gh_service gh_service_relay = {
     .name = "relay",
     .section = &gh_relay_conf_section,
+    .keeps_state = true,
     .metrics = relay_metrics,
     .load = load,
     .unload = unload,

@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/error.h"
 
@@ -15,6 +14,9 @@ enum {
     IDENTITY,
     PIN,
     PINS,
+    PINS_FILE,
+    CRL,
+    CRL_EXPIRED,
     POOLS,
     ROUTES,
     NAT,
@@ -56,10 +58,17 @@ static const struct gh_conf_row rows[] = {
     [IDENTITY] = { "identity", GH_CONF_ENUM_SET, .dflt = "san_uri", .values = "san_uri|san_dns|cn", .min = "1", .reload = true,
                    .help = "what of an agent's certificate counts as its name; the first kind that it has is taken" },
     [PIN] = { "pin", GH_CONF_ENUM, .dflt = "none", .values = "none|required", .reload = true,
-              .help = "whether the public key of an agent must be known beforehand, from pins" },
+              .help = "whether the public key of an agent must be known beforehand, from pins or pins_file" },
     [PINS] = { "pins", GH_CONF_STRING_LIST, .dflt = "", .max = "1024", .reload = true,
                .help = "keys of agents for pin: required, each as \"NAME=sha256:HEX\": the SHA-256 of the SubjectPublicKeyInfo, which "
                        "gatehouse ca list --json shows; an agent may have several" },
+    [PINS_FILE] = { "pins_file", GH_CONF_PATH, .reload = true,
+                    .help = "index.jsonl of the CA's folder: for pin: required, the keys of certificates that are not revoked in it" },
+    [CRL] = { "crl", GH_CONF_PATH, .reload = true,
+              .help = "PEM file with revocation lists of client_ca, as gatehouse ca revoke writes it; who is in one is cut off" },
+    [CRL_EXPIRED] = { "crl_expired", GH_CONF_ENUM, .dflt = "accept", .values = "accept|refuse", .reload = true,
+                      .help = "when the time of a revocation list is up: accept goes on with it and says so in log and metrics, refuse lets "
+                              "nobody in who is not in already, and the node is not ready" },
     [POOLS] = { "pools", GH_CONF_PREFIX_LIST, .dflt = "10.100.0.0/24, fd00:100::/64", .min = "1", .max = "16",
                 .help = "networks of which agents get their addresses; the relay is the first address of each" },
     [ROUTES] = { "routes", GH_CONF_PREFIX_LIST, .dflt = "0.0.0.0/0, ::/0", .max = "256", .reload = true,
@@ -131,43 +140,49 @@ static void check_pools(const struct gh_conf *conf, const struct gh_conf_section
     }
 }
 
-/* The digest inside "NAME=sha256:HEX", 64 digits; NULL when it has another form. */
-static const char *pin_digest(const char *pin)
+static int digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+int gh_relay_conf_pin(const char *pin, char ret_name[GH_IDENTITY_NAME_MAX + 1], uint8_t ret_spki_sha256[32])
 {
     size_t name = strcspn(pin, "=");
-    const char *rest = pin + name;
+    const char *hex = pin + name + 8;
+    uint8_t digest[32];
 
-    if (name == 0 || strncmp(rest, "=sha256:", 8) != 0 || strlen(rest + 8) != 64 || strspn(rest + 8, "0123456789abcdefABCDEF") != 64)
-        return NULL;
-    return rest + 8;
+    if (name > GH_IDENTITY_NAME_MAX || !gh_identity_name_valid(gh_span_of(pin, name)) || strncmp(pin + name, "=sha256:", 8) != 0 ||
+        strlen(hex) != 64)
+        return GH_ERR_MALFORMED;
+    for (size_t i = 0; i < 32; i++) {
+        int high = digit(hex[2 * i]), low = digit(hex[2 * i + 1]);
+
+        if (high < 0 || low < 0)
+            return GH_ERR_MALFORMED;
+        digest[i] = (uint8_t)(high << 4 | low);
+    }
+    memcpy(ret_name, pin, name);
+    ret_name[name] = 0;
+    memcpy(ret_spki_sha256, digest, sizeof digest);
+    return 0;
 }
 
 static void check_pins(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
 {
     size_t count;
     const char *const *pins = gh_conf_strings(conf, section, PINS, &count);
+    char name[GH_IDENTITY_NAME_MAX + 1];
+    uint8_t spki[32];
 
     for (size_t i = 0; i < count; i++)
-        if (!pin_digest(pins[i]))
+        if (gh_relay_conf_pin(pins[i], name, spki) < 0)
             gh_conf_fail(conf, section, PINS, errors, "relay.pins: \"%.100s\" must be such as \"client-1=sha256:\" and 64 hexadecimal digits", pins[i]);
-    if (gh_conf_uint(conf, section, PIN) == 1 && count == 0)
-        gh_conf_fail(conf, section, PIN, errors, "relay.pin is required and relay.pins is empty: nobody could connect");
-}
-
-bool gh_relay_conf_pinned(const struct gh_relay_conf *conf, const char *name, const uint8_t spki_sha256[32])
-{
-    size_t len = strlen(name);
-    char hex[65];
-
-    for (size_t i = 0; i < 32; i++)
-        snprintf(hex + 2 * i, 3, "%02x", spki_sha256[i]);
-    for (size_t i = 0; i < conf->pin_count; i++) {
-        const char *digest = pin_digest(conf->pins[i]);
-
-        if (digest && (size_t)(digest - conf->pins[i]) == len + 8 && memcmp(conf->pins[i], name, len) == 0 && strcasecmp(digest, hex) == 0)
-            return true;
-    }
-    return false;
+    if (gh_conf_uint(conf, section, PIN) == 1 && count == 0 && !*gh_conf_string(conf, section, PINS_FILE))
+        gh_conf_fail(conf, section, PIN, errors, "relay.pin is required and there is neither relay.pins nor relay.pins_file: nobody could connect");
 }
 
 static void check(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
@@ -253,6 +268,9 @@ int gh_relay_conf_load(const struct gh_conf *conf, struct gh_relay_conf *ret)
         .offload_tun = gh_conf_bool(conf, section, OFFLOAD_TUN),
         .offload_udp = gh_conf_bool(conf, section, OFFLOAD_UDP),
     };
+    ret->crl = load_string(conf, CRL);
+    ret->crl_expired_refuse = gh_conf_uint(conf, section, CRL_EXPIRED) == 1;
+    ret->pins_file = load_string(conf, PINS_FILE);
     ret->pins = gh_conf_strings(conf, section, PINS, &ret->pin_count);
     ret->listen = gh_conf_addrs(conf, section, LISTEN, &ret->listen_count);
     ret->pools = gh_conf_prefixes(conf, section, POOLS, &ret->pool_count);

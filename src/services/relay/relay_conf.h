@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "core/conf.h"
+#include "crypto/identity.h"
 
 extern const struct gh_conf_section gh_relay_conf_section;
 
@@ -19,10 +20,13 @@ struct gh_relay_conf {
     const struct gh_conf_addr *listen;
     size_t listen_count;
     const char *certificate, *key, *client_ca, *trust_domain;
+    const char *crl;         /* "": none */
+    bool crl_expired_refuse; /* else a list that is out of date goes on to be used */
     unsigned identity;  /* GH_RELAY_IDENTITY_… */
     bool pin_required;
     const char *const *pins; /* "NAME=sha256:HEX" */
     size_t pin_count;
+    const char *pins_file;   /* "": none */
     const struct gh_prefix *pools, *routes;
     size_t pool_count, route_count;
     bool nat;
@@ -45,7 +49,7 @@ struct gh_relay_conf {
 /* 0, or GH_ERR_NOT_FOUND when the configuration has no relay. */
 int gh_relay_conf_load(const struct gh_conf *conf, struct gh_relay_conf *ret);
 
-/* Is this key the one, or one of those, that relay.pins has for the agent? */
-bool gh_relay_conf_pinned(const struct gh_relay_conf *conf, const char *name, const uint8_t spki_sha256[32]);
+/* The parts of an item of relay.pins. 0 or GH_ERR_MALFORMED. */
+int gh_relay_conf_pin(const char *pin, char ret_name[GH_IDENTITY_NAME_MAX + 1], uint8_t ret_spki_sha256[32]);
 
 #endif

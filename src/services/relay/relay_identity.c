@@ -5,52 +5,34 @@
 #include "crypto/identity.h"
 #include "services/relay/relay_internal.h"
 
-static size_t sources_of(unsigned bits, enum gh_identity_source ret[GH_IDENTITY_SOURCE_COUNT])
-{
-    size_t n = 0;
-
-    if (bits & GH_RELAY_IDENTITY_SAN_URI)
-        ret[n++] = GH_IDENTITY_SAN_URI;
-    if (bits & GH_RELAY_IDENTITY_SAN_DNS)
-        ret[n++] = GH_IDENTITY_SAN_DNS;
-    if (bits & GH_RELAY_IDENTITY_CN)
-        ret[n++] = GH_IDENTITY_CN;
-    return n;
-}
-
-static void why_unpinned(const struct gh_identity *id, char ret[GH_IDENTITY_WHY])
-{
-    char hex[65];
-
-    for (size_t i = 0; i < 32; i++)
-        snprintf(hex + 2 * i, 3, "%02x", id->spki_sha256[i]);
-    snprintf(ret, GH_IDENTITY_WHY, "relay.pins does not have \"%s=sha256:%s\"", id->name, hex);
-}
-
 int relay_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, struct gh_http_identity *ret)
 {
     struct relay_worker *rw = arg;
-    struct gh_identity_rules rules = { .trust_domain = rw->r->conf.trust_domain, .roles = GH_ROLE_BIT(GH_ROLE_AGENT) };
-    struct gh_identity id;
+    struct gh_identity_rules rules = relay_trust_rules(rw);
+    struct gh_identity id = { .name = "" };
     struct gh_cert *cert = NULL;
+    struct gh_http_identity who = { .name = "" };
+    struct gh_http_peer peer = { .addr = remote->ip, .port = remote->port, .identity = who.name, .certificate = &who.certificate };
     char why[GH_IDENTITY_WHY] = "the certificate cannot be read";
     int rc = gh_cert_parse_der(der, &cert);
 
-    rules.source_count = sources_of(rw->r->conf.identity, rules.sources);
+    if (rc == 0)
+        rc = gh_cert_id_of(cert, &who.certificate);
     if (rc == 0)
         rc = gh_identity_of_cert(cert, &rules, &id, why);
     gh_cert_destroy(cert);
-    if (rc == 0 && rw->r->conf.pin_required && !gh_relay_conf_pinned(&rw->r->conf, id.name, id.spki_sha256)) {
-        rc = GH_ERR_DENIED;
-        why_unpinned(&id, why);
+    if (rc == 0) {
+        snprintf(who.name, sizeof who.name, "%s", id.name);
+        who.not_after = peer.not_after = id.not_after;
+        rc = relay_trust_judge(rw, &peer, true, why);
     }
     if (rc < 0) {
-        relay_audit_auth(rw->r, false, NULL, remote, why);
-        gh_log_event(rw->r->log, GH_LOG_WARN, "relay", "certificate refused", gh_log_ip("peer", &remote->ip), gh_log_str("reason", why));
+        relay_audit_auth(rw->r, false, who.name[0] ? who.name : NULL, remote, why);
+        gh_log_event(rw->r->log, GH_LOG_WARN, "relay", "certificate refused", gh_log_ip("peer", &remote->ip), gh_log_str("client_id", who.name),
+                     gh_log_str("reason", why));
         return rc;
     }
-    snprintf(ret->name, sizeof ret->name, "%s", id.name);
-    ret->not_after = id.not_after;
+    *ret = who;
     relay_audit_auth(rw->r, true, id.name, remote, NULL);
     gh_metric_add(rw->r->metrics, rw->index, RELAY_METRIC_IDENTITIES, 0, 1);
     return 0;

@@ -20,6 +20,7 @@
 #include "base/list.h"
 #include "core/node_key.h"
 #include "core/run.h"
+#include "crypto/identity.h"
 #include "crypto/random.h"
 #include "crypto/tls.h"
 #include "loop/worker.h"
@@ -33,11 +34,13 @@
 #include "services/relay/directory.h"
 #include "services/relay/pool.h"
 #include "services/relay/relay_conf.h"
+#include "services/relay/relay_metrics.h"
 #include "store/store.h"
 
 #define RELAY_LISTEN_MAX 16u
 #define RELAY_NAME_MAX 129u
 #define RELAY_REQUEST_ID 34u /* CONNECTION-STREAM in hex, NUL included */
+#define RELAY_PEM_MAX (256u * 1024) /* bytes of a file with certificates or a key */
 
 /* A policy and what the sessions need to know of it. Held by workers through a snapshot. */
 struct relay_policy {
@@ -45,7 +48,7 @@ struct relay_policy {
     uint64_t generation;
 };
 
-enum relay_check { RELAY_CHECK_TLS, RELAY_CHECK_POLICY, RELAY_CHECK_POOL, RELAY_CHECK_TUN, RELAY_CHECKS };
+enum relay_check { RELAY_CHECK_TLS, RELAY_CHECK_POLICY, RELAY_CHECK_POOL, RELAY_CHECK_TUN, RELAY_CHECK_CRL, RELAY_CHECKS };
 
 struct relay {
     struct gh_node *node;
@@ -56,6 +59,7 @@ struct relay {
     struct gh_tls_ctx *tls;      /* of the thread that runs the node; workers hold their own */
     struct gh_snapshot policy;   /* struct relay_policy */
     uint64_t policy_generation;
+    struct gh_snapshot trust;    /* struct relay_trust */
     struct gh_pool *pool;        /* under the directory's lock */
     struct gh_directory *directory;
     struct gh_store *store;
@@ -108,7 +112,8 @@ struct relay_worker {
     struct gh_http_endpoint *http[RELAY_LISTEN_MAX];
     struct gh_tun_port *tun;
     struct gh_forward forward;
-    struct gh_snapshot_reader policy;
+    struct gh_snapshot_reader policy, trust;
+    bool crl_was_stale;
     int64_t policy_looked; /* wall seconds of the last look at rules that expire */
     struct slot *slots;
     uint32_t slot_count, free_slot; /* next free, UINT32_MAX for none; free slots are chained through generation's neighbour */
@@ -128,7 +133,7 @@ struct relay_scope {
     size_t count;
 };
 
-enum session_end { SESSION_CLOSED, SESSION_TAKEN_OVER, SESSION_KICKED, SESSION_DRAINED, SESSION_EXPIRED, SESSION_MOVED };
+enum session_end { SESSION_CLOSED, SESSION_TAKEN_OVER, SESSION_KICKED, SESSION_DRAINED, SESSION_EXPIRED, SESSION_MOVED, SESSION_REVOKED };
 
 #define RELAY_INSTANCE 16u
 
@@ -180,33 +185,6 @@ struct session {
 };
 
 
-/* rows of relay_metrics */
-enum {
-    RELAY_METRIC_SESSIONS,
-    RELAY_METRIC_PACKETS,
-    RELAY_METRIC_BYTES,
-    RELAY_METRIC_FLOWS,
-    RELAY_METRIC_HANDED_OVER,
-    RELAY_METRIC_IDENTITIES,
-    RELAY_METRIC_QUIC_CONNECTIONS,
-    RELAY_METRIC_QUIC_DATAGRAMS,
-    RELAY_METRIC_QUIC_BYTES,
-    RELAY_METRIC_QUIC_CALLS,
-    RELAY_METRIC_QUIC_HANDSHAKES,
-    RELAY_METRIC_QUIC_RESUMED,
-    RELAY_METRIC_QUIC_KEY_UPDATES,
-    RELAY_METRIC_QUIC_PROBES,
-    RELAY_METRIC_QUIC_RETRIES,
-    RELAY_METRIC_QUIC_TOKENS_INVALID,
-    RELAY_METRIC_QUIC_RESETS,
-    RELAY_METRIC_QUIC_HANDED_OVER,
-    RELAY_METRIC_QUIC_LOST,
-};
-
-/* relay_metrics.c */
-extern const struct gh_metric relay_metrics[];
-void relay_metrics_publish(struct relay_worker *rw); /* the endpoints' counters, as they are now */
-
 /* relay_request.c */
 void relay_request(void *arg, struct gh_http_stream *s, const struct gh_http_head *head);
 /* What the request is called in records; returns <ret>. */
@@ -252,6 +230,22 @@ void relay_session_left(struct session *s, uint64_t code);
 void relay_session_expire(struct relay_worker *rw);
 int relay_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, struct gh_http_identity *ret);
 void relay_refused(void *arg, const struct gh_endpoint *remote, const char *why);
+
+/* relay_trust.c */
+struct relay_trust;
+/* What the configuration names is read and verified; a fault is logged and noted for the reload. */
+int relay_trust_load(struct relay *r, const struct gh_relay_conf *conf, struct relay_trust **ret);
+void relay_trust_destroy(void *trust);
+/* How a name is read from a certificate; good until the worker returns to its loop. */
+struct gh_identity_rules relay_trust_rules(struct relay_worker *rw);
+/* May the holder of this certificate be served? Every way to a session leads through here: a handshake, full or resumed (<is_new>),
+ * a request, and a session or connection that lives on. 0; GH_ERR_TIMEOUT when the certificate has expired, GH_ERR_DENIED when it is
+ * revoked or not pinned, with words. */
+int relay_trust_judge(struct relay_worker *rw, const struct gh_http_peer *peer, bool is_new, char ret_why[GH_IDENTITY_WHY]);
+/* After a change: whoever is no longer accepted is told so and goes, idle or not. */
+void relay_trust_apply(struct relay_worker *rw);
+/* Metrics, ready check and log of a list that gets out of date. For one worker. */
+void relay_trust_watch(struct relay_worker *rw);
 
 /* relay_move.c */
 /* Asks the worker of <held> for the session, if it is of the tunnel's instance; else the tunnel gets a session of its own. */

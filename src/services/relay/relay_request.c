@@ -97,7 +97,7 @@ static void look_up(void *arg)
 {
     struct lookup *l = arg;
 
-    gh_resolve(l->asked.name, 0, &l->found);
+    gh_privileged_lookup(l->rw->r->run->privileged, l->asked.name, 0, &l->found);
 }
 
 /* The addresses of a name are the only targets. Whether one may be reached is policy's, with the first packet. */
@@ -183,6 +183,7 @@ void relay_request(void *arg, struct gh_http_stream *stream, const struct gh_htt
     struct gh_ip_scope asked;
     struct tunnel *t;
     unsigned status;
+    char why[GH_IDENTITY_WHY];
 
     if (is_malformed(head)) {
         gh_http_reset(stream, GH_HTTP_MESSAGE_ERROR);
@@ -194,6 +195,10 @@ void relay_request(void *arg, struct gh_http_stream *stream, const struct gh_htt
     status = refusal(head, &asked);
     if (status) {
         relay_tunnel_refuse(t, status, NULL);
+    } else if (relay_trust_judge(rw, gh_http_peer(stream), true, why) < 0) {
+        /* the connection is older than the list or the pins */
+        relay_audit_auth(rw->r, false, gh_http_peer(stream)->identity, &(struct gh_endpoint){ gh_http_peer(stream)->addr, gh_http_peer(stream)->port }, why);
+        relay_tunnel_refuse(t, 403, NULL);
     } else if (atomic_load(&rw->r->draining)) {
         relay_drop(rw, GH_DROP_DRAINING, 1);
         relay_tunnel_refuse(t, 503, NULL);

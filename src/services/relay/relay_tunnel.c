@@ -270,7 +270,7 @@ void relay_tunnel_age(struct tunnel *t)
 
 const char *relay_end_reason(enum session_end why, uint64_t code)
 {
-    static const char *const reasons[] = { NULL, "taken_over", "kicked", "drained", "certificate_expired", "moved" };
+    static const char *const reasons[] = { NULL, "taken_over", "kicked", "drained", "certificate_expired", "moved", "revoked" };
 
     if (reasons[why])
         return reasons[why];
@@ -286,6 +286,7 @@ static int say_farewell(struct tunnel *t, enum session_end why)
         [SESSION_TAKEN_OVER] = { GH_FAREWELL_TAKEN_OVER, "another instance with this identity has connected" },
         [SESSION_KICKED] = { GH_FAREWELL_KICKED, "an operator ended the session" },
         [SESSION_DRAINED] = { GH_FAREWELL_DRAINED, "the relay ends" },
+        [SESSION_REVOKED] = { GH_FAREWELL_REVOKED, "the certificate is revoked" },
         [SESSION_EXPIRED] = { GH_FAREWELL_EXPIRED, "the certificate is no longer valid" },
     };
 

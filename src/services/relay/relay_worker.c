@@ -66,6 +66,8 @@ static void sweep(void *arg, int64_t now)
     relay_policy_refresh(rw);
     relay_policy_expire(rw);
     relay_session_expire(rw);
+    if (rw->index == 0)
+        relay_trust_watch(rw);
     relay_metrics_publish(rw);
     next = gh_forward_sweep(&rw->forward, &clock, SWEEP_BUDGET);
     if (next > now + SWEEP_LATEST)
@@ -200,6 +202,7 @@ void relay_worker_stop(void *state, struct gh_worker *w)
     gh_tun_port_destroy(rw->tun);
     gh_forward_fini(&rw->forward);
     gh_snapshot_release(&rw->policy);
+    gh_snapshot_release(&rw->trust);
     r->at[rw->index] = NULL;
     free(rw->slots);
     free(rw->next_free);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -215,7 +216,8 @@ static void the_list_has_everything_that_was_issued(void **state)
     ok(p, "issue agent a1 --force");
     f = fopen("certs/index.jsonl", "a");
     assert_non_null(f);
-    fputs("{\"serial\":\"01\",\"name\":\"gone\",\"role\":\"agent\",\"spki_sha256\":\"00\",\"not_before\":1,\"not_after\":2,"
+    fputs("{\"serial\":\"01\",\"name\":\"gone\",\"role\":\"agent\",\"not_before\":1,\"not_after\":2,\"spki_sha256\":"
+          "\"0000000000000000000000000000000000000000000000000000000000000000\","
           "\"status\":\"valid\"}\n", f);
     fclose(f);
     ok(p, "list --json");
@@ -252,6 +254,174 @@ static void a_torn_line_of_the_index_costs_that_line_alone(void **state)
     assert_non_null(strstr(p->out, "a2"));
 }
 
+static char *serial_of(struct place *p, const char *name, const char *status)
+{
+    json_t *o, *row;
+    char *serial = NULL;
+    size_t i;
+
+    ok(p, "list --json");
+    o = json_loads(p->out, 0, NULL);
+    json_array_foreach(json_object_get(o, "certificates"), i, row)
+        if (!strcmp(json_string_value(json_object_get(row, "name")), name) && !strcmp(json_string_value(json_object_get(row, "status")), status)) {
+            free(serial);
+            serial = strdup(json_string_value(json_object_get(row, "serial")));
+        }
+    json_decref(o);
+    return serial;
+}
+
+static int openssl(const char *words)
+{
+    char line[1024];
+
+    snprintf(line, sizeof line, "openssl %s >/dev/null 2>&1", words);
+    return system(line);
+}
+
+static void a_revoked_certificate_is_in_a_list_that_others_believe(void **state)
+{
+    struct place *p = *state;
+
+    ok(p, "init");
+    ok(p, "issue agent a1");
+    ok(p, "issue agent a2 --key p256");
+    ok(p, "revoke a1 --reason keyCompromise --days 3");
+    assert_non_null(strstr(p->out, "agent a1: "));
+    assert_non_null(strstr(p->out, "is revoked (keyCompromise)\ncerts/ca.crl: 1 revoked"));
+    assert_int_equal(mode_of("certs/ca.crl"), 0644);
+    assert_int_equal(openssl("crl -in certs/ca.crl -CAfile certs/ca.crt -noout"), 0);
+    assert_int_not_equal(openssl("verify -crl_check -CAfile certs/ca.crt -CRLfile certs/ca.crl certs/a1.crt"), 0);
+    assert_int_equal(openssl("verify -crl_check -CAfile certs/ca.crt -CRLfile certs/ca.crl certs/a2.crt"), 0);
+    ok(p, "list");
+    assert_non_null(strstr(p->out, "agent     a1                       revoked"));
+    assert_non_null(strstr(p->out, "agent     a2                       valid"));
+}
+
+static void revoke_takes_all_of_a_name_or_one_serial_number(void **state)
+{
+    struct place *p = *state;
+    char words[128], *first;
+    json_t *o;
+
+    ok(p, "init");
+    ok(p, "issue agent a1");
+    first = serial_of(p, "a1", "valid");
+    ok(p, "renew a1 --force");
+    ok(p, "issue agent a1 --force");
+    snprintf(words, sizeof words, "revoke %s --json", first);
+    for (char *c = words + 7; *c != ' '; c++) /* as openssl shows it, or not */
+        *c = (char)(*c >= 'A' && *c <= 'F' ? *c + 32 : *c);
+    ok(p, words);
+    o = json_loads(p->out, 0, NULL);
+    assert_int_equal(json_array_size(json_object_get(o, "revoked")), 1);
+    assert_string_equal(member(json_object_get(o, "revoked"), 0, "serial"), first);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(o, "crl"), "count")), 1);
+    json_decref(o);
+    fails(p, 1, words, "no certificate left to revoke");
+    ok(p, "revoke a1 --json");
+    o = json_loads(p->out, 0, NULL);
+    assert_int_equal(json_array_size(json_object_get(o, "revoked")), 2);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(o, "crl"), "count")), 3);
+    json_decref(o);
+    fails(p, 1, "revoke a1", "no certificate left to revoke");
+    fails(p, 1, "revoke nobody", "no certificate with the NAME or serial number \"nobody\"");
+    free(first);
+}
+
+static json_int_t list_number(struct place *p)
+{
+    json_t *o = json_loads(p->out, 0, NULL);
+    json_int_t n = json_integer_value(json_object_get(json_object_get(o, "crl"), "number"));
+
+    json_decref(o);
+    return n;
+}
+
+static void each_list_has_a_higher_number(void **state)
+{
+    struct place *p = *state;
+    json_int_t a, b, c;
+
+    ok(p, "init");
+    ok(p, "crl --json");
+    a = list_number(p);
+    ok(p, "crl --json --days 90");
+    b = list_number(p);
+    unlink("certs/ca.crl"); /* lost */
+    ok(p, "issue agent a1");
+    ok(p, "crl --json");
+    c = list_number(p);
+    assert_true(a < b && b <= c + 1 && a <= c);
+}
+
+static void a_list_is_not_made_of_a_damaged_index(void **state)
+{
+    struct place *p = *state;
+    FILE *f;
+
+    ok(p, "init");
+    ok(p, "issue agent a1");
+    f = fopen("certs/index.jsonl", "a");
+    assert_non_null(f);
+    fputs("{\"serial\":\"0", f); /* perhaps a revocation */
+    fclose(f);
+    fails(p, 1, "crl", "certs/index.jsonl:2 is no record");
+    assert_int_equal(access("certs/ca.crl", F_OK), -1);
+}
+
+static void a_renewal_keeps_key_names_and_role_and_asks_before_it_replaces(void **state)
+{
+    struct place *p = *state;
+    char before[8192], after[8192], old[8192];
+    char *first, *second;
+
+    ok(p, "init");
+    ok(p, "issue relay r1 --dns localhost --dns r1.example --ip 127.0.0.1 --ip ::1 --days 10");
+    first = serial_of(p, "r1", "valid");
+    slurp("certs/r1.key", before);
+    slurp("certs/r1.crt", old);
+    fails(p, 1, "renew r1", "certs/r1.crt exists already; --force replaces it");
+    slurp("certs/r1.crt", after);
+    assert_string_equal(old, after);
+    ok(p, "renew r1 --days 20 --force");
+    assert_non_null(strstr(p->out, "the key stays"));
+    slurp("certs/r1.key", after);
+    assert_string_equal(before, after);
+    second = serial_of(p, "r1", "valid");
+    assert_string_not_equal(first, second);
+    assert_int_equal(openssl("verify -CAfile certs/ca.crt -purpose sslserver -verify_hostname r1.example certs/r1.crt"), 0);
+    assert_int_equal(openssl("verify -CAfile certs/ca.crt -verify_ip ::1 certs/r1.crt"), 0);
+    /* somewhere else nothing is in the way, and no key is copied */
+    ok(p, "renew r1 --out new");
+    assert_int_equal(access("new/r1.crt", F_OK), 0);
+    assert_int_equal(access("new/r1.key", F_OK), -1);
+    fails(p, 1, "renew r1 --out new --new-key", "new/r1.crt exists already");
+    ok(p, "renew r1 --out new --new-key --force --certificate certs/r1.crt");
+    assert_int_equal(mode_of("new/r1.key"), 0600);
+    free(first);
+    free(second);
+}
+
+static void what_is_revoked_is_renewed_with_a_new_key_alone(void **state)
+{
+    struct place *p = *state;
+
+    ok(p, "init");
+    ok(p, "issue agent a1 --key p256");
+    ok(p, "revoke a1");
+    fails(p, 1, "renew a1 --force", "renew it with --new-key");
+    ok(p, "renew a1 --force --new-key");
+    assert_int_equal(openssl("verify -crl_check -CAfile certs/ca.crt -CRLfile certs/ca.crl certs/a1.crt"), 0);
+    assert_int_equal(openssl("pkey -in certs/a1.key -text -noout"), 0);
+    ok(p, "init --dir other");
+    ok(p, "issue agent a1 --dir other");
+    fails(p, 1, "renew a1 --certificate other/a1.crt --force", "does not have it as a certificate of \"a1\"");
+    fails(p, 1, "renew a2 --certificate certs/a1.crt", "does not have it as a certificate of \"a2\"");
+    fails(p, 1, "renew a1 --certificate certs/a1.key --force", "not a PEM certificate");
+    fails(p, 1, "renew a9", "certs/a9.crt: No such file");
+}
+
 static void results_come_as_json_too(void **state)
 {
     struct place *p = *state;
@@ -274,8 +444,8 @@ static void usage_errors_exit_2_and_say_what_is_wrong(void **state)
     struct place *p = *state;
 
     ok(p, "init");
-    fails(p, 2, "", "say init, issue or list");
-    fails(p, 2, "revoke", "\"revoke\" is not init, issue or list");
+    fails(p, 2, "", "say init, issue, renew, revoke, crl or list");
+    fails(p, 2, "bless", "\"bless\" is not init, issue, renew, revoke, crl or list");
     fails(p, 2, "init x", "init takes no \"x\"");
     fails(p, 2, "list x", "list takes no \"x\"");
     fails(p, 2, "issue agent", "needs a role and a NAME");
@@ -296,6 +466,15 @@ static void usage_errors_exit_2_and_say_what_is_wrong(void **state)
     fails(p, 2, "issue agent a --force=yes", "takes no value");
     fails(p, 2, "issue agent a --bogus", "no option --bogus");
     fails(p, 2, "list --days 3", "list does not take");
+    fails(p, 2, "revoke", "needs a NAME or a serial number");
+    fails(p, 2, "revoke a --reason bored", "--reason \"bored\"");
+    fails(p, 2, "revoke a --reason certificateHold", "--reason");
+    fails(p, 2, "revoke a --days 0", "--days");
+    fails(p, 2, "crl x", "crl takes no \"x\"");
+    fails(p, 2, "renew", "renew needs a NAME");
+    fails(p, 2, "renew a/b", "NAME \"a/b\"");
+    fails(p, 2, "renew ca", "NAME \"ca\"");
+    fails(p, 2, "renew a --key p256", "say --new-key too");
     fails(p, 2, "init --dir y --trust-domain A.b", "trust domain");
     assert_int_equal(access("certs/a.key", F_OK), -1);
     assert_int_equal(access("certs/index.jsonl", F_OK), -1);
@@ -338,6 +517,12 @@ int main(void)
         T(what_is_written_verifies_as_what_was_asked),
         T(the_list_has_everything_that_was_issued),
         T(a_torn_line_of_the_index_costs_that_line_alone),
+        T(a_revoked_certificate_is_in_a_list_that_others_believe),
+        T(revoke_takes_all_of_a_name_or_one_serial_number),
+        T(each_list_has_a_higher_number),
+        T(a_list_is_not_made_of_a_damaged_index),
+        T(a_renewal_keeps_key_names_and_role_and_asks_before_it_replaces),
+        T(what_is_revoked_is_renewed_with_a_new_key_alone),
         T(results_come_as_json_too),
         T(usage_errors_exit_2_and_say_what_is_wrong),
         T(failures_exit_1_and_name_the_file),

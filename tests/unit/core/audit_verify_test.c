@@ -598,6 +598,45 @@ static void losses_are_records_of_the_chain(void **state)
     free_lines(&l);
 }
 
+/* A key is not used before its block is on the disk: without a place for the state records are lost, and no number is used twice. */
+static void without_a_state_that_can_be_written_records_are_lost_and_no_key_is_used_twice(void **state)
+{
+    struct gh_audit_state s;
+    struct gh_audit *a;
+    FILE *file;
+    char *line = NULL;
+    size_t cap = 0;
+    ssize_t n;
+    int fd = openat(dir, GH_AUDIT_STATE_FILE, O_RDONLY | O_CLOEXEC);
+
+    (void)state;
+    assert_int_equal(gh_audit_state_open(dir, "boot", &s), 0);
+    assert_true(dup2(fd, s.fd) >= 0); /* read only */
+    close(fd);
+    assert_int_equal(gh_audit_create(&(struct gh_audit_setup){ .fd = open_file("one"), .records = 64, .chain = &s }, &a), 0);
+    while (gh_audit_written(a) < GH_AUDIT_BLOCK - 700) /* so much room a batch wants */
+        gh_audit_write(a, &(struct gh_audit_record){ .event = GH_AUDIT_ACL_ALLOW });
+    for (uint64_t lost = gh_audit_lost(a); gh_audit_lost(a) < lost + 2 * GH_AUDIT_BLOCK;)
+        gh_audit_write(a, &(struct gh_audit_record){ .event = GH_AUDIT_ACL_ALLOW });
+    assert_true(gh_audit_written(a) <= GH_AUDIT_BLOCK);
+    gh_audit_destroy(a, 0);
+    a = start("one");
+    write_records(a, 3);
+    stop(a);
+    file = fdopen(openat(dir, "one", O_RDONLY | O_CLOEXEC), "r");
+    assert_int_equal(gh_audit_verify_init(&v, key, true), 0);
+    gh_audit_verify_file(&v);
+    while ((n = getline(&line, &cap, file)) > 0)
+        gh_audit_verify_line(&v, gh_span_of(line, (size_t)n - 1), true);
+    assert_int_equal(gh_audit_verify_end(&v, v.last_wall, 0), 0);
+    assert_int_equal(v.bad, 0);
+    assert_int_equal(v.finding_count, 1);
+    assert_int_equal(v.findings[0].kind, GH_AUDIT_CRASH);
+    assert_int_equal(v.last, GH_AUDIT_BLOCK + 4);
+    free(line);
+    fclose(file);
+}
+
 static int fini(void **state)
 {
     (void)state;
@@ -627,6 +666,7 @@ int main(void)
         TEST(many_blocks_are_one_sequence),
         TEST(another_chain_is_named),
         TEST(losses_are_records_of_the_chain),
+        TEST(without_a_state_that_can_be_written_records_are_lost_and_no_key_is_used_twice),
     };
 
     return cmocka_run_group_tests(tests, NULL, fini);

@@ -40,6 +40,9 @@ static void defaults_are_those_that_the_documentation_promises(void **state)
     assert_string_equal(r.client_ca, "/a");
     assert_int_equal(r.identity, GH_RELAY_IDENTITY_SAN_URI);
     assert_false(r.pin_required);
+    assert_string_equal(r.crl, "");
+    assert_string_equal(r.pins_file, "");
+    assert_false(r.crl_expired_refuse);
     assert_int_equal(r.pool_count, 2);
     assert_string_equal(gh_prefix_emit(&r.pools[0], text), "10.100.0.0/24");
     assert_string_equal(gh_prefix_emit(&r.pools[1], text), "fd00:100::/64");
@@ -85,24 +88,35 @@ static void defaults_are_those_that_the_documentation_promises(void **state)
 
 #define DIGEST "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1C1D1E1F"
 
-static void a_key_is_pinned_to_its_name(void **state)
+static void a_pin_is_a_name_and_a_digest(void **state)
+{
+    static const char *const bad[] = { "", "client-1", "=sha256:" DIGEST, "client-1=sha1:" DIGEST, "client-1=sha256:" DIGEST "0", "client-1=sha256:0g" DIGEST,
+                                       "a b=sha256:" DIGEST };
+    char name[GH_IDENTITY_NAME_MAX + 1];
+    uint8_t spki[32];
+
+    (void)state;
+    assert_int_equal(gh_relay_conf_pin("client-1=sha256:" DIGEST, name, spki), 0);
+    assert_string_equal(name, "client-1");
+    for (uint8_t i = 0; i < 32; i++)
+        assert_int_equal(spki[i], i);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(gh_relay_conf_pin(bad[i], name, spki), GH_ERR_MALFORMED);
+}
+
+static void pins_may_come_from_the_cas_index_alone(void **state)
 {
     char errors[1024];
-    struct gh_conf *conf = parse("relay: {" FILES ", pin: required, pins: ['client-1=sha256:" DIGEST "', 'client-2=sha256:" DIGEST "']}\n", errors, sizeof errors);
+    struct gh_conf *conf = parse("relay: {" FILES ", pin: required, pins_file: /i, crl: /l, crl_expired: refuse}\n", errors, sizeof errors);
     struct gh_relay_conf r;
-    uint8_t spki[32];
 
     (void)state;
     assert_string_equal(errors, "");
     assert_int_equal(gh_relay_conf_load(conf, &r), 0);
-    for (uint8_t i = 0; i < 32; i++)
-        spki[i] = i;
-    assert_true(gh_relay_conf_pinned(&r, "client-1", spki));
-    assert_true(gh_relay_conf_pinned(&r, "client-2", spki));
-    assert_false(gh_relay_conf_pinned(&r, "client-3", spki));
-    assert_false(gh_relay_conf_pinned(&r, "client", spki));
-    spki[31] ^= 1;
-    assert_false(gh_relay_conf_pinned(&r, "client-1", spki));
+    assert_true(r.pin_required && r.pin_count == 0);
+    assert_string_equal(r.pins_file, "/i");
+    assert_string_equal(r.crl, "/l");
+    assert_true(r.crl_expired_refuse);
     gh_conf_destroy(conf);
 }
 
@@ -185,7 +199,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_those_that_the_documentation_promises),
         cmocka_unit_test(every_choice_can_be_made),
-        cmocka_unit_test(a_key_is_pinned_to_its_name),
+        cmocka_unit_test(a_pin_is_a_name_and_a_digest),
+        cmocka_unit_test(pins_may_come_from_the_cas_index_alone),
         cmocka_unit_test(a_pin_has_one_form_and_required_needs_one),
         cmocka_unit_test(rows_that_contradict_each_other_are_refused),
         cmocka_unit_test(a_configuration_without_a_relay_has_none),

@@ -162,6 +162,7 @@ static void create_relay(struct world *w, struct lot *lot)
     struct gh_pool_conf pc = { .leases_max = 64 };
     struct gh_directory_conf dc = { .sessions_max = 64, .readers = 1 };
     struct relay *r = &w->r;
+    struct relay_trust *trust = NULL;
     struct gh_conf *conf = parse_conf();
 
     assert_int_equal(gh_relay_conf_load(conf, &r->conf), 0);
@@ -179,6 +180,9 @@ static void create_relay(struct world *w, struct lot *lot)
     r->workers = 1;
     memset(r->tun_fds, -1, sizeof r->tun_fds);
     assert_int_equal(gh_snapshot_init(&r->policy), 0);
+    assert_int_equal(gh_snapshot_init(&r->trust), 0);
+    assert_int_equal(relay_trust_load(r, &r->conf, &trust), 0);
+    assert_int_equal(gh_snapshot_swap(&r->trust, trust, relay_trust_destroy), 0);
     assert_int_equal(pthread_mutex_init(&r->cards_lock, NULL), 0);
     gh_list_init(&r->cards);
     atomic_init(&r->next_session, 1);
@@ -196,11 +200,14 @@ static void connect_client(struct world *w, unsigned i)
 {
     struct gh_http_head head = { .method = gh_span_str("CONNECT"), .scheme = gh_span_str("https"), .authority = gh_span_str("relay"),
                                  .path = gh_span_str("/.well-known/masque/ip/*/*/"), .protocol = gh_span_str("connect-ip") };
+    static const struct gh_cert_id certificate;
     struct gh_pool_lease lease;
 
     snprintf(w->names[i], sizeof w->names[i], "client-%u", i);
     gh_fake_stream_init(&w->streams[i]);
     w->streams[i].peer.identity = w->names[i];
+    w->streams[i].peer.certificate = &certificate;
+    w->streams[i].peer.not_after = INT64_MAX;
     gh_fake_stream_head(&w->streams[i], (struct gh_http_handler){ relay_request, w->rw }, &head);
     assert_int_equal(w->streams[i].status, 200);
     for (unsigned six = 0; six < 2; six++) {
@@ -480,6 +487,7 @@ static void each_verdict_on_ten_thousand_random_packets_is_the_one_that_explain_
     gh_directory_destroy(w->r.directory);
     gh_pool_destroy(w->r.pool);
     gh_snapshot_fini(&w->r.policy);
+    gh_snapshot_fini(&w->r.trust);
     gh_policy_destroy(w->explain);
     gh_workers_destroy(w->workers);
     gh_node_destroy(w->r.node);

@@ -119,7 +119,9 @@ func (s *server) serve(conn *connectip.Conn, who string) {
 	if err := conn.AdvertiseRoute(s.routes); err != nil {
 		return
 	}
-	go answerRequests(conn, leased)
+	if s.assign {
+		go answerRequests(conn, leased)
+	}
 	tun.Say("tunnel", map[string]any{"who": who, "addresses": texts})
 	buffer := make([]byte, 65536)
 	for {

@@ -1,0 +1,28 @@
+/* crypto/ca_internal.h - shared by the files of the certificate authority */
+#ifndef GH_CRYPTO_CA_INTERNAL_H
+#define GH_CRYPTO_CA_INTERNAL_H
+
+#include <openssl/bio.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+
+#include "crypto/ca.h"
+
+#define CA_DAY 86400
+#define CA_SKEW 300 /* seconds that what was made is valid before, for clocks that are behind */
+
+struct gh_ca {
+    X509 *cert;
+    EVP_PKEY *key;
+    int64_t not_before, not_after;
+    char trust_domain[GH_IDENTITY_DOMAIN_MAX + 1];
+};
+
+/* Words for <why>; returns <rc>. */
+int ca_refuse(int rc, char why[GH_CA_WHY], const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The library's last error, for people, and its queue empty again. */
+int ca_refuse_crypto(char why[GH_CA_WHY], const char *what);
+/* What a memory BIO holds. */
+int ca_pem_of(BIO *bio, struct gh_pem *ret);
+
+#endif

@@ -1,0 +1,505 @@
+/* Which connection carries the tunnel, and where the next one is looked for.
+ *
+ *   NONE      the carrier is well
+ *   WAITING   nothing is open: the next attempt comes after a delay
+ *   RESOLVING the relay's name is looked up
+ *   TRYING    candidates are connected to, one after the other and overlapping (RFC 8305): the first that answers is asked for a tunnel
+ *
+ * A search begins when there is no carrier, and when the carrier's path seems dead: then it stays until another one is up, and
+ * the session goes on there; flows notice nothing. A path is dead when nothing was heard for a while although something was
+ * sent. A change of the machine's addresses or routes makes us look at once.
+ */
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "crypto/random.h"
+#include "services/agent/agent_internal.h"
+
+#define SECOND INT64_C(1000000000)
+#define MILLISECOND INT64_C(1000000)
+#define STAGGER (300 * MILLISECOND)  /* before the next candidate is tried beside the last (RFC 8305, section 5: 250 recommended) */
+#define WATCH (250 * MILLISECOND)
+#define PROBE_AFTER (750 * MILLISECOND) /* unheard for so long: ask for a sign of life */
+#define DEAD_AFTER (2500 * MILLISECOND)
+#define SETTLE (50 * MILLISECOND)    /* changes of the network come in bunches */
+#define MTU_INTERVAL (SECOND / 4)
+
+static void try_next(struct agent *a);
+
+const char *agent_state_name(const struct agent *a)
+{
+    static const char *const names[] = { "idle", "waiting", "resolving", "connecting" };
+
+    if (a->stopping)
+        return "stopped";
+    if (a->carrier)
+        return a->search == AGENT_SEARCH_NONE ? "up" : "roaming";
+    return a->next ? agent_link_state_name(a->next->state) : names[a->search];
+}
+
+static size_t trying(const struct agent *a)
+{
+    size_t n = 0;
+
+    gh_list_each(it, (struct gh_list *)(uintptr_t)&a->links)
+        n += gh_container_of(it, struct agent_link, node)->state <= AGENT_LINK_ASSIGNING;
+    return n;
+}
+
+static void end_attempts(struct agent *a, const struct agent_link *but)
+{
+    gh_list_each(it, &a->links)
+    {
+        struct agent_link *l = gh_container_of(it, struct agent_link, node);
+
+        if (l != but && l->state <= AGENT_LINK_ASSIGNING)
+            agent_link_end(l, "another connection was faster");
+    }
+}
+
+static void search_end(struct agent *a)
+{
+    a->search = AGENT_SEARCH_NONE;
+    a->next = NULL;
+    gh_worker_deadline_stop(a->w, &a->timer);
+}
+
+/* Nothing came of the search: wait, and begin again. */
+static void rest(struct agent *a)
+{
+    uint64_t random = 0;
+    int64_t delay;
+
+    a->next = NULL;
+    a->search = AGENT_SEARCH_WAITING;
+    if (gh_random_bytes(&random, sizeof random) < 0)
+        random = (uint64_t)gh_worker_now(a->w);
+    delay = gh_agent_backoff_next(&a->backoff, random);
+    gh_log_event(a->log, GH_LOG_INFO, "agent", "reconnecting", gh_log_duration("delay", delay), gh_log_uint("attempt", a->attempts));
+    gh_worker_deadline_start(a->w, &a->timer, gh_worker_now(a->w) + delay);
+}
+
+/* ---- looking up ---- */
+
+struct lookup {
+    struct agent *a;
+    char host[256];
+    uint16_t port;
+    struct gh_resolved result;
+};
+
+static void look_up(void *arg)
+{
+    struct lookup *l = arg;
+
+    gh_privileged_lookup(l->a->run->privileged, l->host, l->port, &l->result);
+}
+
+static void looked_up(struct gh_worker *w, void *arg)
+{
+    struct lookup *l = arg;
+    struct agent *a = l->a;
+
+    (void)w;
+    a->looking_up = false;
+    if (a->search != AGENT_SEARCH_RESOLVING || a->stopping) {
+        free(l);
+        return;
+    }
+    if (l->result.count == 0) {
+        gh_log_event(a->log, GH_LOG_WARN, "agent", "the relay's name cannot be resolved", gh_log_str("relay", l->host),
+                     gh_log_str("reason", l->result.error));
+        snprintf(a->why, sizeof a->why, "%s", "the relay's name cannot be resolved");
+        free(l);
+        rest(a);
+        return;
+    }
+    a->resolved = l->result;
+    a->cached = false;
+    a->candidate = 0;
+    free(l);
+    try_next(a);
+}
+
+static void start_lookup(struct agent *a)
+{
+    struct lookup *l = a->looking_up ? NULL : calloc(1, sizeof *l);
+    int rc = GH_ERR_MEMORY;
+
+    a->search = AGENT_SEARCH_RESOLVING;
+    if (a->looking_up) /* an earlier one still runs: its answer will do */
+        return;
+    if (l) {
+        l->a = a;
+        memcpy(l->host, a->conf.relay_host, sizeof l->host);
+        l->port = a->conf.relay_port;
+        rc = gh_worker_offload(a->w, look_up, looked_up, l);
+    }
+    if (rc < 0) {
+        free(l);
+        snprintf(a->why, sizeof a->why, "%s", "the relay's name cannot be looked up now");
+        rest(a);
+        return;
+    }
+    a->looking_up = true;
+}
+
+/* ---- trying ---- */
+
+static bool is_address(const char *host)
+{
+    struct gh_ip ip;
+
+    return gh_ip_parse(host, strlen(host), &ip) == 0;
+}
+
+/* Without a way to it, a candidate would only wait for its time-out. */
+static bool reachable(const struct agent *a, const struct gh_ip *ip)
+{
+    struct gh_nl_route r;
+
+    return !a->netlink || gh_netlink_route_get(a->netlink, ip, a->conf.fwmark, &r) != GH_ERR_NOT_FOUND;
+}
+
+/* The next candidate. Without one: what is under way goes on, or a look-up follows when the names were old, or we rest. */
+static void try_next(struct agent *a)
+{
+    const char *name = a->conf.server_name[0] ? a->conf.server_name : is_address(a->conf.relay_host) ? "" : a->conf.relay_host;
+    int rc = GH_ERR_NOT_FOUND;
+
+    a->search = AGENT_SEARCH_TRYING;
+    while (rc < 0 && a->candidate < a->resolved.count) {
+        const struct gh_endpoint *remote = &a->resolved.list[a->candidate++];
+
+        if (reachable(a, &remote->ip))
+            rc = agent_link_open(a, remote, name);
+        else if (!a->carrier)
+            snprintf(a->why, sizeof a->why, "%s", "the machine has no route to the relay");
+    }
+    if (rc == 0)
+        gh_worker_deadline_start(a->w, &a->timer, gh_worker_now(a->w) + STAGGER);
+    else if (trying(a) > 0)
+        gh_worker_deadline_stop(a->w, &a->timer);
+    else if (a->cached)
+        start_lookup(a);
+    else
+        rest(a);
+}
+
+/* A look-up would go through the tunnel that is down: what worked before is tried first. */
+static void begin(struct agent *a)
+{
+    a->attempts++;
+    a->candidate = 0;
+    a->cached = a->resolved.count > 0;
+    if (a->cached)
+        try_next(a);
+    else
+        start_lookup(a);
+}
+
+void agent_search_reached(struct agent_link *l)
+{
+    struct agent *a = l->a;
+
+    if (a->next && a->next != l)
+        return; /* two answered at once: the tunnels race, and the relay keeps one session */
+    a->next = l;
+    gh_worker_deadline_stop(a->w, &a->timer);
+    end_attempts(a, l);
+}
+
+static void set_down(struct agent *a, const struct agent_link *l)
+{
+    snprintf(a->why, sizeof a->why, "%s", l->why);
+    gh_worker_deadline_stop(a->w, &a->watch);
+    gh_ready_set(gh_node_ready(a->node), a->check, false, a->why[0] ? a->why : "no tunnel");
+    gh_metric_set_value(a->metrics, 0, AGENT_METRIC_UP, 0, 0);
+    if (gh_worker_now(a->w) - a->up_since >= GH_AGENT_STABLE)
+        gh_agent_backoff_reset(&a->backoff);
+    a->up_since = a->up_wall = 0;
+    a->announced = false;
+}
+
+void agent_search_lost(struct agent_link *l, enum agent_link_state before)
+{
+    struct agent *a = l->a;
+
+    if (l == a->carrier) {
+        a->carrier = NULL;
+        set_down(a, l);
+    } else {
+        snprintf(a->why, sizeof a->why, "%s", l->why);
+    }
+    if (l == a->next)
+        a->next = NULL;
+    if (a->stopping)
+        return;
+    if (a->search == AGENT_SEARCH_NONE)
+        rest(a);
+    else if (a->search == AGENT_SEARCH_TRYING && trying(a) == 0) {
+        if (before == AGENT_LINK_CONNECTING)
+            try_next(a); /* the others may be there */
+        else
+            rest(a);
+    }
+}
+
+void agent_search_gone(struct agent *a)
+{
+    if (a->stopping && gh_list_empty(&a->links))
+        atomic_store(&a->stopped, true);
+}
+
+/* ---- the carrier ---- */
+
+void agent_search_up(struct agent_link *l)
+{
+    struct agent *a = l->a;
+    struct agent_link *old = a->carrier;
+
+    l->was_up = true;
+    gh_ready_set(gh_node_ready(a->node), a->check, true, NULL);
+    if (old == l)
+        return;
+    a->carrier = l;
+    a->why[0] = 0;
+    search_end(a);
+    end_attempts(a, l);
+    l->heard_at = gh_worker_now(a->w);
+    l->unanswered_since = 0;
+    a->tunnels++;
+    gh_metric_add(a->metrics, 0, AGENT_METRIC_TUNNELS, 0, 1);
+    gh_metric_set_value(a->metrics, 0, AGENT_METRIC_UP, 0, 1);
+    gh_worker_deadline_start(a->w, &a->watch, gh_worker_now(a->w) + WATCH);
+    a->mtu_looked = 0;
+    if (old) {
+        agent_link_leave(old);
+        return;
+    }
+    a->up_since = gh_worker_now(a->w);
+    a->up_wall = gh_worker_wall(a->w);
+}
+
+/* The carrier's path is dead, or has no way any more: another connection of the same session. */
+static void roam(struct agent *a, const char *why)
+{
+    char text[GH_ENDPOINT_TEXT];
+
+    if (a->search != AGENT_SEARCH_NONE || !a->carrier)
+        return;
+    gh_log_event(a->log, GH_LOG_WARN, "agent", "the path to the relay seems dead, looking for another", gh_log_str("reason", why),
+                 gh_log_str("remote", gh_endpoint_emit(&a->carrier->remote, text)));
+    begin(a);
+}
+
+/* The path lives after all. */
+static void recovered(struct agent *a)
+{
+    gh_log_event(a->log, GH_LOG_INFO, "agent", "the path to the relay is alive again");
+    search_end(a);
+    end_attempts(a, NULL);
+}
+
+static void watch_carrier(struct agent *a, int64_t now)
+{
+    struct agent_link *l = a->carrier;
+    struct gh_quic *q = gh_http_conn_quic(l->conn);
+    const struct gh_quic_counters *c = gh_quic_counters(q);
+
+    if (c->packets_in != l->packets_in) {
+        bool again = l->unanswered_since && now - l->unanswered_since >= DEAD_AFTER;
+
+        l->packets_in = c->packets_in;
+        l->packets_out = c->packets_out;
+        l->heard_at = now;
+        l->unanswered_since = 0;
+        if (again && a->search != AGENT_SEARCH_NONE && !a->next)
+            recovered(a);
+        return;
+    }
+    if (c->packets_out == l->packets_out && !l->unanswered_since)
+        return; /* nothing was asked */
+    if (!l->unanswered_since)
+        l->unanswered_since = now;
+    if (now - l->unanswered_since >= DEAD_AFTER)
+        roam(a, "nothing heard although packets were sent");
+    else if (now - l->unanswered_since >= PROBE_AFTER)
+        gh_quic_probe(q);
+}
+
+static void on_watch(void *arg, int64_t now)
+{
+    struct agent *a = arg;
+
+    if (!a->carrier)
+        return;
+    watch_carrier(a, now);
+    /* a path is measured in its first seconds; later changes are rare */
+    if (now - a->mtu_looked >= (now - a->carrier->heard_at < 10 * SECOND ? MTU_INTERVAL : 8 * MTU_INTERVAL)) {
+        a->mtu_looked = now;
+        agent_network_refresh_mtu(a);
+    }
+    gh_worker_deadline_start(a->w, &a->watch, now + WATCH);
+}
+
+/* ---- the machine's network ---- */
+
+static void network_changed(void *arg, int64_t now)
+{
+    struct agent *a = arg;
+    struct gh_nl_route r;
+
+    (void)now;
+    if (a->stopping)
+        return;
+    if (a->search != AGENT_SEARCH_NONE && a->search != AGENT_SEARCH_RESOLVING && !a->next) {
+        /* what was tried from where we were would only wait longer and longer */
+        end_attempts(a, NULL);
+        gh_agent_backoff_reset(&a->backoff);
+        begin(a);
+        return;
+    }
+    if (!a->carrier)
+        return;
+    if (a->netlink && gh_netlink_route_get(a->netlink, &a->carrier->remote.ip, a->conf.fwmark, &r) == GH_ERR_NOT_FOUND)
+        roam(a, "the machine has no route to it");
+    else
+        gh_quic_probe(gh_http_conn_quic(a->carrier->conn)); /* from where we are now */
+}
+
+static void on_netlink(void *arg, int events)
+{
+    struct agent *a = arg;
+
+    (void)events;
+    if (gh_netlink_monitor_read(a->monitor, a->tun_index))
+        gh_worker_deadline_start(a->w, &a->settle, gh_worker_now(a->w) + SETTLE);
+}
+
+static void monitor_start(struct agent *a)
+{
+    int fds[2];
+
+    if (gh_privileged_open_netlink(a->run->privileged, fds) == 0) {
+        a->monitor = fds[0];
+        if (gh_netlink_create_on(fds[1], &a->netlink) < 0)
+            a->netlink = NULL;
+    }
+    a->tun_index = a->netlink ? gh_netlink_link_index(a->netlink, a->tun) : -1;
+    if (a->monitor < 0 || gh_poll_open(a->w, a->monitor, GH_POLL_READ, on_netlink, a, &a->monitor_poll) < 0)
+        gh_log_event(a->log, GH_LOG_WARN, "agent", "changes of the network will be noticed late: netlink cannot be listened to");
+}
+
+/* ---- time ---- */
+
+static void on_timer(void *arg, int64_t now)
+{
+    struct agent *a = arg;
+
+    (void)now;
+    if (a->search == AGENT_SEARCH_WAITING) {
+        if (a->carrier && !a->carrier->unanswered_since)
+            search_end(a);
+        else
+            begin(a);
+    } else if (a->search == AGENT_SEARCH_TRYING && !a->next) {
+        try_next(a);
+    }
+}
+
+/* ---- life ---- */
+
+static int open_http(struct agent *a, unsigned i)
+{
+    struct gh_http_endpoint_config c = { .tls = a->tls, .events = &agent_link_events, .arg = a };
+    int rc = gh_quic_group_init(&a->groups[i], 1, NULL);
+
+    c.endpoint = (struct gh_quic_endpoint_config){ .worker = a->w, .group = &a->groups[i], .fd = a->udp[i], .features = a->features };
+    gh_quic_config_default(&c.endpoint.quic);
+    c.endpoint.quic.idle_timeout = a->conf.idle_timeout;
+    c.endpoint.quic.keep_alive = a->conf.keep_alive;
+    if (rc == 0)
+        rc = gh_http_endpoint_create(&c, &a->http[i]);
+    if (rc == 0)
+        a->udp[i] = -1; /* the endpoint's now */
+    return rc;
+}
+
+int agent_search_start(struct agent *a)
+{
+    int rc = 0;
+
+    gh_list_init(&a->links);
+    gh_deadline_init(&a->timer, on_timer, a);
+    gh_deadline_init(&a->watch, on_watch, a);
+    gh_deadline_init(&a->settle, network_changed, a);
+    gh_agent_backoff_init(&a->backoff, a->conf.reconnect_min, a->conf.reconnect_max);
+    for (unsigned i = 0; i < AGENT_FAMILIES && rc == 0; i++)
+        if (a->udp[i] >= 0)
+            rc = open_http(a, i);
+    if (rc < 0) {
+        gh_log_event(a->log, GH_LOG_ERROR, "agent", "the connection's socket cannot be used", gh_log_result("error", rc));
+        agent_search_fini(a);
+        return rc;
+    }
+    monitor_start(a);
+    begin(a);
+    return 0;
+}
+
+static void stop_timers(struct agent *a)
+{
+    gh_worker_deadline_stop(a->w, &a->timer);
+    gh_worker_deadline_stop(a->w, &a->watch);
+    gh_worker_deadline_stop(a->w, &a->settle);
+}
+
+void agent_search_stop(struct agent *a)
+{
+    a->stopping = true;
+    stop_timers(a);
+    gh_list_each(it, &a->links)
+        agent_link_end(gh_container_of(it, struct agent_link, node), "the agent ends");
+    if (a->carrier) {
+        a->carrier = NULL;
+        gh_ready_set(gh_node_ready(a->node), a->check, false, "the agent ends");
+        gh_metric_set_value(a->metrics, 0, AGENT_METRIC_UP, 0, 0);
+    }
+    a->next = NULL;
+    agent_search_gone(a);
+}
+
+void agent_search_fini(struct agent *a)
+{
+    a->stopping = true;
+    stop_timers(a);
+    gh_poll_close(a->monitor_poll);
+    a->monitor_poll = NULL;
+    gh_sock_close(a->monitor);
+    a->monitor = -1;
+    gh_netlink_destroy(a->netlink);
+    a->netlink = NULL;
+    for (unsigned i = 0; i < AGENT_FAMILIES; i++) {
+        if (a->http[i])
+            gh_http_endpoint_close_all(a->http[i], "the agent ends");
+        gh_http_endpoint_destroy(a->http[i]);
+        a->http[i] = NULL;
+    }
+    a->carrier = a->next = NULL;
+    gh_agent_routes_fini(&a->routes);
+    a->session.routes = NULL;
+    a->session.route_count = 0;
+}
+
+void agent_search_reconfigure(struct agent *a, struct gh_tls_ctx *tls, struct gh_prefix *allow, size_t count)
+{
+    for (unsigned i = 0; i < AGENT_FAMILIES; i++)
+        if (a->http[i])
+            gh_http_endpoint_set_tls(a->http[i], tls);
+    gh_tls_ctx_put(a->tls);
+    a->tls = tls;
+    free((void *)(uintptr_t)a->conf.allow_routes);
+    a->conf.allow_routes = allow;
+    a->conf.allow_route_count = count;
+}
