@@ -309,9 +309,9 @@ static int prepare(void *state, const struct gh_conf *conf, void **ret_next)
     if (rc == 0)
         rc = load_tls(r, &n->conf, &n->tls);
     if (rc == 0)
-        rc = relay_trust_load(r, &n->conf, &n->trust);
-    if (rc == 0)
         rc = give_tickets(r, n->tls);
+    if (rc == 0)
+        rc = relay_trust_load(r, &n->conf, &n->trust);
     if (rc == 0)
         rc = relay_policy_load(r, n->conf.policy, &n->policy);
     if (rc < 0) {
