@@ -130,8 +130,11 @@ int gh_tls_ticket_issue(struct gh_tls_ctx *c, SSL *ssl)
 {
     if (!c->tickets || !vouched(ssl, SSL_get0_peer_certificate(ssl), NULL, true))
         return 0;
-    /* what it is written with comes at the next call into libssl */
-    return SSL_new_session_ticket(ssl) == 1 && SSL_do_handshake(ssl) == 1 ? 0 : GH_ERR_CRYPTO;
+    /* two, for a client that tries two addresses at a time; each is written at the next call into libssl */
+    for (int i = 0; i < 2; i++)
+        if (SSL_new_session_ticket(ssl) != 1 || SSL_do_handshake(ssl) != 1)
+            return GH_ERR_CRYPTO;
+    return 0;
 }
 
 static int cb_new_session(SSL *ssl, SSL_SESSION *session)

@@ -115,7 +115,7 @@ static void on_token(void *arg, struct gh_span token)
     struct gh_quic_link *l = arg;
     struct gh_endpoint remote = gh_quic_link_remote(l);
 
-    gh_quic_memory_keep_token(&l->e->memory, &remote, token);
+    gh_quic_memory_keep_token(l->e->memory, &remote, token);
 }
 
 static void on_session(void *arg, struct gh_tls_session *s)
@@ -123,7 +123,7 @@ static void on_session(void *arg, struct gh_tls_session *s)
     struct gh_quic_link *l = arg;
     struct gh_endpoint remote = gh_quic_link_remote(l);
 
-    gh_quic_memory_keep_session(&l->e->memory, &remote, l->tls, l->server_name, s);
+    gh_quic_memory_keep_session(l->e->memory, &remote, l->tls, l->server_name, s);
 }
 
 static const struct gh_quic_host host = { make_cid, retire_cid, on_closed, make_token, on_token, on_session };
@@ -174,9 +174,20 @@ static void collect(struct gh_quic_link *l)
     l->e->counters.datagrams_lost += c->datagrams_lost - l->told_lost;
     l->e->counters.key_updates += c->key_updates - l->told_updates;
     l->told_updates = c->key_updates;
+    l->e->counters.probes += c->probes - l->told_probes;
+    l->told_probes = c->probes;
     l->told_delay = c->queue_delay;
     l->told_shrunk = c->shrunk;
     l->told_lost = c->datagrams_lost;
+}
+
+/* A session is used once; nobody used it when the server was never heard. */
+static void keep_unused_session(struct gh_quic_link *l)
+{
+    if (l->session && l->quic && !gh_quic_is_abandoned(l->quic) && gh_quic_counters(l->quic)->packets_in == 0)
+        gh_quic_memory_keep_session(l->e->memory, &l->server, l->tls, l->server_name, l->session);
+    else
+        gh_tls_session_put(l->session);
 }
 
 /* Nobody finds the link any more, then its owner is told, then it is gone. */
@@ -200,6 +211,7 @@ static void link_destroy(struct gh_quic_link *l)
     }
     if (l->attached)
         e->cfg.events->on_closed(l->app_arg, l, &l->why);
+    keep_unused_session(l);
     gh_quic_destroy(l->quic);
     gh_tls_ctx_put(l->tls);
     free(l->server_name);
@@ -552,7 +564,8 @@ int gh_quic_endpoint_create(const struct gh_quic_endpoint_config *cfg, struct gh
         return rc;
     e->cfg = *cfg;
     e->udp.fd = -1;
-    gh_quic_memory_init(&e->memory);
+    gh_quic_memory_init(&e->own_memory);
+    e->memory = cfg->memory ? cfg->memory : &e->own_memory;
     gh_list_init(&e->dirty);
     gh_list_init(&e->all);
     e->slab = malloc((size_t)RECEIVE_MESSAGES * GH_UDP_BUFFER);
@@ -597,7 +610,7 @@ void gh_quic_endpoint_destroy(struct gh_quic_endpoint *e)
     gh_poll_close(e->poll);
     gh_udp_fini(&e->udp);
     e->cfg.group->endpoints[e->cfg.index] = NULL;
-    gh_quic_memory_fini(&e->memory);
+    gh_quic_memory_fini(&e->own_memory);
     gh_map_fini(&e->cids);
     free(e->slab);
     free(e->out);
@@ -653,10 +666,10 @@ int gh_quic_endpoint_connect(struct gh_quic_endpoint *e, const struct gh_endpoin
         link_destroy(l);
         return GH_ERR_MEMORY;
     }
-    to.session = gh_quic_memory_take_session(&e->memory, remote, tls, l->server_name);
-    to.token = gh_span_of(token, gh_quic_memory_take_token(&e->memory, remote, token));
+    l->server = *remote;
+    to.session = l->session = gh_quic_memory_take_session(e->memory, remote, tls, l->server_name);
+    to.token = gh_span_of(token, gh_quic_memory_take_token(e->memory, remote, token));
     rc = gh_quic_create_client(&e->cfg.quic, &owner, &to, &path, gh_worker_now(e->cfg.worker), &l->quic);
-    gh_tls_session_put(to.session);
     if (rc < 0) {
         link_destroy(l);
         return rc;

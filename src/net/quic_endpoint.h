@@ -13,6 +13,7 @@
 
 #include "base/drop.h"
 #include "loop/worker.h"
+#include "net/quic_memory.h"
 #include "os/udp.h"
 #include "proto/quic/quic.h"
 
@@ -70,6 +71,7 @@ struct gh_quic_endpoint_config {
     unsigned max_half_open;      /* handshakes under way */
     enum gh_quic_retry_mode retry;
     struct gh_quic_config quic;
+    struct gh_quic_memory *memory; /* client: shared with other endpoints of the worker, and outlives them; NULL: its own */
     const struct gh_quic_endpoint_events *events;
     void *arg;
 };
@@ -82,6 +84,7 @@ struct gh_quic_endpoint_counters {
     uint64_t retries_out;
     uint64_t tokens_invalid; /* Initials refused with INVALID_TOKEN */
     uint64_t handshakes_done, handshakes_failed; /* of strangers */
+    uint64_t probes;      /* of silent paths, sooner than the library would */
     uint64_t key_updates; /* begun here */
     uint64_t resumed; /* of the handshakes done */
     uint64_t datagrams_lost; /* DATAGRAM frames in packets that were declared lost */

@@ -8,25 +8,21 @@ void gh_quic_memory_init(struct gh_quic_memory *m)
     *m = (struct gh_quic_memory){ 0 };
 }
 
-static void forget_session(struct gh_quic_known *k)
+static void kept_destroy(struct gh_quic_kept *k)
 {
+    if (!k)
+        return;
     gh_tls_session_put(k->session);
     gh_tls_ctx_put(k->tls);
-    k->session = NULL;
-    k->tls = NULL;
-}
-
-static void known_destroy(struct gh_quic_known *k)
-{
-    if (k)
-        forget_session(k);
     free(k);
 }
 
 void gh_quic_memory_fini(struct gh_quic_memory *m)
 {
-    for (size_t i = 0; i < GH_QUIC_MEMORY_SERVERS; i++)
-        known_destroy(m->known[i]);
+    for (size_t i = 0; i < GH_QUIC_MEMORY_SERVERS; i++) {
+        free(m->known[i]);
+        kept_destroy(m->kept[i]);
+    }
     gh_quic_memory_init(m);
 }
 
@@ -47,7 +43,7 @@ static struct gh_quic_known *find(struct gh_quic_memory *m, const struct gh_endp
         k = make ? calloc(1, sizeof *k) : NULL;
         if (!k)
             return NULL;
-        known_destroy(m->known[--i]);
+        free(m->known[--i]);
         k->remote = *remote;
     } else {
         k = m->known[i];
@@ -82,27 +78,42 @@ size_t gh_quic_memory_take_token(struct gh_quic_memory *m, const struct gh_endpo
 void gh_quic_memory_keep_session(struct gh_quic_memory *m, const struct gh_endpoint *remote, struct gh_tls_ctx *tls, const char *server_name,
                                  struct gh_tls_session *s)
 {
-    struct gh_quic_known *k = strlen(server_name) < sizeof k->server_name ? find(m, remote, true) : NULL;
+    struct gh_quic_kept *k = strlen(server_name) < sizeof k->server_name ? calloc(1, sizeof *k) : NULL;
 
     if (!k) {
         gh_tls_session_put(s);
         return;
     }
-    forget_session(k);
     k->session = s;
     k->tls = gh_tls_ctx_get(tls);
+    k->remote = *remote;
     snprintf(k->server_name, sizeof k->server_name, "%s", server_name);
+    kept_destroy(m->kept[GH_QUIC_MEMORY_SERVERS - 1]);
+    memmove(m->kept + 1, m->kept, (GH_QUIC_MEMORY_SERVERS - 1) * sizeof *m->kept);
+    m->kept[0] = k;
+}
+
+static bool serves(const struct gh_quic_kept *k, const struct gh_endpoint *remote, const struct gh_tls_ctx *tls, const char *server_name)
+{
+    if (k->tls != tls || strcmp(k->server_name, server_name) != 0)
+        return false;
+    return *server_name || (k->remote.port == remote->port && gh_ip_equals(&k->remote.ip, &remote->ip));
 }
 
 struct gh_tls_session *gh_quic_memory_take_session(struct gh_quic_memory *m, const struct gh_endpoint *remote, const struct gh_tls_ctx *tls,
                                                    const char *server_name)
 {
-    struct gh_quic_known *k = find(m, remote, false);
-    struct gh_tls_session *s = k && k->tls == tls && strcmp(k->server_name, server_name) == 0 ? k->session : NULL;
+    struct gh_tls_session *s = NULL;
+    size_t i = 0;
 
-    if (s)
-        k->session = NULL;
-    if (k)
-        forget_session(k);
+    while (i < GH_QUIC_MEMORY_SERVERS && m->kept[i] && !serves(m->kept[i], remote, tls, server_name))
+        i++;
+    if (i == GH_QUIC_MEMORY_SERVERS || !m->kept[i])
+        return NULL;
+    s = m->kept[i]->session;
+    m->kept[i]->session = NULL;
+    kept_destroy(m->kept[i]);
+    memmove(m->kept + i, m->kept + i + 1, (GH_QUIC_MEMORY_SERVERS - 1 - i) * sizeof *m->kept);
+    m->kept[GH_QUIC_MEMORY_SERVERS - 1] = NULL;
     return s;
 }

@@ -1,6 +1,6 @@
 /* net/quic_memory.h - what a client remembers of the servers that it was connected to
  *
- * A few servers, the last used first; tokens and sessions are used once (RFC 9000,
+ * A few servers, the last used first. A server with a name has its sessions at all its addresses. Tokens and sessions are used once (RFC 9000,
  * section 8.1.3; RFC 8446, appendix C.4).
  */
 #ifndef GH_NET_QUIC_MEMORY_H
@@ -18,10 +18,13 @@ struct gh_quic_memory {
         struct gh_endpoint remote;
         size_t token_len; /* 0: none */
         uint8_t token[GH_QUIC_MEMORY_TOKEN];
-        struct gh_tls_session *session; /* NULL: none */
-        struct gh_tls_ctx *tls;         /* that it was made with: another certificate of ours is another client */
-        char server_name[256];          /* that it was made for */
     } * known[GH_QUIC_MEMORY_SERVERS];
+    struct gh_quic_kept {
+        struct gh_tls_session *session;
+        struct gh_tls_ctx *tls;    /* that it was made with: another certificate of ours is another client */
+        char server_name[256];     /* that it was made for; "" for whoever is at <remote> */
+        struct gh_endpoint remote;
+    } * kept[GH_QUIC_MEMORY_SERVERS]; /* the newest first */
 };
 
 void gh_quic_memory_init(struct gh_quic_memory *m);

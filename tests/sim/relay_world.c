@@ -6,6 +6,7 @@
 #include "../unit/test.h"
 #include "core/policy_load.h"
 #include "os/fdpass.h"
+#include "services/relay/relay_trust.h"
 
 static const char allow_everything[] = "version: \"1.0\"\nmetadata: { name: sim }\ndefault_action: allow\nclients:\n  client-1:\n    rules:\n"
                                        "      - { id: all, type: default, action: allow }\n      - { id: in, type: default, action: allow, direction: in }\n";

@@ -261,6 +261,17 @@ static size_t spoil(struct sim *s, const struct sim_link *l, struct gh_span payl
     return len;
 }
 
+/* When the last bit of it is out; 0 when the queue has no room. */
+static int64_t serialize(struct sim *s, struct sim_link *l, size_t len)
+{
+    int64_t at = l->busy > s->now ? l->busy : s->now, bit = SIM_S / (int64_t)l->rate;
+
+    if ((at - s->now) / bit / 8 > (int64_t)l->queue)
+        return 0;
+    l->busy = at + (int64_t)(len + 28) * 8 * bit;
+    return l->busy - s->now;
+}
+
 static void send_payload(struct sim *s, bool from_server, struct gh_span payload, uint8_t ecn)
 {
     struct sim_link *l = &s->link[from_server];
@@ -274,6 +285,15 @@ static void send_payload(struct sim *s, bool from_server, struct gh_span payload
     if (l->down || (l->max_payload && payload.len > l->max_payload) || sim_chance(s) < l->loss) {
         s->lost++;
         return;
+    }
+    if (l->rate) {
+        int64_t wait = serialize(s, l, payload.len);
+
+        if (wait == 0) {
+            s->lost++;
+            return;
+        }
+        delay += wait;
     }
     payload = gh_span_of(buf, spoil(s, l, payload, buf));
     if (sim_chance(s) < l->reorder)

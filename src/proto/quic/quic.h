@@ -97,6 +97,7 @@ struct gh_quic_config {
     int64_t idle_timeout;
     int64_t keep_alive;        /* 0: none */
     int64_t handshake_timeout;
+    int64_t probe_interval;    /* the longest pause between probes of a path that went silent while datagrams wait; 0: as the library likes */
     uint64_t max_data, max_stream_data; /* flow control windows that we offer */
     uint64_t max_streams_bidi;          /* that the peer may open */
     uint64_t max_datagram;              /* transport parameter 0x20; 0 refuses datagrams (RFC 9221, section 3) */
@@ -111,6 +112,7 @@ struct gh_quic_counters {
     uint64_t queue_full, too_big;  /* datagrams refused by gh_quic_send_datagram, which said so */
     uint64_t queue_delay, shrunk;  /* datagrams dropped while they waited: too old, or too long since the path shrank */
     uint64_t datagrams_lost;       /* sent in packets that were declared lost */
+    uint64_t probes;               /* of silent paths, sooner than the library would */
     uint64_t key_updates;          /* begun here */
     uint64_t key_generations;      /* keys made ready, by whichever end */
     uint64_t packets_in, packets_out, bytes_in, bytes_out;

@@ -7,6 +7,7 @@
 #include "core/tls_load.h"
 #include "crypto/hash.h"
 #include "os/sock.h"
+#include "services/relay/relay_trust.h"
 #include "services/relay/relay_worker.h"
 
 #define TUN_MTU 1418u          /* what a datagram of the largest UDP payload carries */
@@ -191,7 +192,7 @@ static void unload(void *state)
 static void set_checks(struct relay *r, bool ok, const char *why)
 {
     for (int i = 0; i < RELAY_CHECKS; i++)
-        gh_ready_set(gh_node_ready(r->node), r->checks[i], ok, why);
+        gh_ready_set(r->ready, r->checks[i], ok, why);
 }
 
 static int load_parts(struct relay *r)
@@ -242,6 +243,7 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
     r->audit = gh_node_audit(node);
     r->metrics = gh_node_service_metrics(node, "relay");
     r->workers = gh_node_workers(node);
+    r->ready = gh_node_ready(node);
     memset(r->udp, -1, sizeof r->udp);
     memset(r->tun_fds, -1, sizeof r->tun_fds);
     atomic_init(&r->next_session, 1);
@@ -250,7 +252,7 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
     gh_list_init(&r->cards);
     relay_directory_publish(r);
     for (int i = 0; i < RELAY_CHECKS; i++)
-        r->checks[i] = gh_ready_register(gh_node_ready(node), check_names[i]);
+        r->checks[i] = gh_ready_register(r->ready, check_names[i]);
     set_checks(r, false, "starting");
     rc = gh_snapshot_init(&r->policy);
     if (rc == 0)
@@ -307,9 +309,9 @@ static int prepare(void *state, const struct gh_conf *conf, void **ret_next)
     if (rc == 0)
         rc = load_tls(r, &n->conf, &n->tls);
     if (rc == 0)
-        rc = relay_trust_load(r, &n->conf, &n->trust);
-    if (rc == 0)
         rc = give_tickets(r, n->tls);
+    if (rc == 0)
+        rc = relay_trust_load(r, &n->conf, &n->trust);
     if (rc == 0)
         rc = relay_policy_load(r, n->conf.policy, &n->policy);
     if (rc < 0) {
@@ -349,8 +351,8 @@ static void take_reload(struct relay_worker *rw)
     relay_worker_set_limits(rw, rw->r->next_conf);
     rw->r->conf = *rw->r->next_conf; /* the same value from every worker, while the others wait */
     rw->r->conf.pools = rw->r->pools;
-    relay_trust_apply(rw);
     relay_policy_refresh(rw);
+    relay_trust_apply(rw);
 }
 
 static void commit(void *state, void *arg)

@@ -5,6 +5,7 @@
 #include "core/trace_text.h"
 #include "crypto/identity.h"
 #include "services/relay/relay_internal.h"
+#include "services/relay/relay_trust.h"
 
 static void note_handshake(struct relay_worker *rw, bool ok, const struct gh_endpoint *remote)
 {

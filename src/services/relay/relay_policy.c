@@ -71,9 +71,13 @@ int relay_policy_load(struct relay *r, const char *path, struct relay_policy **r
     return rc;
 }
 
+/* The version that the worker's sessions are bound to. Only relay_policy_refresh takes a newer one, for all of them at once: a client of one
+ * version means nothing in another. */
 static struct relay_policy *current(struct relay_worker *rw)
 {
-    return gh_snapshot_refresh(&rw->r->policy, &rw->policy);
+    struct relay_policy *held = gh_snapshot_held(&rw->policy);
+
+    return held ? held : gh_snapshot_refresh(&rw->r->policy, &rw->policy);
 }
 
 void relay_session_bind_policy(struct session *s)
@@ -92,6 +96,7 @@ void relay_policy_refresh(struct relay_worker *rw)
     if (!gh_snapshot_changed(&rw->r->policy, &rw->policy))
         return;
     rw->policy = (struct gh_snapshot_reader){ 0 };
+    current(rw);
     gh_list_each(it, &rw->sessions)
     {
         struct session *s = gh_container_of(it, struct session, link);
@@ -99,9 +104,7 @@ void relay_policy_refresh(struct relay_worker *rw)
         relay_session_bind_policy(s);
         gh_forward_recheck(&rw->forward, &s->forward, &clock);
     }
-    if (gh_list_empty(&rw->sessions))
-        current(rw);
-    relay_note(rw, GH_TRACE_POLICY, 0, 0, rw->policy.held ? current(rw)->generation : 0, 0);
+    relay_note(rw, GH_TRACE_POLICY, 0, 0, current(rw)->generation, 0);
     gh_snapshot_release(&before); /* no flow points at its rules any more */
 }
 
@@ -137,7 +140,7 @@ struct gh_policy_query relay_policy_query(const struct gh_forward_session *fs, e
 static void decide(void *arg, struct gh_forward_session *fs, enum gh_direction d, const struct gh_ip_packet *p, struct gh_forward_decision *ret)
 {
     struct relay_worker *rw = arg;
-    struct relay_policy *policy = rw->policy.held ? gh_snapshot_refresh(&rw->r->policy, &rw->policy) : current(rw);
+    const struct relay_policy *policy = current(rw);
     struct gh_policy_query q = relay_policy_query(fs, d, p, gh_worker_wall(rw->w));
     struct gh_policy_verdict v = gh_policy_evaluate(policy->policy, &q);
     const struct gh_ip *remote = d == GH_DIRECTION_OUT ? &p->dst : &p->src;

@@ -164,7 +164,7 @@ static void add_step(void *arg, const struct gh_policy_rule *rule, enum gh_polic
 /* The rules, asked about the packet that began the flow, or about this one. */
 static void emit_policy(struct gh_text *t, struct session *s, enum gh_direction d, const struct gh_ip_packet *p)
 {
-    struct relay_policy *policy = gh_snapshot_refresh(&s->rw->r->policy, &s->rw->policy);
+    const struct relay_policy *policy = gh_snapshot_held(&s->rw->policy); /* that of the verdict */
     struct gh_policy_query q = relay_policy_query(&s->forward, d, p, gh_worker_wall(s->rw->w));
     char buf[STEPS + 256];
     struct gh_policy_verdict v;

@@ -17,6 +17,7 @@
 #include "core/policy_load.h"
 #include "fake_stream.h"
 #include "random_policy.h"
+#include "services/relay/relay_trust.h"
 #include "services/relay/relay.h"
 #include "services/relay/relay_internal.h"
 #include "services/relay/relay_worker.h"
@@ -162,8 +163,8 @@ static void create_relay(struct world *w, struct lot *lot)
     struct gh_pool_conf pc = { .leases_max = 64 };
     struct gh_directory_conf dc = { .sessions_max = 64, .readers = 1 };
     struct relay *r = &w->r;
-    struct relay_trust *trust = NULL;
     struct gh_conf *conf = parse_conf();
+    struct relay_trust *trust = NULL;
 
     assert_int_equal(gh_relay_conf_load(conf, &r->conf), 0);
     r->conf.offload_tun = false;
@@ -201,7 +202,7 @@ static void connect_client(struct world *w, unsigned i)
 {
     struct gh_http_head head = { .method = gh_span_str("CONNECT"), .scheme = gh_span_str("https"), .authority = gh_span_str("relay"),
                                  .path = gh_span_str("/.well-known/masque/ip/*/*/"), .protocol = gh_span_str("connect-ip") };
-    static const struct gh_cert_id certificate;
+    static const struct gh_cert_id certificate = { .serial = "01" };
     struct gh_pool_lease lease;
 
     snprintf(w->names[i], sizeof w->names[i], "client-%u", i);
