@@ -8,7 +8,18 @@
 #include "crypto/sign_key.h"
 #include "crypto/signer.h"
 
-/* A key that was loaded twice since, from the same path, is used by nobody any more. */
+static struct gh_key_place *find_same(struct gh_keys *keys, const char *path, const uint8_t digest[GH_SHA256_LEN])
+{
+    for (size_t i = 0; i < GH_KEYS_MAX; i++) {
+        struct gh_key_place *k = &keys->places[i];
+
+        if (k->key && strcmp(k->path, path) == 0 && memcmp(k->digest, digest, GH_SHA256_LEN) == 0)
+            return k;
+    }
+    return NULL;
+}
+
+/* A free place; when a path has its share, that of its key that was used longest ago. */
 static struct gh_key_place *find_place(struct gh_keys *keys, const char *path)
 {
     struct gh_key_place *place = NULL, *oldest = NULL;
@@ -25,10 +36,10 @@ static struct gh_key_place *find_place(struct gh_keys *keys, const char *path)
         if (strcmp(k->path, path) != 0)
             continue;
         same++;
-        if (!oldest || k->id < oldest->id)
+        if (!oldest || k->used < oldest->used)
             oldest = k;
     }
-    if (same < 2)
+    if (same < GH_KEYS_OF_PATH)
         return place;
     gh_sign_key_destroy(oldest->key);
     oldest->key = NULL;
@@ -52,13 +63,13 @@ static int read_file(int fd, uint8_t *buf, size_t cap)
     return GH_ERR_MALFORMED;
 }
 
-static int load_key(int fd, struct gh_sign_key **ret)
+static int load_key(int fd, struct gh_sign_key **ret, uint8_t ret_digest[GH_SHA256_LEN])
 {
     uint8_t pem[GH_SIGN_PEM_MAX + 1];
     int rc = read_file(fd, pem, sizeof pem);
 
     if (rc >= 0)
-        rc = gh_sign_key_load(gh_span_of(pem, (size_t)rc), ret);
+        rc = gh_sha256(gh_span_of(pem, (size_t)rc), ret_digest) < 0 ? GH_ERR_CRYPTO : gh_sign_key_load(gh_span_of(pem, (size_t)rc), ret);
     explicit_bzero(pem, sizeof pem);
     return rc;
 }
@@ -67,11 +78,20 @@ int gh_keys_load(struct gh_keys *k, int fd, const char *path, struct gh_priv_rep
 {
     struct gh_sign_key *key = NULL;
     struct gh_key_place *place = NULL;
-    int rc = load_key(fd, &key);
+    uint8_t digest[GH_SHA256_LEN];
+    int rc = load_key(fd, &key, digest);
 
     if (rc < 0)
         return rc;
     ret->schemes = (uint32_t)gh_sign_key_schemes(key, ret->scheme);
+    if (path)
+        place = find_same(k, path, digest);
+    if (place) {
+        gh_sign_key_destroy(key);
+        place->used = ++k->uses;
+        ret->id = place->id;
+        return 0;
+    }
     if (path)
         place = find_place(k, path);
     if (!place) {
@@ -80,6 +100,8 @@ int gh_keys_load(struct gh_keys *k, int fd, const char *path, struct gh_priv_rep
     }
     place->key = key;
     place->id = ++k->last;
+    place->used = ++k->uses;
+    memcpy(place->digest, digest, sizeof digest);
     snprintf(place->path, sizeof place->path, "%s", path);
     ret->id = place->id;
     return 0;
@@ -93,7 +115,7 @@ bool gh_keys_has(const struct gh_keys *k, const char *path)
     return false;
 }
 
-int gh_keys_sign(const struct gh_keys *k, const struct gh_priv_sign *q, struct gh_priv_reply *ret)
+int gh_keys_sign(struct gh_keys *k, const struct gh_priv_sign *q, struct gh_priv_reply *ret)
 {
     size_t len;
     int rc;
@@ -103,6 +125,7 @@ int gh_keys_sign(const struct gh_keys *k, const struct gh_priv_sign *q, struct g
     for (size_t i = 0; i < GH_KEYS_MAX; i++) {
         if (!k->places[i].key || k->places[i].id != q->key)
             continue;
+        k->places[i].used = ++k->uses;
         rc = gh_sign_key_sign(k->places[i].key, q->scheme, q->data, q->len, ret->data, &len);
         if (rc == 0)
             ret->len = (uint16_t)len;
