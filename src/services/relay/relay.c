@@ -331,8 +331,8 @@ static void take_reload(struct relay_worker *rw)
     relay_worker_set_limits(rw, rw->r->next_conf);
     rw->r->conf = *rw->r->next_conf; /* the same value from every worker, while the others wait */
     rw->r->conf.pools = rw->r->pools;
-    relay_trust_apply(rw);
     relay_policy_refresh(rw);
+    relay_trust_apply(rw);
 }
 
 static void commit(void *state, void *arg)

@@ -27,10 +27,11 @@ static void fill_session(struct gh_audit_record *rec, const struct session *s)
     rec->request_id = s->request;
 }
 
-/* The version of the policy that a worker works with, as the audit shows it. */
+/* The version of the policy that a worker works with, as the audit shows it. Looking for a newer one is relay_policy_refresh's: whoever
+ * takes it must bind every session to it. */
 static const char *policy_version(struct relay_worker *rw)
 {
-    const struct relay_policy *p = gh_snapshot_refresh(&rw->r->policy, &rw->policy);
+    const struct relay_policy *p = gh_snapshot_held(&rw->policy);
 
     return gh_policy_version(p->policy);
 }
