@@ -70,9 +70,10 @@ int relay_policy_load(struct relay *r, const char *path, struct relay_policy **r
     return rc;
 }
 
+/* The one that every session of the worker is bound to; only relay_policy_refresh takes another. */
 static struct relay_policy *current(struct relay_worker *rw)
 {
-    return gh_snapshot_refresh(&rw->r->policy, &rw->policy);
+    return gh_snapshot_held(&rw->policy);
 }
 
 void relay_session_bind_policy(struct session *s)
@@ -91,6 +92,7 @@ void relay_policy_refresh(struct relay_worker *rw)
     if (!gh_snapshot_changed(&rw->r->policy, &rw->policy))
         return;
     rw->policy = (struct gh_snapshot_reader){ 0 };
+    gh_snapshot_refresh(&rw->r->policy, &rw->policy);
     gh_list_each(it, &rw->sessions)
     {
         struct session *s = gh_container_of(it, struct session, link);
@@ -98,8 +100,6 @@ void relay_policy_refresh(struct relay_worker *rw)
         relay_session_bind_policy(s);
         gh_forward_recheck(&rw->forward, &s->forward, &clock);
     }
-    if (gh_list_empty(&rw->sessions))
-        current(rw);
     gh_snapshot_release(&before); /* no flow points at its rules any more */
 }
 
@@ -119,7 +119,7 @@ void relay_policy_expire(struct relay_worker *rw)
 static void decide(void *arg, struct gh_forward_session *fs, enum gh_direction d, const struct gh_ip_packet *p, struct gh_forward_decision *ret)
 {
     struct relay_worker *rw = arg;
-    struct relay_policy *policy = rw->policy.held ? gh_snapshot_refresh(&rw->r->policy, &rw->policy) : current(rw);
+    const struct relay_policy *policy = current(rw);
     struct gh_policy_query q = {
         .client = fs->policy_client,
         .direction = d == GH_DIRECTION_OUT ? GH_POLICY_OUT : GH_POLICY_IN,
