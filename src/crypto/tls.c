@@ -171,6 +171,7 @@ int gh_tls_create(struct gh_tls_ctx *ctx, const char *server_name, const struct 
         gh_tls_destroy(t);
         return GH_ERR_MEMORY;
     }
+    SSL_set_app_data(t->ssl, t);
     /* the role must be known before the callbacks are set: libssl captures it there */
     if (ctx->server)
         SSL_set_accept_state(t->ssl);
@@ -232,6 +233,8 @@ static int drive(struct gh_tls *t)
         if (why != SSL_ERROR_NONE)
             return GH_ERR_CRYPTO;
         t->complete = true;
+        if (t->ctx->server && gh_tls_ticket_issue(t->ctx, t->ssl) < 0)
+            return t->failure ? t->failure : GH_ERR_CRYPTO;
     }
     if (t->in_len) {
         rc = SSL_read(t->ssl, NULL, 0); /* what comes after the handshake: tickets */
@@ -242,6 +245,24 @@ static int drive(struct gh_tls *t)
             return GH_ERR_CRYPTO;
     }
     return 1;
+}
+
+int gh_tls_on_session(struct gh_tls *t, struct gh_tls_session *s)
+{
+    if (!t->events->on_session)
+        return 0;
+    t->events->on_session(t->arg, s);
+    return 1;
+}
+
+void gh_tls_resume(struct gh_tls *t, struct gh_tls_session *s)
+{
+    gh_tls_ticket_use(t->ssl, s);
+}
+
+bool gh_tls_resumed(const struct gh_tls *t)
+{
+    return t->complete && SSL_session_reused(t->ssl);
 }
 
 int gh_tls_start(struct gh_tls *t)

@@ -30,6 +30,18 @@ int gh_tls_ctx_create(const struct gh_tls_config *cfg, struct gh_tls_ctx **ret, 
 struct gh_tls_ctx *gh_tls_ctx_get(struct gh_tls_ctx *c); /* another reference; sessions keep their context */
 void gh_tls_ctx_put(struct gh_tls_ctx *c);
 
+#define GH_TLS_TICKET_KEY 32
+
+/* Server, before the first session: clients may resume (with a fresh key exchange, never with early data). The same key after a restart
+ * opens the same tickets. 0 or GH_ERR_CRYPTO. */
+int gh_tls_ctx_set_tickets(struct gh_tls_ctx *c, const uint8_t key[GH_TLS_TICKET_KEY]);
+/* What time it is, for the day of the tickets' key. Any thread. */
+void gh_tls_ctx_set_wall(struct gh_tls_ctx *c, int64_t wall);
+
+/* Client: what a later connection resumes with. It holds the peer's certificate. */
+struct gh_tls_session;
+void gh_tls_session_put(struct gh_tls_session *s); /* accepts NULL */
+
 enum gh_tls_level { GH_TLS_INITIAL, GH_TLS_EARLY, GH_TLS_HANDSHAKE, GH_TLS_APPLICATION };
 
 /* What the QUIC engine does for a handshake. Each returns 0 or a negative GH_ERR_, which ends the handshake. */
@@ -38,6 +50,7 @@ struct gh_tls_events {
     int (*on_send)(void *arg, enum gh_tls_level level, struct gh_span bytes);
     int (*on_transport_params)(void *arg, struct gh_span params);
     void (*on_alert)(void *arg, uint8_t alert);
+    void (*on_session)(void *arg, struct gh_tls_session *s); /* client: a ticket came; <s> is the callee's now */
 };
 
 struct gh_tls;
@@ -48,6 +61,11 @@ int gh_tls_create(struct gh_tls_ctx *ctx, const char *server_name, const struct 
 void gh_tls_destroy(struct gh_tls *t);
 /* Must be called before the first flight (client), or while on_secret runs for the sealing handshake key (server). Copies. */
 int gh_tls_set_transport_params(struct gh_tls *t, struct gh_span params);
+/* Client, before the first flight: resumes <s> when that still can be. A server whose certificate would not be believed now is asked for a
+ * full handshake. <s> stays the caller's. */
+void gh_tls_resume(struct gh_tls *t, struct gh_tls_session *s);
+/* Complete without certificates being sent: the peer's is that of the first handshake. */
+bool gh_tls_resumed(const struct gh_tls *t);
 /* Client: makes the first flight. */
 int gh_tls_start(struct gh_tls *t);
 /* CRYPTO bytes in order. Returns 1 when the handshake is complete (each time from then on), 0 before. GH_ERR_PROTOCOL:

@@ -116,7 +116,9 @@ static int configure(struct gh_tls_ctx *c, const struct gh_tls_config *cfg, char
     if (cfg->server)
         SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_TICKET);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_num_tickets(ctx, 0);
+    SSL_CTX_set_num_tickets(ctx, 0); /* made when the handshake is complete (tls_ticket.c) */
+    if (!cfg->server)
+        gh_tls_ticket_keep(c);
     if (cfg->certificate.len && load_chain(ctx, cfg->certificate) < 0)
         return say(err, cap, "certificate");
     rc = cfg->certificate.len && cfg->signer ? load_signer(c, cfg->signer) : 0;
@@ -189,6 +191,7 @@ void gh_tls_ctx_put(struct gh_tls_ctx *c)
     if (!c || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
         return;
     SSL_CTX_free(c->ssl);
+    OPENSSL_cleanse(c->ticket_key, sizeof c->ticket_key);
     signer_provider_destroy(c->signers);
     release(&c->signer);
     free(c);

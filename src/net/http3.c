@@ -308,6 +308,7 @@ static int on_accept(void *arg, struct gh_quic_link *l, const struct gh_quic_app
     *ret_app = &gh_h3_app;
     *ret_app_arg = c->h3;
     *ret_tls = h->cfg.tls;
+    gh_tls_ctx_set_wall(h->cfg.tls, gh_worker_wall(h->cfg.endpoint.worker));
     return 0;
 }
 

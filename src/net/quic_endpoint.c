@@ -115,10 +115,18 @@ static void on_token(void *arg, struct gh_span token)
     struct gh_quic_link *l = arg;
     struct gh_endpoint remote = gh_quic_link_remote(l);
 
-    gh_quic_memory_keep_token(&l->e->memory, &remote, token);
+    gh_quic_memory_keep_token(l->e->memory, &remote, token);
 }
 
-static const struct gh_quic_host host = { make_cid, retire_cid, on_closed, make_token, on_token };
+static void on_session(void *arg, struct gh_tls_session *s)
+{
+    struct gh_quic_link *l = arg;
+    struct gh_endpoint remote = gh_quic_link_remote(l);
+
+    gh_quic_memory_keep_session(l->e->memory, &remote, l->tls, l->server_name, s);
+}
+
+static const struct gh_quic_host host = { make_cid, retire_cid, on_closed, make_token, on_token, on_session };
 
 /* Links. */
 
@@ -164,9 +172,22 @@ static void collect(struct gh_quic_link *l)
     if (c->shrunk != l->told_shrunk)
         gh_quic_endpoint_drop(l->e, GH_DROP_TOO_BIG, c->shrunk - l->told_shrunk);
     l->e->counters.datagrams_lost += c->datagrams_lost - l->told_lost;
+    l->e->counters.key_updates += c->key_updates - l->told_updates;
+    l->told_updates = c->key_updates;
+    l->e->counters.probes += c->probes - l->told_probes;
+    l->told_probes = c->probes;
     l->told_delay = c->queue_delay;
     l->told_shrunk = c->shrunk;
     l->told_lost = c->datagrams_lost;
+}
+
+/* A session is used once; nobody used it when the server was never heard. */
+static void keep_unused_session(struct gh_quic_link *l)
+{
+    if (l->session && l->quic && !gh_quic_is_abandoned(l->quic) && gh_quic_counters(l->quic)->packets_in == 0)
+        gh_quic_memory_keep_session(l->e->memory, &l->server, l->tls, l->server_name, l->session);
+    else
+        gh_tls_session_put(l->session);
 }
 
 /* Nobody finds the link any more, then its owner is told, then it is gone. */
@@ -190,7 +211,10 @@ static void link_destroy(struct gh_quic_link *l)
     }
     if (l->attached)
         e->cfg.events->on_closed(l->app_arg, l, &l->why);
+    keep_unused_session(l);
     gh_quic_destroy(l->quic);
+    gh_tls_ctx_put(l->tls);
+    free(l->server_name);
     free(l);
 }
 
@@ -290,8 +314,10 @@ static struct gh_quic_path path_of(const struct gh_quic_endpoint *e, const struc
 static void deliver(struct gh_quic_link *l, const struct gh_quic_path *path, uint8_t ecn, struct gh_span payload)
 {
     gh_quic_recv(l->quic, path, ecn, payload, gh_worker_now(l->e->cfg.worker));
-    if (l->half_open && gh_quic_handshake_complete(l->quic))
+    if (l->half_open && gh_quic_handshake_complete(l->quic)) {
         half_open_done(l, &l->e->counters.handshakes_done);
+        l->e->counters.resumed += gh_tls_resumed(gh_quic_tls(l->quic));
+    }
     gh_quic_link_wake(l);
 }
 
@@ -538,7 +564,8 @@ int gh_quic_endpoint_create(const struct gh_quic_endpoint_config *cfg, struct gh
         return rc;
     e->cfg = *cfg;
     e->udp.fd = -1;
-    gh_quic_memory_init(&e->memory);
+    gh_quic_memory_init(&e->own_memory);
+    e->memory = cfg->memory ? cfg->memory : &e->own_memory;
     gh_list_init(&e->dirty);
     gh_list_init(&e->all);
     e->slab = malloc((size_t)RECEIVE_MESSAGES * GH_UDP_BUFFER);
@@ -583,7 +610,7 @@ void gh_quic_endpoint_destroy(struct gh_quic_endpoint *e)
     gh_poll_close(e->poll);
     gh_udp_fini(&e->udp);
     e->cfg.group->endpoints[e->cfg.index] = NULL;
-    gh_quic_memory_fini(&e->memory);
+    gh_quic_memory_fini(&e->own_memory);
     gh_map_fini(&e->cids);
     free(e->slab);
     free(e->out);
@@ -633,7 +660,15 @@ int gh_quic_endpoint_connect(struct gh_quic_endpoint *e, const struct gh_endpoin
 
     if (!l)
         return GH_ERR_MEMORY;
-    to.token = gh_span_of(token, gh_quic_memory_take_token(&e->memory, remote, token));
+    l->tls = gh_tls_ctx_get(tls);
+    l->server_name = strdup(server_name ? server_name : "");
+    if (!l->server_name) {
+        link_destroy(l);
+        return GH_ERR_MEMORY;
+    }
+    l->server = *remote;
+    to.session = l->session = gh_quic_memory_take_session(e->memory, remote, tls, l->server_name);
+    to.token = gh_span_of(token, gh_quic_memory_take_token(e->memory, remote, token));
     rc = gh_quic_create_client(&e->cfg.quic, &owner, &to, &path, gh_worker_now(e->cfg.worker), &l->quic);
     if (rc < 0) {
         link_destroy(l);

@@ -13,6 +13,7 @@
 
 #include "base/drop.h"
 #include "loop/worker.h"
+#include "net/quic_memory.h"
 #include "os/udp.h"
 #include "proto/quic/quic.h"
 
@@ -34,6 +35,8 @@ struct gh_quic_group {
 /* The group's keys follow from <key>: a process that starts again with the same one can end the connections of its forerunner.
  * NULL: fresh ones. 0 or GH_ERR_CRYPTO. */
 int gh_quic_group_init(struct gh_quic_group *g, unsigned count, const uint8_t key[GH_QUIC_GROUP_KEY]);
+/* What gh_tls_ctx_set_tickets wants, from the same key. */
+int gh_quic_group_ticket_key(const uint8_t key[GH_QUIC_GROUP_KEY], uint8_t ret[GH_TLS_TICKET_KEY]);
 /* The program for gh_udp_attach_steering; the number of instructions. */
 size_t gh_quic_group_steering(const struct gh_quic_group *g, struct sock_filter ret[GH_QUIC_STEERING_LEN]);
 /* The worker inside an id of ours. */
@@ -68,6 +71,7 @@ struct gh_quic_endpoint_config {
     unsigned max_half_open;      /* handshakes under way */
     enum gh_quic_retry_mode retry;
     struct gh_quic_config quic;
+    struct gh_quic_memory *memory; /* client: shared with other endpoints of the worker, and outlives them; NULL: its own */
     const struct gh_quic_endpoint_events *events;
     void *arg;
 };
@@ -80,6 +84,9 @@ struct gh_quic_endpoint_counters {
     uint64_t retries_out;
     uint64_t tokens_invalid; /* Initials refused with INVALID_TOKEN */
     uint64_t handshakes_done, handshakes_failed; /* of strangers */
+    uint64_t probes;      /* of silent paths, sooner than the library would */
+    uint64_t key_updates; /* begun here */
+    uint64_t resumed; /* of the handshakes done */
     uint64_t datagrams_lost; /* DATAGRAM frames in packets that were declared lost */
 };
 

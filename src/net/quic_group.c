@@ -39,6 +39,11 @@ int gh_quic_group_init(struct gh_quic_group *g, unsigned count, const uint8_t ke
     return 0;
 }
 
+int gh_quic_group_ticket_key(const uint8_t key[GH_QUIC_GROUP_KEY], uint8_t ret[GH_TLS_TICKET_KEY])
+{
+    return gh_hkdf_sha256(gh_span_of(key, GH_QUIC_GROUP_KEY), gh_span_of("", 0), "gatehouse tickets", ret, GH_TLS_TICKET_KEY);
+}
+
 uint8_t gh_quic_group_last_byte(const struct gh_quic_group *g, const uint8_t cid[GH_QUIC_CID_LEN], unsigned worker)
 {
     return (uint8_t)(worker ^ mix(g, cid));

@@ -19,10 +19,14 @@ struct gh_quic_link {
     struct gh_list dirty; /* in e->dirty while something may have to be sent */
     struct gh_list all;
     struct gh_deadline deadline;
-    uint64_t told_delay, told_shrunk, told_lost; /* of the connection's counters */
+    uint64_t told_delay, told_shrunk, told_lost, told_updates, told_probes; /* of the connection's counters */
     bool half_open, closed, attached;
     bool gone; /* being destroyed: whoever is told of it may not wake it again */
     struct gh_quic_close why;
+    struct gh_tls_ctx *tls; /* client: to resume with */
+    char *server_name;
+    struct gh_endpoint server;
+    struct gh_tls_session *session; /* that it resumes */
 };
 
 struct gh_quic_endpoint {
@@ -41,7 +45,7 @@ struct gh_quic_endpoint {
     struct gh_quic_batch batch; /* written, and not yet all sent when <blocked> */
     size_t batch_sent;
     uint8_t *slab, *out;
-    struct gh_quic_memory memory; /* client */
+    struct gh_quic_memory *memory, own_memory; /* client */
 };
 
 void gh_quic_endpoint_drop(struct gh_quic_endpoint *e, enum gh_drop why, uint64_t count);

@@ -1,5 +1,6 @@
 #include "net/quic_memory.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 void gh_quic_memory_init(struct gh_quic_memory *m)
@@ -7,10 +8,21 @@ void gh_quic_memory_init(struct gh_quic_memory *m)
     *m = (struct gh_quic_memory){ 0 };
 }
 
+static void kept_destroy(struct gh_quic_kept *k)
+{
+    if (!k)
+        return;
+    gh_tls_session_put(k->session);
+    gh_tls_ctx_put(k->tls);
+    free(k);
+}
+
 void gh_quic_memory_fini(struct gh_quic_memory *m)
 {
-    for (size_t i = 0; i < GH_QUIC_MEMORY_SERVERS; i++)
+    for (size_t i = 0; i < GH_QUIC_MEMORY_SERVERS; i++) {
         free(m->known[i]);
+        kept_destroy(m->kept[i]);
+    }
     gh_quic_memory_init(m);
 }
 
@@ -61,4 +73,47 @@ size_t gh_quic_memory_take_token(struct gh_quic_memory *m, const struct gh_endpo
         k->token_len = 0;
     }
     return len;
+}
+
+void gh_quic_memory_keep_session(struct gh_quic_memory *m, const struct gh_endpoint *remote, struct gh_tls_ctx *tls, const char *server_name,
+                                 struct gh_tls_session *s)
+{
+    struct gh_quic_kept *k = strlen(server_name) < sizeof k->server_name ? calloc(1, sizeof *k) : NULL;
+
+    if (!k) {
+        gh_tls_session_put(s);
+        return;
+    }
+    k->session = s;
+    k->tls = gh_tls_ctx_get(tls);
+    k->remote = *remote;
+    snprintf(k->server_name, sizeof k->server_name, "%s", server_name);
+    kept_destroy(m->kept[GH_QUIC_MEMORY_SERVERS - 1]);
+    memmove(m->kept + 1, m->kept, (GH_QUIC_MEMORY_SERVERS - 1) * sizeof *m->kept);
+    m->kept[0] = k;
+}
+
+static bool serves(const struct gh_quic_kept *k, const struct gh_endpoint *remote, const struct gh_tls_ctx *tls, const char *server_name)
+{
+    if (k->tls != tls || strcmp(k->server_name, server_name) != 0)
+        return false;
+    return *server_name || (k->remote.port == remote->port && gh_ip_equals(&k->remote.ip, &remote->ip));
+}
+
+struct gh_tls_session *gh_quic_memory_take_session(struct gh_quic_memory *m, const struct gh_endpoint *remote, const struct gh_tls_ctx *tls,
+                                                   const char *server_name)
+{
+    struct gh_tls_session *s = NULL;
+    size_t i = 0;
+
+    while (i < GH_QUIC_MEMORY_SERVERS && m->kept[i] && !serves(m->kept[i], remote, tls, server_name))
+        i++;
+    if (i == GH_QUIC_MEMORY_SERVERS || !m->kept[i])
+        return NULL;
+    s = m->kept[i]->session;
+    m->kept[i]->session = NULL;
+    kept_destroy(m->kept[i]);
+    memmove(m->kept + i, m->kept + i + 1, (GH_QUIC_MEMORY_SERVERS - 1 - i) * sizeof *m->kept);
+    m->kept[GH_QUIC_MEMORY_SERVERS - 1] = NULL;
+    return s;
 }

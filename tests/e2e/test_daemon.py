@@ -226,7 +226,7 @@ def test_quit_dumps_the_state_to_the_log_and_goes_on(gateway, level):
         assert [row['client_id'] for row in found['session']] == ['client-2']
         assert found['session'][0]['rx_packets'] >= 3
         assert [row['index'] for row in found['worker']] == [0, 1] and sum(row['sessions'] for row in found['worker']) == 1
-        assert {row['name'] for row in found['check']} == {'tls', 'policy', 'pool', 'tun'}
+        assert {row['name'] for row in found['check']} == {'tls', 'policy', 'pool', 'tun', 'crl'}
         metrics = {row['name']: row['value'] for row in found['metric']}
         assert int(metrics['gatehouse_relay_packets_total{direction="from_agents"}']) >= 3
         mark = agent.mark()

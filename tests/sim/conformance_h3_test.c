@@ -262,6 +262,50 @@ static void H3_unknown_and_grease_are_ignored(void **state)
     }
 }
 
+static bool reserved(uint64_t id)
+{
+    return id >= 0x21 && id % 0x1f == 0x21 % 0x1f;
+}
+
+/* RFC 9114, sections 6.2.3, 7.2.4.1 and 7.2.8: ours, on the control stream and on one of its own. */
+static void H3_reserved_settings_frames_and_streams_are_sent(void **state)
+{
+    (void)state;
+    BOTH(role)
+    {
+        unsigned settings = 0, frames = 0, streams = 0;
+
+        conformance_start_settled(role);
+        raw_peer_wait(&c.peer, SIM_S);
+        for (int i = 0; i < RAW_STREAMS; i++) {
+            struct raw_stream *s = &c.peer.streams[i];
+            struct gh_reader r = gh_reader_of(gh_span_of(s->in, s->in_len)), body;
+            uint64_t type = gh_read_varint(&r);
+
+            if (s->id < 0 || (s->id & 3) != (role == OUR_SERVER ? 3 : 2) || r.failed)
+                continue;
+            streams += reserved(type) && s->in_end;
+            while (type == 0 && gh_reader_left(&r)) {
+                uint64_t frame = gh_read_varint(&r);
+
+                body = gh_reader_of(gh_read_span(&r, (size_t)gh_read_varint(&r)));
+                frames += reserved(frame);
+                while (frame == 0x04 && gh_reader_left(&body)) {
+                    settings += reserved(gh_read_varint(&body));
+                    gh_read_varint(&body);
+                }
+                assert_false(body.failed);
+            }
+            assert_false(r.failed);
+        }
+        assert_int_equal(settings, 1);
+        assert_int_equal(frames, 1);
+        assert_int_equal(streams, 1);
+        raw_assert_open(&c.peer);
+        conformance_end();
+    }
+}
+
 /* Frames around and inside a message. */
 static void H3_grease_frames_on_a_request_are_ignored(void **state)
 {
@@ -602,6 +646,7 @@ int main(void)
         T(H3_a_setting_twice_is_an_error),
         T(H3_settings_of_http2_are_an_error),
         T(H3_unknown_and_grease_are_ignored),
+        T(H3_reserved_settings_frames_and_streams_are_sent),
         T(H3_grease_frames_on_a_request_are_ignored),
         T(H4_the_settings_are_ours),
         T(H5_no_extended_connect_before_settings_allow_it),

@@ -234,6 +234,75 @@ static void Q5_the_queue_that_waits_is_bounded(void **state)
     sim_fini(&w.sim);
 }
 
+static void queue_both(unsigned count, size_t size)
+{
+    static const uint8_t payload[1200];
+
+    queue(count, size);
+    for (unsigned i = 0; i < count; i++)
+        assert_int_equal(gh_quic_send_datagram(w.server.q, gh_span_of(payload, 0), gh_span_of(payload, size), w.sim.now), 0);
+}
+
+/* RFC 9001, section 6: either end begins, the other follows; nothing is lost by it. */
+static void keys_change_after_so_many_packets(uint64_t client_packets, uint64_t server_packets)
+{
+    sim_init(&w.sim, 25);
+    w.sim.client.config.key_update_packets = client_packets;
+    w.sim.server.config.key_update_packets = server_packets;
+    raw_peer_init(&w.server, &w.sim, true);
+    raw_peer_init(&w.client, &w.sim, false);
+    raw_peer_connect(&w.client);
+    raw_peer_wait(&w.client, SIM_S);
+    for (int i = 0; i < 30; i++) {
+        queue_both(40, 1000);
+        raw_peer_wait(&w.client, SIM_S);
+    }
+    assert_int_equal(w.server.datagrams, 1200);
+    assert_int_equal(w.client.datagrams, 1200);
+    assert_false(w.sim.server.closed || w.sim.client.closed);
+    for (int i = 0; i < 2; i++) {
+        const struct gh_quic_counters *n = gh_quic_counters(i ? w.server.q : w.client.q);
+        uint64_t packets = i ? server_packets : client_packets;
+
+        if (packets > 10000)
+            assert_int_equal(n->key_updates, 0);
+        else
+            assert_in_range(n->key_updates, 1200 / packets - 2, 1200 / packets * 2 + 2);
+        assert_in_range(n->key_generations, 5, 1000);
+    }
+    sim_fini(&w.sim);
+}
+
+static void a_key_update_comes_by_packet_count_from_either_end(void **state)
+{
+    (void)state;
+    keys_change_after_so_many_packets(100, UINT64_C(1) << 21);
+    keys_change_after_so_many_packets(UINT64_C(1) << 21, 100);
+    keys_change_after_so_many_packets(100, 130);
+}
+
+/* Far more often than an update can be confirmed: it waits, and nothing breaks. With loss, too. */
+static void a_key_update_that_is_not_confirmed_yet_is_waited_for(void **state)
+{
+    (void)state;
+    sim_init(&w.sim, 26);
+    w.sim.client.config.key_update_packets = w.sim.server.config.key_update_packets = 16;
+    w.sim.link[0].loss = w.sim.link[1].loss = 0.05;
+    w.sim.link[0].reorder = w.sim.link[1].reorder = 0.1;
+    raw_peer_init(&w.server, &w.sim, true);
+    raw_peer_init(&w.client, &w.sim, false);
+    raw_peer_connect(&w.client);
+    raw_peer_wait(&w.client, SIM_S);
+    for (int i = 0; i < 50; i++) {
+        queue_both(40, 1000);
+        raw_peer_wait(&w.client, SIM_S);
+    }
+    assert_in_range(w.server.datagrams, 1700, 2000);
+    assert_in_range(gh_quic_counters(w.client.q)->key_updates, 20, 1000);
+    assert_false(w.sim.server.closed || w.sim.client.closed);
+    sim_fini(&w.sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,6 +317,8 @@ int main(void)
         cmocka_unit_test(Q5_flow_control_does_not_hold_datagrams),
         cmocka_unit_test(Q5_the_congestion_window_delays_datagrams),
         cmocka_unit_test(Q5_the_queue_that_waits_is_bounded),
+        cmocka_unit_test(a_key_update_comes_by_packet_count_from_either_end),
+        cmocka_unit_test(a_key_update_that_is_not_confirmed_yet_is_waited_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
-/* How connections begin: Retry and tokens (RFC 9000, section 8.1). */
+/* How connections begin: Retry and tokens (RFC 9000, section 8.1), and resumption (RFC 8446, section 2.2). */
 #include "../unit/test.h"
 #include "base/error.h"
+#include "certs.h"
 #include "proto/quic/internal.h"
 #include "raw_peer.h"
 
@@ -11,6 +12,7 @@ struct world {
     size_t token_len;  /* of the last */
     bool lose_first;   /* the client's first datagram does not arrive */
     uint64_t bytes[2]; /* sent by client and server */
+    unsigned early;    /* 0-RTT packets of the client */
 };
 
 static struct world w;
@@ -21,6 +23,7 @@ static void on_wire(void *arg, bool from_server, struct gh_span payload)
 
     (void)arg;
     w.bytes[from_server] += payload.len;
+    w.early += !from_server && (payload.data[0] & 0xf0) == 0xd0;
     if (from_server || gh_quic_accept(payload, &first) != 1)
         return;
     w.initials++;
@@ -184,6 +187,170 @@ static void a_forged_address_gets_no_more_than_three_times_a_post_quantum_first_
     sim_fini(&w.sim);
 }
 
+/* What each end offers, as the other gets it. */
+
+static uint8_t offered[2][512]; /* by server, by client: as the one that reads it */
+static size_t offered_len[2];
+
+int __real_ngtcp2_conn_decode_and_set_remote_transport_params(ngtcp2_conn *conn, const uint8_t *data, size_t len);
+int __wrap_ngtcp2_conn_decode_and_set_remote_transport_params(ngtcp2_conn *conn, const uint8_t *data, size_t len);
+
+int __wrap_ngtcp2_conn_decode_and_set_remote_transport_params(ngtcp2_conn *conn, const uint8_t *data, size_t len)
+{
+    int at = ngtcp2_conn_is_server(conn);
+
+    assert_true(len <= sizeof offered[at]);
+    memcpy(offered[at], data, len);
+    offered_len[at] = len;
+    return __real_ngtcp2_conn_decode_and_set_remote_transport_params(conn, data, len);
+}
+
+/* RFC 9000, section 18.1; grease_quic_bit (0x2ab2, RFC 9287) never: the demultiplexer relies on that bit. */
+static void both_ends_offer_a_reserved_parameter_and_never_to_grease_the_bit(void **state)
+{
+    (void)state;
+    init(9);
+    go();
+    for (int i = 0; i < 2; i++) {
+        struct gh_reader r = gh_reader_of(gh_span_of(offered[i], offered_len[i]));
+        unsigned reserved = 0;
+
+        while (gh_reader_left(&r)) {
+            uint64_t id = gh_read_varint(&r);
+
+            gh_read_span(&r, (size_t)gh_read_varint(&r));
+            reserved += id >= 27 && id % 31 == 27;
+            assert_int_not_equal(id, 0x2ab2);
+        }
+        assert_true(gh_reader_done(&r));
+        assert_int_equal(reserved, 1);
+    }
+    sim_fini(&w.sim);
+}
+
+static const uint8_t ticket_key[GH_TLS_TICKET_KEY] = "a key for tickets of 32 bytes...";
+
+/* The server is another process now. */
+static void restart_server(const uint8_t *key, const char *ca, int64_t later)
+{
+    struct gh_tls_config cfg = { .alpn = "h3" };
+    char err[200];
+
+    sim_forget(&w.sim);
+    gh_tls_ctx_put(w.sim.server.tls);
+    sim_credentials(true, &cfg);
+    cfg.ca = gh_span_str(ca);
+    assert_int_equal(gh_tls_ctx_create(&cfg, &w.sim.server.tls, err, sizeof err), 0);
+    if (key)
+        assert_int_equal(gh_tls_ctx_set_tickets(w.sim.server.tls, key), 0);
+    gh_tls_ctx_set_wall(w.sim.server.tls, sim_wall(&w.sim) + later);
+}
+
+static bool resumed(void)
+{
+    bool at_client = gh_tls_resumed(gh_quic_tls(w.client.q));
+
+    assert_int_equal(gh_tls_resumed(gh_quic_tls(w.server.q)), at_client);
+    return at_client;
+}
+
+static void begin_with_tickets(uint64_t seed)
+{
+    init(seed);
+    restart_server(ticket_key, SIM_CA, 0);
+    go();
+    assert_false(resumed());
+    assert_non_null(w.sim.client.session);
+}
+
+static void a_client_resumes_and_both_ends_still_know_each_other(void **state)
+{
+    uint8_t *before[2], *after;
+    size_t before_len[2], len;
+
+    (void)state;
+    begin_with_tickets(20);
+    assert_int_equal(gh_tls_peer_certificate(gh_quic_tls(w.server.q), &before[1], &before_len[1]), 0);
+    assert_int_equal(gh_tls_peer_certificate(gh_quic_tls(w.client.q), &before[0], &before_len[0]), 0);
+    w.bytes[1] = 0;
+    sim_forget(&w.sim);
+    go();
+    assert_true(resumed());
+    assert_true(w.bytes[1] < 6000);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(gh_tls_peer_certificate(gh_quic_tls(i ? w.server.q : w.client.q), &after, &len), 0);
+        assert_int_equal(len, before_len[i]);
+        assert_memory_equal(after, before[i], len);
+        free(after);
+        free(before[i]);
+    }
+    sim_fini(&w.sim);
+}
+
+static void each_connection_brings_the_ticket_of_the_next(void **state)
+{
+    (void)state;
+    begin_with_tickets(21);
+    for (int i = 0; i < 5; i++) {
+        sim_forget(&w.sim);
+        go();
+        assert_true(resumed());
+    }
+    sim_fini(&w.sim);
+}
+
+static void a_server_that_was_started_again_takes_the_ticket_when_its_key_is_the_same(void **state)
+{
+    static const uint8_t other[GH_TLS_TICKET_KEY] = "another key...";
+    static const struct {
+        const uint8_t *key;
+        int64_t later;
+        bool resumed;
+    } cases[] = {
+        { ticket_key, 0, true },
+        { ticket_key, 86400, true }, /* yesterday's key */
+        { ticket_key, 2 * 86400, false },
+        { other, 0, false },
+        { NULL, 0, false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        begin_with_tickets(22 + i);
+        restart_server(cases[i].key, SIM_CA, cases[i].later);
+        go();
+        assert_int_equal(resumed(), cases[i].resumed);
+        sim_fini(&w.sim);
+    }
+}
+
+/* What a full handshake would refuse is not believed because it once was: the CA that vouched is gone from the configuration. */
+static void a_ticket_of_a_client_that_nobody_vouches_for_now_is_not_taken(void **state)
+{
+    (void)state;
+    begin_with_tickets(30);
+    restart_server(ticket_key, SIM_RELAY_CRT, 0);
+    raw_peer_init(&w.server, &w.sim, true);
+    raw_peer_init(&w.client, &w.sim, false);
+    assert_int_equal(sim_open(&w.sim), 0);
+    assert_true(sim_run(&w.sim, 5 * SIM_S, client_closed, NULL));
+    assert_false(w.server.handshake);
+    assert_true(w.sim.client.why.code >= 0x100 && w.sim.client.why.code < 0x200); /* an alert of TLS */
+    sim_fini(&w.sim);
+}
+
+/* DESIGN 4, decision 8. */
+static void no_early_data_is_offered_when_resuming(void **state)
+{
+    (void)state;
+    begin_with_tickets(31);
+    sim_forget(&w.sim);
+    go();
+    assert_true(resumed());
+    assert_int_equal(w.early, 0);
+    sim_fini(&w.sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +361,12 @@ int main(void)
         cmocka_unit_test(answers_to_strangers_do_not_amplify),
         cmocka_unit_test(the_second_half_of_a_client_hello_is_answered_by_a_retry),
         cmocka_unit_test(a_forged_address_gets_no_more_than_three_times_a_post_quantum_first_flight),
+        cmocka_unit_test(both_ends_offer_a_reserved_parameter_and_never_to_grease_the_bit),
+        cmocka_unit_test(a_client_resumes_and_both_ends_still_know_each_other),
+        cmocka_unit_test(each_connection_brings_the_ticket_of_the_next),
+        cmocka_unit_test(a_server_that_was_started_again_takes_the_ticket_when_its_key_is_the_same),
+        cmocka_unit_test(a_ticket_of_a_client_that_nobody_vouches_for_now_is_not_taken),
+        cmocka_unit_test(no_early_data_is_offered_when_resuming),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

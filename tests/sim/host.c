@@ -2,10 +2,17 @@
 
 #include <stdlib.h>
 
+#include "core/ready.h"
 #include "core/run.h"
 #include "net/tun_port.h"
 
 /* The worker. */
+
+struct gh_trace *gh_worker_trace(struct gh_worker *w)
+{
+    (void)w;
+    return NULL; /* nobody records */
+}
 
 int64_t gh_worker_now(struct gh_worker *w)
 {
@@ -220,6 +227,16 @@ struct gh_endpoint gh_quic_link_remote(struct gh_quic_link *l)
 void gh_quic_link_wake(struct gh_quic_link *l)
 {
     (void)l;
+}
+
+/* Nobody asks whether the node is ready. */
+
+void gh_ready_set(struct gh_ready *r, int check, bool ok, const char *why)
+{
+    (void)r;
+    (void)check;
+    (void)ok;
+    (void)why;
 }
 
 /* The queue of a TUN: what the worker's owner wants to see. */

@@ -43,7 +43,7 @@ static void configure(struct relay_world *w)
     r->pools[0] = prefix("10.100.0.0/24");
     r->pools[1] = prefix("fd00:100::/64");
     *c = (struct gh_relay_conf){
-        .listen_count = 1, .trust_domain = "gatehouse.example", .identity = GH_RELAY_IDENTITY_SAN_URI,
+        .listen_count = 1, .trust_domain = "gatehouse.example", .crl = "", .pins_file = "", .identity = GH_RELAY_IDENTITY_SAN_URI,
         .pools = r->pools, .pool_count = 2, .routes = w->routes, .route_count = 2,
         .idle_timeout = 30 * SIM_S, .keep_alive = 10 * SIM_S,
         .max_sessions = 4, .max_half_open = 4, .max_flows = 1024, .max_flows_per_session = 512, .max_fragments = 64,
@@ -75,8 +75,8 @@ static int parent_call(void *client, const struct gh_priv_request *q, struct gh_
 void relay_world_init(struct relay_world *w, uint64_t seed, const char *policy, void (*on_network)(void *arg, struct gh_span packet), void *arg)
 {
     struct relay *r = &w->relay;
-    struct gh_pool_conf pc = { .prefixes = r->pools, .prefix_count = 2, .leases_max = 1024, .seed = { 1, 2 } };
     struct relay_trust *trust = NULL;
+    struct gh_pool_conf pc = { .prefixes = r->pools, .prefix_count = 2, .leases_max = 1024, .seed = { 1, 2 } };
     struct gh_directory_conf dc = { .sessions_max = 16, .readers = 1, .seed = { 3, 4 } };
 
     memset(w, 0, sizeof *w);
@@ -95,6 +95,7 @@ void relay_world_init(struct relay_world *w, uint64_t seed, const char *policy, 
     r->tls = w->sim.server.tls;
     atomic_init(&r->next_session, 1);
     pthread_mutex_init(&r->cards_lock, NULL);
+    relay_trace_init(&r->trace);
     gh_list_init(&r->cards);
     assert_int_equal(gh_snapshot_init(&r->policy), 0);
     assert_int_equal(gh_snapshot_init(&r->trust), 0);
@@ -117,6 +118,7 @@ void relay_world_fini(struct relay_world *w)
     gh_directory_destroy(r->directory);
     gh_pool_destroy(r->pool);
     gh_snapshot_fini(&r->policy);
+    relay_trace_fini(&r->trace);
     gh_snapshot_fini(&r->trust);
     pthread_mutex_destroy(&r->cards_lock);
     gh_metrics_destroy(w->node.metrics);

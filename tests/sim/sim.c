@@ -114,6 +114,7 @@ void sim_end_drop(struct sim_end *e)
 static void end_fini(struct sim_end *e)
 {
     sim_end_drop(e);
+    gh_tls_session_put(e->session);
     gh_tls_ctx_put(e->tls);
 }
 
@@ -170,7 +171,15 @@ static void on_token(void *arg, struct gh_span token)
     e->token_len = token.len;
 }
 
-static const struct gh_quic_host host = { make_cid, retire_cid, on_closed, make_token, on_token };
+static void on_session(void *arg, struct gh_tls_session *session)
+{
+    struct sim_end *e = arg;
+
+    gh_tls_session_put(e->session);
+    e->session = session;
+}
+
+static const struct gh_quic_host host = { make_cid, retire_cid, on_closed, make_token, on_token, on_session };
 
 /* What the engine of a new connection is made with. */
 static int prepare(struct sim_end *e, struct gh_quic_owner *ret, struct gh_tls_ctx **ret_tls)
@@ -202,6 +211,7 @@ int sim_open(struct sim *s)
     int rc = prepare(&s->client, &owner, &to.tls);
 
     to.token = gh_span_of(s->client.token, s->client.token_len);
+    to.session = s->client.session;
     s->client.closed = false;
     if (rc == 0)
         rc = gh_quic_create_client(&s->client.config, &owner, &to, &path, s->now, &s->client.quic);
@@ -251,6 +261,17 @@ static size_t spoil(struct sim *s, const struct sim_link *l, struct gh_span payl
     return len;
 }
 
+/* When the last bit of it is out; 0 when the queue has no room. */
+static int64_t serialize(struct sim *s, struct sim_link *l, size_t len)
+{
+    int64_t at = l->busy > s->now ? l->busy : s->now, bit = SIM_S / (int64_t)l->rate;
+
+    if ((at - s->now) / bit / 8 > (int64_t)l->queue)
+        return 0;
+    l->busy = at + (int64_t)(len + 28) * 8 * bit;
+    return l->busy - s->now;
+}
+
 static void send_payload(struct sim *s, bool from_server, struct gh_span payload, uint8_t ecn)
 {
     struct sim_link *l = &s->link[from_server];
@@ -264,6 +285,15 @@ static void send_payload(struct sim *s, bool from_server, struct gh_span payload
     if (l->down || (l->max_payload && payload.len > l->max_payload) || sim_chance(s) < l->loss) {
         s->lost++;
         return;
+    }
+    if (l->rate) {
+        int64_t wait = serialize(s, l, payload.len);
+
+        if (wait == 0) {
+            s->lost++;
+            return;
+        }
+        delay += wait;
     }
     payload = gh_span_of(buf, spoil(s, l, payload, buf));
     if (sim_chance(s) < l->reorder)
@@ -325,6 +355,18 @@ static void accept_first(struct sim *s, const struct flying *f)
     attach(&s->server);
 }
 
+/* One server connection at a time: one that a client left behind, when it followed a Retry, makes room. */
+static bool left_behind(struct sim *s, const struct flying *f)
+{
+    struct gh_quic_initial first;
+    const struct gh_quic_cid *dcid = s->server.quic ? gh_quic_first_dcid(s->server.quic) : NULL;
+
+    if (!dcid || gh_quic_handshake_complete(s->server.quic) || gh_quic_accept(gh_span_of(f->data, f->len), &first) != 1 ||
+        gh_quic_token_check(&s->tokens, &first, &s->client.addr, sim_wall(s)) < 0 || first.proof != GH_QUIC_PROOF_RETRY)
+        return false;
+    return first.dcid.len != dcid->len || memcmp(first.dcid.data, dcid->data, dcid->len) != 0;
+}
+
 static void deliver(struct sim *s, struct flying *f)
 {
     struct sim_end *to = f->to_server ? &s->server : &s->client, *from = f->to_server ? &s->client : &s->server;
@@ -334,6 +376,10 @@ static void deliver(struct sim *s, struct flying *f)
     s->delivered++;
     if (to->server && to->closed && to->why.kind == GH_QUIC_CLOSED_HANDSHAKE)
         sim_end_drop(to); /* what came first was no first packet: the next one may be */
+    if (to->server && left_behind(s, f)) {
+        sim_end_drop(to);
+        to->closed = false;
+    }
     if (!to->quic && to->server && (!to->closed || to->why.kind == GH_QUIC_CLOSED_HANDSHAKE))
         accept_first(s, f);
     if (to->quic)

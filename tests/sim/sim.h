@@ -21,6 +21,9 @@ struct sim_link {
     double loss, duplicate, reorder; /* 0..1; a reordered datagram takes one to three delays more */
     double truncate, corrupt;        /* 0..1; bytes cut off the end; bits flipped */
     bool down;            /* everything is lost */
+    uint64_t rate;        /* bits a second; 0: no limit */
+    size_t queue;         /* bytes that wait for it */
+    int64_t busy;         /* until when it sends what it has */
     size_t max_payload;   /* larger datagrams vanish; 0: no limit */
 };
 
@@ -47,6 +50,7 @@ struct sim_end {
     struct gh_tls_ctx *tls;
     uint8_t token[GH_QUIC_NEW_TOKEN_MAX]; /* client: the last one that a server gave */
     size_t token_len;
+    struct gh_tls_session *session;
     bool closed;
     struct gh_quic_close why; /* of the last connection that ended */
 };

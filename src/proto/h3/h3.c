@@ -256,6 +256,7 @@ static int bind_streams(struct gh_h3 *h)
         gh_quic_close(h->q, true, GH_H3_GENERAL_PROTOCOL_ERROR, "three unidirectional streams are needed");
         return GH_ERR_PROTOCOL;
     }
+    gh_h3_grease_init(&h->grease, control, gh_quic_open_uni(h->q), gh_quic_noise(h->q));
     return 0;
 }
 
@@ -360,7 +361,8 @@ static int on_stream_data(void *arg, int64_t id, struct gh_span data, bool end)
 static int on_stream_acked(void *arg, int64_t id, uint64_t bytes)
 {
     struct gh_h3 *h = arg;
-    int rc = nghttp3_conn_add_ack_offset(h->conn, id, bytes);
+    size_t theirs = gh_h3_grease_acked(&h->grease, id, (size_t)bytes);
+    int rc = theirs ? nghttp3_conn_add_ack_offset(h->conn, id, theirs) : 0;
 
     return rc == 0 ? 0 : fail(h, rc);
 }
@@ -369,8 +371,11 @@ static int on_stream_closed(void *arg, int64_t id, uint64_t code)
 {
     struct gh_h3 *h = arg;
     struct gh_h3_stream *s;
-    int rc = nghttp3_conn_close_stream(h->conn, id, code);
+    int rc;
 
+    if (id == h->grease.stream)
+        return 0;
+    rc = nghttp3_conn_close_stream(h->conn, id, code);
     if ((id & 3) == 0)
         h->bidi_closed++;
     if (rc == NGHTTP3_ERR_STREAM_NOT_FOUND) {
@@ -399,6 +404,10 @@ static int on_stream_stopped(void *arg, int64_t id)
     struct gh_h3 *h = arg;
     struct gh_h3_stream *s = stream_find(h, id);
 
+    if (id == h->grease.stream) {
+        gh_h3_grease_give_up(&h->grease);
+        return 0;
+    }
     nghttp3_conn_shutdown_stream_write(h->conn, id);
     if (s) /* a message that cannot be finished: over for both, as above */
         gh_quic_stop_reading(h->q, id, GH_H3_REQUEST_CANCELLED);
@@ -408,7 +417,7 @@ static int on_stream_stopped(void *arg, int64_t id)
 static int on_stream_credit(void *arg, int64_t id)
 {
     struct gh_h3 *h = arg;
-    int rc = nghttp3_conn_unblock_stream(h->conn, id);
+    int rc = id == h->grease.stream ? 0 : nghttp3_conn_unblock_stream(h->conn, id);
 
     return rc == 0 ? 0 : fail(h, rc);
 }
@@ -475,13 +484,20 @@ static int pull(void *arg, int64_t *ret_stream, bool *ret_end, struct gh_span *r
     for (nghttp3_ssize i = 0; i < n; i++)
         ret_spans[i] = gh_span_of(vec[i].base, vec[i].len);
     *ret_end = fin;
-    return (int)n;
+    if (*ret_stream == -1 && gh_h3_grease_extra(&h->grease).len) {
+        *ret_stream = h->grease.stream;
+        *ret_spans = gh_h3_grease_extra(&h->grease);
+        *ret_end = true;
+        return 1;
+    }
+    return gh_h3_grease_replace(&h->grease, *ret_stream, ret_spans, (int)n);
 }
 
 static int on_sent(void *arg, int64_t id, size_t bytes)
 {
     struct gh_h3 *h = arg;
-    int rc = nghttp3_conn_add_write_offset(h->conn, id, bytes);
+    size_t theirs = gh_h3_grease_sent(&h->grease, id, bytes);
+    int rc = theirs || (bytes == 0 && id != h->grease.stream) ? nghttp3_conn_add_write_offset(h->conn, id, theirs) : 0;
 
     return rc == 0 ? 0 : fail(h, rc);
 }
@@ -490,7 +506,10 @@ static int on_blocked(void *arg, int64_t id)
 {
     struct gh_h3 *h = arg;
 
-    nghttp3_conn_block_stream(h->conn, id);
+    if (id == h->grease.stream)
+        gh_h3_grease_give_up(&h->grease);
+    else
+        nghttp3_conn_block_stream(h->conn, id);
     return 0;
 }
 

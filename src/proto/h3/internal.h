@@ -8,6 +8,7 @@
 #include "proto/h3/body.h"
 #include "proto/h3/control.h"
 #include "proto/h3/fields.h"
+#include "proto/h3/grease.h"
 #include "proto/h3/h3.h"
 #include "proto/h3/settings.h"
 
@@ -34,8 +35,10 @@ struct gh_h3 {
     struct gh_map streams;
     struct gh_h3_settings settings;
     struct gh_h3_control control;
+    struct gh_h3_grease grease;
     struct gh_h3_counters counters;
     uint64_t bidi_opened, bidi_closed;
+    bool draining; /* GOAWAY was told */
 };
 
 /* In h->streams; NULL when memory is out. */

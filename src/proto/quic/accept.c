@@ -57,9 +57,11 @@ int gh_quic_peek_dcid(struct gh_span packet, struct gh_quic_cid *ret, bool *ret_
 
 int gh_quic_version_negotiation(const struct gh_quic_initial *in, uint8_t unpredictable, uint8_t *buf, size_t cap)
 {
-    static const uint32_t versions[] = { NGTCP2_PROTO_VER_V1 };
+    /* a reserved one first (RFC 9000, section 15), never the one that was asked for: who reads that ignores the packet */
+    uint32_t reserved = 0x0a0a0a0au | (unpredictable & 0xf0u) * 0x01010100u | (unpredictable & 0x0fu) << 4;
+    uint32_t versions[] = { reserved == in->version ? reserved ^ 0x10000000u : reserved, NGTCP2_PROTO_VER_V1 };
     ngtcp2_ssize n = ngtcp2_pkt_write_version_negotiation(buf, cap, unpredictable, in->scid.data, in->scid.len, in->dcid.data,
-                                                          in->dcid.len, versions, 1);
+                                                          in->dcid.len, versions, 2);
 
     return n < 0 ? GH_ERR_TOO_LONG : (int)n;
 }

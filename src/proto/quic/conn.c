@@ -15,6 +15,7 @@ void gh_quic_config_default(struct gh_quic_config *ret)
         .idle_timeout = 30 * (int64_t)NGTCP2_SECONDS,
         .keep_alive = 10 * (int64_t)NGTCP2_SECONDS,
         .handshake_timeout = 10 * (int64_t)NGTCP2_SECONDS,
+        .probe_interval = 400 * (int64_t)NGTCP2_MILLISECONDS,
         .max_data = 1024 * 1024,
         .max_stream_data = 256 * 1024,
         .max_streams_bidi = 16,
@@ -22,6 +23,7 @@ void gh_quic_config_default(struct gh_quic_config *ret)
         .queue_packets = 1024,
         .queue_bytes = 2 * 1024 * 1024,
         .queue_time = 0,
+        .key_update_packets = UINT64_C(1) << 21, /* a quarter of AES-GCM's limit (RFC 9001, section 6.6) */
         .random = gh_random_system,
     };
 }
@@ -239,6 +241,17 @@ static int cb_lost_datagram(ngtcp2_conn *conn, uint64_t id, void *arg)
     (void)conn;
     (void)id;
     q->counters.datagrams_lost++;
+    gh_quic_silence_on_told(&q->silence, q->now);
+    return 0;
+}
+
+static int cb_ack_datagram(ngtcp2_conn *conn, uint64_t id, void *arg)
+{
+    struct gh_quic *q = arg;
+
+    (void)conn;
+    (void)id;
+    gh_quic_silence_on_told(&q->silence, q->now);
     return 0;
 }
 
@@ -290,6 +303,7 @@ static void fill_callbacks(ngtcp2_callbacks *cb, bool server)
         .extend_max_local_streams_bidi = cb_streams_bidi,
         .recv_datagram = cb_datagram,
         .lost_datagram = cb_lost_datagram,
+        .ack_datagram = cb_ack_datagram,
         .get_new_connection_id = cb_new_cid,
         .remove_connection_id = cb_remove_cid,
         .recv_stateless_reset = cb_stateless_reset,
@@ -442,6 +456,8 @@ int gh_quic_create_client(const struct gh_quic_config *cfg, const struct gh_quic
         s.token_type = NGTCP2_TOKEN_TYPE_NEW_TOKEN;
         rc = gh_tls_create(to->tls, to->server_name, &gh_quic_tls_events, q, &q->tls);
     }
+    if (rc == 0 && to->session)
+        gh_tls_resume(q->tls, to->session);
     if (rc == 0)
         rc = setup(q, &lib_dcid, &lib_scid, &lib_path, NGTCP2_PROTO_VER_V1, &s, &p);
     if (rc < 0) {
@@ -501,6 +517,24 @@ void gh_quic_recv(struct gh_quic *q, const struct gh_quic_path *path, uint8_t ec
     gh_guard_leave(&g);
 }
 
+static int64_t probe_interval(const struct gh_quic *q)
+{
+    ngtcp2_conn_info info;
+
+    if (q->silence.outstanding == 0 || q->cfg.probe_interval == 0)
+        return 0;
+    ngtcp2_conn_get_conn_info(q->conn, &info);
+    return 3 * (int64_t)info.smoothed_rtt > q->cfg.probe_interval ? 3 * (int64_t)info.smoothed_rtt : q->cfg.probe_interval;
+}
+
+/* The library's timer before its time. It sets the number of probes to send; a library that does not have the function has its own pauses. */
+static int ask_again(struct gh_quic *q, int64_t now)
+{
+    gh_quic_silence_on_probe(&q->silence, now);
+    q->counters.probes++;
+    return ngtcp2_conn_on_loss_detection_timer ? ngtcp2_conn_on_loss_detection_timer(q->conn, (ngtcp2_tstamp)now) : 0;
+}
+
 void gh_quic_probe(struct gh_quic *q)
 {
     struct gh_guard g;
@@ -518,6 +552,7 @@ void gh_quic_probe(struct gh_quic *q)
 
 int64_t gh_quic_deadline(const struct gh_quic *q)
 {
+    int64_t probe;
     ngtcp2_tstamp t;
 
     if (q->closed)
@@ -525,7 +560,8 @@ int64_t gh_quic_deadline(const struct gh_quic *q)
     if (q->closing || q->carry_len)
         return 0;
     t = ngtcp2_conn_get_expiry(q->conn);
-    return t > (ngtcp2_tstamp)INT64_MAX ? GH_QUIC_NEVER : (int64_t)t;
+    probe = gh_quic_silence_deadline(&q->silence, probe_interval(q));
+    return t > (ngtcp2_tstamp)probe ? probe : (int64_t)t;
 }
 
 void gh_quic_expire(struct gh_quic *q, int64_t now)
@@ -541,6 +577,9 @@ void gh_quic_expire(struct gh_quic *q, int64_t now)
         return;
     }
     rc = ngtcp2_conn_handle_expiry(q->conn, (uint64_t)now);
+    q->probe_due = q->silence.outstanding && now - q->silence.since > (int64_t)ngtcp2_conn_get_pto(q->conn);
+    if (rc == 0 && now >= gh_quic_silence_deadline(&q->silence, probe_interval(q)))
+        rc = ask_again(q, now);
     if (rc != 0)
         gh_quic_fail(q, rc);
     gh_guard_leave(&g);
@@ -560,6 +599,13 @@ void gh_quic_close(struct gh_quic *q, bool application, uint64_t code, const cha
 bool gh_quic_is_closed(const struct gh_quic *q)
 {
     return q->closed || q->closing;
+}
+
+uint64_t gh_quic_noise(struct gh_quic *q)
+{
+    uint64_t noise = 0;
+
+    return q->cfg.random.fill(q->cfg.random.arg, &noise, sizeof noise) < 0 ? 0 : noise;
 }
 
 struct gh_tls *gh_quic_tls(struct gh_quic *q)

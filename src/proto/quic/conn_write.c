@@ -82,6 +82,7 @@ static enum step write_datagram(struct gh_quic *q, struct target *t, struct gh_s
     if (accepted) {
         gh_quic_queue_consume(&q->queue);
         q->counters.datagrams_out++;
+        gh_quic_silence_on_sent(&q->silence, q->now);
     } else if (n == NGTCP2_ERR_INVALID_ARGUMENT) {
         drop_head(q, &q->counters.shrunk);
         return STEP_AGAIN;
@@ -111,7 +112,7 @@ static enum step write_packet(struct gh_quic *q, struct target *t, size_t *ret_l
             step = write_stream(q, t, stream, end, spans, (size_t)count, ret_len);
             continue;
         }
-        d = q->handshake_done ? next_datagram(q) : gh_span_of(NULL, 0);
+        d = q->handshake_done && !q->probe_due ? next_datagram(q) : gh_span_of(NULL, 0);
         if (d.data)
             step = write_datagram(q, t, d, ret_len);
         else
@@ -181,6 +182,19 @@ static int write_close(struct gh_quic *q, struct gh_quic_batch *b)
     return n > 0;
 }
 
+/* RFC 9001, section 6.6: long before the limit, since the library ends a connection that reaches it while an update is not yet confirmed. */
+static void renew_key(struct gh_quic *q)
+{
+    if (++q->sealed < q->cfg.key_update_packets || !q->handshake_done)
+        return;
+    if (ngtcp2_conn_initiate_key_update(q->conn, (uint64_t)q->now) == 0) {
+        q->counters.key_updates++;
+        q->sealed = 0;
+    } else {
+        q->sealed -= q->cfg.key_update_packets / 16; /* the last one is too young: a little later */
+    }
+}
+
 /* As much as pacing and the batch allow. */
 static int fill(struct gh_quic *q, struct gh_quic_batch *b)
 {
@@ -198,10 +212,16 @@ static int fill(struct gh_quic *q, struct gh_quic_batch *b)
         t = (struct target){ .buf = b->buf + b->len, .cap = GH_QUIC_PAYLOAD_MAX };
         ngtcp2_path_storage_zero(&t.path);
         step = write_packet(q, &t, &len);
+        if (q->probe_due && step == STEP_NOTHING) {
+            q->probe_due = false;
+            step = write_packet(q, &t, &len);
+        }
+        q->probe_due = false;
         if (step != STEP_PACKET)
             break;
         q->counters.packets_out++;
         q->counters.bytes_out += len;
+        renew_key(q);
         if (!append(q, b, &t, len))
             break;
     }

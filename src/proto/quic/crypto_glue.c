@@ -126,6 +126,18 @@ static int install_initial(ngtcp2_conn *conn, const ngtcp2_cid *dcid)
     return 0;
 }
 
+/* RFC 9000, section 18.1: a reserved parameter, 31 * n + 27, that peers must not mind. */
+static size_t grease_params(struct gh_quic *q, uint8_t *buf, size_t cap)
+{
+    uint64_t noise = gh_quic_noise(q);
+    struct gh_writer w = gh_writer_of(buf, cap);
+
+    gh_write_varint(&w, 31 * (noise >> 48) + 27);
+    gh_write_varint(&w, noise % 8);
+    gh_write_bytes(&w, &noise, noise % 8);
+    return w.failed ? 0 : gh_writer_len(&w);
+}
+
 static int set_params(struct gh_quic *q)
 {
     ngtcp2_transport_params params = *ngtcp2_conn_get_local_transport_params(q->conn);
@@ -139,6 +151,7 @@ static int set_params(struct gh_quic *q)
     len = ngtcp2_transport_params_encode(buf, sizeof buf, &params);
     if (len < 0)
         return GH_ERR_INTERNAL;
+    len += (ngtcp2_ssize)grease_params(q, buf + len, sizeof buf - (size_t)len);
     return gh_tls_set_transport_params(q->tls, gh_span_of(buf, (size_t)len));
 }
 
@@ -210,8 +223,9 @@ static int cb_update_key(ngtcp2_conn *conn, uint8_t *rx_secret, uint8_t *tx_secr
 {
     const struct gh_aead_suite *suite = ngtcp2_conn_get_crypto_ctx(conn)->aead.native_handle;
     struct gh_aead_key *r = NULL, *t = NULL;
+    struct gh_quic *q = arg;
 
-    (void)arg;
+    q->counters.key_generations++;
     (void)len;
     if (gh_aead_secret_update(suite, rx_now, rx_secret) < 0 || gh_aead_secret_update(suite, tx_now, tx_secret) < 0 ||
         gh_aead_key_derive(suite, rx_secret, false, &r, rx_iv, NULL) < 0 || gh_aead_key_derive(suite, tx_secret, true, &t, tx_iv, NULL) < 0) {
@@ -321,4 +335,14 @@ static void on_alert(void *arg, uint8_t alert)
     ngtcp2_conn_set_tls_alert(q->conn, alert);
 }
 
-const struct gh_tls_events gh_quic_tls_events = { on_secret, on_send, on_transport_params, on_alert };
+static void on_session(void *arg, struct gh_tls_session *s)
+{
+    struct gh_quic *q = arg;
+
+    if (q->owner.host->on_session)
+        q->owner.host->on_session(q->owner.host_arg, s);
+    else
+        gh_tls_session_put(s);
+}
+
+const struct gh_tls_events gh_quic_tls_events = { on_secret, on_send, on_transport_params, on_alert, on_session };

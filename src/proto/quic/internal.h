@@ -8,6 +8,11 @@
 #include "proto/quic/guard.h"
 #include "proto/quic/queue.h"
 #include "proto/quic/quic.h"
+#include "proto/quic/silence.h"
+
+/* What the library's own expiry calls; not of its public interface, and there because we link it statically (DESIGN 4, decision 3). NULL in a
+ * library that has another. */
+int ngtcp2_conn_on_loss_detection_timer(ngtcp2_conn *conn, ngtcp2_tstamp ts) __attribute__((weak));
 
 struct gh_quic {
     ngtcp2_conn *conn;
@@ -19,6 +24,9 @@ struct gh_quic {
     struct gh_quic_cid first_dcid;
     int64_t now; /* of the call that runs */
     int liberr;  /* what the library said inside a callback of TLS, for its own report */
+    struct gh_quic_silence silence;
+    bool probe_due; /* the next packet is a small one without datagrams: it gets through where a large one may not */
+    uint64_t sealed; /* packets since the last key update that began here */
     bool server, params_set, keys_told, handshake_done;
     bool closing;  /* a close waits to be written */
     bool closed;   /* on_closed was called */

@@ -69,6 +69,7 @@ struct gh_quic_host {
     int (*make_token)(void *arg, uint8_t ret[GH_QUIC_NEW_TOKEN_MAX]);
     /* Client, may be NULL: what the next connection to this server may begin with. */
     void (*on_token)(void *arg, struct gh_span token);
+    void (*on_session)(void *arg, struct gh_tls_session *s); /* the callee's now */
 };
 
 /* What runs over the connection. Functions that return int end the connection when they return a negative GH_ERR_, with
@@ -96,11 +97,13 @@ struct gh_quic_config {
     int64_t idle_timeout;
     int64_t keep_alive;        /* 0: none */
     int64_t handshake_timeout;
+    int64_t probe_interval;    /* the longest pause between probes of a path that went silent while datagrams wait; 0: as the library likes */
     uint64_t max_data, max_stream_data; /* flow control windows that we offer */
     uint64_t max_streams_bidi;          /* that the peer may open */
     uint64_t max_datagram;              /* transport parameter 0x20; 0 refuses datagrams (RFC 9221, section 3) */
     size_t queue_packets, queue_bytes;  /* datagrams that wait for the congestion window */
     int64_t queue_time;                 /* the longest that one waits; 0: for ever */
+    uint64_t key_update_packets;        /* sealed with one key before the next one is taken */
     struct gh_random_source random;
 };
 
@@ -109,6 +112,9 @@ struct gh_quic_counters {
     uint64_t queue_full, too_big;  /* datagrams refused by gh_quic_send_datagram, which said so */
     uint64_t queue_delay, shrunk;  /* datagrams dropped while they waited: too old, or too long since the path shrank */
     uint64_t datagrams_lost;       /* sent in packets that were declared lost */
+    uint64_t probes;               /* of silent paths, sooner than the library would */
+    uint64_t key_updates;          /* begun here */
+    uint64_t key_generations;      /* keys made ready, by whichever end */
     uint64_t packets_in, packets_out, bytes_in, bytes_out;
 };
 
@@ -156,6 +162,7 @@ struct gh_quic_target {
     struct gh_tls_ctx *tls;
     const char *server_name;
     struct gh_span token; /* of a NEW_TOKEN frame; empty when there is none */
+    struct gh_tls_session *session; /* to resume; NULL when there is none; stays the caller's */
 };
 int gh_quic_create_client(const struct gh_quic_config *cfg, const struct gh_quic_owner *owner, const struct gh_quic_target *to,
                           const struct gh_quic_path *path, int64_t now, struct gh_quic **ret);
@@ -204,6 +211,8 @@ int gh_quic_send_datagram(struct gh_quic *q, struct gh_span head, struct gh_span
 /* Longest datagram payload that fits a packet of the current path; 0 when the peer takes none or is not known yet. */
 size_t gh_quic_datagram_max(const struct gh_quic *q);
 
+/* Unpredictable bits for greasing and the like, never for a key. */
+uint64_t gh_quic_noise(struct gh_quic *q);
 struct gh_tls *gh_quic_tls(struct gh_quic *q);
 const struct gh_quic_counters *gh_quic_counters(const struct gh_quic *q);
 bool gh_quic_handshake_complete(const struct gh_quic *q);

@@ -91,6 +91,7 @@ struct agent {
     struct gh_tls_ctx *tls;
     struct gh_udp_features features;
     struct gh_quic_group groups[AGENT_FAMILIES];
+    struct gh_quic_memory memory; /* of relays, for whatever endpoint comes next */
     int udp[AGENT_FAMILIES], tun_fds[GH_WORKERS_MAX], socket;
     char tun[GH_PRIV_DEVICE];
     unsigned workers;

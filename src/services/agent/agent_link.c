@@ -177,7 +177,8 @@ static void on_ready(void *arg, struct gh_http_conn *c)
     snprintf(l->tls_group, sizeof l->tls_group, "%s", gh_tls_group(tls));
     snprintf(l->cipher, sizeof l->cipher, "%s", gh_tls_cipher(tls));
     gh_log_event(a->log, GH_LOG_INFO, "agent", "connected", gh_log_str("remote", remote_text(l, text)), gh_log_str("relay_id", l->identity.name),
-                 gh_log_str("tls_group", l->tls_group), gh_log_str("cipher", l->cipher));
+                 gh_log_str("tls_group", l->tls_group), gh_log_str("cipher", l->cipher),
+                 gh_log_bool("resumed", gh_tls_resumed(tls)));
     gh_agent_tunnel_init(&l->tunnel, &tunnel_events, l);
     rc = gh_http_conn_request(c, &a->request.head, &gh_agent_tunnel_http_events, &l->tunnel, false, &s);
     if (rc < 0) {

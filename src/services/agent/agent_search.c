@@ -415,7 +415,8 @@ static int open_http(struct agent *a, unsigned i)
     struct gh_http_endpoint_config c = { .tls = a->tls, .events = &agent_link_events, .arg = a };
     int rc = gh_quic_group_init(&a->groups[i], 1, NULL);
 
-    c.endpoint = (struct gh_quic_endpoint_config){ .worker = a->w, .group = &a->groups[i], .fd = a->udp[i], .features = a->features };
+    c.endpoint = (struct gh_quic_endpoint_config){ .worker = a->w, .group = &a->groups[i], .fd = a->udp[i], .features = a->features,
+                                                  .memory = &a->memory };
     gh_quic_config_default(&c.endpoint.quic);
     c.endpoint.quic.idle_timeout = a->conf.idle_timeout;
     c.endpoint.quic.keep_alive = a->conf.keep_alive;
@@ -486,6 +487,7 @@ void agent_search_fini(struct agent *a)
         gh_http_endpoint_destroy(a->http[i]);
         a->http[i] = NULL;
     }
+    gh_quic_memory_fini(&a->memory);
     a->carrier = a->next = NULL;
     gh_agent_routes_fini(&a->routes);
     a->session.routes = NULL;

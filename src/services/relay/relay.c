@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "core/tls_load.h"
+#include "crypto/hash.h"
 #include "os/sock.h"
 #include "services/relay/relay_trust.h"
 #include "services/relay/relay_worker.h"
@@ -32,6 +33,18 @@ static int load_tls(struct relay *r, const struct gh_relay_conf *c, struct gh_tl
     const struct gh_tls_files files = { c->certificate, c->key, c->client_ca, true };
 
     return gh_tls_load(r->run->privileged, r->log, "relay", &files, ret);
+}
+
+/* An agent resumes its TLS session with the relay, also after a restart. */
+static int give_tickets(struct relay *r, struct gh_tls_ctx *tls)
+{
+    uint8_t key[GH_TLS_TICKET_KEY];
+    int rc = gh_quic_group_ticket_key(r->key, key);
+
+    if (rc == 0)
+        rc = gh_tls_ctx_set_tickets(tls, key);
+    gh_wipe(key, sizeof key);
+    return rc < 0 ? complain(r, "session tickets cannot be made", r->conf.certificate, rc) : 0;
 }
 
 static void watch_files(struct relay *r)
@@ -167,7 +180,9 @@ static void unload(void *state)
     gh_snapshot_fini(&r->trust);
     gh_tls_ctx_put(r->tls);
     r->run->sessions = NULL;
+    r->run->trace = NULL;
     r->run->policy_version = NULL;
+    relay_trace_fini(&r->trace);
     pthread_mutex_destroy(&r->cards_lock);
     for (unsigned i = 0; i < GH_WORKERS_MAX; i++)
         free(r->stopped[i]);
@@ -201,6 +216,8 @@ static int load_parts(struct relay *r)
     if (rc == 0)
         rc = open_store(r);
     if (rc == 0)
+        rc = give_tickets(r, r->tls);
+    if (rc == 0)
         rc = open_listeners(r);
     if (rc == 0)
         rc = open_tun(r);
@@ -231,6 +248,7 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
     memset(r->tun_fds, -1, sizeof r->tun_fds);
     atomic_init(&r->next_session, 1);
     pthread_mutex_init(&r->cards_lock, NULL);
+    relay_trace_init(&r->trace);
     gh_list_init(&r->cards);
     relay_directory_publish(r);
     for (int i = 0; i < RELAY_CHECKS; i++)
@@ -290,6 +308,8 @@ static int prepare(void *state, const struct gh_conf *conf, void **ret_next)
     rc = gh_relay_conf_load(conf, &n->conf);
     if (rc == 0)
         rc = load_tls(r, &n->conf, &n->tls);
+    if (rc == 0)
+        rc = give_tickets(r, n->tls);
     if (rc == 0)
         rc = relay_trust_load(r, &n->conf, &n->trust);
     if (rc == 0)

@@ -33,6 +33,8 @@
 #include "services/relay/directory.h"
 #include "services/relay/pool.h"
 #include "services/relay/relay_conf.h"
+#include "services/relay/relay_metrics.h"
+#include "services/relay/relay_trace.h"
 #include "store/store.h"
 
 #define RELAY_LISTEN_MAX 16u
@@ -81,6 +83,7 @@ struct relay {
     pthread_mutex_t cards_lock;
     struct gh_list cards; /* struct relay_card */
     struct gh_port_sessions port;
+    struct relay_trace trace;
 };
 
 struct session;
@@ -112,6 +115,7 @@ struct relay_worker {
     struct gh_forward forward;
     struct gh_snapshot_reader policy, trust;
     bool crl_was_stale;
+    int64_t dumped; /* when an assertion was, last; 0: never */
     int64_t policy_looked; /* wall seconds of the last look at rules that expire */
     struct slot *slots;
     uint32_t slot_count, free_slot; /* next free, UINT32_MAX for none; free slots are chained through generation's neighbour */
@@ -182,31 +186,6 @@ struct session {
     struct relay_scope scope;
 };
 
-/* rows of relay_metrics */
-enum {
-    RELAY_METRIC_SESSIONS,
-    RELAY_METRIC_PACKETS,
-    RELAY_METRIC_BYTES,
-    RELAY_METRIC_FLOWS,
-    RELAY_METRIC_HANDED_OVER,
-    RELAY_METRIC_IDENTITIES,
-    RELAY_METRIC_REVOKED,
-    RELAY_METRIC_CRL_NEXT_UPDATE,
-    RELAY_METRIC_QUIC_CONNECTIONS,
-    RELAY_METRIC_QUIC_DATAGRAMS,
-    RELAY_METRIC_QUIC_BYTES,
-    RELAY_METRIC_QUIC_CALLS,
-    RELAY_METRIC_QUIC_HANDSHAKES,
-    RELAY_METRIC_QUIC_RETRIES,
-    RELAY_METRIC_QUIC_TOKENS_INVALID,
-    RELAY_METRIC_QUIC_RESETS,
-    RELAY_METRIC_QUIC_HANDED_OVER,
-    RELAY_METRIC_QUIC_LOST,
-};
-
-/* relay_metrics.c */
-extern const struct gh_metric relay_metrics[];
-void relay_metrics_publish(struct relay_worker *rw); /* the endpoints' counters, as they are now */
 
 /* relay_request.c */
 void relay_request(void *arg, struct gh_http_stream *s, const struct gh_http_head *head);
@@ -278,6 +257,7 @@ void relay_drop(void *arg, enum gh_drop why, uint64_t count);
 void relay_packet_send(struct session *s, struct gh_span packet);
 
 /* relay_policy.c */
+struct gh_policy_query relay_policy_query(const struct gh_forward_session *fs, enum gh_direction d, const struct gh_ip_packet *p, int64_t wall);
 int relay_policy_load(struct relay *r, const char *path, struct relay_policy **ret);
 void relay_policy_destroy(void *policy);
 extern const struct gh_forward_events relay_forward_events;

@@ -20,6 +20,9 @@ const struct gh_metric relay_metrics[] = {
     [RELAY_METRIC_QUIC_BYTES] = { "gatehouse_quic_udp_bytes_total", GH_METRIC_COUNTER, "UDP payload received and sent.", "direction", ways },
     [RELAY_METRIC_QUIC_CALLS] = { "gatehouse_quic_system_calls_total", GH_METRIC_COUNTER, "System calls that received and sent them.", "direction", ways },
     [RELAY_METRIC_QUIC_HANDSHAKES] = { "gatehouse_quic_handshakes_total", GH_METRIC_COUNTER, "Handshakes of strangers that ended.", "result", results },
+    [RELAY_METRIC_QUIC_RESUMED] = { "gatehouse_quic_resumed_total", GH_METRIC_COUNTER, "Handshakes that resumed an earlier session." },
+    [RELAY_METRIC_QUIC_KEY_UPDATES] = { "gatehouse_quic_key_updates_total", GH_METRIC_COUNTER, "Key updates that the relay began." },
+    [RELAY_METRIC_QUIC_PROBES] = { "gatehouse_quic_probes_total", GH_METRIC_COUNTER, "Probes of silent paths, sent while packets waited." },
     [RELAY_METRIC_QUIC_RETRIES] = { "gatehouse_quic_retries_total", GH_METRIC_COUNTER, "Strangers that were asked to prove their address." },
     [RELAY_METRIC_QUIC_TOKENS_INVALID] = { "gatehouse_quic_invalid_tokens_total", GH_METRIC_COUNTER, "First packets refused: the token of their Retry was not valid." },
     [RELAY_METRIC_QUIC_RESETS] = { "gatehouse_quic_stateless_resets_total", GH_METRIC_COUNTER, "Packets of lost connections answered with a stateless reset." },
@@ -53,6 +56,9 @@ void relay_metrics_publish(struct relay_worker *rw)
         sum.sends += c->sends;
         sum.handshakes_done += c->handshakes_done;
         sum.handshakes_failed += c->handshakes_failed;
+        sum.resumed += c->resumed;
+        sum.key_updates += c->key_updates;
+        sum.probes += c->probes;
         sum.retries_out += c->retries_out;
         sum.tokens_invalid += c->tokens_invalid;
         sum.resets_out += c->resets_out;
@@ -68,6 +74,9 @@ void relay_metrics_publish(struct relay_worker *rw)
     put(rw, RELAY_METRIC_QUIC_CALLS, 1, sum.sends);
     put(rw, RELAY_METRIC_QUIC_HANDSHAKES, 0, sum.handshakes_done);
     put(rw, RELAY_METRIC_QUIC_HANDSHAKES, 1, sum.handshakes_failed);
+    put(rw, RELAY_METRIC_QUIC_RESUMED, 0, sum.resumed);
+    put(rw, RELAY_METRIC_QUIC_KEY_UPDATES, 0, sum.key_updates);
+    put(rw, RELAY_METRIC_QUIC_PROBES, 0, sum.probes);
     put(rw, RELAY_METRIC_QUIC_RETRIES, 0, sum.retries_out);
     put(rw, RELAY_METRIC_QUIC_TOKENS_INVALID, 0, sum.tokens_invalid);
     put(rw, RELAY_METRIC_QUIC_RESETS, 0, sum.resets_out);

@@ -185,6 +185,7 @@ static void create_relay(struct world *w, struct lot *lot)
     assert_int_equal(relay_trust_load(r, &r->conf, &trust), 0);
     assert_int_equal(gh_snapshot_swap(&r->trust, trust, relay_trust_destroy), 0);
     assert_int_equal(pthread_mutex_init(&r->cards_lock, NULL), 0);
+    relay_trace_init(&r->trace);
     gh_list_init(&r->cards);
     atomic_init(&r->next_session, 1);
     pc.prefixes = r->pools;
@@ -493,6 +494,7 @@ static void each_verdict_on_ten_thousand_random_packets_is_the_one_that_explain_
     gh_workers_destroy(w->workers);
     gh_node_destroy(w->r.node);
     gh_log_fini(&w->log);
+    relay_trace_fini(&w->r.trace);
     pthread_mutex_destroy(&w->r.cards_lock);
     close(w->policy_fd);
     close(w->audit_fd);

@@ -1,0 +1,81 @@
+/* What a client remembers of servers. */
+#include "net/quic_memory.h"
+
+#include "../test.h"
+
+static struct gh_endpoint at(uint8_t last, uint16_t port)
+{
+    uint8_t addr[4] = { 192, 0, 2, last };
+
+    return (struct gh_endpoint){ .ip = gh_ip_v4(addr), .port = port };
+}
+
+static void a_token_is_for_one_server_and_used_once(void **state)
+{
+    struct gh_quic_memory m;
+    struct gh_endpoint a = at(1, 443), b = at(1, 444), c = at(2, 443);
+    uint8_t buf[GH_QUIC_MEMORY_TOKEN];
+
+    (void)state;
+    gh_quic_memory_init(&m);
+    gh_quic_memory_keep_token(&m, &a, gh_span_str("old"));
+    gh_quic_memory_keep_token(&m, &a, gh_span_str("newer"));
+    assert_int_equal(gh_quic_memory_take_token(&m, &b, buf), 0);
+    assert_int_equal(gh_quic_memory_take_token(&m, &c, buf), 0);
+    assert_int_equal(gh_quic_memory_take_token(&m, &a, buf), 5);
+    assert_memory_equal(buf, "newer", 5);
+    assert_int_equal(gh_quic_memory_take_token(&m, &a, buf), 0);
+    gh_quic_memory_fini(&m);
+}
+
+static void the_server_used_longest_ago_makes_room(void **state)
+{
+    struct gh_quic_memory m;
+    uint8_t buf[GH_QUIC_MEMORY_TOKEN], text[1];
+    struct gh_endpoint e;
+
+    (void)state;
+    gh_quic_memory_init(&m);
+    for (uint8_t i = 0; i < GH_QUIC_MEMORY_SERVERS; i++) {
+        e = at(i, 443);
+        gh_quic_memory_keep_token(&m, &e, gh_span_of(&i, 1));
+    }
+    e = at(0, 443);
+    text[0] = 77;
+    gh_quic_memory_keep_token(&m, &e, gh_span_of(text, 1));
+    e = at(100, 443);
+    gh_quic_memory_keep_token(&m, &e, gh_span_of(text, 1));
+    e = at(1, 443);
+    assert_int_equal(gh_quic_memory_take_token(&m, &e, buf), 0);
+    e = at(0, 443);
+    assert_int_equal(gh_quic_memory_take_token(&m, &e, buf), 1);
+    assert_int_equal(buf[0], 77);
+    gh_quic_memory_fini(&m);
+}
+
+static void a_token_that_is_too_long_is_not_kept(void **state)
+{
+    static const uint8_t longer[GH_QUIC_MEMORY_TOKEN + 1];
+    struct gh_quic_memory m;
+    struct gh_endpoint e = at(1, 443);
+    uint8_t buf[GH_QUIC_MEMORY_TOKEN];
+
+    (void)state;
+    gh_quic_memory_init(&m);
+    gh_quic_memory_keep_token(&m, &e, gh_span_of(longer, sizeof longer));
+    assert_int_equal(gh_quic_memory_take_token(&m, &e, buf), 0);
+    gh_quic_memory_keep_token(&m, &e, gh_span_of(longer, sizeof longer - 1));
+    assert_int_equal(gh_quic_memory_take_token(&m, &e, buf), GH_QUIC_MEMORY_TOKEN);
+    gh_quic_memory_fini(&m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_token_is_for_one_server_and_used_once),
+        cmocka_unit_test(the_server_used_longest_ago_makes_room),
+        cmocka_unit_test(a_token_that_is_too_long_is_not_kept),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
