@@ -7,6 +7,7 @@
 #include "cli/agent.h"
 #include "cli/check.h"
 #include "cli/config.h"
+#include "cli/doctor.h"
 #include "core/boot.h"
 #include "core/node_conf.h"
 #include "core/run.h"
@@ -55,11 +56,13 @@ static int cleanup(const char *run_dir)
 int main(int argc, char **argv)
 {
     static const struct gh_cli_agent agent = { sections, up, cleanup };
+    static const struct gh_doctor_program doctor = { sections, "/etc/gatehouse/agent.yaml", true };
     static const struct gh_cli_verb verbs[] = {
         { .name = "up", .run_with = gh_cli_agent_up, .summary = "connect, and stay in the foreground", .usage = gh_cli_agent_up_usage, .arg = &agent },
         { .name = "status", .run_with = gh_cli_agent_status, .summary = "what the running agent does", .usage = gh_cli_agent_status_usage, .arg = &agent },
         { .name = "down", .run_with = gh_cli_agent_down, .summary = "end the running agent", .usage = gh_cli_agent_down_usage, .arg = &agent },
         { .name = "cleanup", .run_with = gh_cli_agent_cleanup, .summary = "put back what a killed agent left", .usage = gh_cli_agent_cleanup_usage, .arg = &agent },
+        { .name = "doctor", .run_with = gh_cli_doctor, .summary = "is this machine right for an agent?", .usage = gh_cli_doctor_usage, .arg = &doctor },
         { .name = "check", .run_with = gh_cli_check_here, .summary = "is a configuration right?", .usage = gh_cli_check_usage, .arg = sections },
         { 0 },
     };

@@ -56,6 +56,7 @@ struct gh_conf_row {
     const char *help;
     bool required; /* refused when the section is there and the option is not */
     bool reload;   /* a reload applies it; otherwise it needs a restart */
+    bool key;      /* PATH: a private key, which the parent alone opens */
 };
 
 struct gh_conf;

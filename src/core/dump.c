@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/dump_trace.h"
 #include "core/run.h"
+#include "loop/trace.h"
 #include "loop/worker.h"
 #include "ports/session_directory.h"
 
@@ -94,5 +96,7 @@ void gh_dump(struct gh_run *run)
     if (run->sessions)
         run->sessions->list(run->sessions->self, dump_session, gh_node_log(run->node));
     dump_metrics(run);
+    for (unsigned i = 0; i < gh_workers_count(run->workers); i++)
+        gh_dump_trace(gh_node_log(run->node), i, gh_worker_trace(gh_workers_at(run->workers, i)), GH_TRACE_RECORDS);
     line(gh_node_log(run->node), gh_log_str("what", "end"));
 }

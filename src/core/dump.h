@@ -4,8 +4,8 @@
 
 struct gh_run;
 
-/* Lines "dump" whose field <what> is node, check, listener, feature, worker, session or metric (those that are not zero); the last one
- * is "end". Written whatever the log's level is. On the thread that runs the node. */
+/* Lines "dump" whose field <what> is node, check, listener, feature, worker, session, metric (those that are not zero) or trace; the
+ * last one is "end". Written whatever the log's level is. On the thread that runs the node. */
 void gh_dump(struct gh_run *run);
 
 #endif

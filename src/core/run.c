@@ -99,12 +99,15 @@ static int read_conf(struct runner *r, struct gh_conf_errors *errors, struct gh_
     return rc;
 }
 
-static void name_file(struct gh_privileged *p, const char *path)
+static void name_file(struct gh_privileged *p, const char *path, bool is_key)
 {
+    struct gh_signer signer;
     uint32_t id;
     int fd;
 
-    if (gh_privileged_open_file(p, path, &fd) == 0) /* named is enough: the running child says why it cannot be read */
+    if (is_key)
+        (void)gh_privileged_open_key(p, path, &signer);
+    else if (gh_privileged_open_file(p, path, &fd) == 0) /* named is enough: the running child says why it cannot be read */
         close(fd);
     (void)gh_privileged_watch(p, path, &id);
 }
@@ -129,9 +132,9 @@ int gh_run_name_files(const struct gh_run_config *cfg)
         for (unsigned row = 0; gh_conf_has(conf, sections[i]) && sections[i]->rows[row].name; row++) {
             const struct gh_conf_row *at = &sections[i]->rows[row];
 
-            /* a path that a reload applies is a file that is read */
+            /* a path that a reload applies is a file that is read, or a key that signs */
             if (at->type == GH_CONF_PATH && at->reload && *gh_conf_string(conf, sections[i], row))
-                name_file(cfg->privileged, gh_conf_string(conf, sections[i], row));
+                name_file(cfg->privileged, gh_conf_string(conf, sections[i], row), at->key);
         }
     gh_conf_destroy(conf);
     return 0;

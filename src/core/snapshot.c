@@ -75,3 +75,8 @@ void gh_snapshot_release(struct gh_snapshot_reader *r)
     version_put(r->held);
     *r = (struct gh_snapshot_reader){ 0 };
 }
+
+void *gh_snapshot_held(const struct gh_snapshot_reader *r)
+{
+    return r->held ? r->held->value : NULL;
+}

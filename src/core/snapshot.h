@@ -34,6 +34,8 @@ void gh_snapshot_fini(struct gh_snapshot *s);
 int gh_snapshot_swap(struct gh_snapshot *s, void *value, void (*destroy)(void *value));
 /* The current value, NULL before the first swap. The reader's former version is let go. */
 void *gh_snapshot_refresh(struct gh_snapshot *s, struct gh_snapshot_reader *r);
+/* The version that the reader holds, whatever came since; NULL for none. */
+void *gh_snapshot_held(const struct gh_snapshot_reader *r);
 /* The reader holds nothing any more. */
 void gh_snapshot_release(struct gh_snapshot_reader *r);
 

@@ -1,6 +1,6 @@
 /* core/tls_load.h - a TLS context from the files that a configuration names
  *
- * The files are read through the parent; what the memory of the key held is wiped.
+ * Certificates are read through the parent; the key stays with it, and it signs (crypto/signer.h).
  */
 #ifndef GH_CORE_TLS_LOAD_H
 #define GH_CORE_TLS_LOAD_H

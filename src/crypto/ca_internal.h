@@ -2,18 +2,19 @@
 #ifndef GH_CRYPTO_CA_INTERNAL_H
 #define GH_CRYPTO_CA_INTERNAL_H
 
-#include <openssl/bio.h>
-#include <openssl/evp.h>
-#include <openssl/x509.h>
-
 #include "crypto/ca.h"
+
+/* The library's own types, X509, EVP_PKEY and BIO. */
+struct x509_st;
+struct evp_pkey_st;
+struct bio_st;
 
 #define CA_DAY 86400
 #define CA_SKEW 300 /* seconds that what was made is valid before, for clocks that are behind */
 
 struct gh_ca {
-    X509 *cert;
-    EVP_PKEY *key;
+    struct x509_st *cert;
+    struct evp_pkey_st *key;
     int64_t not_before, not_after;
     char trust_domain[GH_IDENTITY_DOMAIN_MAX + 1];
 };
@@ -23,6 +24,6 @@ int ca_refuse(int rc, char why[GH_CA_WHY], const char *format, ...) __attribute_
 /* The library's last error, for people, and its queue empty again. */
 int ca_refuse_crypto(char why[GH_CA_WHY], const char *what);
 /* What a memory BIO holds. */
-int ca_pem_of(BIO *bio, struct gh_pem *ret);
+int ca_pem_of(struct bio_st *bio, struct gh_pem *ret);
 
 #endif

@@ -12,13 +12,15 @@
 
 #include "base/span.h"
 #include "crypto/aead.h"
+#include "crypto/signer.h"
 
 struct gh_tls_ctx;
 
 struct gh_tls_config {
     bool server;
     struct gh_span certificate; /* PEM: leaf first, then intermediates; may be empty for a client */
-    struct gh_span key;         /* PEM */
+    struct gh_span key;         /* PEM; empty with a signer */
+    const struct gh_signer *signer; /* has the key; copied. NULL: <key> counts */
     struct gh_span ca;          /* PEM: who may sign the peer's certificate */
     const char *alpn;           /* "h3" */
 };

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "crypto/signer_internal.h"
 #include "crypto/tls_internal.h"
 
 static int say(char *err, size_t cap, const char *what)
@@ -57,6 +58,20 @@ static int load_key(SSL_CTX *ctx, struct gh_span pem)
     return rc;
 }
 
+static int load_signer(struct gh_tls_ctx *c, const struct gh_signer *signer)
+{
+    X509 *leaf = SSL_CTX_get0_certificate(c->ssl);
+    EVP_PKEY *key = NULL;
+    int rc = signer_provider_create(&c->signers);
+
+    if (rc == 0)
+        rc = signer_key_create(c->signers, signer, X509_get0_pubkey(leaf), &key);
+    if (rc == 0 && SSL_CTX_use_PrivateKey(c->ssl, key) != 1)
+        rc = GH_ERR_CRYPTO;
+    EVP_PKEY_free(key);
+    return rc;
+}
+
 static int load_ca(SSL_CTX *ctx, struct gh_span pem, bool server)
 {
     BIO *bio = bio_of(pem);
@@ -92,6 +107,7 @@ static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_l
 static int configure(struct gh_tls_ctx *c, const struct gh_tls_config *cfg, char *err, size_t cap)
 {
     SSL_CTX *ctx = c->ssl;
+    int rc;
 
     if (SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
         SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256") != 1 ||
@@ -105,7 +121,14 @@ static int configure(struct gh_tls_ctx *c, const struct gh_tls_config *cfg, char
         gh_tls_ticket_keep(c);
     if (cfg->certificate.len && load_chain(ctx, cfg->certificate) < 0)
         return say(err, cap, "certificate");
-    if (cfg->certificate.len && load_key(ctx, cfg->key) < 0)
+    rc = cfg->certificate.len && cfg->signer ? load_signer(c, cfg->signer) : 0;
+    if (rc < 0) {
+        ERR_clear_error();
+        snprintf(err, cap, "private key: %s", rc == GH_ERR_DENIED ? "it is not the certificate's" : rc == GH_ERR_UNSUPPORTED ?
+                 "the certificate is for another kind of key than Ed25519, P-256 or RSA" : gh_error_text(rc));
+        return GH_ERR_CRYPTO;
+    }
+    if (cfg->certificate.len && !cfg->signer && load_key(ctx, cfg->key) < 0)
         return say(err, cap, "private key");
     if (cfg->certificate.len && SSL_CTX_check_private_key(ctx) != 1)
         return say(err, cap, "certificate and private key");
@@ -158,5 +181,6 @@ void gh_tls_ctx_put(struct gh_tls_ctx *c)
         return;
     SSL_CTX_free(c->ssl);
     OPENSSL_cleanse(c->ticket_key, sizeof c->ticket_key);
+    signer_provider_destroy(c->signers);
     free(c);
 }

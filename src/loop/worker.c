@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "loop/mailbox.h"
+#include "loop/trace.h"
 #include "os/clock.h"
 #include "os/process.h"
 
@@ -40,6 +41,7 @@ struct gh_worker {
     struct gh_list hooks, polls;
     struct gh_list passing; /* struct pass: told at the end of the turn */
     struct gh_ring *mailbox;
+    struct gh_trace *trace;
     pthread_mutex_t lock; /* errands, ended */
     struct gh_list errands;
     bool ended; /* the thread looks at errands no more */
@@ -223,8 +225,11 @@ static int worker_create(struct gh_workers *ws, unsigned index, size_t slots, st
     if (w->timer_fd >= 0)
         rc = gh_ring_create(slots, &w->mailbox);
     if (rc == 0)
+        rc = gh_trace_create(&w->trace);
+    if (rc == 0)
         rc = loop_open(w);
     if (rc < 0) {
+        gh_trace_destroy(w->trace);
         gh_ring_destroy(w->mailbox);
         if (w->timer_fd >= 0)
             close(w->timer_fd);
@@ -387,6 +392,7 @@ static void worker_destroy(struct gh_worker *w)
     uv_loop_close(&w->loop);
     close(w->timer_fd);
     gh_ring_destroy(w->mailbox);
+    gh_trace_destroy(w->trace);
     pthread_mutex_destroy(&w->lock);
     free(w);
 }
@@ -737,6 +743,11 @@ int gh_worker_offload(struct gh_worker *w, void (*work)(void *arg), void (*done)
 }
 
 /* ---- for the watchdog ---- */
+
+struct gh_trace *gh_worker_trace(struct gh_worker *w)
+{
+    return w->trace;
+}
 
 uint64_t gh_worker_ticks(const struct gh_worker *w)
 {

@@ -103,6 +103,12 @@ int gh_worker_quiesce(struct gh_worker *on, void (*done)(struct gh_worker *on, v
 /* Runs <work> in the process-wide pool of threads, then <done> on the worker. 0, GH_ERR_MEMORY or GH_ERR_STATE. */
 int gh_worker_offload(struct gh_worker *w, void (*work)(void *arg), void (*done)(struct gh_worker *w, void *arg), void *arg);
 
+/* ---- flight recorder ---- */
+
+struct gh_trace;
+/* Written by the worker, read by any thread (loop/trace.h). */
+struct gh_trace *gh_worker_trace(struct gh_worker *w);
+
 /* ---- for the watchdog ---- */
 
 uint64_t gh_worker_ticks(const struct gh_worker *w); /* turns so far; any thread */

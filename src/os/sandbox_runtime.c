@@ -24,7 +24,7 @@ const int *gh_sandbox_runtime_calls(size_t *ret_count)
     /* the leak check stops all threads from a process that shares our memory; a report names files and lines */
     static const int sanitizer[] = {
         SCMP_SYS(clone),    SCMP_SYS(ptrace),     SCMP_SYS(process_vm_readv), SCMP_SYS(wait4),      SCMP_SYS(waitid),
-        SCMP_SYS(kill),     SCMP_SYS(tgkill),     SCMP_SYS(prctl),            SCMP_SYS(getdents64), SCMP_SYS(open),
+        SCMP_SYS(kill),     SCMP_SYS(tgkill),     SCMP_SYS(prctl),            SCMP_SYS(getdents64), SCMP_SYS(open), SCMP_SYS(getdents),
         SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(dup),              SCMP_SYS(dup2),       SCMP_SYS(dup3),
         SCMP_SYS(mmap),     SCMP_SYS(mprotect),   SCMP_SYS(personality),      SCMP_SYS(pipe),       SCMP_SYS(socketpair),
         SCMP_SYS(ioctl),    SCMP_SYS(prlimit64),  SCMP_SYS(stat),             SCMP_SYS(lstat),      SCMP_SYS(access),

@@ -321,7 +321,8 @@ static void tell_changed_files(struct parent *p, int64_t now)
 
     gh_watches_look(p->watches, now);
     for (id = gh_watches_next(p->watches); id >= 0; id = gh_watches_next(p->watches)) {
-        int fd = gh_serve_open_file(gh_watches_path(p->watches, id));
+        const char *path = gh_watches_path(p->watches, id);
+        int fd = gh_serve_is_key(p->serve, path) ? -1 : gh_serve_open_file(path);
         int rc = send_event(&p->main, GH_PRIV_EVENT_FILE, (uint32_t)id, fd);
 
         if (fd >= 0)

@@ -49,7 +49,7 @@ enum gh_priv_kind {
     GH_PRIV_NAT,            /* nat */
     GH_PRIV_SYSCTL,         /* sysctl */
     GH_PRIV_KEY,            /* path of a PEM private key -> a number for SIGN */
-    GH_PRIV_SIGN,           /* sign -> signature */
+    GH_PRIV_SIGN,           /* sign -> signature; of a TLS 1.3 CertificateVerify and nothing else */
     GH_PRIV_WATCH,          /* path -> a number; GH_PRIV_EVENT_FILE from now on */
     GH_PRIV_NOTIFY,         /* notify: to the service manager, when there is one */
     GH_PRIV_CLEANUP,        /* undo addresses, routes, rules, NAT, sysctls and devices now, in reverse order */
@@ -159,7 +159,7 @@ struct gh_priv_reply {
 
 enum gh_priv_event_kind {
     GH_PRIV_EVENT_SIGNAL, /* <id>: SIGHUP (after a good check, see priv/parent.h), SIGTERM (also for INT) or SIGQUIT */
-    GH_PRIV_EVENT_FILE,   /* <id>: number of the watch; a descriptor comes along, -1 when the file is gone */
+    GH_PRIV_EVENT_FILE,   /* <id>: number of the watch; a descriptor comes along, -1 when the file is gone or a private key */
     GH_PRIV_EVENT_RELOAD_FAILED, /* <id>: exit code of the child that checked the new configuration; nothing changed */
 };
 

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "crypto/sign_key.h"
 #include "os/folder.h"
 #include "os/process.h"
 #include "os/netlink.h"
@@ -20,13 +19,13 @@
 #include "os/tun.h"
 #include "os/udp.h"
 #include "priv/check.h"
+#include "priv/keys.h"
 #include "priv/lookup.h"
 #include "priv/network.h"
 #include "priv/notify.h"
 #include "priv/sysctl.h"
 
 #define GRANTS_MAX 1024u
-#define KEYS_MAX 64u
 
 struct grant {
     struct gh_list link;
@@ -42,12 +41,6 @@ struct kept {
     uint64_t generation;
 };
 
-struct key {
-    char path[GH_PRIV_PATH];
-    struct gh_sign_key *key; /* NULL: a free place */
-    uint32_t id;
-};
-
 struct gh_serve {
     struct gh_changes *changes;
     struct gh_watches *watches;
@@ -55,9 +48,8 @@ struct gh_serve {
     uid_t uid;
     gid_t gid;
     uint64_t generation;
-    uint32_t next_key;
     struct gh_list kept;
-    struct key keys[KEYS_MAX];
+    struct gh_keys keys;
     struct gh_lookups lookups;
 };
 
@@ -72,7 +64,6 @@ int gh_serve_create(const struct gh_priv_config *cfg, struct gh_changes *changes
     s->watches = watches;
     s->uid = cfg->uid;
     s->gid = cfg->gid;
-    s->next_key = 1;
     gh_list_init(&s->kept);
     if (notify_socket) {
         s->notify_socket = strdup(notify_socket);
@@ -100,10 +91,7 @@ static void give_up(struct kept *k)
 
 void gh_serve_wipe_keys(struct gh_serve *s)
 {
-    for (size_t i = 0; i < KEYS_MAX; i++) {
-        gh_sign_key_destroy(s->keys[i].key);
-        s->keys[i].key = NULL;
-    }
+    gh_keys_wipe(&s->keys);
 }
 
 void gh_serve_destroy(struct gh_serve *s)
@@ -498,107 +486,24 @@ static bool owns_device(struct gh_serve *s, const char *name)
 
 /* ---- keys ---- */
 
-/* A key that was loaded twice since, from the same path, is used by nobody any more. */
-static struct key *key_place(struct gh_serve *s, const char *path)
-{
-    struct key *place = NULL, *oldest = NULL;
-    unsigned same = 0;
-
-    for (size_t i = 0; i < KEYS_MAX; i++) {
-        struct key *k = &s->keys[i];
-
-        if (!k->key) {
-            if (!place)
-                place = k;
-            continue;
-        }
-        if (strcmp(k->path, path) != 0)
-            continue;
-        same++;
-        if (!oldest || k->id < oldest->id)
-            oldest = k;
-    }
-    if (same < 2)
-        return place;
-    gh_sign_key_destroy(oldest->key);
-    oldest->key = NULL;
-    return oldest;
-}
-
-/* The whole file, into <buf>. Count of bytes, GH_ERR_SYSTEM, or GH_ERR_MALFORMED when it is no shorter than <cap>. */
-static int read_file(int fd, uint8_t *buf, size_t cap)
-{
-    size_t len = 0;
-
-    while (len < cap) {
-        ssize_t n = pread(fd, buf + len, cap - len, (off_t)len);
-
-        if (n < 0)
-            return GH_ERR_SYSTEM;
-        if (n == 0)
-            return (int)len;
-        len += (size_t)n;
-    }
-    return GH_ERR_MALFORMED;
-}
-
-static int load_key(int fd, struct gh_sign_key **ret)
-{
-    uint8_t pem[GH_SIGN_PEM_MAX + 1];
-    int rc = read_file(fd, pem, sizeof pem);
-
-    if (rc >= 0)
-        rc = gh_sign_key_load(gh_span_of(pem, (size_t)rc), ret);
-    explicit_bzero(pem, sizeof pem);
-    return rc;
-}
-
 static int answer_key(struct gh_serve *s, const struct gh_serve_child *c, const char *path, struct gh_answer *ret)
 {
     int fd = gh_serve_open_file(path), rc;
-    struct gh_sign_key *key = NULL;
-    struct key *place;
 
     if (fd < 0) {
         ret->reply.sys = errno;
         return fd;
     }
-    rc = load_key(fd, &key);
+    if (!c->reload)
+        gh_process_hide_memory(true);
+    rc = gh_keys_load(&s->keys, fd, c->reload ? NULL : path, &ret->reply);
     close(fd);
-    if (rc < 0)
-        return rc;
-    ret->reply.schemes = (uint32_t)gh_sign_key_schemes(key, ret->reply.scheme);
-    if (c->reload) { /* only looked at */
-        gh_sign_key_destroy(key);
-        return 0;
-    }
-    gh_process_hide_memory(true);
-    place = key_place(s, path);
-    if (!place) {
-        gh_sign_key_destroy(key);
-        return GH_ERR_FULL;
-    }
-    place->key = key;
-    place->id = s->next_key++;
-    snprintf(place->path, sizeof place->path, "%s", path);
-    ret->reply.id = place->id;
-    return 0;
+    return rc;
 }
 
-static int answer_sign(struct gh_serve *s, const struct gh_priv_sign *q, struct gh_answer *ret)
+bool gh_serve_is_key(const struct gh_serve *s, const char *path)
 {
-    size_t len;
-    int rc;
-
-    for (size_t i = 0; i < KEYS_MAX; i++) {
-        if (!s->keys[i].key || s->keys[i].id != q->key)
-            continue;
-        rc = gh_sign_key_sign(s->keys[i].key, q->scheme, q->data, q->len, ret->reply.data, &len);
-        if (rc == 0)
-            ret->reply.len = (uint16_t)len;
-        return rc;
-    }
-    return GH_ERR_NOT_FOUND;
+    return gh_keys_has(&s->keys, path);
 }
 
 /* ---- phases ---- */
@@ -733,7 +638,7 @@ static int answer(struct gh_serve *s, struct gh_serve_child *c, const struct gh_
     case GH_PRIV_RUN:
         return enter_run(s, c);
     case GH_PRIV_OPEN_FILE:
-        return fresh(gh_serve_open_file(q->path), ret);
+        return gh_serve_is_key(s, q->path) ? GH_ERR_DENIED : fresh(gh_serve_open_file(q->path), ret);
     case GH_PRIV_OPEN_APPEND:
         return fresh(open_append(s, q->path), ret);
     case GH_PRIV_OPEN_STATE_DIR:
@@ -757,7 +662,7 @@ static int answer(struct gh_serve *s, struct gh_serve_child *c, const struct gh_
     case GH_PRIV_KEY:
         return answer_key(s, c, q->path, ret);
     case GH_PRIV_SIGN:
-        return answer_sign(s, &q->sign, ret);
+        return gh_keys_sign(&s->keys, &q->sign, &ret->reply);
     case GH_PRIV_WATCH:
         rc = c->reload ? 0 : gh_watches_add(s->watches, q->path);
         ret->reply.id = rc < 0 ? 0 : (uint32_t)rc;

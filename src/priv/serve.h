@@ -35,6 +35,8 @@ int gh_serve_create(const struct gh_priv_config *cfg, struct gh_changes *changes
 void gh_serve_destroy(struct gh_serve *s);
 /* The child's first deed after the fork: forgets the private keys. */
 void gh_serve_wipe_keys(struct gh_serve *s);
+/* Is it the path of a private key? Its descriptor never goes to a child. */
+bool gh_serve_is_key(const struct gh_serve *s, const char *path);
 /* A process that it started may have ended. */
 void gh_serve_reap(struct gh_serve *s);
 

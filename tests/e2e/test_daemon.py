@@ -179,7 +179,7 @@ def test_a_bad_file_changes_nothing_and_every_error_has_its_place(gateway, relay
     gateway.world.write(gateway.own, gateway.text.replace('workers: 2', 'workers: many').replace('nat: auto', 'gnat: auto'))
     relay.send(signal.SIGHUP)
     line = relay.wait_line(message('Reload refused, the last good configuration stays'), since=mark)
-    found = status(gateway)['config']
+    found = until(lambda: [now for now in [status(gateway)['config']] if now['last_reload']], 5, 'the status knows')[0]
     assert found['generation'] == 1 and found['last_reload']['ok'] is False
     for errors in (line.data['errors'], found['last_reload']['detail']):
         assert len(re.findall(r'relay-own\.yaml:\d+:\d+: ', errors)) == 2 and 'many' in errors and 'gnat' in errors
@@ -226,7 +226,7 @@ def test_quit_dumps_the_state_to_the_log_and_goes_on(gateway, level):
         assert [row['client_id'] for row in found['session']] == ['client-2']
         assert found['session'][0]['rx_packets'] >= 3
         assert [row['index'] for row in found['worker']] == [0, 1] and sum(row['sessions'] for row in found['worker']) == 1
-        assert {row['name'] for row in found['check']} == {'tls', 'policy', 'pool', 'tun'}
+        assert {row['name'] for row in found['check']} == {'tls', 'policy', 'pool', 'tun', 'crl'}
         metrics = {row['name']: row['value'] for row in found['metric']}
         assert int(metrics['gatehouse_relay_packets_total{direction="from_agents"}']) >= 3
         mark = agent.mark()

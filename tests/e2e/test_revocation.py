@@ -152,8 +152,9 @@ def test_a_bad_list_is_refused_with_words_and_the_last_good_one_stays(site, what
     if bad is None:
         os.unlink(site.crl)
     else:
-        with open(site.crl, 'w', encoding='ascii') as file:
+        with open(site.crl + '.new', 'w', encoding='ascii') as file:
             file.write(bad)
+        os.rename(site.crl + '.new', site.crl)
     site.relay.send(signal.SIGHUP)
     line = site.relay.wait_line(lambda line: says in json.dumps(line.data), 5, mark)
     assert site.crl in json.dumps(line.data)

@@ -6,6 +6,7 @@
 #include "../unit/test.h"
 #include "core/policy_load.h"
 #include "os/fdpass.h"
+#include "services/relay/relay_trust.h"
 
 static const char allow_everything[] = "version: \"1.0\"\nmetadata: { name: sim }\ndefault_action: allow\nclients:\n  client-1:\n    rules:\n"
                                        "      - { id: all, type: default, action: allow }\n      - { id: in, type: default, action: allow, direction: in }\n";
@@ -94,6 +95,7 @@ void relay_world_init(struct relay_world *w, uint64_t seed, const char *policy, 
     r->tls = w->sim.server.tls;
     atomic_init(&r->next_session, 1);
     pthread_mutex_init(&r->cards_lock, NULL);
+    relay_trace_init(&r->trace);
     gh_list_init(&r->cards);
     assert_int_equal(gh_snapshot_init(&r->policy), 0);
     assert_int_equal(gh_snapshot_init(&r->trust), 0);
@@ -117,6 +119,7 @@ void relay_world_fini(struct relay_world *w)
     gh_pool_destroy(r->pool);
     gh_snapshot_fini(&r->policy);
     gh_snapshot_fini(&r->trust);
+    relay_trace_fini(&r->trace);
     pthread_mutex_destroy(&r->cards_lock);
     gh_metrics_destroy(w->node.metrics);
 }

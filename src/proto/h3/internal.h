@@ -38,6 +38,7 @@ struct gh_h3 {
     struct gh_h3_grease grease;
     struct gh_h3_counters counters;
     uint64_t bidi_opened, bidi_closed;
+    bool draining; /* GOAWAY was told */
 };
 
 /* In h->streams; NULL when memory is out. */

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "core/run.h"
+#include "core/trace_text.h"
 #include "loop/worker.h"
 #include "net/http_listener.h"
 #include "os/clock.h"
@@ -14,6 +15,7 @@
 #include "ports/node_status.h"
 #include "ports/readiness.h"
 #include "ports/session_directory.h"
+#include "ports/trace.h"
 #include "services/admin/handler.h"
 
 #define METRICS_MAX (16u << 20)
@@ -39,6 +41,7 @@ struct admin {
     struct gh_port_status status;
     struct gh_port_metrics metrics;
     struct gh_port_lifecycle lifecycle;
+    struct gh_port_trace trace;
     uint64_t drops[GH_DROP_COUNT];
     char policy[80];
     struct gh_run_reload last;
@@ -165,6 +168,54 @@ static int ask_stop(void *self)
     return 0;
 }
 
+/* What the workers recorded. */
+struct recorded {
+    gh_recorded_fn fn;
+    void *arg;
+    unsigned worker;
+    int64_t offset; /* from the monotonic to the wall clock */
+};
+
+static void on_record(void *arg, const struct gh_trace_record *r)
+{
+    struct recorded *to = arg;
+    char text[GH_TRACE_TEXT];
+    const struct gh_recorded row = { to->worker, r->at + to->offset, gh_trace_event_name(r->event), gh_trace_text(r, text), r->session };
+
+    to->fn(to->arg, &row);
+}
+
+static void each_recorded(void *self, size_t max, gh_recorded_fn fn, void *arg)
+{
+    struct admin *a = self;
+    struct recorded to = { fn, arg, 0, gh_clock_wall_nanoseconds() - gh_clock_now() };
+
+    for (; to.worker < gh_workers_count(a->run->workers); to.worker++)
+        gh_trace_read(gh_worker_trace(gh_workers_at(a->run->workers, to.worker)), max, on_record, &to);
+}
+
+/* Packets are watched where they pass: services that load later may have them. */
+static int watch(void *self, const struct gh_watch_filter *f, uint64_t *ret_id)
+{
+    const struct gh_port_trace *port = ((struct admin *)self)->run->trace;
+
+    return port ? port->watch(port->self, f, ret_id) : GH_ERR_UNSUPPORTED;
+}
+
+static int read_watched(void *self, uint64_t id, gh_watched_fn fn, void *arg, uint64_t *ret_lost)
+{
+    const struct gh_port_trace *port = ((struct admin *)self)->run->trace;
+
+    return port ? port->read(port->self, id, fn, arg, ret_lost) : GH_ERR_NOT_FOUND;
+}
+
+static int unwatch(void *self, uint64_t id)
+{
+    const struct gh_port_trace *port = ((struct admin *)self)->run->trace;
+
+    return port ? port->unwatch(port->self, id) : GH_ERR_NOT_FOUND;
+}
+
 static int64_t now(void *self)
 {
     (void)self;
@@ -248,11 +299,13 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
     a->status = (struct gh_port_status){ read_status, a };
     a->metrics = (struct gh_port_metrics){ emit_metrics, a };
     a->lifecycle = (struct gh_port_lifecycle){ ask_reload, ask_stop, a };
+    a->trace = (struct gh_port_trace){ each_recorded, watch, read_watched, unwatch, a };
     cfg.self = a;
     cfg.readiness = &a->readiness;
     cfg.status = &a->status;
     cfg.metrics = &a->metrics;
     cfg.lifecycle = &a->lifecycle;
+    cfg.trace = &a->trace;
     cfg.sessions = a->run->sessions;
     cfg.operator_uid = gh_process_user();
     rc = gh_admin_create(&cfg, &a->handler);

@@ -31,6 +31,10 @@ static const struct route routes[] = {
     { "/v1/sessions/", "DELETE", OPERATOR, gh_admin_kick_serve },
     { "/v1/reload", "POST", OPERATOR, gh_admin_reload_serve },
     { "/v1/stop", "POST", OPERATOR, gh_admin_stop_serve },
+    { "/v1/trace", "GET", OPERATOR, gh_admin_trace_serve },
+    { "/v1/trace/watch", "POST", OPERATOR, gh_admin_watch_serve },
+    { "/v1/trace/watch/", "GET", OPERATOR, gh_admin_watched_serve },
+    { "/v1/trace/watch/", "DELETE", OPERATOR, gh_admin_unwatch_serve },
 };
 
 #define ROUTES (sizeof routes / sizeof *routes)

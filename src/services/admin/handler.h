@@ -14,11 +14,12 @@ struct gh_port_metrics;
 struct gh_port_readiness;
 struct gh_port_sessions;
 struct gh_port_status;
+struct gh_port_trace;
 
 /* Something that an operator changed, or tried to: for the log and the audit. */
 struct gh_admin_action {
-    const char *verb;   /* "kick", "reload", "stop" */
-    const char *object; /* the session's id, or "" */
+    const char *verb;   /* "kick", "reload", "stop", "trace" */
+    const char *object; /* the session's id, the client, or "" */
     uint32_t uid;       /* who asked */
     int rc;             /* 0 or GH_ERR_... */
 };
@@ -36,6 +37,7 @@ struct gh_admin_config {
     int64_t (*wall)(void *self); /* seconds */
     void (*on_action)(void *self, const struct gh_admin_action *action); /* may be NULL */
     void *self; /* first argument of the three */
+    const struct gh_port_trace *trace;
 };
 
 struct gh_admin;

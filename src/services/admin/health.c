@@ -7,8 +7,7 @@
 
 #define METRICS_MAX ((size_t)16 << 20)
 
-/* The next "name=value" or "name" of a query, advancing it. */
-static bool next_parameter(struct gh_span *query, struct gh_span *ret_name, struct gh_span *ret_value)
+bool gh_admin_query_next(struct gh_span *query, struct gh_span *ret_name, struct gh_span *ret_value)
 {
     while (query->len > 0) {
         const uint8_t *amp = memchr(query->data, '&', query->len), *equals;
@@ -30,7 +29,7 @@ static bool is_excluded(struct gh_span query, const char *check)
 {
     struct gh_span name, value;
 
-    while (next_parameter(&query, &name, &value))
+    while (gh_admin_query_next(&query, &name, &value))
         if (gh_span_equals(name, gh_span_str("exclude")) && gh_span_equals(value, gh_span_str(check)))
             return true;
     return false;
@@ -40,7 +39,7 @@ static bool is_verbose(struct gh_span query)
 {
     struct gh_span name, value;
 
-    while (next_parameter(&query, &name, &value))
+    while (gh_admin_query_next(&query, &name, &value))
         if (gh_span_equals(name, gh_span_str("verbose")))
             return !gh_span_equals(value, gh_span_str("0")) && !gh_span_equals(value, gh_span_str("false"));
     return false;

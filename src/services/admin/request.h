@@ -31,6 +31,13 @@ void gh_admin_reload_serve(const struct gh_admin_request *r);
 void gh_admin_stop_serve(const struct gh_admin_request *r);
 void gh_admin_sessions_serve(const struct gh_admin_request *r);
 void gh_admin_kick_serve(const struct gh_admin_request *r);
+void gh_admin_trace_serve(const struct gh_admin_request *r);
+void gh_admin_watch_serve(const struct gh_admin_request *r);
+void gh_admin_watched_serve(const struct gh_admin_request *r);
+void gh_admin_unwatch_serve(const struct gh_admin_request *r);
+
+/* The next "name=value" or "name" of a query, advancing it. */
+bool gh_admin_query_next(struct gh_span *query, struct gh_span *ret_name, struct gh_span *ret_value);
 
 /* Each answers the request once and for all, memory or not. */
 void gh_admin_reply_json(const struct gh_admin_request *r, unsigned status, json_t *body); /* takes <body>; NULL: no memory */

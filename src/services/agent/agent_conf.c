@@ -36,7 +36,8 @@ static const struct gh_conf_row rows[] = {
     [SERVER_NAME] = { "server_name", GH_CONF_STRING, .max = "253", .help = "name to ask for in TLS; the relay's host when unset" },
     [CERTIFICATE] = { "certificate", GH_CONF_PATH, .min = "1", .required = true, .reload = true,
                       .help = "PEM file with the agent's certificate" },
-    [KEY] = { "key", GH_CONF_PATH, .min = "1", .required = true, .reload = true, .help = "PEM file with the agent's private key, mode 0600" },
+    [KEY] = { "key", GH_CONF_PATH, .min = "1", .required = true, .reload = true, .key = true,
+             .help = "PEM file with the agent's private key, mode 0600" },
     [CA] = { "ca", GH_CONF_PATH, .min = "1", .required = true, .reload = true, .help = "PEM file with the CAs that vouch for relays" },
     [TRUST_DOMAIN] = { "trust_domain", GH_CONF_STRING, .min = "1", .max = "255", .required = true,
                        .help = "the DOMAIN of spiffe://DOMAIN/relay/NAME that the relay must prove" },
@@ -145,6 +146,8 @@ static void check(const struct gh_conf *conf, const struct gh_conf_section *sect
     char host[256];
     uint16_t port;
 
+    if (strcmp(gh_conf_string(conf, section, CERTIFICATE), gh_conf_string(conf, section, KEY)) == 0)
+        gh_conf_fail(conf, section, KEY, errors, "agent.key must be another file than agent.certificate: it stays with the parent process");
     if (gh_agent_relay_parse(gh_conf_string(conf, section, RELAY), host, &port) < 0)
         gh_conf_fail(conf, section, RELAY, errors, "agent.relay must be such as https://relay.gatehouse.example:4433 or [2001:db8::1]:4433");
     if (template[0] != '/' && strncmp(template, "https://", 8) != 0)

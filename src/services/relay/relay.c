@@ -7,6 +7,7 @@
 #include "core/tls_load.h"
 #include "crypto/hash.h"
 #include "os/sock.h"
+#include "services/relay/relay_trust.h"
 #include "services/relay/relay_worker.h"
 
 #define TUN_MTU 1418u          /* what a datagram of the largest UDP payload carries */
@@ -179,7 +180,9 @@ static void unload(void *state)
     gh_snapshot_fini(&r->trust);
     gh_tls_ctx_put(r->tls);
     r->run->sessions = NULL;
+    r->run->trace = NULL;
     r->run->policy_version = NULL;
+    relay_trace_fini(&r->trace);
     pthread_mutex_destroy(&r->cards_lock);
     for (unsigned i = 0; i < GH_WORKERS_MAX; i++)
         free(r->stopped[i]);
@@ -189,7 +192,7 @@ static void unload(void *state)
 static void set_checks(struct relay *r, bool ok, const char *why)
 {
     for (int i = 0; i < RELAY_CHECKS; i++)
-        gh_ready_set(gh_node_ready(r->node), r->checks[i], ok, why);
+        gh_ready_set(r->ready, r->checks[i], ok, why);
 }
 
 static int load_parts(struct relay *r)
@@ -240,14 +243,16 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
     r->audit = gh_node_audit(node);
     r->metrics = gh_node_service_metrics(node, "relay");
     r->workers = gh_node_workers(node);
+    r->ready = gh_node_ready(node);
     memset(r->udp, -1, sizeof r->udp);
     memset(r->tun_fds, -1, sizeof r->tun_fds);
     atomic_init(&r->next_session, 1);
     pthread_mutex_init(&r->cards_lock, NULL);
+    relay_trace_init(&r->trace);
     gh_list_init(&r->cards);
     relay_directory_publish(r);
     for (int i = 0; i < RELAY_CHECKS; i++)
-        r->checks[i] = gh_ready_register(gh_node_ready(node), check_names[i]);
+        r->checks[i] = gh_ready_register(r->ready, check_names[i]);
     set_checks(r, false, "starting");
     rc = gh_snapshot_init(&r->policy);
     if (rc == 0)
@@ -346,8 +351,8 @@ static void take_reload(struct relay_worker *rw)
     relay_worker_set_limits(rw, rw->r->next_conf);
     rw->r->conf = *rw->r->next_conf; /* the same value from every worker, while the others wait */
     rw->r->conf.pools = rw->r->pools;
-    relay_trust_apply(rw);
     relay_policy_refresh(rw);
+    relay_trust_apply(rw);
 }
 
 static void commit(void *state, void *arg)

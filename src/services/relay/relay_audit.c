@@ -30,9 +30,9 @@ static void fill_session(struct gh_audit_record *rec, const struct session *s)
 /* The version of the policy that a worker works with, as the audit shows it. */
 static const char *policy_version(struct relay_worker *rw)
 {
-    const struct relay_policy *p = gh_snapshot_refresh(&rw->r->policy, &rw->policy);
+    const struct relay_policy *p = gh_snapshot_held(&rw->policy);
 
-    return gh_policy_version(p->policy);
+    return p ? gh_policy_version(p->policy) : "";
 }
 
 static void fill_tuple(struct gh_audit_record *rec, const struct gh_ip_packet *p)

@@ -50,7 +50,7 @@ static const struct gh_conf_row rows[] = {
     [LISTEN] = { "listen", GH_CONF_ADDR_LIST, .dflt = ":4433", .min = "1", .max = "16", .help = "UDP addresses of the tunnel endpoint" },
     [CERTIFICATE] = { "certificate", GH_CONF_PATH, .min = "1", .required = true, .reload = true,
                       .help = "PEM file with the relay's certificate and what leads to the CA" },
-    [KEY] = { "key", GH_CONF_PATH, .min = "1", .required = true, .reload = true, .help = "PEM file with the relay's private key, mode 0600" },
+    [KEY] = { "key", GH_CONF_PATH, .min = "1", .required = true, .reload = true, .key = true, .help = "PEM file with the relay's private key, mode 0600" },
     [CLIENT_CA] = { "client_ca", GH_CONF_PATH, .min = "1", .required = true, .reload = true,
                     .help = "PEM file with the CAs that vouch for agents" },
     [TRUST_DOMAIN] = { "trust_domain", GH_CONF_STRING, .min = "1", .max = "255", .required = true, .reload = true,
@@ -189,6 +189,8 @@ static void check(const struct gh_conf *conf, const struct gh_conf_section *sect
 {
     uint64_t mtu = gh_conf_uint(conf, section, MTU);
 
+    if (strcmp(gh_conf_string(conf, section, CERTIFICATE), gh_conf_string(conf, section, KEY)) == 0)
+        gh_conf_fail(conf, section, KEY, errors, "relay.key must be another file than relay.certificate: it stays with the parent process");
     check_pools(conf, section, errors);
     check_pins(conf, section, errors);
     /* RFC 9484, section 10.1: IPv6 needs 1280 bytes */

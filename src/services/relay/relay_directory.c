@@ -185,6 +185,7 @@ void relay_directory_publish(struct relay *r)
 {
     r->port = (struct gh_port_sessions){ list, kick, r };
     r->run->sessions = &r->port;
+    r->run->trace = &r->trace.port;
     r->run->policy_version = policy_version;
     r->run->policy_arg = r;
 }

@@ -2,8 +2,15 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "core/trace_text.h"
 #include "crypto/identity.h"
 #include "services/relay/relay_internal.h"
+#include "services/relay/relay_trust.h"
+
+static void note_handshake(struct relay_worker *rw, bool ok, const struct gh_endpoint *remote)
+{
+    relay_note(rw, GH_TRACE_HANDSHAKE, 0, ok, gh_trace_addr(&remote->ip), gh_trace_port(&remote->ip, 0, remote->port));
+}
 
 int relay_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, struct gh_http_identity *ret)
 {
@@ -26,6 +33,7 @@ int relay_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, 
         who.not_after = peer.not_after = id.not_after;
         rc = relay_trust_judge(rw, &peer, true, why);
     }
+    note_handshake(rw, rc == 0, remote);
     if (rc < 0) {
         relay_audit_auth(rw->r, false, who.name[0] ? who.name : NULL, remote, why);
         gh_log_event(rw->r->log, GH_LOG_WARN, "relay", "certificate refused", gh_log_ip("peer", &remote->ip), gh_log_str("client_id", who.name),
@@ -42,6 +50,7 @@ void relay_refused(void *arg, const struct gh_endpoint *remote, const char *why)
 {
     struct relay_worker *rw = arg;
 
+    note_handshake(rw, false, remote);
     relay_audit_auth(rw->r, false, NULL, remote, why);
     gh_log_event(rw->r->log, GH_LOG_WARN, "relay", "handshake refused", gh_log_ip("peer", &remote->ip), gh_log_str("reason", why));
 }

@@ -20,7 +20,6 @@
 #include "base/list.h"
 #include "core/node_key.h"
 #include "core/run.h"
-#include "crypto/identity.h"
 #include "crypto/random.h"
 #include "crypto/tls.h"
 #include "loop/worker.h"
@@ -35,12 +34,12 @@
 #include "services/relay/pool.h"
 #include "services/relay/relay_conf.h"
 #include "services/relay/relay_metrics.h"
+#include "services/relay/relay_trace.h"
 #include "store/store.h"
 
 #define RELAY_LISTEN_MAX 16u
 #define RELAY_NAME_MAX 129u
 #define RELAY_REQUEST_ID 34u /* CONNECTION-STREAM in hex, NUL included */
-#define RELAY_PEM_MAX (256u * 1024) /* bytes of a file with certificates or a key */
 
 /* A policy and what the sessions need to know of it. Held by workers through a snapshot. */
 struct relay_policy {
@@ -74,6 +73,7 @@ struct relay {
     const struct gh_relay_conf *next_conf; /* while a reload is told to the workers */
     int udp[RELAY_LISTEN_MAX][GH_WORKERS_MAX], tun_fds[GH_WORKERS_MAX];
     struct relay_worker *at[GH_WORKERS_MAX], *stopped[GH_WORKERS_MAX]; /* until unload: messages to them may be under way */
+    struct gh_ready *ready;
     int checks[RELAY_CHECKS];
     struct gh_metric_set *metrics;
     _Atomic uint64_t next_session;
@@ -83,6 +83,7 @@ struct relay {
     pthread_mutex_t cards_lock;
     struct gh_list cards; /* struct relay_card */
     struct gh_port_sessions port;
+    struct relay_trace trace;
 };
 
 struct session;
@@ -114,6 +115,7 @@ struct relay_worker {
     struct gh_forward forward;
     struct gh_snapshot_reader policy, trust;
     bool crl_was_stale;
+    int64_t dumped; /* when an assertion was, last; 0: never */
     int64_t policy_looked; /* wall seconds of the last look at rules that expire */
     struct slot *slots;
     uint32_t slot_count, free_slot; /* next free, UINT32_MAX for none; free slots are chained through generation's neighbour */
@@ -231,22 +233,6 @@ void relay_session_expire(struct relay_worker *rw);
 int relay_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, struct gh_http_identity *ret);
 void relay_refused(void *arg, const struct gh_endpoint *remote, const char *why);
 
-/* relay_trust.c */
-struct relay_trust;
-/* What the configuration names is read and verified; a fault is logged and noted for the reload. */
-int relay_trust_load(struct relay *r, const struct gh_relay_conf *conf, struct relay_trust **ret);
-void relay_trust_destroy(void *trust);
-/* How a name is read from a certificate; good until the worker returns to its loop. */
-struct gh_identity_rules relay_trust_rules(struct relay_worker *rw);
-/* May the holder of this certificate be served? Every way to a session leads through here: a handshake, full or resumed (<is_new>),
- * a request, and a session or connection that lives on. 0; GH_ERR_TIMEOUT when the certificate has expired, GH_ERR_DENIED when it is
- * revoked or not pinned, with words. */
-int relay_trust_judge(struct relay_worker *rw, const struct gh_http_peer *peer, bool is_new, char ret_why[GH_IDENTITY_WHY]);
-/* After a change: whoever is no longer accepted is told so and goes, idle or not. */
-void relay_trust_apply(struct relay_worker *rw);
-/* Metrics, ready check and log of a list that gets out of date. For one worker. */
-void relay_trust_watch(struct relay_worker *rw);
-
 /* relay_move.c */
 /* Asks the worker of <held> for the session, if it is of the tunnel's instance; else the tunnel gets a session of its own. */
 void relay_move_ask(struct tunnel *t, const struct gh_directory_found *held);
@@ -271,6 +257,7 @@ void relay_drop(void *arg, enum gh_drop why, uint64_t count);
 void relay_packet_send(struct session *s, struct gh_span packet);
 
 /* relay_policy.c */
+struct gh_policy_query relay_policy_query(const struct gh_forward_session *fs, enum gh_direction d, const struct gh_ip_packet *p, int64_t wall);
 int relay_policy_load(struct relay *r, const char *path, struct relay_policy **ret);
 void relay_policy_destroy(void *policy);
 extern const struct gh_forward_events relay_forward_events;

@@ -2,13 +2,38 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "core/dump_trace.h"
+#include "os/clock.h"
 #include "services/relay/relay_internal.h"
+
+#define ASSERTION_EVENTS 1024u
+#define ASSERTION_PAUSE (60 * GH_NANOSECONDS)
+
+/* What led to an assertion of the QUIC library. Who makes many of them does not make many lines. */
+static void dump_assertion(struct relay_worker *rw)
+{
+    int64_t now = gh_worker_now(rw->w);
+
+    if (rw->dumped && now - rw->dumped < ASSERTION_PAUSE)
+        return;
+    rw->dumped = now;
+    gh_dump_trace(rw->r->log, rw->index, gh_worker_trace(rw->w), ASSERTION_EVENTS);
+}
 
 void relay_drop(void *arg, enum gh_drop why, uint64_t count)
 {
     struct relay_worker *rw = arg;
 
     gh_counter_add(&rw->drops[why], count);
+    relay_note(rw, GH_TRACE_DROP, 0, why, count, 0);
+    if (why == GH_DROP_LIBRARY_ASSERT)
+        dump_assertion(rw);
+}
+
+static void drop_of(const struct session *s, enum gh_drop why)
+{
+    gh_counter_add(&s->rw->drops[why], 1);
+    relay_note(s->rw, GH_TRACE_DROP, s->forward.id, why, 1, 0);
 }
 
 static struct gh_forward_clock clock_of(struct relay_worker *rw)
@@ -16,23 +41,27 @@ static struct gh_forward_clock clock_of(struct relay_worker *rw)
     return (struct gh_forward_clock){ gh_worker_now(rw->w), gh_worker_wall(rw->w) };
 }
 
-/* <packet> has at least one writable byte before it. */
-static void send_in_place(struct session *s, uint8_t *packet, size_t len)
+/* <packet> has at least one writable byte before it. What is not NONE was counted. */
+static enum gh_drop send_in_place(struct session *s, uint8_t *packet, size_t len)
 {
+    enum gh_drop why = GH_DROP_NONE;
     int rc;
 
     if (!s->carrier) {
-        relay_drop(s->rw, GH_DROP_NO_SESSION, 1);
-        return;
+        drop_of(s, GH_DROP_NO_SESSION);
+        return GH_DROP_NO_SESSION;
     }
     packet[-1] = GH_CONNECT_IP_CONTEXT;
     rc = gh_http_send_datagram(s->carrier->stream, gh_span_of(packet - 1, len + 1));
     if (rc == GH_ERR_AGAIN)
-        relay_drop(s->rw, GH_DROP_QUEUE_FULL, 1);
+        why = GH_DROP_QUEUE_FULL;
     else if (rc == GH_ERR_TOO_LONG)
-        relay_drop(s->rw, GH_DROP_TOO_BIG, 1);
+        why = GH_DROP_TOO_BIG;
     else if (rc < 0)
-        relay_drop(s->rw, GH_DROP_NO_DATAGRAM, 1);
+        why = GH_DROP_NO_DATAGRAM;
+    if (why != GH_DROP_NONE)
+        drop_of(s, why);
+    return why;
 }
 
 void relay_packet_send(struct session *s, struct gh_span packet)
@@ -42,7 +71,7 @@ void relay_packet_send(struct session *s, struct gh_span packet)
     if (packet.len > 65535)
         return;
     memmove(at, packet.data, packet.len);
-    send_in_place(s, at, packet.len);
+    (void)send_in_place(s, at, packet.len);
 }
 
 /* The tunnel's size may change with the path. */
@@ -137,6 +166,40 @@ static void count_limited(struct relay_worker *rw, const struct gh_forward_verdi
         relay_drop(rw, GH_DROP_ICMP_LIMIT, 1);
 }
 
+/* Where a packet that passed its sender's rules goes; NULL: nowhere. */
+static const char *next_of(struct relay_worker *rw, const struct gh_ip *dst)
+{
+    struct gh_directory_found found;
+
+    if (!find(rw, dst, &found))
+        return in_pool(rw->r, dst) ? NULL : "network";
+    return found.worker == rw->index ? "session" : "session on another worker";
+}
+
+static void trace_out(struct session *s, size_t len)
+{
+    const struct gh_forward_verdict *v = &s->rw->verdict;
+    struct relay_step step = { .direction = GH_DIRECTION_OUT, .len = len, .answered = v->action == GH_FORWARD_DONE };
+
+    if (v->action == GH_FORWARD_PASS)
+        step.next = next_of(s->rw, &v->packet.dst);
+    if (v->action != GH_FORWARD_DONE)
+        step.why = v->action == GH_FORWARD_DROP ? v->reason : step.next ? GH_DROP_NONE : GH_DROP_NO_ROUTE;
+    relay_trace_packet(s, &step, &v->packet);
+}
+
+static void trace_in(struct session *s, size_t len, enum gh_drop sent)
+{
+    const struct gh_forward_verdict *v = &s->rw->inner;
+    bool pass = v->action == GH_FORWARD_PASS;
+    struct relay_step step = { .direction = GH_DIRECTION_IN, .len = len, .answered = v->action == GH_FORWARD_DONE };
+
+    step.why = v->action == GH_FORWARD_DROP ? v->reason : sent;
+    step.next = pass ? "tunnel" : NULL;
+    step.queue = !pass ? NULL : sent == GH_DROP_NONE ? "queued" : gh_drop_name(sent);
+    relay_trace_packet(s, &step, &v->packet);
+}
+
 /* A packet that passed its sender's rules goes on: to another agent, or to the network. */
 static void route(struct session *from, uint8_t *packet, size_t len, const struct gh_ip *dst)
 {
@@ -186,6 +249,8 @@ void relay_packet_from_peer(struct session *s, uint8_t *packet, size_t len)
     }
     refresh_mtu(s);
     gh_forward_from_peer(&rw->forward, &s->forward, &clock, packet, len, 0, &rw->verdict);
+    if (relay_watching(&rw->r->trace))
+        trace_out(s, len);
     switch (rw->verdict.action) {
     case GH_FORWARD_PASS:
         count(rw, GH_DIRECTION_OUT, len);
@@ -193,7 +258,7 @@ void relay_packet_from_peer(struct session *s, uint8_t *packet, size_t len)
         route(s, packet, len, &dst);
         return;
     case GH_FORWARD_DROP:
-        relay_drop(rw, rw->verdict.reason, 1);
+        drop_of(s, rw->verdict.reason);
         break;
     case GH_FORWARD_DONE:
         break;
@@ -227,6 +292,7 @@ void relay_packet_to_peer(struct session *s, uint8_t *packet, size_t len, unsign
 {
     struct relay_worker *rw = s->rw;
     struct gh_forward_clock clock = clock_of(rw);
+    enum gh_drop sent = GH_DROP_NONE;
 
     if (s->why == SESSION_MOVED) {
         relay_packet_hand_over(rw, &s->moved_to, packet, len, flags, false);
@@ -237,14 +303,18 @@ void relay_packet_to_peer(struct session *s, uint8_t *packet, size_t len, unsign
     switch (rw->inner.action) {
     case GH_FORWARD_PASS:
         count(rw, GH_DIRECTION_IN, len);
-        send_in_place(s, packet, len);
-        return;
+        sent = send_in_place(s, packet, len);
+        break;
     case GH_FORWARD_DROP:
-        relay_drop(rw, rw->inner.reason, 1);
+        drop_of(s, rw->inner.reason);
         break;
     case GH_FORWARD_DONE:
         break;
     }
+    if (relay_watching(&rw->r->trace))
+        trace_in(s, len, sent);
+    if (rw->inner.action == GH_FORWARD_PASS)
+        return;
     count_limited(rw, &rw->inner);
     if (rw->inner.answer_len)
         answer_outside(rw, rw->inner.answer, rw->inner.answer_len);

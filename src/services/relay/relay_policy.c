@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "core/policy_load.h"
 #include "crypto/hash.h"
+#include "core/trace_text.h"
 #include "services/relay/relay_internal.h"
 
 #define ERRORS_LOGGED 20u
@@ -70,9 +71,13 @@ int relay_policy_load(struct relay *r, const char *path, struct relay_policy **r
     return rc;
 }
 
+/* The version that the worker's sessions are bound to. Only relay_policy_refresh takes a newer one, for all of them at once: a client of one
+ * version means nothing in another. */
 static struct relay_policy *current(struct relay_worker *rw)
 {
-    return gh_snapshot_refresh(&rw->r->policy, &rw->policy);
+    struct relay_policy *held = gh_snapshot_held(&rw->policy);
+
+    return held ? held : gh_snapshot_refresh(&rw->r->policy, &rw->policy);
 }
 
 void relay_session_bind_policy(struct session *s)
@@ -91,6 +96,7 @@ void relay_policy_refresh(struct relay_worker *rw)
     if (!gh_snapshot_changed(&rw->r->policy, &rw->policy))
         return;
     rw->policy = (struct gh_snapshot_reader){ 0 };
+    current(rw);
     gh_list_each(it, &rw->sessions)
     {
         struct session *s = gh_container_of(it, struct session, link);
@@ -98,8 +104,7 @@ void relay_policy_refresh(struct relay_worker *rw)
         relay_session_bind_policy(s);
         gh_forward_recheck(&rw->forward, &s->forward, &clock);
     }
-    if (gh_list_empty(&rw->sessions))
-        current(rw);
+    relay_note(rw, GH_TRACE_POLICY, 0, 0, current(rw)->generation, 0);
     gh_snapshot_release(&before); /* no flow points at its rules any more */
 }
 
@@ -116,11 +121,9 @@ void relay_policy_expire(struct relay_worker *rw)
         gh_forward_recheck(&rw->forward, &gh_container_of(it, struct session, link)->forward, &clock);
 }
 
-static void decide(void *arg, struct gh_forward_session *fs, enum gh_direction d, const struct gh_ip_packet *p, struct gh_forward_decision *ret)
+struct gh_policy_query relay_policy_query(const struct gh_forward_session *fs, enum gh_direction d, const struct gh_ip_packet *p, int64_t wall)
 {
-    struct relay_worker *rw = arg;
-    struct relay_policy *policy = rw->policy.held ? gh_snapshot_refresh(&rw->r->policy, &rw->policy) : current(rw);
-    struct gh_policy_query q = {
+    return (struct gh_policy_query){
         .client = fs->policy_client,
         .direction = d == GH_DIRECTION_OUT ? GH_POLICY_OUT : GH_POLICY_IN,
         .src = p->src,
@@ -130,9 +133,19 @@ static void decide(void *arg, struct gh_forward_session *fs, enum gh_direction d
         .dst_port = p->dst_port,
         .icmp_type = p->icmp_type,
         .icmp_code = p->icmp_code,
-        .wall_seconds = gh_worker_wall(rw->w),
+        .wall_seconds = wall,
     };
+}
+
+static void decide(void *arg, struct gh_forward_session *fs, enum gh_direction d, const struct gh_ip_packet *p, struct gh_forward_decision *ret)
+{
+    struct relay_worker *rw = arg;
+    const struct relay_policy *policy = current(rw);
+    struct gh_policy_query q = relay_policy_query(fs, d, p, gh_worker_wall(rw->w));
     struct gh_policy_verdict v = gh_policy_evaluate(policy->policy, &q);
+    const struct gh_ip *remote = d == GH_DIRECTION_OUT ? &p->dst : &p->src;
+
+    relay_note(rw, GH_TRACE_DECISION, fs->id, gh_policy_verdict_drop(&v), gh_trace_addr(remote), gh_trace_port(remote, p->protocol, p->dst_port));
 
     *ret = (struct gh_forward_decision){
         .allow = v.action == GH_POLICY_ALLOW,
@@ -150,11 +163,22 @@ static struct session *session_of(struct gh_forward_session *fs)
     return gh_container_of(fs, struct session, forward);
 }
 
+static void note_flow(struct relay_worker *rw, enum gh_trace_event event, const struct gh_forward_session *fs, const struct gh_flow *f, const char *end)
+{
+    struct gh_ip_packet first;
+    const struct gh_ip *remote;
+
+    gh_flow_first_packet(f, &first);
+    remote = f->opened_by == GH_DIRECTION_OUT ? &first.dst : &first.src;
+    relay_note(rw, event, fs->id, f->opened_by, end ? gh_trace_word(end) : gh_trace_addr(remote), gh_trace_port(remote, first.protocol, first.dst_port));
+}
+
 static void on_flow_open(void *arg, struct gh_forward_session *fs, const struct gh_flow *f)
 {
     struct relay_worker *rw = arg;
 
     gh_metric_add(rw->r->metrics, rw->index, RELAY_METRIC_FLOWS, 0, 1);
+    note_flow(rw, GH_TRACE_FLOW_OPEN, fs, f, NULL);
     if (f->log != GH_FORWARD_LOG_NONE)
         relay_audit_flow(session_of(fs), f, false, "first packet");
 }
@@ -164,6 +188,7 @@ static void on_flow_close(void *arg, struct gh_forward_session *fs, const struct
     struct relay_worker *rw = arg;
 
     gh_metric_add(rw->r->metrics, rw->index, RELAY_METRIC_FLOWS, 1, 1);
+    note_flow(rw, GH_TRACE_FLOW_CLOSE, fs, f, gh_flow_end_name(why));
     if (why == GH_FLOW_END_POLICY_CHANGED)
         relay_drop(rw, GH_DROP_POLICY_CHANGED, 1);
     if (f->log != GH_FORWARD_LOG_NONE || why == GH_FLOW_END_POLICY_CHANGED)

@@ -7,6 +7,7 @@
 #include "proto/connect_ip/head.h"
 #include "proto/connect_ip/routes.h"
 #include "services/relay/relay_internal.h"
+#include "services/relay/relay_trust.h"
 #include "wire/uri_template.h"
 
 #define LOOKUPS_MAX 64u /* names that are looked up at once */

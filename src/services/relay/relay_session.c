@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "core/trace_text.h"
 #include "services/relay/relay_internal.h"
 
 #define NO_SLOT UINT32_MAX
@@ -261,6 +262,7 @@ static void session_destroy(struct session *s, uint64_t code)
     if (s->announced) {
         relay_card_remove(s);
         relay_audit_session(s, false, reason);
+        relay_note(rw, GH_TRACE_SESSION_CLOSE, s->forward.id, 0, gh_trace_word(reason), 0);
         gh_log_event(rw->r->log, GH_LOG_INFO, "relay", "session closed", gh_log_str("client_id", s->name), gh_log_str("session_id", s->id),
                      gh_log_str("reason", reason), gh_log_uint("code", code));
     }
@@ -284,6 +286,7 @@ void relay_session_announce(struct session *s, bool moved)
     }
     if (!moved)
         relay_audit_session(s, true, NULL);
+    relay_note(s->rw, GH_TRACE_SESSION_OPEN, s->forward.id, 0, gh_trace_addr(&s->peer), gh_trace_port(&s->peer, 0, s->peer_port));
     relay_card_add(s);
     s->announced = true;
 }
@@ -343,6 +346,7 @@ void relay_session_rejoin(struct session *s, struct tunnel *t)
     s->peer_port = peer->port;
     s->not_after = peer->not_after;
     relay_card_refresh(s);
+    relay_note(s->rw, GH_TRACE_PATH, s->forward.id, 0, gh_trace_addr(&s->peer), gh_trace_port(&s->peer, 0, s->peer_port));
     gh_log_event(s->rw->r->log, GH_LOG_INFO, "relay", "session goes on over a new connection", gh_log_str("client_id", s->name),
                  gh_log_str("session_id", s->id), gh_log_ip("peer", &s->peer), gh_log_uint("worker", s->rw->index));
     relay_tunnel_join(t, s);

@@ -6,7 +6,9 @@
 #include "base/error.h"
 #include "core/ca_index.h"
 #include "crypto/crl.h"
-#include "services/relay/relay_internal.h"
+#include "services/relay/relay_trust.h"
+
+#define PEM_MAX (256u * 1024)
 
 struct pin {
     uint8_t spki_sha256[32];
@@ -64,7 +66,7 @@ static int read_crl(struct relay *r, const struct gh_relay_conf *conf, struct re
     int rc = read_file(r, conf->crl, GH_CRL_FILE_MAX + 1, &crl);
 
     if (rc == 0)
-        rc = read_file(r, conf->client_ca, RELAY_PEM_MAX, &ca);
+        rc = read_file(r, conf->client_ca, PEM_MAX, &ca);
     if (rc == 0) {
         rc = gh_crl_set_load(gh_span_of(crl.data, crl.len), gh_span_of(ca.data, ca.len), &t->crl, why);
         if (rc < 0)
@@ -105,7 +107,7 @@ static int read_index(struct relay *r, const char *path, struct gh_ca_index *ret
 static int read_pins(struct relay *r, const struct gh_relay_conf *conf, struct relay_trust *t)
 {
     struct gh_ca_index index = { 0 };
-    int rc = *conf->pins_file ? read_index(r, conf->pins_file, &index) : 0;
+    int rc = conf->pins_file && *conf->pins_file ? read_index(r, conf->pins_file, &index) : 0;
 
     if (rc < 0)
         return rc;
@@ -144,7 +146,7 @@ int relay_trust_load(struct relay *r, const struct gh_relay_conf *conf, struct r
     t->source_count = sources_of(conf->identity, t->sources);
     t->pin_required = conf->pin_required;
     t->fresh = conf->crl_expired_refuse;
-    if (*conf->crl)
+    if (conf->crl && *conf->crl)
         rc = read_crl(r, conf, t);
     if (rc == 0 && t->pin_required)
         rc = read_pins(r, conf, t);
@@ -288,7 +290,8 @@ void relay_trust_watch(struct relay_worker *rw)
 
     gh_metric_set_value(r->metrics, rw->index, RELAY_METRIC_REVOKED, 0, t->crl ? (int64_t)gh_crl_set_count(t->crl) : 0);
     gh_metric_set_value(r->metrics, rw->index, RELAY_METRIC_CRL_NEXT_UPDATE, 0, next == INT64_MAX ? 0 : next);
-    gh_ready_set(gh_node_ready(r->node), r->checks[RELAY_CHECK_CRL], !bad, bad ? "relay.crl is out of date" : NULL);
+    if (r->ready)
+        gh_ready_set(r->ready, r->checks[RELAY_CHECK_CRL], !bad, bad ? "relay.crl is out of date" : NULL);
     if (is_stale && !rw->crl_was_stale)
         gh_log_event(r->log, GH_LOG_ERROR, "relay", "relay.crl is out of date: gatehouse ca crl makes a new one", gh_log_bool("new_sessions_refused", bad));
     rw->crl_was_stale = is_stale;

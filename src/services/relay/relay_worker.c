@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "services/relay/relay_internal.h"
+#include "services/relay/relay_trust.h"
 #include "services/relay/relay_worker.h"
 
 #define SWEEP_BUDGET 256u

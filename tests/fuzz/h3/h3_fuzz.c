@@ -2,8 +2,9 @@
  *
  * The first byte: bit 0 the role (1: server), the rest the length of pieces. Then records, see "Records" below: bytes of the peer's
  * control, QPACK and request streams, datagrams, resets, and what the application does. Every input runs twice, with the bytes
- * of a record whole and in pieces: both must tell the application the same and end alike. What an engine over QUIC may rely on
- * is kept: a stream's bytes come in order and not after its end, a stream closes once, nothing comes after a close.
+ * of a record whole and in pieces: both must tell the application the same, or both must end the connection. What an engine
+ * over QUIC may rely on is kept: a stream's bytes come in order and not after its end, a stream closes once, nothing comes
+ * after a close.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -87,6 +88,12 @@ int64_t gh_quic_open_bidi(struct gh_quic *q)
         return GH_ERR_FULL;
     q->next_bidi += 4;
     return id;
+}
+
+uint64_t gh_quic_noise(struct gh_quic *q)
+{
+    (void)q;
+    return 7; /* a run repeats itself */
 }
 
 uint64_t gh_quic_streams_bidi_left(const struct gh_quic *q)
@@ -527,8 +534,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     input = gh_span_of(data + 1, size - 1);
     run(input, data[0] & 1, SIZE_MAX, &whole);
     run(input, data[0] & 1, data[0] / 2 ? data[0] / 2 : 1, &pieces);
-    /* behind a refusal QUIC brings no further piece, but the rest of a whole one is read */
-    REQUIRE(whole.refused || pieces.refused || (whole.closed == pieces.closed && whole.code == pieces.code));
+    /* Behind a refusal QUIC brings no further piece, but the rest of a whole one is read. Which of two faults is named may
+     * depend on how many bytes were at hand. */
+    REQUIRE(whole.refused || pieces.refused || whole.closed == pieces.closed);
     if (!whole.closed && !pieces.closed) /* else what came before the fault may be told, or not */
         REQUIRE(memcmp(&whole.told, &pieces.told, sizeof whole.told) == 0);
     return 0;

@@ -611,7 +611,9 @@ static void the_parent_signs_with_a_key_that_the_child_never_sees(void **state)
     /* RFC 8032, section 7.1, TEST 2 */
     static const char pem[] = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIEzNCJso/5banbbDRuwRTg9bijGfNaumJNqM9u1PuKb7\n"
                               "-----END PRIVATE KEY-----\n";
-    static const uint8_t head[] = { 0x92, 0xa0, 0x09, 0xa9, 0xf0, 0xd4, 0xca, 0xb8 };
+    /* over the content below, by openssl pkeyutl */
+    static const uint8_t head[] = { 0x9d, 0x08, 0xdb, 0x4f, 0xa4, 0xd1, 0x8e, 0x96, 0x94, 0xef, 0x47, 0xe9 };
+    struct gh_priv_request file;
     struct puppet_order o = { .op = PUPPET_CALL };
     struct puppet_report r;
     struct puppet p;
@@ -629,8 +631,12 @@ static void the_parent_signs_with_a_key_that_the_child_never_sees(void **state)
     o.request = puppet_request(GH_PRIV_SIGN);
     o.request.sign.key = r.reply.id;
     o.request.sign.scheme = 0x0807;
-    o.request.sign.len = 1;
-    o.request.sign.data[0] = 0x72;
+    /* RFC 8446, section 4.4.3 */
+    memset(o.request.sign.data, ' ', 64);
+    memcpy(o.request.sign.data + 64, "TLS 1.3, server CertificateVerify", 34);
+    for (uint8_t i = 0; i < 32; i++)
+        o.request.sign.data[98 + i] = i;
+    o.request.sign.len = 130;
     puppet_do(&p, &o, &r);
     assert_int_equal(r.rc, 0);
     assert_int_equal(r.reply.len, 64);
@@ -638,6 +644,26 @@ static void the_parent_signs_with_a_key_that_the_child_never_sees(void **state)
     o.request.sign.key++;
     puppet_do(&p, &o, &r);
     assert_int_equal(r.rc, GH_ERR_NOT_FOUND);
+    o.request.sign.key--;
+    o.request.sign.scheme = 0x0403; /* another kind of key */
+    puppet_do(&p, &o, &r);
+    assert_int_equal(r.rc, GH_ERR_UNSUPPORTED);
+    o.request.sign.scheme = 0x0807;
+    for (uint16_t len = 0; len < 256; len++) { /* 130: a hash of 32 bytes, 146: of 48 */
+        o.request.sign.len = len;
+        puppet_do(&p, &o, &r);
+        assert_int_equal(r.rc, len == 130 || len == 146 ? 0 : GH_ERR_DENIED);
+    }
+    o.request.sign.len = 130;
+    for (size_t at = 0; at < 98; at += 7) { /* anything else than what a handshake signs: a certificate, say */
+        o.request.sign.data[at] ^= 1;
+        puppet_do(&p, &o, &r);
+        assert_int_equal(r.rc, GH_ERR_DENIED);
+        o.request.sign.data[at] ^= 1;
+    }
+    /* and the file itself goes to nobody */
+    file = puppet_path(GH_PRIV_OPEN_FILE, &p, "key.pem");
+    assert_int_equal(puppet_call(&p, &file), GH_ERR_DENIED);
     puppet_close(&p);
 }
 

@@ -11,6 +11,7 @@
 #include "ports/node_status.h"
 #include "ports/readiness.h"
 #include "ports/session_directory.h"
+#include "ports/trace.h"
 
 #include "../../test.h"
 
@@ -21,7 +22,8 @@
 struct node {
     bool tun_up, draining, stuck;
     int64_t now;
-    int kick_rc, reload_rc, stop_rc;
+    int kick_rc, reload_rc, stop_rc, watch_rc;
+    struct gh_watch_filter filter;
     bool reload_now, reload_ok;
     gh_reload_done_fn reload_done;
     void *reload_arg;
@@ -151,12 +153,49 @@ static void on_action(void *self, const struct gh_admin_action *a)
     snprintf(n->actions + len, sizeof n->actions - len, "%s %s %u %d;", a->verb, a->object, a->uid, a->rc);
 }
 
+static void recorded(void *self, size_t max, gh_recorded_fn fn, void *arg)
+{
+    const struct gh_recorded rows[] = { { 0, INT64_C(1700000000000000001), "drop", "policy 1", 0x2a }, { 1, INT64_C(1700000000000000002), "policy", "generation 2", 0 } };
+
+    (void)self;
+    for (size_t i = 0; i < 2 && i < max; i++)
+        fn(arg, &rows[i]);
+}
+
+static int watch(void *self, const struct gh_watch_filter *f, uint64_t *ret_id)
+{
+    struct node *n = self;
+
+    n->filter = *f;
+    *ret_id = 7;
+    return n->watch_rc;
+}
+
+static int read_watched(void *self, uint64_t id, gh_watched_fn fn, void *arg, uint64_t *ret_lost)
+{
+    static const char packet[] = "{\"client_id\":\"client-1\",\"verdict\":\"pass\"}";
+
+    (void)self;
+    if (id != 7)
+        return GH_ERR_NOT_FOUND;
+    fn(arg, packet, sizeof packet - 1);
+    *ret_lost = 3;
+    return 0;
+}
+
+static int unwatch(void *self, uint64_t id)
+{
+    (void)self;
+    return id == 7 ? 0 : GH_ERR_NOT_FOUND;
+}
+
 struct ports {
     struct gh_port_readiness readiness;
     struct gh_port_status status;
     struct gh_port_sessions sessions;
     struct gh_port_lifecycle lifecycle;
     struct gh_port_metrics metrics;
+    struct gh_port_trace trace;
 };
 
 struct world {
@@ -171,10 +210,10 @@ static int set_up(void **state)
 
     assert_non_null(w);
     w->p = (struct ports){ { each_check, is_draining, is_alive, w }, { read_status, w }, { list_sessions, kick, w },
-                           { reload, stop, w }, { emit_metrics, w } };
+                           { reload, stop, w }, { emit_metrics, w }, { recorded, watch, read_watched, unwatch, w } };
     w->n = (struct node){ .tun_up = true, .now = HOUR, .session_count = 2, .metric_lines = 1, .reload_ok = true };
     config = (struct gh_admin_config){ &w->p.readiness, &w->p.status, &w->p.sessions, &w->p.lifecycle, &w->p.metrics,
-                                       "0.1.0", OPERATOR_UID, node_now, node_wall, on_action, w };
+                                       "0.1.0", OPERATOR_UID, node_now, node_wall, on_action, w, &w->p.trace };
     assert_int_equal(gh_admin_create(&config, &w->n.admin), 0);
     w->n.now += 2 * HOUR;
     gh_fake_stream_init(&w->n.f);
@@ -576,6 +615,72 @@ static void a_long_answer_waits_for_a_slow_client(void **state)
 
 #define admin_test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
+static void what_was_recorded_is_told_with_a_limit(void **state)
+{
+    struct node *n = *state;
+    json_t *body, *events;
+
+    assert_int_equal(ask(n, 0, "GET", "/v1/trace"), 200);
+    body = body_of(n);
+    events = json_object_get(body, "events");
+    assert_int_equal(json_array_size(events), 2);
+    assert_text(json_array_get(events, 0), "event", "drop");
+    assert_text(json_array_get(events, 0), "text", "policy 1");
+    assert_text(json_array_get(events, 0), "session_id", "000000000000002a");
+    assert_int_equal(number(json_array_get(events, 1), "at_ns"), INT64_C(1700000000000000002));
+    assert_int_equal(number(json_array_get(events, 1), "worker"), 1);
+    json_decref(body);
+    assert_int_equal(ask(n, 0, "GET", "/v1/trace?limit=1"), 200);
+    body = body_of(n);
+    assert_int_equal(json_array_size(json_object_get(body, "events")), 1);
+    json_decref(body);
+    assert_int_equal(ask(n, 0, "GET", "/v1/trace?limit=0"), 400);
+    assert_int_equal(ask(n, 0, "GET", "/v1/trace?limit=65537"), 400);
+    assert_int_equal(ask(n, OPERATOR_UID + 1, "GET", "/v1/trace"), 403);
+    assert_int_equal(ask(n, UINT32_MAX, "POST", "/v1/trace/watch"), 403);
+}
+
+static void packets_are_watched_by_a_filter(void **state)
+{
+    struct node *n = *state;
+    struct gh_prefix want;
+    json_t *body;
+
+    assert_int_equal(gh_prefix_parse("9.9.9.9/32", 10, &want), 0);
+    assert_int_equal(ask(n, 0, "POST", "/v1/trace/watch?client=a%20b&to=9.9.9.9%2f32&port=443&protocol=6"), 201);
+    body = body_of(n);
+    assert_text(body, "id", "7");
+    json_decref(body);
+    assert_string_equal(n->filter.client, "a b");
+    assert_true(gh_ip_equals(&n->filter.to.addr, &want.addr) && n->filter.to.len == 32);
+    assert_int_equal(n->filter.port, 443);
+    assert_int_equal(n->filter.protocol, 6);
+    assert_string_equal(n->actions, "trace a b 0 0;");
+    assert_int_equal(ask(n, 0, "GET", "/v1/trace/watch/7"), 200);
+    body = body_of(n);
+    assert_int_equal(number(body, "lost"), 3);
+    assert_text(json_array_get(json_object_get(body, "packets"), 0), "verdict", "pass");
+    json_decref(body);
+    assert_int_equal(ask(n, 0, "DELETE", "/v1/trace/watch/7"), 200);
+    assert_int_equal(ask(n, 0, "GET", "/v1/trace/watch/8"), 404);
+    assert_int_equal(ask(n, 0, "DELETE", "/v1/trace/watch/x"), 404);
+}
+
+static void a_filter_that_cannot_be_is_refused(void **state)
+{
+    struct node *n = *state;
+    static const char *const wrong[] = { "to=nowhere", "to=9.9.9.9/33", "port=65536", "port=x", "protocol=256", "client=%", "client=%zz", "client=%00", "port=" };
+    char path[64];
+
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        snprintf(path, sizeof path, "/v1/trace/watch?%s", wrong[i]);
+        assert_int_equal(ask(n, 0, "POST", path), 400);
+        assert_problem(n, "bad_request");
+    }
+    n->watch_rc = GH_ERR_FULL;
+    assert_int_equal(ask(n, 0, "POST", "/v1/trace/watch"), 503);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -597,6 +702,9 @@ int main(void)
         admin_test(unknown_paths_are_404_and_wrong_methods_405_with_allow),
         admin_test(head_has_the_same_fields_and_no_body),
         admin_test(a_long_answer_waits_for_a_slow_client),
+        admin_test(what_was_recorded_is_told_with_a_limit),
+        admin_test(packets_are_watched_by_a_filter),
+        admin_test(a_filter_that_cannot_be_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

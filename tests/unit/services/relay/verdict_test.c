@@ -17,6 +17,7 @@
 #include "core/policy_load.h"
 #include "fake_stream.h"
 #include "random_policy.h"
+#include "services/relay/relay_trust.h"
 #include "services/relay/relay.h"
 #include "services/relay/relay_internal.h"
 #include "services/relay/relay_worker.h"
@@ -162,8 +163,8 @@ static void create_relay(struct world *w, struct lot *lot)
     struct gh_pool_conf pc = { .leases_max = 64 };
     struct gh_directory_conf dc = { .sessions_max = 64, .readers = 1 };
     struct relay *r = &w->r;
-    struct relay_trust *trust = NULL;
     struct gh_conf *conf = parse_conf();
+    struct relay_trust *trust = NULL;
 
     assert_int_equal(gh_relay_conf_load(conf, &r->conf), 0);
     r->conf.offload_tun = false;
@@ -184,6 +185,7 @@ static void create_relay(struct world *w, struct lot *lot)
     assert_int_equal(relay_trust_load(r, &r->conf, &trust), 0);
     assert_int_equal(gh_snapshot_swap(&r->trust, trust, relay_trust_destroy), 0);
     assert_int_equal(pthread_mutex_init(&r->cards_lock, NULL), 0);
+    relay_trace_init(&r->trace);
     gh_list_init(&r->cards);
     atomic_init(&r->next_session, 1);
     pc.prefixes = r->pools;
@@ -200,7 +202,7 @@ static void connect_client(struct world *w, unsigned i)
 {
     struct gh_http_head head = { .method = gh_span_str("CONNECT"), .scheme = gh_span_str("https"), .authority = gh_span_str("relay"),
                                  .path = gh_span_str("/.well-known/masque/ip/*/*/"), .protocol = gh_span_str("connect-ip") };
-    static const struct gh_cert_id certificate;
+    static const struct gh_cert_id certificate = { .serial = "01" };
     struct gh_pool_lease lease;
 
     snprintf(w->names[i], sizeof w->names[i], "client-%u", i);
@@ -492,6 +494,7 @@ static void each_verdict_on_ten_thousand_random_packets_is_the_one_that_explain_
     gh_workers_destroy(w->workers);
     gh_node_destroy(w->r.node);
     gh_log_fini(&w->log);
+    relay_trace_fini(&w->r.trace);
     pthread_mutex_destroy(&w->r.cards_lock);
     close(w->policy_fd);
     close(w->audit_fd);

@@ -1,0 +1,28 @@
+/* crypto/signer.h - a private key that is somewhere else
+ *
+ * TLS asks for signatures and never sees the key (DESIGN 3): in a node the parent has it. What is signed is always the content of a
+ * TLS 1.3 CertificateVerify (RFC 8446, section 4.4.3), so whoever holds the key can refuse everything else.
+ */
+#ifndef GH_CRYPTO_SIGNER_H
+#define GH_CRYPTO_SIGNER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/span.h"
+#include "crypto/sign_key.h"
+
+struct gh_signer {
+    /* From any thread, perhaps of several at once. <ret> takes GH_SIGN_MAX bytes. 0 or a negative GH_ERR_. */
+    int (*sign)(void *arg, uint32_t key, uint16_t scheme, struct gh_span data, uint8_t *ret, size_t *ret_len);
+    void *arg;
+    uint32_t key;
+    uint16_t schemes[8]; /* TLS SignatureSchemes that the key can make */
+    size_t scheme_count;
+};
+
+/* 64 spaces, the words of one of the sides, a zero, and a hash of 32 or 48 bytes: nothing else is ever to be signed. */
+bool gh_signer_may_sign(struct gh_span data);
+
+#endif

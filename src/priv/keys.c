@@ -1,0 +1,120 @@
+#include "priv/keys.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "crypto/sign_key.h"
+#include "crypto/signer.h"
+
+/* A key that was loaded twice since, from the same path, is used by nobody any more. */
+static struct gh_key_place *find_place(struct gh_keys *keys, const char *path)
+{
+    struct gh_key_place *place = NULL, *oldest = NULL;
+    unsigned same = 0;
+
+    for (size_t i = 0; i < GH_KEYS_MAX; i++) {
+        struct gh_key_place *k = &keys->places[i];
+
+        if (!k->key) {
+            if (!place)
+                place = k;
+            continue;
+        }
+        if (strcmp(k->path, path) != 0)
+            continue;
+        same++;
+        if (!oldest || k->id < oldest->id)
+            oldest = k;
+    }
+    if (same < 2)
+        return place;
+    gh_sign_key_destroy(oldest->key);
+    oldest->key = NULL;
+    return oldest;
+}
+
+/* The whole file, into <buf>. Count of bytes, GH_ERR_SYSTEM, or GH_ERR_MALFORMED when it is no shorter than <cap>. */
+static int read_file(int fd, uint8_t *buf, size_t cap)
+{
+    size_t len = 0;
+
+    while (len < cap) {
+        ssize_t n = pread(fd, buf + len, cap - len, (off_t)len);
+
+        if (n < 0)
+            return GH_ERR_SYSTEM;
+        if (n == 0)
+            return (int)len;
+        len += (size_t)n;
+    }
+    return GH_ERR_MALFORMED;
+}
+
+static int load_key(int fd, struct gh_sign_key **ret)
+{
+    uint8_t pem[GH_SIGN_PEM_MAX + 1];
+    int rc = read_file(fd, pem, sizeof pem);
+
+    if (rc >= 0)
+        rc = gh_sign_key_load(gh_span_of(pem, (size_t)rc), ret);
+    explicit_bzero(pem, sizeof pem);
+    return rc;
+}
+
+int gh_keys_load(struct gh_keys *k, int fd, const char *path, struct gh_priv_reply *ret)
+{
+    struct gh_sign_key *key = NULL;
+    struct gh_key_place *place = NULL;
+    int rc = load_key(fd, &key);
+
+    if (rc < 0)
+        return rc;
+    ret->schemes = (uint32_t)gh_sign_key_schemes(key, ret->scheme);
+    if (path)
+        place = find_place(k, path);
+    if (!place) {
+        gh_sign_key_destroy(key);
+        return path ? GH_ERR_FULL : 0;
+    }
+    place->key = key;
+    place->id = ++k->last;
+    snprintf(place->path, sizeof place->path, "%s", path);
+    ret->id = place->id;
+    return 0;
+}
+
+bool gh_keys_has(const struct gh_keys *k, const char *path)
+{
+    for (size_t i = 0; i < GH_KEYS_MAX; i++)
+        if (k->places[i].key && strcmp(k->places[i].path, path) == 0)
+            return true;
+    return false;
+}
+
+int gh_keys_sign(const struct gh_keys *k, const struct gh_priv_sign *q, struct gh_priv_reply *ret)
+{
+    size_t len;
+    int rc;
+
+    if (!gh_signer_may_sign(gh_span_of(q->data, q->len)))
+        return GH_ERR_DENIED;
+    for (size_t i = 0; i < GH_KEYS_MAX; i++) {
+        if (!k->places[i].key || k->places[i].id != q->key)
+            continue;
+        rc = gh_sign_key_sign(k->places[i].key, q->scheme, q->data, q->len, ret->data, &len);
+        if (rc == 0)
+            ret->len = (uint16_t)len;
+        return rc;
+    }
+    return GH_ERR_NOT_FOUND;
+}
+
+void gh_keys_wipe(struct gh_keys *k)
+{
+    for (size_t i = 0; i < GH_KEYS_MAX; i++) {
+        gh_sign_key_destroy(k->places[i].key);
+        k->places[i].key = NULL;
+    }
+}

@@ -1,0 +1,34 @@
+/* priv/keys.h - the private keys that the parent holds, and signs with
+ *
+ * A key is asked for by its number. What is signed is the content of a TLS 1.3 CertificateVerify and nothing else, so whoever takes
+ * the child over cannot make certificates or revocation lists with it.
+ */
+#ifndef GH_PRIV_KEYS_H
+#define GH_PRIV_KEYS_H
+
+#include <stdbool.h>
+
+#include "priv/request.h"
+
+#define GH_KEYS_MAX 64u
+
+struct gh_sign_key;
+
+/* Zero-initialised: none. */
+struct gh_keys {
+    uint32_t last; /* number that was given */
+    struct gh_key_place {
+        uint32_t id;
+        struct gh_sign_key *key; /* NULL: a free place */
+        char path[GH_PRIV_PATH];
+    } places[GH_KEYS_MAX];
+};
+
+/* Reads <fd>. <path> NULL: it is only looked at. Fills <ret>: id and schemes. 0, GH_ERR_FULL, GH_ERR_SYSTEM and what gh_sign_key_load says. */
+int gh_keys_load(struct gh_keys *k, int fd, const char *path, struct gh_priv_reply *ret);
+bool gh_keys_has(const struct gh_keys *k, const char *path);
+/* 0 and the signature in <ret>; GH_ERR_DENIED (nothing that TLS signs), GH_ERR_NOT_FOUND (no such key), GH_ERR_UNSUPPORTED, GH_ERR_CRYPTO. */
+int gh_keys_sign(const struct gh_keys *k, const struct gh_priv_sign *q, struct gh_priv_reply *ret);
+void gh_keys_wipe(struct gh_keys *k);
+
+#endif
