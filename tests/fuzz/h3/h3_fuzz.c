@@ -129,12 +129,6 @@ void gh_quic_abandon(struct gh_quic *q, const char *assertion)
     abort();
 }
 
-uint64_t gh_quic_noise(struct gh_quic *q)
-{
-    (void)q;
-    return UINT64_C(0x123456789abcdef7);
-}
-
 bool gh_quic_is_abandoned(const struct gh_quic *q)
 {
     return q->abandoned;
