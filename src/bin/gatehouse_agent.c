@@ -63,6 +63,7 @@ int main(int argc, char **argv)
         { .name = "down", .run_with = gh_cli_agent_down, .summary = "end the running agent", .usage = gh_cli_agent_down_usage, .arg = &agent },
         { .name = "cleanup", .run_with = gh_cli_agent_cleanup, .summary = "put back what a killed agent left", .usage = gh_cli_agent_cleanup_usage, .arg = &agent },
         { .name = "doctor", .run_with = gh_cli_doctor, .summary = "is this machine right for an agent?", .usage = gh_cli_doctor_usage, .arg = &doctor },
+        { .name = "config", .run_with = gh_cli_config, .summary = "show the configuration that counts", .usage = gh_cli_config_usage, .arg = sections },
         { .name = "check", .run_with = gh_cli_check_here, .summary = "is a configuration right?", .usage = gh_cli_check_usage, .arg = sections },
         { 0 },
     };

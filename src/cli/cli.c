@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/pages.h"
 #include "core/nearest.h"
 
 static const char *program_of(const char *path)
@@ -162,6 +163,8 @@ int gh_cli_main(const struct gh_cli_verb *verbs, int argc, char **argv)
         return help(verbs, program, argc > 2 ? argv[2] : NULL);
     if (strcmp(name, "--version") == 0)
         return print_version(program, argc > 2 && strcmp(argv[2], "--json") == 0);
+    if (strcmp(name, "--emit") == 0) /* the build: manual page and completion */
+        return gh_cli_emit_page(verbs, program, argc > 2 ? argv[2] : "", stdout);
     verb = verb_of(verbs, name);
     if (!verb)
         return unknown_verb(verbs, program, name);

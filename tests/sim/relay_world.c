@@ -118,8 +118,8 @@ void relay_world_fini(struct relay_world *w)
     gh_directory_destroy(r->directory);
     gh_pool_destroy(r->pool);
     gh_snapshot_fini(&r->policy);
-    gh_snapshot_fini(&r->trust);
     relay_trace_fini(&r->trace);
+    gh_snapshot_fini(&r->trust);
     pthread_mutex_destroy(&r->cards_lock);
     gh_metrics_destroy(w->node.metrics);
 }
