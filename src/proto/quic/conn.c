@@ -344,7 +344,7 @@ static void fill_callbacks(ngtcp2_callbacks *cb, bool server)
 static void fill_settings(struct gh_quic *q, int64_t now, ngtcp2_settings *s, ngtcp2_transport_params *p)
 {
     /* what IPv6 needs first, then the largest, then what lies between */
-    const uint16_t probes[] = { GH_QUIC_PAYLOAD_IPV6, (uint16_t)q->cfg.max_payload, 4000, 1472, 1452, 1400 };
+    const uint16_t probes[] = { GH_QUIC_PLPMTU_IPV6, (uint16_t)q->cfg.max_payload, 4000, 1472, 1452, 1400, GH_QUIC_PAYLOAD_IPV6 };
     const struct gh_quic_config *cfg = &q->cfg;
 
     ngtcp2_settings_default(s);

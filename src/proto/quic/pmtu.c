@@ -1,5 +1,6 @@
 #include "proto/quic/pmtu.h"
 
+#define MINIMUM_IPV6 1314u /* what our own overhead needs for 1280 bytes */
 #define TRIES 3u
 #define LOST_MIN 8u
 #define BATCHES_MIN 3u
@@ -7,7 +8,7 @@
 #define RAISE INT64_C(600000000000) /* RFC 8899, section 5.1.1: PMTU_RAISE_TIMER */
 
 /* Sizes tried from below: IPv6's minimum inside, tunnels, PPPoE, Ethernet with IPv6 and IPv4, jumbo frames. */
-static const uint16_t steps[] = { GH_QUIC_PAYLOAD_IPV6, 1400, 1452, 1472, 4000, 8952 };
+static const uint16_t steps[] = { MINIMUM_IPV6, GH_QUIC_PAYLOAD_IPV6, 1400, 1452, 1472, 4000, 8952 };
 #define STEPS (sizeof steps / sizeof *steps)
 
 void gh_quic_pmtu_init(struct gh_quic_pmtu *p, size_t ceiling)
@@ -117,7 +118,7 @@ size_t gh_quic_pmtu_carries(const struct gh_quic_pmtu *p, size_t library, int64_
         found = GH_QUIC_PAYLOAD_IPV6;
     if (p->cap >= found)
         return found;
-    if (p->searching && p->step < STEPS && steps[p->step] == GH_QUIC_PAYLOAD_IPV6)
+    if (p->searching && p->step < STEPS && steps[p->step] == MINIMUM_IPV6)
         return GH_QUIC_PAYLOAD_IPV6;
     return p->cap;
 }

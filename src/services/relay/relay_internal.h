@@ -175,6 +175,7 @@ struct session {
     uint8_t instance[RELAY_INSTANCE];
     struct gh_directory_found moved_to; /* SESSION_MOVED: where what still comes here goes on */
     bool listed, announced;
+    int64_t awaited_until; /* its tunnel was aborted for a reason that another one may not have; 0: nobody is waited for */
     char name[RELAY_NAME_MAX], id[17];
     char request[RELAY_REQUEST_ID]; /* of the newest tunnel, for records */
     struct gh_ip addrs[2]; /* IPv4, IPv6; family 0 for none */

@@ -9,6 +9,7 @@
 #define PATIENCE INT64_C(1000000000)        /* for an agent that was told why, to close by itself */
 
 #define MEASURING INT64_C(3000000000)       /* how long it may take to find out that a path carries IPv6 */
+#define AWAITED INT64_C(10000000000)        /* for the tunnel that follows an aborted one */
 #define AGE INT64_C(10000000000)            /* for what is under way in an older tunnel of a session */
 
 /* What CONNECT-IP tells. */
@@ -201,7 +202,7 @@ static void on_closed(void *arg, struct gh_http_stream *stream, uint64_t code)
     s->carrier = gh_list_empty(&s->tunnels) ? NULL : gh_container_of(s->tunnels.prev, struct tunnel, link);
     if (s->carrier)
         relay_request_id(s->carrier->stream, s->request);
-    else
+    else if (s->awaited_until == 0 || s->why != SESSION_CLOSED)
         relay_session_left(s, code);
 }
 
@@ -292,6 +293,7 @@ static void measure(struct tunnel *t)
             gh_http_reset(t->stream, GH_HTTP_INTERNAL_ERROR);
     } else if (narrow) {
         say_narrow(t, "the path of the agent became too narrow for IPv6, its tunnel is aborted");
+        t->session->awaited_until = gh_worker_now(t->rw->w) + AWAITED;
         gh_http_reset(t->stream, GH_HTTP_CONNECT_ERROR);
     } else if (assign(t) < 0 || advertise(t) < 0) {
         gh_http_reset(t->stream, GH_HTTP_INTERNAL_ERROR);
@@ -306,6 +308,8 @@ void relay_tunnel_measure(struct relay_worker *rw)
 
         if (s->carrier && s->addrs[s->addr_count - 1].family == 6)
             measure(s->carrier);
+        if (s->awaited_until && !s->carrier && gh_worker_now(rw->w) >= s->awaited_until)
+            relay_session_left(s, 0);
     }
 }
 
@@ -318,6 +322,7 @@ void relay_tunnel_join(struct tunnel *t, struct session *s)
     t->held = NULL;
     gh_list_unlink(&t->link);
     gh_list_append(&s->tunnels, &t->link);
+    s->awaited_until = 0;
     if (s->carrier)
         relay_tunnel_age(s->carrier);
     s->carrier = t;
