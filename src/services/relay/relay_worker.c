@@ -67,6 +67,7 @@ static void sweep(void *arg, int64_t now)
     relay_policy_refresh(rw);
     relay_policy_expire(rw);
     relay_session_expire(rw);
+    relay_tunnel_measure(rw);
     if (rw->index == 0)
         relay_trust_watch(rw);
     relay_metrics_publish(rw);
