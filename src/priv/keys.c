@@ -8,39 +8,17 @@
 #include "crypto/sign_key.h"
 #include "crypto/signer.h"
 
-static struct gh_key_place *find_same(struct gh_keys *keys, const char *path, const uint8_t digest[GH_SHA256_LEN])
+/* A free place; else that of the oldest key: who held it for so long has no handshake under way with it. */
+static struct gh_key_place *find_place(struct gh_keys *keys)
 {
-    for (size_t i = 0; i < GH_KEYS_MAX; i++) {
-        struct gh_key_place *k = &keys->places[i];
-
-        if (k->key && strcmp(k->path, path) == 0 && memcmp(k->digest, digest, GH_SHA256_LEN) == 0)
-            return k;
-    }
-    return NULL;
-}
-
-/* A free place; when a path has its share, that of its key that was used longest ago. */
-static struct gh_key_place *find_place(struct gh_keys *keys, const char *path)
-{
-    struct gh_key_place *place = NULL, *oldest = NULL;
-    unsigned same = 0;
+    struct gh_key_place *oldest = &keys->places[0];
 
     for (size_t i = 0; i < GH_KEYS_MAX; i++) {
-        struct gh_key_place *k = &keys->places[i];
-
-        if (!k->key) {
-            if (!place)
-                place = k;
-            continue;
-        }
-        if (strcmp(k->path, path) != 0)
-            continue;
-        same++;
-        if (!oldest || k->used < oldest->used)
-            oldest = k;
+        if (!keys->places[i].key)
+            return &keys->places[i];
+        if (keys->places[i].id < oldest->id)
+            oldest = &keys->places[i];
     }
-    if (same < GH_KEYS_OF_PATH)
-        return place;
     gh_sign_key_destroy(oldest->key);
     oldest->key = NULL;
     return oldest;
@@ -63,13 +41,13 @@ static int read_file(int fd, uint8_t *buf, size_t cap)
     return GH_ERR_MALFORMED;
 }
 
-static int load_key(int fd, struct gh_sign_key **ret, uint8_t ret_digest[GH_SHA256_LEN])
+static int load_key(int fd, struct gh_sign_key **ret)
 {
     uint8_t pem[GH_SIGN_PEM_MAX + 1];
     int rc = read_file(fd, pem, sizeof pem);
 
     if (rc >= 0)
-        rc = gh_sha256(gh_span_of(pem, (size_t)rc), ret_digest) < 0 ? GH_ERR_CRYPTO : gh_sign_key_load(gh_span_of(pem, (size_t)rc), ret);
+        rc = gh_sign_key_load(gh_span_of(pem, (size_t)rc), ret);
     explicit_bzero(pem, sizeof pem);
     return rc;
 }
@@ -77,33 +55,40 @@ static int load_key(int fd, struct gh_sign_key **ret, uint8_t ret_digest[GH_SHA2
 int gh_keys_load(struct gh_keys *k, int fd, const char *path, struct gh_priv_reply *ret)
 {
     struct gh_sign_key *key = NULL;
-    struct gh_key_place *place = NULL;
-    uint8_t digest[GH_SHA256_LEN];
-    int rc = load_key(fd, &key, digest);
+    struct gh_key_place *place;
+    int rc = load_key(fd, &key);
 
     if (rc < 0)
         return rc;
     ret->schemes = (uint32_t)gh_sign_key_schemes(key, ret->scheme);
-    if (path)
-        place = find_same(k, path, digest);
-    if (place) {
+    if (!path) {
         gh_sign_key_destroy(key);
-        place->used = ++k->uses;
-        ret->id = place->id;
         return 0;
     }
-    if (path)
-        place = find_place(k, path);
-    if (!place) {
-        gh_sign_key_destroy(key);
-        return path ? GH_ERR_FULL : 0;
-    }
+    place = find_place(k);
     place->key = key;
     place->id = ++k->last;
-    place->used = ++k->uses;
-    memcpy(place->digest, digest, sizeof digest);
     snprintf(place->path, sizeof place->path, "%s", path);
     ret->id = place->id;
+    return 0;
+}
+
+static const struct gh_key_place *find(const struct gh_keys *k, uint32_t id)
+{
+    for (size_t i = 0; i < GH_KEYS_MAX; i++)
+        if (k->places[i].key && k->places[i].id == id)
+            return &k->places[i];
+    return NULL;
+}
+
+int gh_keys_forget(struct gh_keys *k, uint32_t id)
+{
+    const struct gh_key_place *place = find(k, id);
+
+    if (!place)
+        return GH_ERR_NOT_FOUND;
+    gh_sign_key_destroy(place->key);
+    k->places[place - k->places].key = NULL;
     return 0;
 }
 
@@ -115,23 +100,21 @@ bool gh_keys_has(const struct gh_keys *k, const char *path)
     return false;
 }
 
-int gh_keys_sign(struct gh_keys *k, const struct gh_priv_sign *q, struct gh_priv_reply *ret)
+int gh_keys_sign(const struct gh_keys *k, const struct gh_priv_sign *q, struct gh_priv_reply *ret)
 {
+    const struct gh_key_place *place;
     size_t len;
     int rc;
 
     if (!gh_signer_may_sign(gh_span_of(q->data, q->len)))
         return GH_ERR_DENIED;
-    for (size_t i = 0; i < GH_KEYS_MAX; i++) {
-        if (!k->places[i].key || k->places[i].id != q->key)
-            continue;
-        k->places[i].used = ++k->uses;
-        rc = gh_sign_key_sign(k->places[i].key, q->scheme, q->data, q->len, ret->data, &len);
-        if (rc == 0)
-            ret->len = (uint16_t)len;
-        return rc;
-    }
-    return GH_ERR_NOT_FOUND;
+    place = find(k, q->key);
+    if (!place)
+        return GH_ERR_NOT_FOUND;
+    rc = gh_sign_key_sign(place->key, q->scheme, q->data, q->len, ret->data, &len);
+    if (rc == 0)
+        ret->len = (uint16_t)len;
+    return rc;
 }
 
 void gh_keys_wipe(struct gh_keys *k)

@@ -8,33 +8,29 @@
 
 #include <stdbool.h>
 
-#include "crypto/hash.h"
 #include "priv/request.h"
 
 #define GH_KEYS_MAX 64u
-#define GH_KEYS_OF_PATH 4u
 
 struct gh_sign_key;
 
 /* Zero-initialised: none. */
 struct gh_keys {
     uint32_t last; /* number that was given */
-    uint64_t uses;
     struct gh_key_place {
         uint32_t id;
         struct gh_sign_key *key; /* NULL: a free place */
         char path[GH_PRIV_PATH];
-        uint8_t digest[GH_SHA256_LEN]; /* of the file */
-        uint64_t used;                 /* when it was loaded or signed last, by count */
     } places[GH_KEYS_MAX];
 };
 
-/* Reads <fd>. <path> NULL: it is only looked at. Fills <ret>: id and schemes. A file whose content is held already keeps its number: reloads
- * that are refused, however many, take nothing from the key in use. Of one path the GH_KEYS_OF_PATH used last are held. 0, GH_ERR_FULL, GH_ERR_SYSTEM and what gh_sign_key_load says. */
+/* Reads <fd>. <path> NULL: it is only looked at. Fills <ret>: id and schemes. When there is no room the oldest key is forgotten.
+ * 0, GH_ERR_SYSTEM and what gh_sign_key_load says. */
 int gh_keys_load(struct gh_keys *k, int fd, const char *path, struct gh_priv_reply *ret);
+int gh_keys_forget(struct gh_keys *k, uint32_t id); /* 0 or GH_ERR_NOT_FOUND */
 bool gh_keys_has(const struct gh_keys *k, const char *path);
 /* 0 and the signature in <ret>; GH_ERR_DENIED (nothing that TLS signs), GH_ERR_NOT_FOUND (no such key), GH_ERR_UNSUPPORTED, GH_ERR_CRYPTO. */
-int gh_keys_sign(struct gh_keys *k, const struct gh_priv_sign *q, struct gh_priv_reply *ret);
+int gh_keys_sign(const struct gh_keys *k, const struct gh_priv_sign *q, struct gh_priv_reply *ret);
 void gh_keys_wipe(struct gh_keys *k);
 
 #endif
