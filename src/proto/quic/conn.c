@@ -29,6 +29,15 @@ void gh_quic_config_default(struct gh_quic_config *ret)
     };
 }
 
+size_t gh_quic_max_payload(size_t mtu)
+{
+    size_t payload = mtu + GH_QUIC_PLPMTU_IPV6 - 1280; /* the same overhead whatever the size */
+
+    if (payload <= GH_QUIC_PAYLOAD_MAX)
+        return GH_QUIC_PAYLOAD_MAX;
+    return payload < GH_QUIC_PAYLOAD_JUMBO ? payload : GH_QUIC_PAYLOAD_JUMBO;
+}
+
 void gh_quic_finish(struct gh_quic *q, enum gh_quic_close_kind kind, const char *reason)
 {
     if (q->closed)
