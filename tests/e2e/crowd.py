@@ -57,8 +57,16 @@ class Crowd:
         return self.daemon.wait_exit(30)
 
 
+def status(pid):
+    with open('/proc/%d/status' % pid, encoding='ascii') as file:
+        return dict(line.split(':', 1) for line in file if ':' in line)
+
+
 def resident(pid):
     """KiB that a process has in memory by itself: without pages of files that it maps."""
-    with open('/proc/%d/status' % pid, encoding='ascii') as file:
-        fields = dict(line.split(':', 1) for line in file if ':' in line)
-    return int(fields['RssAnon'].split()[0])
+    return int(status(pid)['RssAnon'].split()[0])
+
+
+def writable(pid):
+    """KiB of its own that a process has reserved. A ring that fills for the first time does not count, what malloc had to get does."""
+    return int(status(pid)['VmData'].split()[0])
