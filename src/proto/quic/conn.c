@@ -558,6 +558,8 @@ void gh_quic_recv(struct gh_quic *q, const struct gh_quic_path *path, uint8_t ec
     else if (rc != 0)
         gh_quic_fail(q, rc);
     gh_guard_leave(&g);
+    if (q->server && q->handshake_done)
+        gh_tls_shrink(q->tls); /* the application has seen the certificate */
 }
 
 static int64_t probe_interval(const struct gh_quic *q)
