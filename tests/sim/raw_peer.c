@@ -236,7 +236,7 @@ void raw_send_datagram(struct raw_peer *p, uint64_t quarter, const void *payload
     struct raw_bytes head = { .len = 0 };
 
     raw_varint(&head, quarter);
-    assert_int_equal(gh_quic_send_datagram(p->q, gh_span_of(head.data, head.len), gh_span_of(payload, len), p->sim->now), 0);
+    assert_int_equal(gh_quic_send_datagram(p->q, gh_span_of(head.data, head.len), gh_span_of(payload, len), 0, p->sim->now), 0);
 }
 
 int64_t raw_open_control(struct raw_peer *p)
