@@ -95,6 +95,8 @@ static int on_datagram(void *arg, struct gh_span payload)
     memcpy(p->datagram, payload.data, payload.len);
     p->datagram_len = payload.len;
     p->datagrams++;
+    if (p->on_datagram)
+        p->on_datagram(p->on_datagram_arg, payload);
     return 0;
 }
 

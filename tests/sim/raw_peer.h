@@ -28,6 +28,8 @@ struct raw_peer {
     uint8_t datagram[2048]; /* the last one */
     size_t datagram_len;
     unsigned datagrams;
+    void (*on_datagram)(void *arg, struct gh_span payload); /* sees every one; may be NULL */
+    void *on_datagram_arg;
 };
 
 /* What a test writes to a stream. */
