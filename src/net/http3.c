@@ -62,12 +62,12 @@ static int op_send(struct gh_http_stream *s, struct gh_span data, bool end)
     return gh_h3_send(st->s, data, end);
 }
 
-static int op_send_datagram(struct gh_http_stream *s, struct gh_span payload)
+static int op_send_datagram(struct gh_http_stream *s, struct gh_span payload, uint32_t flow)
 {
     struct stream *st = stream_of(s);
 
     wake(st->conn);
-    return gh_h3_send_datagram(st->s, payload, gh_worker_now(st->conn->h->cfg.endpoint.worker));
+    return gh_h3_send_datagram(st->s, payload, flow, gh_worker_now(st->conn->h->cfg.endpoint.worker));
 }
 
 static size_t op_datagram_max(const struct gh_http_stream *s)

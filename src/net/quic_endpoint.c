@@ -167,6 +167,8 @@ static void collect(struct gh_quic_link *l)
 {
     const struct gh_quic_counters *c = gh_quic_counters(l->quic);
 
+    if (c->queue_full != l->told_full)
+        gh_quic_endpoint_drop(l->e, GH_DROP_QUEUE_FULL, c->queue_full - l->told_full);
     if (c->queue_delay != l->told_delay)
         gh_quic_endpoint_drop(l->e, GH_DROP_QUEUE_DELAY, c->queue_delay - l->told_delay);
     if (c->shrunk != l->told_shrunk)
@@ -178,6 +180,7 @@ static void collect(struct gh_quic_link *l)
     l->told_probes = c->probes;
     l->e->counters.black_holes += c->black_holes - l->told_holes;
     l->told_holes = c->black_holes;
+    l->told_full = c->queue_full;
     l->told_delay = c->queue_delay;
     l->told_shrunk = c->shrunk;
     l->told_lost = c->datagrams_lost;

@@ -19,7 +19,7 @@ struct gh_quic_link {
     struct gh_list dirty; /* in e->dirty while something may have to be sent */
     struct gh_list all;
     struct gh_deadline deadline;
-    uint64_t told_delay, told_shrunk, told_lost, told_updates, told_probes, told_holes; /* of the connection's counters */
+    uint64_t told_full, told_delay, told_shrunk, told_lost, told_updates, told_probes, told_holes; /* of the connection's counters */
     bool half_open, closed, attached;
     bool gone; /* being destroyed: whoever is told of it may not wake it again */
     struct gh_quic_close why;

@@ -87,7 +87,7 @@ struct gh_quic_app {
     int (*on_stream_credit)(void *arg, int64_t stream);                /* flow control opened again */
     void (*on_streams_bidi)(void *arg);                                /* more requests may be opened */
     int (*on_datagram)(void *arg, struct gh_span payload);
-    void (*on_datagram_room)(void *arg); /* the datagram queue is half empty again */
+    void (*on_datagram_room)(void *arg); /* the datagram queue, which was full, is half empty again */
     /* Bytes to send next, from one stream. Returns the number of spans (0: only <ret_end>), *ret_stream -1 for nothing. */
     int (*pull)(void *arg, int64_t *ret_stream, bool *ret_end, struct gh_span *ret_spans, size_t cap);
     int (*on_sent)(void *arg, int64_t stream, size_t bytes);
@@ -108,14 +108,15 @@ struct gh_quic_config {
     size_t queue_packets, queue_bytes;  /* datagrams that wait for the congestion window */
     int64_t queue_time;                 /* the longest that one waits; 0: for ever */
     size_t max_payload;                 /* largest UDP payload: that of the interface; GH_QUIC_PAYLOAD_MAX to _JUMBO */
+    int64_t queue_target, queue_interval; /* CoDel (proto/quic/queue.h); target 0: none */
     uint64_t key_update_packets;        /* sealed with one key before the next one is taken */
     struct gh_random_source random;
 };
 
 struct gh_quic_counters {
     uint64_t datagrams_in, datagrams_out;
-    uint64_t queue_full, too_big;  /* datagrams refused by gh_quic_send_datagram, which said so */
-    uint64_t queue_delay, shrunk;  /* datagrams dropped while they waited: too old, or too long since the path shrank */
+    uint64_t too_big;              /* datagrams refused by gh_quic_send_datagram, which said so */
+    uint64_t queue_full, queue_delay, shrunk; /* dropped while they waited: no room, too old, too long since the path shrank */
     uint64_t datagrams_lost;       /* sent in packets that were declared lost */
     uint64_t mtu_probes, black_holes; /* own probes of a path that shrank; how often one did */
     uint64_t probes;               /* of silent paths, sooner than the library would */
@@ -213,9 +214,10 @@ void gh_quic_stop_writing(struct gh_quic *q, int64_t stream, uint64_t code);
 /* Gives the peer back <bytes> of both windows. */
 void gh_quic_consume(struct gh_quic *q, int64_t stream, uint64_t bytes);
 
-/* Queues one datagram made of two pieces; copies. 0, GH_ERR_AGAIN (queue full: dropped, counted), GH_ERR_TOO_LONG,
+/* Queues one datagram made of two pieces; copies. <flow>: datagrams of one number stay in order, those of others need not wait for
+ * them. When the queue is full the fullest flow loses its oldest one (queue_full). 0, GH_ERR_AGAIN (no memory: dropped), GH_ERR_TOO_LONG,
  * GH_ERR_UNSUPPORTED (the peer takes none). */
-int gh_quic_send_datagram(struct gh_quic *q, struct gh_span head, struct gh_span body, int64_t now);
+int gh_quic_send_datagram(struct gh_quic *q, struct gh_span head, struct gh_span body, uint32_t flow, int64_t now);
 /* Longest datagram payload that fits a packet of the current path; 0 when the peer takes none or is not known yet. */
 size_t gh_quic_datagram_max(const struct gh_quic *q);
 

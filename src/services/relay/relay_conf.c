@@ -44,6 +44,8 @@ enum {
     QUEUE_PACKETS,
     QUEUE_BYTES,
     QUEUE_TIME,
+    QUEUE_TARGET,
+    QUEUE_INTERVAL,
 };
 
 static const struct gh_conf_row rows[] = {
@@ -116,8 +118,13 @@ static const struct gh_conf_row rows[] = {
                             .help = "longest capsule of an agent that is kept; a longer one ends its tunnel" },
     [QUEUE_PACKETS] = { "queue_packets", GH_CONF_UINT, .dflt = "1024", .min = "16", .max = "65536", .unit = "packets",
                         .help = "packets that wait for one agent" },
-    [QUEUE_BYTES] = { "queue_bytes", GH_CONF_SIZE, .dflt = "2MiB", .min = "64KiB", .max = "256MiB", .help = "bytes that wait for one agent" },
+    [QUEUE_BYTES] = { "queue_bytes", GH_CONF_SIZE, .dflt = "2MiB", .min = "64KiB", .max = "256MiB",
+                      .help = "memory of the packets that wait for one agent" },
     [QUEUE_TIME] = { "queue_time", GH_CONF_DURATION, .dflt = "50ms", .min = "1ms", .max = "10s", .help = "how long a packet may wait" },
+    [QUEUE_TARGET] = { "queue_target", GH_CONF_DURATION, .dflt = "5ms", .min = "0s", .max = "1s",
+                       .help = "how long the packets of one flow may go on waiting before some are dropped (CoDel); 0s never drops for that" },
+    [QUEUE_INTERVAL] = { "queue_interval", GH_CONF_DURATION, .dflt = "100ms", .min = "1ms", .max = "10s",
+                         .help = "how long they may wait longer than queue_target; about the longest round trip of most flows" },
     { 0 },
 };
 
@@ -248,6 +255,8 @@ static void load_limits(const struct gh_conf *conf, struct gh_relay_conf *ret)
     ret->queue_packets = load_uint(conf, QUEUE_PACKETS);
     ret->queue_bytes = load_size(conf, QUEUE_BYTES);
     ret->queue_time = load_time(conf, QUEUE_TIME);
+    ret->queue_target = load_time(conf, QUEUE_TARGET);
+    ret->queue_interval = load_time(conf, QUEUE_INTERVAL);
 }
 
 int gh_relay_conf_load(const struct gh_conf *conf, struct gh_relay_conf *ret)

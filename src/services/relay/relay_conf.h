@@ -43,7 +43,7 @@ struct gh_relay_conf {
     size_t max_capsule_bytes;
     unsigned queue_packets;
     size_t queue_bytes;
-    int64_t queue_time;
+    int64_t queue_time, queue_target, queue_interval;
 };
 
 /* 0, or GH_ERR_NOT_FOUND when the configuration has no relay. */
