@@ -54,7 +54,7 @@ struct relay {
     struct gh_run *run;
     struct gh_log *log;
     struct gh_audit *audit;
-    struct gh_relay_conf conf;
+    struct gh_relay_conf conf; /* of the thread that runs the node; workers have copies */
     struct gh_tls_ctx *tls;      /* of the thread that runs the node; workers hold their own */
     struct gh_snapshot policy;   /* struct relay_policy */
     uint64_t policy_generation;
@@ -108,6 +108,7 @@ struct slot {
 
 struct relay_worker {
     struct relay *r;
+    struct gh_relay_conf conf; /* the worker's own copy of the node's */
     struct gh_worker *w;
     unsigned index;
     struct gh_http_endpoint *http[RELAY_LISTEN_MAX];

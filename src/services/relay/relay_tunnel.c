@@ -105,7 +105,7 @@ static size_t without_ipv6(const struct tunnel *t, struct gh_ip_route *routes, s
 
 static int advertise(struct tunnel *t)
 {
-    const struct gh_relay_conf *conf = &t->rw->r->conf;
+    const struct gh_relay_conf *conf = &t->rw->conf;
     const struct gh_forward_session *f = &t->session->forward;
     struct gh_ip_route routes[GH_CONNECT_IP_ROUTES];
     size_t count = 0;
@@ -267,7 +267,7 @@ static int open_stream(struct tunnel *t)
     int rc = gh_http_respond(t->stream, 200, fields, 1, false);
 
     gh_connect_ip_init(&t->ip, &tunnel_events, t);
-    gh_connect_ip_limit(&t->ip, t->rw->r->conf.max_capsule_bytes);
+    gh_connect_ip_limit(&t->ip, t->rw->conf.max_capsule_bytes);
     t->narrow = is_narrow(t);
     t->measured_at = t->narrow ? gh_worker_now(t->rw->w) + MEASURING : 0;
     t->assign_at = t->narrow ? gh_worker_now(t->rw->w) + ASSIGN_WITHIN : 0;

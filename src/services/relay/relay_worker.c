@@ -107,7 +107,7 @@ static int open_endpoints(struct relay_worker *rw)
 static int open_tun(struct relay_worker *rw)
 {
     struct gh_tun_port_config cfg = {
-        .worker = rw->w, .fd = rw->r->tun_fds[rw->index], .offload = rw->r->conf.offload_tun, .events = &tun_events, .arg = rw
+        .worker = rw->w, .fd = rw->r->tun_fds[rw->index], .offload = rw->conf.offload_tun, .events = &tun_events, .arg = rw
     };
     int rc = gh_tun_port_create(&cfg, &rw->tun);
 
@@ -129,6 +129,7 @@ int relay_worker_start(void *state, struct gh_worker *w)
     rw->r = r;
     rw->w = w;
     rw->index = gh_worker_index(w);
+    rw->conf = r->conf;
     rw->free_slot = UINT32_MAX;
     rw->drops = gh_metrics_drops(gh_node_metrics(r->node), rw->index);
     gh_list_init(&rw->sessions);
