@@ -362,5 +362,14 @@ const char *gh_tls_verify_error(const struct gh_tls *t)
 {
     long v = t->ssl ? SSL_get_verify_result(t->ssl) : X509_V_OK;
 
-    return v == X509_V_OK ? "" : X509_verify_cert_error_string(v);
+    switch (v) {
+    case X509_V_OK:
+        return "";
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+        return "certificate is not yet valid, or our clock is behind";
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+        return "certificate has expired, or our clock is ahead";
+    default:
+        return X509_verify_cert_error_string(v);
+    }
 }
