@@ -147,8 +147,9 @@ int gh_quic_version_negotiation(const struct gh_quic_initial *in, uint8_t unpred
 
 /* Writes a Retry that answers <in>; the client goes on to <scid> with <token>. Count of bytes. */
 int gh_quic_retry(const struct gh_quic_initial *in, const struct gh_quic_cid *scid, struct gh_span token, uint8_t *buf, size_t cap);
-/* Writes an Initial that closes with a transport error and keeps nothing: INVALID_TOKEN. Count of bytes. */
+/* Writes an Initial that closes with a transport error and keeps nothing. Count of bytes. */
 int gh_quic_refuse(const struct gh_quic_initial *in, uint64_t code, uint8_t *buf, size_t cap);
+#define GH_QUIC_CONNECTION_REFUSED 0x02u
 #define GH_QUIC_INVALID_TOKEN 0x0bu
 
 /* Writes a Stateless Reset of <cap> bytes (RFC 9000, section 10.3), <noise> has as many. Count of bytes, or GH_ERR_TOO_LONG when it
