@@ -17,7 +17,7 @@ SANITIZED = -Db_sanitize=address,undefined -Db_lundef=false
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help all relay agent bootstrap certs demo test e2e check check-deep coverage bench fuzz bare clean
+.PHONY: help all relay agent bootstrap certs demo test e2e check check-deep coverage bench fuzz bare deb deb-test clean
 
 help: ## this list
 	@echo "Gatehouse. A new machine: make demo, then make test."
@@ -71,6 +71,12 @@ fuzz: $(STAMP) build-fuzz/build.ninja ## every fuzz target for FUZZ_SECONDS (60)
 
 bare: ## bootstrap, demo and test in a fresh Debian 12 (root)
 	@tools/bare
+
+deb: all ## a Debian package in build/deb/
+	@tools/deb $(BUILD)
+
+deb-test: all ## the package in a fresh Debian: installed, used, removed, nothing left (root)
+	@tools/deb-test
 
 clean: ## remove what was built; certs/ and the OpenSSL cache stay
 	rm -rf build build-*

@@ -99,6 +99,17 @@ static int sign(void *arg, uint32_t key, uint16_t scheme, struct gh_span data, u
     return 0;
 }
 
+static void forget_key(void *arg, uint32_t key)
+{
+    struct gh_privileged *p = arg;
+    struct gh_priv_request q = { .kind = GH_PRIV_FORGET_KEY };
+    struct gh_priv_reply reply;
+    size_t count;
+
+    q.sign.key = key;
+    (void)p->call(p->client, &q, &reply, NULL, 0, &count);
+}
+
 int gh_privileged_open_key(struct gh_privileged *p, const char *path, struct gh_signer *ret)
 {
     struct gh_priv_reply reply;
@@ -106,7 +117,7 @@ int gh_privileged_open_key(struct gh_privileged *p, const char *path, struct gh_
 
     if (rc < 0)
         return rc;
-    *ret = (struct gh_signer){ .sign = sign, .arg = p, .key = reply.id };
+    *ret = (struct gh_signer){ .sign = sign, .release = forget_key, .arg = p, .key = reply.id };
     ret->scheme_count = reply.schemes < 8 ? reply.schemes : 8;
     memcpy(ret->schemes, reply.scheme, ret->scheme_count * sizeof *ret->schemes);
     return 0;

@@ -106,7 +106,7 @@ static void name_file(struct gh_privileged *p, const char *path, bool is_key)
     int fd;
 
     if (is_key)
-        (void)gh_privileged_open_key(p, path, &signer);
+        (void)gh_privileged_open_key(p, path, &signer); /* only looked at: nothing to be released */
     else if (gh_privileged_open_file(p, path, &fd) == 0) /* named is enough: the running child says why it cannot be read */
         close(fd);
     (void)gh_privileged_watch(p, path, &id);

@@ -70,13 +70,13 @@ void *gh_snapshot_refresh(struct gh_snapshot *s, struct gh_snapshot_reader *r)
     return r->held->value;
 }
 
+void *gh_snapshot_held(const struct gh_snapshot_reader *r)
+{
+    return r->held ? r->held->value : NULL;
+}
+
 void gh_snapshot_release(struct gh_snapshot_reader *r)
 {
     version_put(r->held);
     *r = (struct gh_snapshot_reader){ 0 };
-}
-
-void *gh_snapshot_held(const struct gh_snapshot_reader *r)
-{
-    return r->held ? r->held->value : NULL;
 }

@@ -34,9 +34,9 @@ int gh_tls_load(struct gh_privileged *p, struct gh_log *log, const char *area, c
     int rc = read_pem(p, log, area, f->certificate, &cert);
 
     if (rc == 0)
-        rc = open_key(p, log, area, f->key, &signer);
-    if (rc == 0)
         rc = read_pem(p, log, area, f->ca, &ca);
+    if (rc == 0)
+        rc = open_key(p, log, area, f->key, &signer); /* the last: the context takes it over */
     if (rc == 0) {
         cfg.certificate = gh_span_of(cert.data, cert.len);
         cfg.ca = gh_span_of(ca.data, ca.len);

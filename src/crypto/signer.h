@@ -16,6 +16,7 @@
 struct gh_signer {
     /* From any thread, perhaps of several at once. <ret> takes GH_SIGN_MAX bytes. 0 or a negative GH_ERR_. */
     int (*sign)(void *arg, uint32_t key, uint16_t scheme, struct gh_span data, uint8_t *ret, size_t *ret_len);
+    void (*release)(void *arg, uint32_t key); /* it is asked no more; from any thread. May be NULL */
     void *arg;
     uint32_t key;
     uint16_t schemes[8]; /* TLS SignatureSchemes that the key can make */

@@ -20,7 +20,7 @@ struct gh_tls_config {
     bool server;
     struct gh_span certificate; /* PEM: leaf first, then intermediates; may be empty for a client */
     struct gh_span key;         /* PEM; empty with a signer */
-    const struct gh_signer *signer; /* has the key; copied. NULL: <key> counts */
+    const struct gh_signer *signer; /* has the key; taken over, also when that fails. NULL: <key> counts */
     struct gh_span ca;          /* PEM: who may sign the peer's certificate */
     const char *alpn;           /* "h3" */
 };

@@ -142,18 +142,29 @@ static int configure(struct gh_tls_ctx *c, const struct gh_tls_config *cfg, char
     return 0;
 }
 
+static void release(const struct gh_signer *s)
+{
+    if (s->release)
+        s->release(s->arg, s->key);
+}
+
 int gh_tls_ctx_create(const struct gh_tls_config *cfg, struct gh_tls_ctx **ret, char *err, size_t err_cap)
 {
     struct gh_tls_ctx *c = calloc(1, sizeof *c);
     int rc = GH_ERR_MEMORY;
 
-    if (!c)
+    if (!c) {
+        if (cfg->signer)
+            release(cfg->signer);
         return rc;
+    }
     atomic_init(&c->refs, 1);
+    if (cfg->signer)
+        c->signer = *cfg->signer;
     c->server = cfg->server;
     c->alpn_len = strlen(cfg->alpn) + 1;
     if (c->alpn_len > sizeof c->alpn) {
-        free(c);
+        gh_tls_ctx_put(c);
         return GH_ERR_RANGE;
     }
     c->alpn[0] = (uint8_t)(c->alpn_len - 1);
@@ -182,5 +193,6 @@ void gh_tls_ctx_put(struct gh_tls_ctx *c)
     SSL_CTX_free(c->ssl);
     OPENSSL_cleanse(c->ticket_key, sizeof c->ticket_key);
     signer_provider_destroy(c->signers);
+    release(&c->signer);
     free(c);
 }

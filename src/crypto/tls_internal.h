@@ -10,6 +10,7 @@ struct gh_tls_ctx {
     atomic_uint refs;
     struct ssl_ctx_st *ssl; /* SSL_CTX */
     struct signer_provider *signers; /* of the key, when it is somewhere else; NULL otherwise */
+    struct gh_signer signer;         /* released with the context */
     bool server;
     uint8_t alpn[32]; /* wire form: length and name */
     size_t alpn_len;

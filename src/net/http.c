@@ -22,6 +22,11 @@ size_t gh_http_datagram_max(const struct gh_http_stream *s)
     return s->ops->datagram_max(s);
 }
 
+size_t gh_http_plpmtu(const struct gh_http_stream *s)
+{
+    return s->ops->plpmtu ? s->ops->plpmtu(s) : SIZE_MAX;
+}
+
 void gh_http_reset(struct gh_http_stream *s, enum gh_http_reset why)
 {
     s->ops->reset(s, why);

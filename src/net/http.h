@@ -61,6 +61,7 @@ struct gh_http_ops {
     size_t (*datagram_max)(const struct gh_http_stream *s);
     void (*reset)(struct gh_http_stream *s, enum gh_http_reset why);
     const struct gh_http_peer *(*peer)(const struct gh_http_stream *s);
+    size_t (*plpmtu)(const struct gh_http_stream *s); /* may be NULL */
 };
 
 struct gh_http_stream {
@@ -86,6 +87,8 @@ int gh_http_send(struct gh_http_stream *s, struct gh_span data, bool end);
 int gh_http_send_datagram(struct gh_http_stream *s, struct gh_span payload, uint32_t flow);
 /* Longest payload of an HTTP datagram now, in bytes; 0 when the stream carries none. */
 size_t gh_http_datagram_max(const struct gh_http_stream *s);
+/* Largest UDP payload that the path below carries, as far as that is known; SIZE_MAX when there is no such limit. */
+size_t gh_http_plpmtu(const struct gh_http_stream *s);
 /* Aborts both directions; on_closed follows, perhaps before this returns. */
 void gh_http_reset(struct gh_http_stream *s, enum gh_http_reset why);
 const struct gh_http_peer *gh_http_peer(const struct gh_http_stream *s);

@@ -110,7 +110,12 @@ static const struct gh_http_peer *op_peer(const struct gh_http_stream *s)
     return &stream_of(s)->conn->peer;
 }
 
-static const struct gh_http_ops ops = { op_respond, op_send, op_send_datagram, op_datagram_max, op_reset, op_peer };
+static size_t op_plpmtu(const struct gh_http_stream *s)
+{
+    return gh_quic_plpmtu(stream_of(s)->conn->quic);
+}
+
+static const struct gh_http_ops ops = { op_respond, op_send, op_send_datagram, op_datagram_max, op_reset, op_peer, op_plpmtu };
 
 /* What HTTP/3 tells. */
 

@@ -179,6 +179,8 @@ static void collect(struct gh_quic_link *l)
     l->e->counters.probes += c->probes - l->told_probes;
     l->told_probes = c->probes;
     l->told_full = c->queue_full;
+    l->e->counters.black_holes += c->black_holes - l->told_holes;
+    l->told_holes = c->black_holes;
     l->told_delay = c->queue_delay;
     l->told_shrunk = c->shrunk;
     l->told_lost = c->datagrams_lost;

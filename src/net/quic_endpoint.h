@@ -85,6 +85,7 @@ struct gh_quic_endpoint_counters {
     uint64_t retries_out;
     uint64_t tokens_invalid; /* Initials refused with INVALID_TOKEN */
     uint64_t handshakes_done, handshakes_failed; /* of strangers */
+    uint64_t black_holes; /* paths that shrank */
     uint64_t probes;      /* of silent paths, sooner than the library would */
     uint64_t key_updates; /* begun here */
     uint64_t resumed; /* of the handshakes done */

@@ -20,7 +20,7 @@ struct gh_quic_link {
     struct gh_list dirty; /* in e->dirty while something may have to be sent */
     struct gh_list all;
     struct gh_deadline deadline;
-    uint64_t told_full, told_delay, told_shrunk, told_lost, told_updates, told_probes; /* of the connection's counters */
+    uint64_t told_full, told_delay, told_shrunk, told_lost, told_updates, told_probes, told_holes; /* of the connection's counters */
     bool half_open, closed, attached;
     bool accepted; /* a stranger's */
     bool proved;   /* its address, before anything was kept */

@@ -127,6 +127,8 @@ int gh_check_request(const struct gh_priv_request *q)
         return check_nat(&q->nat);
     case GH_PRIV_SYSCTL:
         return q->sysctl < GH_PRIV_SYSCTL_COUNT ? 0 : GH_ERR_RANGE;
+    case GH_PRIV_FORGET_KEY:
+        return q->sign.key ? 0 : GH_ERR_RANGE;
     case GH_PRIV_SIGN:
         return q->sign.len <= GH_PRIV_DATA ? 0 : GH_ERR_RANGE;
     case GH_PRIV_NOTIFY:

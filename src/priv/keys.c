@@ -8,28 +8,17 @@
 #include "crypto/sign_key.h"
 #include "crypto/signer.h"
 
-/* A key that was loaded twice since, from the same path, is used by nobody any more. */
-static struct gh_key_place *find_place(struct gh_keys *keys, const char *path)
+/* A free place; else that of the oldest key: who held it for so long has no handshake under way with it. */
+static struct gh_key_place *find_place(struct gh_keys *keys)
 {
-    struct gh_key_place *place = NULL, *oldest = NULL;
-    unsigned same = 0;
+    struct gh_key_place *oldest = &keys->places[0];
 
     for (size_t i = 0; i < GH_KEYS_MAX; i++) {
-        struct gh_key_place *k = &keys->places[i];
-
-        if (!k->key) {
-            if (!place)
-                place = k;
-            continue;
-        }
-        if (strcmp(k->path, path) != 0)
-            continue;
-        same++;
-        if (!oldest || k->id < oldest->id)
-            oldest = k;
+        if (!keys->places[i].key)
+            return &keys->places[i];
+        if (keys->places[i].id < oldest->id)
+            oldest = &keys->places[i];
     }
-    if (same < 2)
-        return place;
     gh_sign_key_destroy(oldest->key);
     oldest->key = NULL;
     return oldest;
@@ -66,22 +55,40 @@ static int load_key(int fd, struct gh_sign_key **ret)
 int gh_keys_load(struct gh_keys *k, int fd, const char *path, struct gh_priv_reply *ret)
 {
     struct gh_sign_key *key = NULL;
-    struct gh_key_place *place = NULL;
+    struct gh_key_place *place;
     int rc = load_key(fd, &key);
 
     if (rc < 0)
         return rc;
     ret->schemes = (uint32_t)gh_sign_key_schemes(key, ret->scheme);
-    if (path)
-        place = find_place(k, path);
-    if (!place) {
+    if (!path) {
         gh_sign_key_destroy(key);
-        return path ? GH_ERR_FULL : 0;
+        return 0;
     }
+    place = find_place(k);
     place->key = key;
     place->id = ++k->last;
     snprintf(place->path, sizeof place->path, "%s", path);
     ret->id = place->id;
+    return 0;
+}
+
+static const struct gh_key_place *find(const struct gh_keys *k, uint32_t id)
+{
+    for (size_t i = 0; i < GH_KEYS_MAX; i++)
+        if (k->places[i].key && k->places[i].id == id)
+            return &k->places[i];
+    return NULL;
+}
+
+int gh_keys_forget(struct gh_keys *k, uint32_t id)
+{
+    const struct gh_key_place *place = find(k, id);
+
+    if (!place)
+        return GH_ERR_NOT_FOUND;
+    gh_sign_key_destroy(place->key);
+    k->places[place - k->places].key = NULL;
     return 0;
 }
 
@@ -95,20 +102,19 @@ bool gh_keys_has(const struct gh_keys *k, const char *path)
 
 int gh_keys_sign(const struct gh_keys *k, const struct gh_priv_sign *q, struct gh_priv_reply *ret)
 {
+    const struct gh_key_place *place;
     size_t len;
     int rc;
 
     if (!gh_signer_may_sign(gh_span_of(q->data, q->len)))
         return GH_ERR_DENIED;
-    for (size_t i = 0; i < GH_KEYS_MAX; i++) {
-        if (!k->places[i].key || k->places[i].id != q->key)
-            continue;
-        rc = gh_sign_key_sign(k->places[i].key, q->scheme, q->data, q->len, ret->data, &len);
-        if (rc == 0)
-            ret->len = (uint16_t)len;
-        return rc;
-    }
-    return GH_ERR_NOT_FOUND;
+    place = find(k, q->key);
+    if (!place)
+        return GH_ERR_NOT_FOUND;
+    rc = gh_sign_key_sign(place->key, q->scheme, q->data, q->len, ret->data, &len);
+    if (rc == 0)
+        ret->len = (uint16_t)len;
+    return rc;
 }
 
 void gh_keys_wipe(struct gh_keys *k)

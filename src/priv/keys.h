@@ -24,8 +24,10 @@ struct gh_keys {
     } places[GH_KEYS_MAX];
 };
 
-/* Reads <fd>. <path> NULL: it is only looked at. Fills <ret>: id and schemes. 0, GH_ERR_FULL, GH_ERR_SYSTEM and what gh_sign_key_load says. */
+/* Reads <fd>. <path> NULL: it is only looked at. Fills <ret>: id and schemes. When there is no room the oldest key is forgotten.
+ * 0, GH_ERR_SYSTEM and what gh_sign_key_load says. */
 int gh_keys_load(struct gh_keys *k, int fd, const char *path, struct gh_priv_reply *ret);
+int gh_keys_forget(struct gh_keys *k, uint32_t id); /* 0 or GH_ERR_NOT_FOUND */
 bool gh_keys_has(const struct gh_keys *k, const char *path);
 /* 0 and the signature in <ret>; GH_ERR_DENIED (nothing that TLS signs), GH_ERR_NOT_FOUND (no such key), GH_ERR_UNSUPPORTED, GH_ERR_CRYPTO. */
 int gh_keys_sign(const struct gh_keys *k, const struct gh_priv_sign *q, struct gh_priv_reply *ret);

@@ -144,6 +144,8 @@ static int child_start(struct parent *p, struct child *c)
     fcntl(events[0], F_SETFL, O_NONBLOCK); /* a child that does not read them must not stop us */
     fcntl(requests[0], F_SETFL, O_NONBLOCK);
     gh_serve_child_init(p->serve, &c->state, c == &p->reload);
+    if (c == &p->main)
+        gh_serve_wipe_keys(p->serve); /* they were the last child's */
     fflush(NULL);
     c->pid = fork();
     if (c->pid == 0)

@@ -175,6 +175,7 @@ static bool is_naming(uint32_t kind)
     case GH_PRIV_TUN_CONFIG:
     case GH_PRIV_ROUTE:
     case GH_PRIV_SIGN:
+    case GH_PRIV_FORGET_KEY:
     case GH_PRIV_NOTIFY:
     case GH_PRIV_CLEANUP:
     case GH_PRIV_RELOAD:
@@ -663,6 +664,8 @@ static int answer(struct gh_serve *s, struct gh_serve_child *c, const struct gh_
         return answer_key(s, c, q->path, ret);
     case GH_PRIV_SIGN:
         return gh_keys_sign(&s->keys, &q->sign, &ret->reply);
+    case GH_PRIV_FORGET_KEY:
+        return gh_keys_forget(&s->keys, q->sign.key);
     case GH_PRIV_WATCH:
         rc = c->reload ? 0 : gh_watches_add(s->watches, q->path);
         ret->reply.id = rc < 0 ? 0 : (uint32_t)rc;

@@ -78,6 +78,21 @@ def test_a_new_handshake_of_a_revoked_certificate_is_refused(site):
     assert site.sessions() == []
 
 
+def test_a_resumed_session_passes_the_same_checks(site):
+    """The agent has a ticket, and TLS takes it: no certificate is verified then."""
+    agent = site.start_agent(1)
+    mark, agent_mark = site.relay.mark(), agent.mark()
+    ca(site, 'revoke', 'client-1')
+    publish(site)
+    closed(site, mark)
+    agent.wait_line(lambda line: line.data.get('message') == 'connected' and line.data.get('resumed') is True, 5, agent_mark)
+    refusals = until(lambda: (lambda found: found if len(found) >= 2 else None)(site.relay.find(
+        lambda line: line.data.get('event_type') == 'auth.fail' and 'is revoked' in line.data.get('reason', ''), mark)), 5, 'a second refusal')
+    assert all(line.data['client_id'] == 'client-1' for line in refusals)
+    assert not site.relay.find(lambda line: line.data.get('event_type') == 'connection.open', mark)
+    assert site.sessions() == []
+
+
 def test_an_idle_session_and_its_flow_end_too(site):
     """Nothing is sent for it by anybody, and the keep-alive is far away."""
     site.stop()

@@ -8,7 +8,7 @@ import gateway as gateway_module
 import world as world_module
 from fixtures import OPEN
 from process import until
-from world import HERE, PYTHON, WEB_V4
+from world import HERE, PYTHON, RELAY_NAME, RELAY_V4, RELAY_V6, WEB_V4
 
 SIZE = 200 << 20
 HOME4, OTHER4, HOME6 = '172.16.2.2', '172.16.2.77', '2001:db8:2::2'
@@ -140,3 +140,25 @@ def test_a_dead_path_is_left_within_seconds(road):
     assert '.' in road.peer()
     assert [one['id'] for one in site.sessions()] == [session]
     assert not site.relay.audit(since=mark, event_type='connection.close')
+
+
+# ---- several relays
+
+def test_an_agent_takes_the_next_relay_and_returns_to_the_first(road):
+    """The first of its relays is not there: the second serves. When the first comes, the agent goes back to it."""
+    site = road.site
+    site.relay.stop()
+    second = 'https://%s:4433' % RELAY_V4
+    agent = site.start_agent(2, wait=False, agent__relay='https://[%s]:4455 %s' % (RELAY_V6, second), agent__server_name=RELAY_NAME,
+                             agent__return_after='1s', agent__reconnect_max='1s')
+    mark = agent.mark()
+    site.start_relay()
+    site.wait_tunnel(2)
+    assert road.peer() == HOME4
+    assert road.host.ping('9.9.9.9', 2)[0] == 2
+    # the same relay, at its other address: what the agent prefers is there now
+    site.relay.stop()
+    site.start_relay(relay__listen='[::]:4455 0.0.0.0:4433')
+    agent.wait_line(r'"relay":"%s"' % RELAY_V6, 20, mark)
+    until(lambda: ':' in (road.peer() if site.sessions() else ''), 20, 'the agent is at its first relay')
+    assert road.host.ping('9.9.9.9', 2)[0] == 2

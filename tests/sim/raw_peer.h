@@ -25,7 +25,7 @@ struct raw_peer {
     struct gh_quic *q;
     bool keys, handshake;
     struct raw_stream streams[RAW_STREAMS];
-    uint8_t datagram[2048]; /* the last one */
+    uint8_t datagram[9000]; /* the last one */
     size_t datagram_len;
     unsigned datagrams;
     void (*on_datagram)(void *arg, struct gh_span payload); /* sees every one; may be NULL */

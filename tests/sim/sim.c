@@ -275,7 +275,7 @@ static int64_t serialize(struct sim *s, struct sim_link *l, size_t len)
 static void send_payload(struct sim *s, bool from_server, struct gh_span payload, uint8_t ecn)
 {
     struct sim_link *l = &s->link[from_server];
-    uint8_t buf[GH_QUIC_PAYLOAD_MAX];
+    uint8_t buf[GH_QUIC_PAYLOAD_JUMBO];
     int64_t delay = l->delay;
 
     trace(s, (uint64_t)s->now);

@@ -165,6 +165,8 @@ static void on_assigned(void *arg, const struct gh_prefix *list, size_t count, s
 {
     struct agent_side *a = arg;
 
+    if (count == 1) /* the first flight was lost: whether IPv6 fits is not known yet */
+        return;
     tell('a');
     assert_int_equal(count, 2); /* both families in one capsule */
     assert_int_equal(refused, 0);
@@ -180,6 +182,8 @@ static void on_routes(void *arg, const struct gh_ip_route *list, size_t count)
     static struct gh_ip_route routes[4];
     struct agent_side *a = arg;
 
+    if (count == 1)
+        return;
     tell('r');
     assert_int_equal(count, 2);
     memcpy(routes, list, count * sizeof *list);

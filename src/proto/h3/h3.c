@@ -8,6 +8,7 @@
 #include "proto/h3/internal.h"
 #include "proto/quic/guard.h"
 
+#define PROBE_CONTEXT UINT64_C(0x3ffffffe) /* even: a client's; a server's is one less */
 #define QSID_MAX ((UINT64_C(1) << 60) - 1)
 
 static bool stream_equals(const struct gh_map_node *node, const void *key)
@@ -513,6 +514,29 @@ static int on_blocked(void *arg, int64_t id)
     return 0;
 }
 
+static void each_probe(struct gh_map_node *node, void *arg)
+{
+    struct gh_h3_stream *s = gh_container_of(node, struct gh_h3_stream, node), **ret = arg;
+
+    if (s->headed && !s->closed && !s->ended && !s->aborted)
+        *ret = s;
+}
+
+/* A context id that nobody registered: whoever gets it drops the datagram (RFC 9484, section 6). */
+static size_t probe(void *arg, uint8_t *ret, size_t cap)
+{
+    struct gh_h3 *h = arg;
+    struct gh_writer w = gh_writer_of(ret, cap);
+    struct gh_h3_stream *s = NULL;
+
+    gh_map_each(&h->streams, each_probe, &s);
+    if (!s || !h->settings.datagram)
+        return 0;
+    gh_write_varint(&w, (uint64_t)s->id / 4);
+    gh_write_varint(&w, PROBE_CONTEXT - h->cfg.server);
+    return w.failed ? 0 : gh_writer_len(&w);
+}
+
 const struct gh_quic_app gh_h3_app = {
     .on_keys = on_keys,
     .on_handshake = on_handshake,
@@ -528,6 +552,7 @@ const struct gh_quic_app gh_h3_app = {
     .pull = pull,
     .on_sent = on_sent,
     .on_blocked = on_blocked,
+    .probe = probe,
 };
 
 /* Life of the engine. */

@@ -20,6 +20,7 @@ void gh_quic_config_default(struct gh_quic_config *ret)
         .max_stream_data = 256 * 1024,
         .max_streams_bidi = 16,
         .max_datagram = 65535,
+        .max_payload = GH_QUIC_PAYLOAD_MAX,
         .queue_packets = 1024,
         .queue_bytes = 2 * 1024 * 1024,
         .queue_time = 0,
@@ -142,6 +143,9 @@ static int cb_handshake_completed(ngtcp2_conn *conn, void *arg)
 
     (void)conn;
     q->handshake_done = true;
+    if (q->filler_out == 0)
+        gh_quic_pmtu_on_timeout(&q->pmtu);
+    gh_quic_pmtu_on_answer(&q->pmtu);
     if (q->server && offer_token(q) < 0)
         return NGTCP2_ERR_CALLBACK_FAILURE;
     q->owner.app->on_handshake(q->owner.app_arg);
@@ -242,8 +246,13 @@ static int cb_lost_datagram(ngtcp2_conn *conn, uint64_t id, void *arg)
 
     (void)conn;
     (void)id;
-    q->counters.datagrams_lost++;
     gh_quic_silence_on_told(&q->silence, q->now);
+    if (id & GH_QUIC_MTU_PROBE) {
+        gh_quic_pmtu_on_probe_lost(&q->pmtu, q->now);
+        return 0;
+    }
+    q->counters.datagrams_lost++;
+    q->counters.black_holes += gh_quic_pmtu_on_lost(&q->pmtu, (size_t)id, q->now);
     return 0;
 }
 
@@ -252,8 +261,11 @@ static int cb_ack_datagram(ngtcp2_conn *conn, uint64_t id, void *arg)
     struct gh_quic *q = arg;
 
     (void)conn;
-    (void)id;
     gh_quic_silence_on_told(&q->silence, q->now);
+    if (id & GH_QUIC_MTU_PROBE)
+        gh_quic_pmtu_on_probe_acked(&q->pmtu, (size_t)(id & ~GH_QUIC_MTU_PROBE), q->now);
+    else
+        gh_quic_pmtu_on_acked(&q->pmtu, (size_t)id);
     return 0;
 }
 
@@ -293,6 +305,18 @@ static int cb_stateless_reset(ngtcp2_conn *conn, const ngtcp2_pkt_stateless_rese
     return 0;
 }
 
+static int cb_path_validation(ngtcp2_conn *conn, uint32_t flags, const ngtcp2_path *path, const ngtcp2_path *old_path,
+                              ngtcp2_path_validation_result res, void *arg)
+{
+    struct gh_quic *q = arg;
+
+    (void)conn;
+    (void)flags;
+    if (res == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS && (!old_path || !ngtcp2_path_eq(path, old_path)))
+        gh_quic_pmtu_reset(&q->pmtu, q->now);
+    return 0;
+}
+
 static void fill_callbacks(ngtcp2_callbacks *cb, bool server)
 {
     *cb = (ngtcp2_callbacks){
@@ -310,6 +334,7 @@ static void fill_callbacks(ngtcp2_callbacks *cb, bool server)
         .remove_connection_id = cb_remove_cid,
         .recv_stateless_reset = cb_stateless_reset,
         .recv_new_token = cb_new_token,
+        .path_validation = cb_path_validation,
     };
     if (server)
         cb->recv_tx_key = cb_key;
@@ -320,17 +345,19 @@ static void fill_callbacks(ngtcp2_callbacks *cb, bool server)
 
 static void fill_settings(struct gh_quic *q, int64_t now, ngtcp2_settings *s, ngtcp2_transport_params *p)
 {
-    static const uint16_t probes[] = { GH_QUIC_PAYLOAD_MAX, 1400, 1331 };
+    /* what IPv6 needs first, then the largest, then what lies between */
+    const uint16_t probes[] = { GH_QUIC_PLPMTU_IPV6, (uint16_t)q->cfg.max_payload, 4000, 1472, 1452, 1400, GH_QUIC_PAYLOAD_IPV6 };
     const struct gh_quic_config *cfg = &q->cfg;
 
     ngtcp2_settings_default(s);
     s->initial_ts = (uint64_t)now;
     s->rand_ctx.native_handle = q;
-    s->max_tx_udp_payload_size = GH_QUIC_PAYLOAD_MAX;
+    s->max_tx_udp_payload_size = cfg->max_payload;
     s->handshake_timeout = (uint64_t)cfg->handshake_timeout;
     s->max_window = 16 * cfg->max_data;
     s->max_stream_window = 16 * cfg->max_stream_data;
-    s->pmtud_probes = probes;
+    memcpy(q->probe_sizes, probes, sizeof probes);
+    s->pmtud_probes = q->probe_sizes;
     s->pmtud_probeslen = sizeof probes / sizeof *probes;
     s->ack_thresh = 8; /* acknowledgements by batch, not by two packets */
     ngtcp2_transport_params_default(p);
@@ -374,6 +401,7 @@ static struct gh_quic *allocate(const struct gh_quic_config *cfg, const struct g
     q->cfg = *cfg;
     q->owner = *owner;
     q->server = server;
+    gh_quic_pmtu_init(&q->pmtu, cfg->max_payload);
     gh_quic_queue_init(&q->queue, &(struct gh_quic_queue_limits){ cfg->queue_packets, cfg->queue_bytes, cfg->queue_time, cfg->queue_target,
                                                                   cfg->queue_interval });
     return q;
@@ -402,6 +430,8 @@ int gh_quic_create_server(const struct gh_quic_config *cfg, const struct gh_quic
         return GH_ERR_MEMORY;
     fill_settings(q, now, &s, &p);
     q->first_dcid = first->dcid;
+    if (first->payload < GH_QUIC_PAYLOAD_IPV6)
+        gh_quic_pmtu_on_timeout(&q->pmtu); /* who does not pad knows why */
     gh_quic_cid_to(first->proof == GH_QUIC_PROOF_RETRY ? &first->original : &first->dcid, &p.original_dcid);
     p.original_dcid_present = 1;
     if (first->proof == GH_QUIC_PROOF_RETRY) {
@@ -487,6 +517,7 @@ void gh_quic_destroy(struct gh_quic *q)
         gh_tls_destroy(q->tls);
     }
     gh_quic_queue_fini(&q->queue);
+    free(q->carry);
     free(q);
 }
 
@@ -503,6 +534,7 @@ void gh_quic_recv(struct gh_quic *q, const struct gh_quic_path *path, uint8_t ec
     q->now = now;
     q->counters.packets_in++;
     q->counters.bytes_in += payload.len;
+    payload = gh_quic_strip(q, payload);
     path_to(path, sa, &lib_path);
     if (GH_GUARD_ENTER(&g)) {
         gh_quic_break(q, &g);
@@ -513,6 +545,8 @@ void gh_quic_recv(struct gh_quic *q, const struct gh_quic_path *path, uint8_t ec
         q->probing = false;
     }
     rc = ngtcp2_conn_read_pkt(q->conn, &lib_path, &info, payload.data, payload.len, (uint64_t)now);
+    if (rc == 0 && !q->server)
+        gh_quic_pmtu_on_answer(&q->pmtu);
     if (q->why.kind == GH_QUIC_CLOSED_RESET && q->closing)
         gh_quic_finish(q, GH_QUIC_CLOSED_RESET, NULL);
     else if (rc != 0)
@@ -579,6 +613,8 @@ void gh_quic_expire(struct gh_quic *q, int64_t now)
         gh_quic_break(q, &g);
         return;
     }
+    if (!q->handshake_done && now - q->last_out >= (int64_t)ngtcp2_conn_get_pto(q->conn) / 2)
+        gh_quic_pmtu_on_timeout(&q->pmtu);
     rc = ngtcp2_conn_handle_expiry(q->conn, (uint64_t)now);
     q->probe_due = q->silence.outstanding && now - q->silence.since > (int64_t)ngtcp2_conn_get_pto(q->conn);
     if (rc == 0 && now >= gh_quic_silence_deadline(&q->silence, probe_interval(q)))
@@ -633,7 +669,7 @@ const struct gh_quic_cid *gh_quic_first_dcid(const struct gh_quic *q)
 
 size_t gh_quic_plpmtu(const struct gh_quic *q)
 {
-    return q->closed ? 0 : ngtcp2_conn_get_path_max_tx_udp_payload_size(q->conn);
+    return q->closed ? 0 : gh_quic_pmtu_carries(&q->pmtu, ngtcp2_conn_get_path_max_tx_udp_payload_size(q->conn), q->now);
 }
 
 int64_t gh_quic_rtt(struct gh_quic *q)

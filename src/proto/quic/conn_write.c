@@ -1,4 +1,6 @@
 /* Sending: batches of packets, stream bytes before datagrams. */
+#include <stdlib.h>
+
 #include "base/error.h"
 #include "proto/quic/internal.h"
 
@@ -78,6 +80,32 @@ static size_t next_datagram(struct gh_quic *q, struct gh_span pieces[GH_QUIC_QUE
     return n;
 }
 
+static uint64_t least_size(const struct gh_quic *q, size_t datagram)
+{
+    return datagram + DATAGRAM_OVERHEAD - 3 + ngtcp2_conn_get_dcid(q->conn)->datalen; /* the number takes one byte at least */
+}
+
+/* A packet of exactly <size> bytes, with a datagram that nobody wants. How long its number is, only trying tells. */
+static enum step write_mtu_probe(struct gh_quic *q, struct target *t, size_t size, size_t *ret_len)
+{
+    uint8_t payload[GH_QUIC_PAYLOAD_JUMBO] = { 0 };
+    ngtcp2_vec vec = { payload, size - (size_t)least_size(q, 0) };
+    int accepted = 0;
+    ngtcp2_ssize n = 0;
+
+    if (!q->owner.app->probe || q->owner.app->probe(q->owner.app_arg, payload, 32) == 0 || vec.len > gh_quic_datagram_limit(q))
+        return STEP_NOTHING;
+    for (int i = 0; i < 4 && n == 0; i++, vec.len--)
+        n = ngtcp2_conn_writev_datagram(q->conn, &t->path.path, &t->info, t->buf, size, &accepted, 0, GH_QUIC_MTU_PROBE | size, &vec, 1,
+                                        (uint64_t)q->now);
+    if (accepted) {
+        gh_quic_pmtu_on_probe_sent(&q->pmtu);
+        gh_quic_silence_on_sent(&q->silence, q->now);
+        q->counters.mtu_probes++;
+    }
+    return classify(q, n, ret_len);
+}
+
 static enum step write_datagram(struct gh_quic *q, struct target *t, const struct gh_span *pieces, size_t count, size_t *ret_len)
 {
     ngtcp2_vec vec[GH_QUIC_QUEUE_PIECES];
@@ -86,8 +114,8 @@ static enum step write_datagram(struct gh_quic *q, struct target *t, const struc
 
     for (size_t i = 0; i < count; i++)
         vec[i] = (ngtcp2_vec){ (uint8_t *)(uintptr_t)pieces[i].data, pieces[i].len };
-    n = ngtcp2_conn_writev_datagram(q->conn, &t->path.path, &t->info, t->buf, t->cap, &accepted, NGTCP2_WRITE_DATAGRAM_FLAG_MORE, 0, vec, count,
-                                    (uint64_t)q->now);
+    n = ngtcp2_conn_writev_datagram(q->conn, &t->path.path, &t->info, t->buf, t->cap, &accepted, NGTCP2_WRITE_DATAGRAM_FLAG_MORE,
+                                    least_size(q, length_of(pieces, count)), vec, count, (uint64_t)q->now);
     if (accepted) {
         gh_quic_queue_consume(&q->queue);
         q->counters.datagrams_out++;
@@ -102,6 +130,7 @@ static enum step write_datagram(struct gh_quic *q, struct target *t, const struc
 /* Builds one packet. */
 static enum step write_packet(struct gh_quic *q, struct target *t, size_t *ret_len)
 {
+    size_t probe = q->handshake_done && !q->probe_due ? gh_quic_pmtu_probe(&q->pmtu, q->now) : 0;
     struct gh_span spans[16], pieces[GH_QUIC_QUEUE_PIECES];
     size_t n;
     int64_t stream;
@@ -109,6 +138,12 @@ static enum step write_packet(struct gh_quic *q, struct target *t, size_t *ret_l
     int count;
     enum step step = STEP_AGAIN;
 
+    if (probe) {
+        step = write_mtu_probe(q, t, probe, ret_len);
+        if (step != STEP_NOTHING)
+            return step;
+        step = STEP_AGAIN;
+    }
     while (step == STEP_AGAIN) {
         stream = -1;
         end = false;
@@ -152,6 +187,10 @@ static bool append(struct gh_quic *q, struct gh_quic_batch *b, const struct targ
         b->path = path;
         b->ecn = (uint8_t)t->info.ecn;
     } else if (len > b->segment || b->ecn != t->info.ecn || !path_equals(&path, &b->path)) {
+        if (!q->carry)
+            q->carry = malloc(q->cfg.max_payload);
+        if (!q->carry)
+            return false; /* as if the network had lost it */
         memcpy(q->carry, b->buf + b->len, len);
         q->carry_len = len;
         q->carry_path = path;
@@ -173,7 +212,7 @@ static void take_carry(struct gh_quic *q, struct gh_quic_batch *b)
 
 static int write_close(struct gh_quic *q, struct gh_quic_batch *b)
 {
-    struct target t = { .buf = b->buf, .cap = GH_QUIC_PAYLOAD_MAX };
+    struct target t = { .buf = b->buf, .cap = q->pmtu.cap };
     ngtcp2_ccerr e;
     ngtcp2_ssize n;
     const uint8_t *reason = (const uint8_t *)q->why.reason;
@@ -205,6 +244,36 @@ static void renew_key(struct gh_quic *q)
     }
 }
 
+/* A packet of a reserved version for another connection id: what comes behind the packets of a datagram and is dropped (RFC 9000,
+ * section 12.2). Zeroes follow. */
+static const uint8_t filler[] = { 0xc0, 0x1a, 0x2a, 0x3a, 0x4a, 8, 'n', 'o', 'b', 'o', 'd', 'y', ' ', ' ', 0 };
+
+struct gh_span gh_quic_strip(struct gh_quic *q, struct gh_span payload)
+{
+    size_t at = GH_QUIC_PAYLOAD_BASE;
+
+    if (q->handshake_done || payload.len != GH_QUIC_PAYLOAD_IPV6 || memcmp(payload.data + at, filler, sizeof filler) != 0)
+        return payload;
+    q->filler_in += payload.len - at;
+    return gh_span_of(payload.data, at);
+}
+
+/* The library pads datagrams to 1200 bytes; this makes them longer. An address that is not proved gets no more than three times what came:
+ * the library sees to that, and of the filler nobody else knows, so a server sends three times the filler that came. */
+static size_t pad_first_flight(struct gh_quic *q, uint8_t *packet, size_t len)
+{
+    size_t size = gh_quic_pmtu_first_flight(&q->pmtu);
+
+    if (q->handshake_done || !(packet[0] & 0x80) || len != GH_QUIC_PAYLOAD_BASE || size == len)
+        return 0;
+    if (q->server && q->filler_out + size - len > 3 * q->filler_in)
+        return 0;
+    memset(packet + len, 0, size - len);
+    memcpy(packet + len, filler, sizeof filler);
+    q->filler_out += size - len;
+    return size - len;
+}
+
 /* As much as pacing and the batch allow. */
 static int fill(struct gh_quic *q, struct gh_quic_batch *b)
 {
@@ -216,10 +285,10 @@ static int fill(struct gh_quic *q, struct gh_quic_batch *b)
         take_carry(q, b);
     if (quantum > GH_QUIC_BATCH_MAX)
         quantum = GH_QUIC_BATCH_MAX;
-    for (unsigned i = b->len ? 1 : 0; i < GH_QUIC_BATCH_SEGMENTS && b->len + GH_QUIC_PAYLOAD_MAX <= GH_QUIC_BATCH_MAX; i++) {
+    for (unsigned i = b->len ? 1 : 0; i < GH_QUIC_BATCH_SEGMENTS && b->len + q->cfg.max_payload <= GH_QUIC_BATCH_MAX; i++) {
         if (i && b->len + b->segment > quantum && quantum)
             break;
-        t = (struct target){ .buf = b->buf + b->len, .cap = GH_QUIC_PAYLOAD_MAX };
+        t = (struct target){ .buf = b->buf + b->len, .cap = q->pmtu.cap };
         ngtcp2_path_storage_zero(&t.path);
         step = write_packet(q, &t, &len);
         if (q->probe_due && step == STEP_NOTHING) {
@@ -229,6 +298,8 @@ static int fill(struct gh_quic *q, struct gh_quic_batch *b)
         q->probe_due = false;
         if (step != STEP_PACKET)
             break;
+        len += pad_first_flight(q, t.buf, len);
+        q->last_out = q->now;
         q->counters.packets_out++;
         q->counters.bytes_out += len;
         renew_key(q);
@@ -264,19 +335,26 @@ int gh_quic_write(struct gh_quic *q, struct gh_quic_batch *batch, int64_t now)
     return rc;
 }
 
+size_t gh_quic_datagram_limit(const struct gh_quic *q)
+{
+    const ngtcp2_transport_params *p = ngtcp2_conn_get_remote_transport_params(q->conn);
+
+    if (!p || p->max_datagram_frame_size <= 3)
+        return 0;
+    return (size_t)(p->max_datagram_frame_size > 65535 ? 65535 : p->max_datagram_frame_size) - 3;
+}
+
 size_t gh_quic_datagram_max(const struct gh_quic *q)
 {
-    const ngtcp2_transport_params *p;
-    size_t payload, overhead, frame;
+    size_t payload, frame;
 
     if (q->closed || !q->handshake_done)
         return 0;
-    p = ngtcp2_conn_get_remote_transport_params(q->conn);
-    if (!p || p->max_datagram_frame_size <= 3)
-        return 0;
-    overhead = DATAGRAM_OVERHEAD + ngtcp2_conn_get_dcid(q->conn)->datalen;
-    payload = ngtcp2_conn_get_path_max_tx_udp_payload_size(q->conn) - overhead;
-    frame = (size_t)(p->max_datagram_frame_size > 65535 ? 65535 : p->max_datagram_frame_size) - 3;
+    frame = gh_quic_datagram_limit(q);
+    payload = ngtcp2_conn_get_path_max_tx_udp_payload_size(q->conn);
+    if (payload > q->pmtu.cap)
+        payload = q->pmtu.cap;
+    payload -= DATAGRAM_OVERHEAD + ngtcp2_conn_get_dcid(q->conn)->datalen;
     return payload < frame ? payload : frame;
 }
 

@@ -6,6 +6,7 @@
 #include <ngtcp2/ngtcp2.h>
 
 #include "proto/quic/guard.h"
+#include "proto/quic/pmtu.h"
 #include "proto/quic/queue.h"
 #include "proto/quic/quic.h"
 #include "proto/quic/silence.h"
@@ -13,6 +14,8 @@
 /* What the library's own expiry calls; not of its public interface, and there because we link it statically (DESIGN 4, decision 3). NULL in a
  * library that has another. */
 int ngtcp2_conn_on_loss_detection_timer(ngtcp2_conn *conn, ngtcp2_tstamp ts) __attribute__((weak));
+
+#define GH_QUIC_MTU_PROBE (UINT64_C(1) << 63) /* in the id of a datagram; else it is the least size that its packet has */
 
 struct gh_quic {
     ngtcp2_conn *conn;
@@ -23,8 +26,12 @@ struct gh_quic {
     struct gh_quic_queue queue;
     struct gh_quic_cid first_dcid;
     int64_t now; /* of the call that runs */
+    int64_t last_out;
+    size_t filler_in, filler_out; /* behind handshake packets */
     int liberr;  /* what the library said inside a callback of TLS, for its own report */
     struct gh_quic_silence silence;
+    struct gh_quic_pmtu pmtu;
+    uint16_t probe_sizes[8]; /* what the library tries */
     bool probe_due; /* the next packet is a small one without datagrams: it gets through where a large one may not */
     uint64_t sealed; /* packets since the last key update that began here */
     bool server, params_set, keys_told, handshake_done;
@@ -35,7 +42,7 @@ struct gh_quic {
     bool probing;  /* PINGs are sent until something is heard */
     struct gh_quic_close why;
     /* a packet that did not fit the batch before it */
-    uint8_t carry[GH_QUIC_PAYLOAD_MAX];
+    uint8_t *carry; /* cfg.max_payload bytes, made when there is one */
     size_t carry_len;
     struct gh_quic_path carry_path;
     uint8_t carry_ecn;
@@ -62,6 +69,11 @@ int gh_quic_encrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_
 int gh_quic_mask(uint8_t *dest, const ngtcp2_crypto_cipher *hp, const ngtcp2_crypto_cipher_ctx *ctx, const uint8_t *sample);
 void gh_quic_crypto_callbacks(ngtcp2_callbacks *cb, bool server);
 extern const struct gh_tls_events gh_quic_tls_events;
+
+/* conn_write.c: the payload without what fills the first flight. */
+struct gh_span gh_quic_strip(struct gh_quic *q, struct gh_span payload);
+/* conn_write.c: longest datagram that the peer takes, whatever the path. */
+size_t gh_quic_datagram_limit(const struct gh_quic *q);
 
 /* conn.c */
 /* Ends the connection now, tells the host. */

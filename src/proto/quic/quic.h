@@ -22,7 +22,9 @@
 #define GH_QUIC_CID_LEN 8            /* of every id that we make */
 #define GH_QUIC_RESET_TOKEN 16
 #define GH_QUIC_NEW_TOKEN_MAX 96     /* of our own; those of others may be longer */
-#define GH_QUIC_PAYLOAD_MAX 1452u    /* largest UDP payload that we send: Ethernet and IPv6 */
+#define GH_QUIC_PAYLOAD_MAX 1452u    /* largest UDP payload that we send unless told otherwise: Ethernet and IPv6 */
+#define GH_QUIC_PAYLOAD_JUMBO 8952u  /* that we can be told to send: an MTU of 9000 */
+#define GH_QUIC_PLPMTU_IPV6 1314u    /* UDP payload that a path must carry for an IPv6 packet of 1280 bytes inside (RFC 9484, section 7.2) */
 #define GH_QUIC_BATCH_MAX 65000u     /* bytes of one batch: below the limit of UDP_SEGMENT with either family */
 #define GH_QUIC_BATCH_SEGMENTS 64u   /* UDP_MAX_SEGMENTS */
 #define GH_QUIC_NEVER INT64_MAX
@@ -90,6 +92,8 @@ struct gh_quic_app {
     int (*pull)(void *arg, int64_t *ret_stream, bool *ret_end, struct gh_span *ret_spans, size_t cap);
     int (*on_sent)(void *arg, int64_t stream, size_t bytes);
     int (*on_blocked)(void *arg, int64_t stream);
+    /* The head of a datagram that the peer must drop, for measuring the path: bytes in <ret>, 0 when there is none now. May be NULL. */
+    size_t (*probe)(void *arg, uint8_t *ret, size_t cap);
 };
 
 /* Times in nanoseconds, sizes in bytes. */
@@ -104,6 +108,7 @@ struct gh_quic_config {
     size_t queue_packets, queue_bytes;  /* datagrams that wait for the congestion window */
     int64_t queue_time;                 /* the longest that one waits; 0: for ever */
     int64_t queue_target, queue_interval; /* CoDel (proto/quic/queue.h); target 0: none */
+    size_t max_payload;                 /* largest UDP payload: that of the interface; GH_QUIC_PAYLOAD_MAX to _JUMBO */
     uint64_t key_update_packets;        /* sealed with one key before the next one is taken */
     struct gh_random_source random;
 };
@@ -113,6 +118,7 @@ struct gh_quic_counters {
     uint64_t too_big;              /* datagrams refused by gh_quic_send_datagram, which said so */
     uint64_t queue_full, queue_delay, shrunk; /* dropped while they waited: no room, too old, too long since the path shrank */
     uint64_t datagrams_lost;       /* sent in packets that were declared lost */
+    uint64_t mtu_probes, black_holes; /* own probes of a path that shrank; how often one did */
     uint64_t probes;               /* of silent paths, sooner than the library would */
     uint64_t key_updates;          /* begun here */
     uint64_t key_generations;      /* keys made ready, by whichever end */
@@ -220,7 +226,7 @@ struct gh_tls *gh_quic_tls(struct gh_quic *q);
 const struct gh_quic_counters *gh_quic_counters(const struct gh_quic *q);
 bool gh_quic_handshake_complete(const struct gh_quic *q);
 struct gh_quic_path gh_quic_current_path(struct gh_quic *q);
-/* Largest UDP payload that the path was seen to carry. */
+/* Largest UDP payload that the path was seen to carry. While one that shrank is being measured, 1331 until that is disproved. */
 size_t gh_quic_plpmtu(const struct gh_quic *q);
 /* Smoothed round-trip time, nanoseconds. */
 int64_t gh_quic_rtt(struct gh_quic *q);

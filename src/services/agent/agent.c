@@ -132,7 +132,8 @@ static int load_parts(struct agent *a, const struct gh_agent_conf *c)
         rc = gh_random_bytes(a->instance, sizeof a->instance);
     if (rc < 0)
         return rc;
-    rc = gh_agent_request_init(&a->request, a->conf.relay_host, a->conf.relay_port, a->conf.template, a->instance);
+    for (size_t i = 0; i < a->conf.relay_count && rc == 0; i++)
+        rc = gh_agent_request_init(&a->relays[i].request, a->conf.relays[i].host, a->conf.relays[i].port, a->conf.template, a->instance);
     if (rc < 0) {
         gh_log_event(a->log, GH_LOG_ERROR, "agent", "agent.template cannot be used", gh_log_str("template", a->conf.template), gh_log_result("error", rc));
         return rc;

@@ -6,6 +6,7 @@
 
 enum {
     RELAY,
+    RETURN_AFTER,
     TEMPLATE,
     SERVER_NAME,
     CERTIFICATE,
@@ -29,8 +30,11 @@ enum {
 };
 
 static const struct gh_conf_row rows[] = {
-    [RELAY] = { "relay", GH_CONF_STRING, .min = "1", .max = "300", .required = true,
-                .help = "the relay to connect to: https://relay.gatehouse.example:4433, or host:port" },
+    [RELAY] = { "relay", GH_CONF_STRING_LIST, .min = "1", .max = "8", .required = true,
+                .help = "the relay to connect to: https://relay.gatehouse.example:4433, or host:port; or a list of them, the preferred one first: "
+                        "the next is taken when those before it do not answer" },
+    [RETURN_AFTER] = { "return_after", GH_CONF_DURATION, .dflt = "5m", .max = "24h",
+                       .help = "how often an agent at a relay that is not its first looks for a preferred one; its flows begin anew there; 0: it stays" },
     [TEMPLATE] = { "template", GH_CONF_STRING, .dflt = "/.well-known/masque/ip/{target}/{ipproto}/", .min = "1", .max = "1024",
                    .help = "path of the tunnel on the relay, as a URI template" },
     [SERVER_NAME] = { "server_name", GH_CONF_STRING, .max = "253", .help = "name to ask for in TLS; the relay's host when unset" },
@@ -143,13 +147,15 @@ static void check(const struct gh_conf *conf, const struct gh_conf_section *sect
 {
     uint64_t mtu = gh_conf_uint(conf, section, MTU), table = gh_conf_uint(conf, section, TABLE);
     const char *template = gh_conf_string(conf, section, TEMPLATE);
-    char host[256];
-    uint16_t port;
+    struct gh_agent_relay relay;
+    size_t count;
+    const char *const *relays = gh_conf_strings(conf, section, RELAY, &count);
 
     if (strcmp(gh_conf_string(conf, section, CERTIFICATE), gh_conf_string(conf, section, KEY)) == 0)
         gh_conf_fail(conf, section, KEY, errors, "agent.key must be another file than agent.certificate: it stays with the parent process");
-    if (gh_agent_relay_parse(gh_conf_string(conf, section, RELAY), host, &port) < 0)
-        gh_conf_fail(conf, section, RELAY, errors, "agent.relay must be such as https://relay.gatehouse.example:4433 or [2001:db8::1]:4433");
+    for (size_t i = 0; i < count; i++)
+        if (gh_agent_relay_parse(relays[i], relay.host, &relay.port) < 0)
+            gh_conf_fail(conf, section, RELAY, errors, "agent.relay must be such as https://relay.gatehouse.example:4433 or [2001:db8::1]:4433, not %.100s", relays[i]);
     if (template[0] != '/' && strncmp(template, "https://", 8) != 0)
         gh_conf_fail(conf, section, TEMPLATE, errors, "agent.template must begin with / or https://");
     /* RFC 9484, section 10.1: IPv6 needs 1280 bytes */
@@ -178,6 +184,21 @@ static int64_t load_time(const struct gh_conf *conf, unsigned row)
     return gh_conf_duration(conf, &gh_agent_conf_section, row);
 }
 
+static int load_relays(const struct gh_conf *conf, struct gh_agent_conf *ret)
+{
+    size_t count;
+    const char *const *relays = gh_conf_strings(conf, &gh_agent_conf_section, RELAY, &count);
+
+    for (size_t i = 0; i < count && i < GH_AGENT_RELAYS; i++) {
+        struct gh_agent_relay *r = &ret->relays[ret->relay_count++];
+        int rc = gh_agent_relay_parse(relays[i], r->host, &r->port);
+
+        if (rc < 0)
+            return rc;
+    }
+    return ret->relay_count ? 0 : GH_ERR_NOT_FOUND;
+}
+
 int gh_agent_conf_load(const struct gh_conf *conf, struct gh_agent_conf *ret)
 {
     const struct gh_conf_section *section = &gh_agent_conf_section;
@@ -200,11 +221,12 @@ int gh_agent_conf_load(const struct gh_conf *conf, struct gh_agent_conf *ret)
         .offload_udp = gh_conf_bool(conf, section, OFFLOAD_UDP),
         .idle_timeout = load_time(conf, IDLE_TIMEOUT),
         .keep_alive = load_time(conf, KEEP_ALIVE),
+        .return_after = load_time(conf, RETURN_AFTER),
         .reconnect_min = load_time(conf, RECONNECT_MIN),
         .reconnect_max = load_time(conf, RECONNECT_MAX),
         .assign_timeout = load_time(conf, ASSIGN_TIMEOUT),
         .socket = load_string(conf, SOCKET),
     };
     ret->allow_routes = gh_conf_prefixes(conf, section, ALLOW_ROUTES, &ret->allow_route_count);
-    return gh_agent_relay_parse(load_string(conf, RELAY), ret->relay_host, &ret->relay_port);
+    return load_relays(conf, ret);
 }

@@ -9,10 +9,18 @@
 
 extern const struct gh_conf_section gh_agent_conf_section;
 
+#define GH_AGENT_RELAYS 8u
+
+struct gh_agent_relay {
+    char host[256]; /* name or address, without brackets */
+    uint16_t port;
+};
+
 /* Strings and lists belong to the configuration that it was loaded from; times are ns. */
 struct gh_agent_conf {
-    char relay_host[256]; /* name or address, without brackets */
-    uint16_t relay_port;
+    struct gh_agent_relay relays[GH_AGENT_RELAYS]; /* the preferred one first */
+    size_t relay_count;
+    int64_t return_after; /* to a preferred relay, 0: never */
     const char *template; /* URI template of RFC 9484, section 3; may be a path alone */
     const char *server_name; /* "": the relay's host */
     const char *certificate, *key, *ca, *trust_domain;

@@ -46,6 +46,7 @@ struct agent_link {
     struct gh_list node; /* in a->links */
     struct agent *a;
     enum agent_link_state state;
+    size_t relay; /* of conf.relays */
     struct gh_endpoint remote;
     struct gh_http_conn *conn;
     struct gh_agent_tunnel tunnel;
@@ -99,7 +100,6 @@ struct agent {
     int check;
     struct gh_metric_set *metrics;
     uint8_t instance[16];
-    struct gh_agent_request request;
     _Atomic bool stopped; /* the tunnel is closed for good: drained */
 
     /* worker 0 */
@@ -113,10 +113,15 @@ struct agent {
     struct gh_deadline timer;     /* of the search */
     struct gh_deadline watch;     /* looks at the carrier */
     struct gh_deadline settle;    /* the network changed */
+    struct gh_deadline prefer;    /* is a preferred relay back? */
     struct gh_agent_backoff backoff;
-    struct gh_resolved resolved;  /* of the last look-up that worked */
-    size_t candidate;
-    bool cached, looking_up;      /* <resolved> is from an earlier attempt; a look-up is under way */
+    struct {
+        struct gh_resolved resolved;     /* of the last look-up that worked */
+        struct gh_agent_request request; /* for a tunnel */
+    } relays[GH_AGENT_RELAYS];
+    size_t at, candidate;         /* where the search stands: a relay, the next of its addresses */
+    size_t limit, skip;           /* relays from here on, and this one, are none of the search's */
+    bool fresh, looking_up;       /* the search looked up the relay's name itself; a look-up is under way */
     int monitor, tun_index;
     struct gh_poll *monitor_poll;
     struct gh_netlink *netlink;   /* to ask for routes; NULL: cannot */
@@ -141,7 +146,7 @@ struct agent {
 extern const struct gh_http_endpoint_events agent_link_events;
 const char *agent_link_state_name(enum agent_link_state s);
 /* Begins to connect; the rest is told to the search. 0, GH_ERR_UNSUPPORTED (no socket of the family) and others. */
-int agent_link_open(struct agent *a, const struct gh_endpoint *remote, const char *server_name);
+int agent_link_open(struct agent *a, size_t relay, const struct gh_endpoint *remote, const char *server_name);
 /* Closes tunnel and connection; the search is told nothing but agent_search_gone. */
 void agent_link_end(struct agent_link *l, const char *words);
 /* Another one carries. */
@@ -160,6 +165,7 @@ void agent_search_reached(struct agent_link *l);
 void agent_search_up(struct agent_link *l);
 void agent_search_lost(struct agent_link *l, enum agent_link_state before);
 void agent_search_gone(struct agent *a);
+void agent_search_goaway(struct agent_link *l);
 
 /* agent_network.c: addresses, routes and size of the device */
 void agent_network_assigned(struct agent *a, const struct gh_prefix *list, size_t count);

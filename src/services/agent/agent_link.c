@@ -96,7 +96,7 @@ static void on_timer(void *arg, int64_t now)
         gh_agent_tunnel_end(&l->tunnel, GH_HTTP_REQUEST_CANCELLED, "the relay assigned no usable address in time");
 }
 
-int agent_link_open(struct agent *a, const struct gh_endpoint *remote, const char *server_name)
+int agent_link_open(struct agent *a, size_t relay, const struct gh_endpoint *remote, const char *server_name)
 {
     struct gh_http_endpoint *http = a->http[remote->ip.family == 4 ? 0 : 1];
     struct agent_link *l = http ? calloc(1, sizeof *l) : NULL;
@@ -108,11 +108,12 @@ int agent_link_open(struct agent *a, const struct gh_endpoint *remote, const cha
     if (!l)
         return GH_ERR_MEMORY;
     l->a = a;
+    l->relay = relay;
     l->remote = *remote;
     gh_deadline_init(&l->timer, on_timer, l);
     gh_list_init(&l->node);
     gh_list_append(&a->links, &l->node);
-    gh_log_event(a->log, GH_LOG_INFO, "agent", "connecting", gh_log_str("relay", a->conf.relay_host), gh_log_str("remote", remote_text(l, text)));
+    gh_log_event(a->log, GH_LOG_INFO, "agent", "connecting", gh_log_str("relay", a->conf.relays[relay].host), gh_log_str("remote", remote_text(l, text)));
     rc = gh_http_endpoint_connect(http, remote, server_name, &l->conn);
     if (rc == 0)
         return 0;
@@ -180,7 +181,7 @@ static void on_ready(void *arg, struct gh_http_conn *c)
                  gh_log_str("tls_group", l->tls_group), gh_log_str("cipher", l->cipher),
                  gh_log_bool("resumed", gh_tls_resumed(tls)));
     gh_agent_tunnel_init(&l->tunnel, &tunnel_events, l);
-    rc = gh_http_conn_request(c, &a->request.head, &gh_agent_tunnel_http_events, &l->tunnel, false, &s);
+    rc = gh_http_conn_request(c, &a->relays[l->relay].request.head, &gh_agent_tunnel_http_events, &l->tunnel, false, &s);
     if (rc < 0) {
         say_why(l, rc == GH_ERR_STATE ? "the relay does not offer extended CONNECT and datagrams" : gh_error_text(rc));
         gh_log_event(a->log, GH_LOG_ERROR, "agent", "the tunnel cannot be asked for", gh_log_str("reason", l->why));
@@ -230,10 +231,10 @@ static void on_closed(void *arg, struct gh_http_conn *c, const struct gh_quic_cl
 
 static void on_goaway(void *arg, struct gh_http_conn *c)
 {
-    struct agent *a = arg;
+    struct agent_link *l = link_of(arg, c);
 
-    if (link_of(a, c) == a->carrier && a->carrier)
-        gh_log_event(a->log, GH_LOG_INFO, "agent", "the relay takes no new tunnels; this one goes on until it is closed");
+    if (l)
+        agent_search_goaway(l);
 }
 
 static void on_drop(void *arg, enum gh_drop why, uint64_t count)

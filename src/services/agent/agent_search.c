@@ -5,6 +5,7 @@
  *   RESOLVING the relay's name is looked up
  *   TRYING    candidates are connected to, one after the other and overlapping (RFC 8305): the first that answers is asked for a tunnel
  *
+ * Relays are in order of preference, each with its addresses. An agent at another than the first looks for a preferred one now and then.
  * A search begins when there is no carrier, and when the carrier's path seems dead: then it stays until another one is up, and
  * the session goes on there; flows notice nothing. A path is dead when nothing was heard for a while although something was
  * sent. A change of the machine's addresses or routes makes us look at once.
@@ -18,6 +19,7 @@
 #define SECOND INT64_C(1000000000)
 #define MILLISECOND INT64_C(1000000)
 #define STAGGER (300 * MILLISECOND)  /* before the next candidate is tried beside the last (RFC 8305, section 5: 250 recommended) */
+#define RELAY_STAGGER (2 * SECOND)   /* before the next relay is tried beside one that is silent */
 #define WATCH (250 * MILLISECOND)
 #define PROBE_AFTER (750 * MILLISECOND) /* unheard for so long: ask for a sign of life */
 #define DEAD_AFTER (2500 * MILLISECOND)
@@ -26,7 +28,8 @@
 #define QUEUE_TIME (200 * MILLISECOND) /* the longest that a packet waits for the window */
 #define QUEUE_TARGET (5 * MILLISECOND) /* CoDel: RFC 8290, section 5.2.1 */
 
-static void try_next(struct agent *a);
+static void try_next(struct agent *a, bool impatient);
+static void look_for_preferred(struct agent *a);
 
 const char *agent_state_name(const struct agent *a)
 {
@@ -85,8 +88,8 @@ static void rest(struct agent *a)
 
 struct lookup {
     struct agent *a;
-    char host[256];
-    uint16_t port;
+    size_t relay;
+    struct gh_agent_relay what;
     struct gh_resolved result;
 };
 
@@ -94,7 +97,7 @@ static void look_up(void *arg)
 {
     struct lookup *l = arg;
 
-    gh_privileged_lookup(l->a->run->privileged, l->host, l->port, &l->result);
+    gh_privileged_lookup(l->a->run->privileged, l->what.host, l->what.port, &l->result);
 }
 
 static void looked_up(struct gh_worker *w, void *arg)
@@ -104,46 +107,39 @@ static void looked_up(struct gh_worker *w, void *arg)
 
     (void)w;
     a->looking_up = false;
-    if (a->search != AGENT_SEARCH_RESOLVING || a->stopping) {
-        free(l);
-        return;
-    }
-    if (l->result.count == 0) {
-        gh_log_event(a->log, GH_LOG_WARN, "agent", "the relay's name cannot be resolved", gh_log_str("relay", l->host),
+    if (l->result.count > 0) {
+        a->relays[l->relay].resolved = l->result;
+    } else {
+        gh_log_event(a->log, GH_LOG_WARN, "agent", "the relay's name cannot be resolved", gh_log_str("relay", l->what.host),
                      gh_log_str("reason", l->result.error));
-        snprintf(a->why, sizeof a->why, "%s", "the relay's name cannot be resolved");
-        free(l);
-        rest(a);
-        return;
+        if (!a->carrier)
+            snprintf(a->why, sizeof a->why, "%s", "the relay's name cannot be resolved");
     }
-    a->resolved = l->result;
-    a->cached = false;
-    a->candidate = 0;
+    if (a->search == AGENT_SEARCH_RESOLVING && !a->stopping && !a->next) {
+        a->candidate = l->relay == a->at && l->result.count > 0 ? 0 : SIZE_MAX;
+        a->fresh = true;
+        try_next(a, false);
+    }
     free(l);
-    try_next(a);
 }
 
-static void start_lookup(struct agent *a)
+static int start_lookup(struct agent *a)
 {
     struct lookup *l = a->looking_up ? NULL : calloc(1, sizeof *l);
-    int rc = GH_ERR_MEMORY;
+    int rc = l ? 0 : GH_ERR_MEMORY;
 
     a->search = AGENT_SEARCH_RESOLVING;
-    if (a->looking_up) /* an earlier one still runs: its answer will do */
-        return;
+    if (a->looking_up) /* an earlier one still runs: we go on when it is over */
+        return 0;
     if (l) {
-        l->a = a;
-        memcpy(l->host, a->conf.relay_host, sizeof l->host);
-        l->port = a->conf.relay_port;
+        *l = (struct lookup){ .a = a, .relay = a->at, .what = a->conf.relays[a->at] };
         rc = gh_worker_offload(a->w, look_up, looked_up, l);
     }
-    if (rc < 0) {
+    if (rc < 0)
         free(l);
-        snprintf(a->why, sizeof a->why, "%s", "the relay's name cannot be looked up now");
-        rest(a);
-        return;
-    }
-    a->looking_up = true;
+    else
+        a->looking_up = true;
+    return rc;
 }
 
 /* ---- trying ---- */
@@ -163,41 +159,110 @@ static bool reachable(const struct agent *a, const struct gh_ip *ip)
     return !a->netlink || gh_netlink_route_get(a->netlink, ip, a->conf.fwmark, &r) != GH_ERR_NOT_FOUND;
 }
 
-/* The next candidate. Without one: what is under way goes on, or a look-up follows when the names were old, or we rest. */
-static void try_next(struct agent *a)
+/* The next address of the relay at which the search stands. 0, or there is none. */
+static int try_candidate(struct agent *a)
 {
-    const char *name = a->conf.server_name[0] ? a->conf.server_name : is_address(a->conf.relay_host) ? "" : a->conf.relay_host;
+    const struct gh_agent_relay *relay = &a->conf.relays[a->at];
+    const struct gh_resolved *known = &a->relays[a->at].resolved;
+    const char *name = a->conf.server_name[0] ? a->conf.server_name : is_address(relay->host) ? "" : relay->host;
     int rc = GH_ERR_NOT_FOUND;
 
-    a->search = AGENT_SEARCH_TRYING;
-    while (rc < 0 && a->candidate < a->resolved.count) {
-        const struct gh_endpoint *remote = &a->resolved.list[a->candidate++];
+    while (rc < 0 && a->candidate < known->count) {
+        const struct gh_endpoint *remote = &known->list[a->candidate++];
 
         if (reachable(a, &remote->ip))
-            rc = agent_link_open(a, remote, name);
+            rc = agent_link_open(a, a->at, remote, name);
         else if (!a->carrier)
             snprintf(a->why, sizeof a->why, "%s", "the machine has no route to the relay");
     }
-    if (rc == 0)
-        gh_worker_deadline_start(a->w, &a->timer, gh_worker_now(a->w) + STAGGER);
-    else if (trying(a) > 0)
-        gh_worker_deadline_stop(a->w, &a->timer);
-    else if (a->cached)
-        start_lookup(a);
-    else
-        rest(a);
+    return rc;
 }
 
-/* A look-up would go through the tunnel that is down: what worked before is tried first. */
-static void begin(struct agent *a)
+/* Nobody answered. A carrier that is well goes on as before. */
+static void give_up(struct agent *a)
+{
+    if (a->carrier && !a->carrier->unanswered_since) {
+        search_end(a);
+        look_for_preferred(a);
+    } else {
+        rest(a);
+    }
+}
+
+/* One step of the search: the next address of a relay, its name once more when all of them were silent, the next relay. <impatient>: what
+ * is under way had its time, the next may be tried beside it. */
+static void try_next(struct agent *a, bool impatient)
+{
+    while (a->at < a->limit) {
+        a->search = AGENT_SEARCH_TRYING;
+        if (a->at != a->skip && try_candidate(a) == 0) {
+            bool more = a->candidate < a->relays[a->at].resolved.count;
+
+            gh_worker_deadline_start(a->w, &a->timer, gh_worker_now(a->w) + (more ? STAGGER : RELAY_STAGGER));
+            return;
+        }
+        if (a->at != a->skip && !a->fresh && (trying(a) == 0 || a->relays[a->at].resolved.count == 0) && start_lookup(a) == 0)
+            return;
+        if (trying(a) > 0 && !impatient) {
+            gh_worker_deadline_start(a->w, &a->timer, gh_worker_now(a->w) + RELAY_STAGGER);
+            return;
+        }
+        a->at++;
+        a->candidate = 0;
+        a->fresh = false;
+    }
+    if (trying(a) > 0)
+        gh_worker_deadline_stop(a->w, &a->timer);
+    else
+        give_up(a);
+}
+
+/* A look-up would go through the tunnel that is down: what worked before is tried first. Relays from the first to before <limit>, <skip>
+ * left out. */
+static void begin_among(struct agent *a, size_t limit, size_t skip)
 {
     a->attempts++;
-    a->candidate = 0;
-    a->cached = a->resolved.count > 0;
-    if (a->cached)
-        try_next(a);
+    a->at = a->candidate = 0;
+    a->limit = limit;
+    a->skip = skip;
+    a->fresh = false;
+    try_next(a, false);
+}
+
+static void begin(struct agent *a)
+{
+    begin_among(a, a->conf.relay_count, SIZE_MAX);
+}
+
+/* ---- back to a preferred relay ---- */
+
+static void look_for_preferred(struct agent *a)
+{
+    if (a->carrier && a->carrier->relay > 0 && a->conf.return_after > 0)
+        gh_worker_deadline_start(a->w, &a->prefer, gh_worker_now(a->w) + a->conf.return_after);
     else
-        start_lookup(a);
+        gh_worker_deadline_stop(a->w, &a->prefer);
+}
+
+static void on_prefer(void *arg, int64_t now)
+{
+    struct agent *a = arg;
+
+    (void)now;
+    if (a->stopping || !a->carrier || a->carrier->relay == 0 || a->search != AGENT_SEARCH_NONE)
+        return; /* a search under way ends with another look */
+    begin_among(a, a->carrier->relay, SIZE_MAX);
+}
+
+void agent_search_goaway(struct agent_link *l)
+{
+    struct agent *a = l->a;
+
+    if (l != a->carrier)
+        return;
+    gh_log_event(a->log, GH_LOG_INFO, "agent", "the relay takes no new tunnels; this one goes on until it is closed");
+    if (a->conf.relay_count > 1 && a->search == AGENT_SEARCH_NONE && !a->stopping)
+        begin_among(a, a->conf.relay_count, l->relay);
 }
 
 void agent_search_reached(struct agent_link *l)
@@ -241,9 +306,9 @@ void agent_search_lost(struct agent_link *l, enum agent_link_state before)
         rest(a);
     else if (a->search == AGENT_SEARCH_TRYING && trying(a) == 0) {
         if (before == AGENT_LINK_CONNECTING)
-            try_next(a); /* the others may be there */
+            try_next(a, true); /* the others may be there */
         else
-            rest(a);
+            give_up(a);
     }
 }
 
@@ -275,6 +340,7 @@ void agent_search_up(struct agent_link *l)
     gh_metric_set_value(a->metrics, 0, AGENT_METRIC_UP, 0, 1);
     gh_worker_deadline_start(a->w, &a->watch, gh_worker_now(a->w) + WATCH);
     a->mtu_looked = 0;
+    look_for_preferred(a);
     if (old) {
         agent_link_leave(old);
         return;
@@ -301,6 +367,7 @@ static void recovered(struct agent *a)
     gh_log_event(a->log, GH_LOG_INFO, "agent", "the path to the relay is alive again");
     search_end(a);
     end_attempts(a, NULL);
+    look_for_preferred(a);
 }
 
 static void watch_carrier(struct agent *a, int64_t now)
@@ -401,12 +468,14 @@ static void on_timer(void *arg, int64_t now)
 
     (void)now;
     if (a->search == AGENT_SEARCH_WAITING) {
-        if (a->carrier && !a->carrier->unanswered_since)
+        if (a->carrier && !a->carrier->unanswered_since) {
             search_end(a);
-        else
+            look_for_preferred(a);
+        } else {
             begin(a);
+        }
     } else if (a->search == AGENT_SEARCH_TRYING && !a->next) {
-        try_next(a);
+        try_next(a, true);
     }
 }
 
@@ -439,6 +508,7 @@ int agent_search_start(struct agent *a)
     gh_deadline_init(&a->timer, on_timer, a);
     gh_deadline_init(&a->watch, on_watch, a);
     gh_deadline_init(&a->settle, network_changed, a);
+    gh_deadline_init(&a->prefer, on_prefer, a);
     gh_agent_backoff_init(&a->backoff, a->conf.reconnect_min, a->conf.reconnect_max);
     for (unsigned i = 0; i < AGENT_FAMILIES && rc == 0; i++)
         if (a->udp[i] >= 0)
@@ -458,6 +528,7 @@ static void stop_timers(struct agent *a)
     gh_worker_deadline_stop(a->w, &a->timer);
     gh_worker_deadline_stop(a->w, &a->watch);
     gh_worker_deadline_stop(a->w, &a->settle);
+    gh_worker_deadline_stop(a->w, &a->prefer);
 }
 
 void agent_search_stop(struct agent *a)

@@ -59,8 +59,8 @@ static void emit_status(const struct agent *a, struct gh_text *t)
 
     gh_text_printf(t, "{\"version\":1,\"state\":\"%s\",\"up\":%s", agent_state_name(a), a->carrier ? "true" : "false");
     emit_string(t, "release", GH_VERSION);
-    emit_string(t, "relay", a->conf.relay_host);
-    gh_text_printf(t, ",\"port\":%u", a->conf.relay_port);
+    emit_string(t, "relay", a->conf.relays[l ? l->relay : 0].host);
+    gh_text_printf(t, ",\"port\":%u", a->conf.relays[l ? l->relay : 0].port);
     emit_string(t, "remote", l ? gh_endpoint_emit(&l->remote, remote) : "");
     emit_string(t, "relay_id", l ? l->identity.name : "");
     emit_string(t, "tls_group", l ? l->tls_group : "");

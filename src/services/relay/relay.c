@@ -349,8 +349,7 @@ static void take_reload(struct relay_worker *rw)
 {
     relay_worker_set_tls(rw, rw->r->tls);
     relay_worker_set_limits(rw, rw->r->next_conf);
-    rw->r->conf = *rw->r->next_conf; /* the same value from every worker, while the others wait */
-    rw->r->conf.pools = rw->r->pools;
+    rw->conf = *rw->r->next_conf;
     relay_policy_refresh(rw);
     relay_trust_apply(rw);
 }
@@ -362,6 +361,7 @@ static void commit(void *state, void *arg)
     struct gh_tls_ctx *old = r->tls;
     const char *version = gh_policy_version(n->policy->policy);
 
+    n->conf.pools = r->pools; /* they stay as they were */
     n->conf.pool_count = r->conf.pool_count;
     if (gh_snapshot_swap(&r->policy, n->policy, relay_policy_destroy) == 0) {
         relay_audit_policy(r, version, NULL);
@@ -377,6 +377,7 @@ static void commit(void *state, void *arg)
     r->next_conf = &n->conf;
     tell_workers(r, take_reload);
     r->next_conf = NULL;
+    r->conf = n->conf;
     gh_tls_ctx_put(old);
     watch_files(r); /* they may have other names now */
     free(n);

@@ -27,7 +27,8 @@ static void fill_session(struct gh_audit_record *rec, const struct session *s)
     rec->request_id = s->request;
 }
 
-/* The version of the policy that a worker works with, as the audit shows it. */
+/* The version of the policy that a worker works with, as the audit shows it. Looking for a newer one is relay_policy_refresh's: whoever
+ * takes it must bind every session to it. */
 static const char *policy_version(struct relay_worker *rw)
 {
     const struct relay_policy *p = gh_snapshot_held(&rw->policy);

@@ -54,7 +54,7 @@ struct relay {
     struct gh_run *run;
     struct gh_log *log;
     struct gh_audit *audit;
-    struct gh_relay_conf conf;
+    struct gh_relay_conf conf; /* of the thread that runs the node; workers have copies */
     struct gh_tls_ctx *tls;      /* of the thread that runs the node; workers hold their own */
     struct gh_snapshot policy;   /* struct relay_policy */
     uint64_t policy_generation;
@@ -108,6 +108,7 @@ struct slot {
 
 struct relay_worker {
     struct relay *r;
+    struct gh_relay_conf conf; /* the worker's own copy of the node's */
     struct gh_worker *w;
     unsigned index;
     struct gh_http_endpoint *http[RELAY_LISTEN_MAX];
@@ -161,6 +162,8 @@ struct tunnel {
     uint8_t *early;                /* WAITING: capsules that came before the answer */
     size_t early_len;
     bool early_end;
+    bool narrow;                   /* the path carries no IPv6, or nobody knows yet: none is assigned */
+    int64_t measured_at;           /* when nobody's knowing is over; 0: it is */
     bool asked_already;            /* another worker had its chance to give a session */
 };
 
@@ -174,6 +177,7 @@ struct session {
     uint8_t instance[RELAY_INSTANCE];
     struct gh_directory_found moved_to; /* SESSION_MOVED: where what still comes here goes on */
     bool listed, announced;
+    int64_t awaited_until; /* its tunnel was aborted for a reason that another one may not have; 0: nobody is waited for */
     char name[RELAY_NAME_MAX], id[17];
     char request[RELAY_REQUEST_ID]; /* of the newest tunnel, for records */
     struct gh_ip addrs[2]; /* IPv4, IPv6; family 0 for none */
@@ -201,6 +205,8 @@ struct tunnel *relay_tunnel_create(struct relay_worker *rw, struct gh_http_strea
 /* Refuses a request that waits. The tunnel is gone. */
 void relay_tunnel_refuse(struct tunnel *t, unsigned status, const char *proxy_status);
 /* Becomes the newest of <s>: 200, addresses, routes, then what came early. It may be gone when this returns. */
+/* What the paths of the sessions carry now: with or without IPv6. */
+void relay_tunnel_measure(struct relay_worker *rw);
 void relay_tunnel_join(struct tunnel *t, struct session *s);
 /* Another tunnel of the session carries now: this one delivers what is under way, and is closed after a while. */
 void relay_tunnel_age(struct tunnel *t);

@@ -15,6 +15,7 @@ const struct gh_metric relay_metrics[] = {
     [RELAY_METRIC_IDENTITIES] = { "gatehouse_relay_handshakes_total", GH_METRIC_COUNTER, "Handshakes completed with a certificate that was accepted." },
     [RELAY_METRIC_REVOKED] = { "gatehouse_relay_revoked_certificates", GH_METRIC_GAUGE, "Certificates in the revocation lists of relay.crl." },
     [RELAY_METRIC_CRL_NEXT_UPDATE] = { "gatehouse_relay_crl_next_update_seconds", GH_METRIC_GAUGE, "Moment at which relay.crl is out of date, Unix time; 0 without a list." },
+    [RELAY_METRIC_NARROW] = { "gatehouse_relay_narrow_tunnels_total", GH_METRIC_COUNTER, "Tunnels opened without IPv6, or aborted, because their path is too narrow for it." },
     [RELAY_METRIC_QUIC_CONNECTIONS] = { "gatehouse_quic_connections", GH_METRIC_GAUGE, "QUIC connections now, half-open ones too." },
     [RELAY_METRIC_QUIC_DATAGRAMS] = { "gatehouse_quic_udp_datagrams_total", GH_METRIC_COUNTER, "UDP datagrams received and sent.", "direction", ways },
     [RELAY_METRIC_QUIC_BYTES] = { "gatehouse_quic_udp_bytes_total", GH_METRIC_COUNTER, "UDP payload received and sent.", "direction", ways },
@@ -23,6 +24,7 @@ const struct gh_metric relay_metrics[] = {
     [RELAY_METRIC_QUIC_RESUMED] = { "gatehouse_quic_resumed_total", GH_METRIC_COUNTER, "Handshakes that resumed an earlier session." },
     [RELAY_METRIC_QUIC_KEY_UPDATES] = { "gatehouse_quic_key_updates_total", GH_METRIC_COUNTER, "Key updates that the relay began." },
     [RELAY_METRIC_QUIC_PROBES] = { "gatehouse_quic_probes_total", GH_METRIC_COUNTER, "Probes of silent paths, sent while packets waited." },
+    [RELAY_METRIC_QUIC_BLACK_HOLES] = { "gatehouse_quic_black_holes_total", GH_METRIC_COUNTER, "Paths that stopped to carry large packets." },
     [RELAY_METRIC_QUIC_RETRIES] = { "gatehouse_quic_retries_total", GH_METRIC_COUNTER, "Strangers that were asked to prove their address." },
     [RELAY_METRIC_QUIC_TOKENS_INVALID] = { "gatehouse_quic_invalid_tokens_total", GH_METRIC_COUNTER, "First packets refused: the token of their Retry was not valid." },
     [RELAY_METRIC_QUIC_RESETS] = { "gatehouse_quic_stateless_resets_total", GH_METRIC_COUNTER, "Packets of lost connections answered with a stateless reset." },
@@ -59,6 +61,7 @@ void relay_metrics_publish(struct relay_worker *rw)
         sum.resumed += c->resumed;
         sum.key_updates += c->key_updates;
         sum.probes += c->probes;
+        sum.black_holes += c->black_holes;
         sum.retries_out += c->retries_out;
         sum.tokens_invalid += c->tokens_invalid;
         sum.resets_out += c->resets_out;
@@ -77,6 +80,7 @@ void relay_metrics_publish(struct relay_worker *rw)
     put(rw, RELAY_METRIC_QUIC_RESUMED, 0, sum.resumed);
     put(rw, RELAY_METRIC_QUIC_KEY_UPDATES, 0, sum.key_updates);
     put(rw, RELAY_METRIC_QUIC_PROBES, 0, sum.probes);
+    put(rw, RELAY_METRIC_QUIC_BLACK_HOLES, 0, sum.black_holes);
     put(rw, RELAY_METRIC_QUIC_RETRIES, 0, sum.retries_out);
     put(rw, RELAY_METRIC_QUIC_TOKENS_INVALID, 0, sum.tokens_invalid);
     put(rw, RELAY_METRIC_QUIC_RESETS, 0, sum.resets_out);

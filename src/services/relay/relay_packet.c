@@ -147,14 +147,14 @@ static bool find(struct relay_worker *rw, const struct gh_ip *addr, struct gh_di
 }
 
 /* Is <addr> one of ours to give away? Then it must not go to the network when nobody has it. */
-static bool in_pool(const struct relay *r, const struct gh_ip *addr)
+static bool in_pool(const struct relay_worker *rw, const struct gh_ip *addr)
 {
     struct gh_ip own;
 
-    for (size_t i = 0; i < r->conf.pool_count; i++) {
-        if (!gh_prefix_contains(&r->conf.pools[i], addr))
+    for (size_t i = 0; i < rw->conf.pool_count; i++) {
+        if (!gh_prefix_contains(&rw->conf.pools[i], addr))
             continue;
-        own = gh_pool_relay_addr(r->pool, i);
+        own = gh_pool_relay_addr(rw->r->pool, i);
         return !gh_ip_equals(&own, addr);
     }
     return false;
@@ -172,7 +172,7 @@ static const char *next_of(struct relay_worker *rw, const struct gh_ip *dst)
     struct gh_directory_found found;
 
     if (!find(rw, dst, &found))
-        return in_pool(rw->r, dst) ? NULL : "network";
+        return in_pool(rw, dst) ? NULL : "network";
     return found.worker == rw->index ? "session" : "session on another worker";
 }
 
@@ -209,7 +209,7 @@ static void route(struct session *from, uint8_t *packet, size_t len, const struc
     struct session *to;
 
     if (!find(rw, dst, &found)) {
-        if (in_pool(rw->r, dst)) {
+        if (in_pool(rw, dst)) {
             gh_forward_refuse(&rw->forward, &from->forward, &clock, packet, GH_DROP_NO_ROUTE, &rw->verdict);
             relay_drop(rw, GH_DROP_NO_ROUTE, 1);
             count_limited(rw, &rw->verdict);
@@ -337,12 +337,12 @@ static struct gh_ip source_of(const uint8_t *packet)
 }
 
 /* Does the relay itself send this packet? Its own addresses are the first of each pool. */
-static unsigned own_flags(const struct relay *r, const uint8_t *packet)
+static unsigned own_flags(const struct relay_worker *rw, const uint8_t *packet)
 {
     struct gh_ip src = source_of(packet), own;
 
-    for (size_t i = 0; i < r->conf.pool_count; i++) {
-        own = gh_pool_relay_addr(r->pool, i);
+    for (size_t i = 0; i < rw->conf.pool_count; i++) {
+        own = gh_pool_relay_addr(rw->r->pool, i);
         if (gh_ip_equals(&own, &src))
             return GH_FORWARD_OWN;
     }
@@ -379,12 +379,12 @@ void relay_packet_in(void *arg, uint8_t *packet, size_t len)
         return;
     }
     if (found.worker != rw->index) {
-        relay_packet_hand_over(rw, &found, packet, len, own_flags(rw->r, packet), false);
+        relay_packet_hand_over(rw, &found, packet, len, own_flags(rw, packet), false);
         return;
     }
     s = relay_session_find(rw, found.session);
     if (s)
-        relay_packet_to_peer(s, packet, len, own_flags(rw->r, packet));
+        relay_packet_to_peer(s, packet, len, own_flags(rw, packet));
     else
         relay_drop(rw, GH_DROP_NO_SESSION, 1);
 }

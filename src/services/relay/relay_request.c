@@ -203,7 +203,7 @@ void relay_request(void *arg, struct gh_http_stream *stream, const struct gh_htt
     } else if (atomic_load(&rw->r->draining)) {
         relay_drop(rw, GH_DROP_DRAINING, 1);
         relay_tunnel_refuse(t, 503, NULL);
-    } else if (atomic_load(&rw->r->sessions) >= rw->r->conf.max_sessions) {
+    } else if (atomic_load(&rw->r->sessions) >= rw->conf.max_sessions) {
         relay_refuse_full(t, GH_ERR_STATE);
     } else if (read_instance(head, t->instance) < 0) {
         relay_refuse_full(t, GH_ERR_CRYPTO);

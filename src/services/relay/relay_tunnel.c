@@ -8,6 +8,8 @@
 #define EARLY_MAX 16384u                    /* bytes of capsules that may come before the answer */
 #define PATIENCE INT64_C(1000000000)        /* for an agent that was told why, to close by itself */
 
+#define MEASURING INT64_C(3000000000)       /* how long it may take to find out that a path carries IPv6 */
+#define AWAITED INT64_C(10000000000)        /* for the tunnel that follows an aborted one */
 #define AGE INT64_C(10000000000)            /* for what is under way in an older tunnel of a session */
 
 /* What CONNECT-IP tells. */
@@ -19,14 +21,26 @@ static int tunnel_send(void *arg, struct gh_span capsules)
     return gh_http_send(t->stream, capsules, false);
 }
 
+static bool is_narrow(const struct tunnel *t)
+{
+    return gh_http_plpmtu(t->stream) < GH_QUIC_PLPMTU_IPV6;
+}
+
+/* RFC 9484, section 7.2: a path that does not carry 1280 bytes carries no IPv6; a wish for it is refused. While the path is being measured
+ * the wish waits. */
 static int assign(struct tunnel *t)
 {
     const struct session *s = t->session;
     struct gh_connect_ip_address list[2];
+    size_t count = 0;
 
-    for (size_t i = 0; i < s->addr_count; i++)
-        list[i] = (struct gh_connect_ip_address){ t->ids[i], { s->addrs[i], (uint8_t)gh_ip_bits(&s->addrs[i]) } };
-    return gh_connect_ip_assign(&t->ip, list, s->addr_count, true);
+    for (size_t i = 0; i < s->addr_count; i++) {
+        if (t->narrow && s->addrs[i].family == 6)
+            t->ids[i] = t->measured_at ? t->ids[i] : 0;
+        else
+            list[count++] = (struct gh_connect_ip_address){ t->ids[i], { s->addrs[i], (uint8_t)gh_ip_bits(&s->addrs[i]) } };
+    }
+    return gh_connect_ip_assign(&t->ip, list, count, t->measured_at == 0);
 }
 
 static void on_assign(void *arg, const struct gh_connect_ip_address *list, size_t count)
@@ -75,9 +89,28 @@ static void on_packet(void *arg, struct gh_span packet)
 
 static const struct gh_connect_ip_events tunnel_events = { tunnel_send, on_assign, on_request, on_routes, on_packet, NULL };
 
+static void say_narrow(const struct tunnel *t, const char *what)
+{
+    struct relay_worker *rw = t->rw;
+
+    gh_log_event(rw->r->log, GH_LOG_INFO, "relay", what, gh_log_str("client_id", t->session->name), gh_log_str("session_id", t->session->id),
+                 gh_log_uint("udp_payload", gh_http_plpmtu(t->stream)));
+    gh_metric_add(rw->r->metrics, rw->index, RELAY_METRIC_NARROW, 0, 1);
+}
+
+static size_t without_ipv6(const struct tunnel *t, struct gh_ip_route *routes, size_t count)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (!t->narrow || routes[i].start.family == 4)
+            routes[kept++] = routes[i];
+    return kept;
+}
+
 static int advertise(struct tunnel *t)
 {
-    const struct gh_relay_conf *conf = &t->rw->r->conf;
+    const struct gh_relay_conf *conf = &t->rw->conf;
     const struct gh_forward_session *f = &t->session->forward;
     struct gh_ip_route routes[GH_CONNECT_IP_ROUTES];
     size_t count = 0;
@@ -85,11 +118,11 @@ static int advertise(struct tunnel *t)
     if (f->scope) { /* no more than was asked for */
         int n = gh_connect_ip_limit_routes(f->scope, f->scope_count, conf->routes, conf->route_count, NULL, routes, GH_CONNECT_IP_ROUTES);
 
-        return n < 0 ? n : gh_connect_ip_advertise(&t->ip, routes, (size_t)n);
+        return n < 0 ? n : gh_connect_ip_advertise(&t->ip, routes, without_ipv6(t, routes, (size_t)n));
     }
     for (size_t i = 0; i < conf->route_count && count < GH_CONNECT_IP_ROUTES; i++)
         routes[count++] = gh_connect_ip_route_of(&conf->routes[i], 0);
-    count = gh_connect_ip_order_routes(routes, count);
+    count = without_ipv6(t, routes, gh_connect_ip_order_routes(routes, count));
     return gh_connect_ip_advertise(&t->ip, routes, count);
 }
 
@@ -191,7 +224,7 @@ static void on_closed(void *arg, struct gh_http_stream *stream, uint64_t code)
     s->carrier = gh_list_empty(&s->tunnels) ? NULL : gh_container_of(s->tunnels.prev, struct tunnel, link);
     if (s->carrier)
         relay_request_id(s->carrier->stream, s->request);
-    else
+    else if (s->awaited_until == 0 || s->why != SESSION_CLOSED)
         relay_session_left(s, code);
 }
 
@@ -255,13 +288,52 @@ static int open_stream(struct tunnel *t)
     int rc = gh_http_respond(t->stream, 200, fields, 1, false);
 
     gh_connect_ip_init(&t->ip, &tunnel_events, t);
-    gh_connect_ip_limit(&t->ip, t->rw->r->conf.max_capsule_bytes);
-    gh_rate_init(&t->capsules, t->rw->r->conf.capsules_per_second, 10 * t->rw->r->conf.capsules_per_second);
+    gh_connect_ip_limit(&t->ip, t->rw->conf.max_capsule_bytes);
+    gh_rate_init(&t->capsules, t->rw->conf.capsules_per_second, 10 * t->rw->conf.capsules_per_second);
+    t->narrow = is_narrow(t);
+    t->measured_at = t->narrow ? gh_worker_now(t->rw->w) + MEASURING : 0;
     if (rc == 0)
         rc = assign(t);
     if (rc == 0)
         rc = advertise(t);
     return rc;
+}
+
+/* A path that was wide and is not: the stream is aborted (RFC 9484, section 7.2), and the agent may ask for another one, which gets IPv4 alone
+ * and the same address. One that turns out to be wide gets what was kept from it. */
+static void measure(struct tunnel *t)
+{
+    bool narrow = is_narrow(t), decided = t->measured_at && (!narrow || gh_worker_now(t->rw->w) >= t->measured_at), was = t->narrow;
+
+    if ((narrow == was && !decided) || t->state != TUNNEL_OPEN)
+        return;
+    t->narrow = narrow;
+    if (decided)
+        t->measured_at = 0;
+    if (narrow && was) {
+        say_narrow(t, "the path of the agent is too narrow for IPv6, which is not assigned");
+        if (assign(t) < 0)
+            gh_http_reset(t->stream, GH_HTTP_INTERNAL_ERROR);
+    } else if (narrow) {
+        say_narrow(t, "the path of the agent became too narrow for IPv6, its tunnel is aborted");
+        t->session->awaited_until = gh_worker_now(t->rw->w) + AWAITED;
+        gh_http_reset(t->stream, GH_HTTP_CONNECT_ERROR);
+    } else if (assign(t) < 0 || advertise(t) < 0) {
+        gh_http_reset(t->stream, GH_HTTP_INTERNAL_ERROR);
+    }
+}
+
+void relay_tunnel_measure(struct relay_worker *rw)
+{
+    gh_list_each(it, &rw->sessions)
+    {
+        struct session *s = gh_container_of(it, struct session, link);
+
+        if (s->carrier && s->addrs[s->addr_count - 1].family == 6)
+            measure(s->carrier);
+        if (s->awaited_until && !s->carrier && gh_worker_now(rw->w) >= s->awaited_until)
+            relay_session_left(s, 0);
+    }
 }
 
 void relay_tunnel_join(struct tunnel *t, struct session *s)
@@ -273,6 +345,7 @@ void relay_tunnel_join(struct tunnel *t, struct session *s)
     t->held = NULL;
     gh_list_unlink(&t->link);
     gh_list_append(&s->tunnels, &t->link);
+    s->awaited_until = 0;
     if (s->carrier)
         relay_tunnel_age(s->carrier);
     s->carrier = t;

@@ -69,6 +69,7 @@ static void sweep(void *arg, int64_t now)
     relay_policy_refresh(rw);
     relay_policy_expire(rw);
     relay_session_expire(rw);
+    relay_tunnel_measure(rw);
     if (rw->index == 0)
         relay_trust_watch(rw);
     relay_metrics_publish(rw);
@@ -107,7 +108,7 @@ static int open_endpoints(struct relay_worker *rw)
 static int open_tun(struct relay_worker *rw)
 {
     struct gh_tun_port_config cfg = {
-        .worker = rw->w, .fd = rw->r->tun_fds[rw->index], .offload = rw->r->conf.offload_tun, .events = &tun_events, .arg = rw
+        .worker = rw->w, .fd = rw->r->tun_fds[rw->index], .offload = rw->conf.offload_tun, .events = &tun_events, .arg = rw
     };
     int rc = gh_tun_port_create(&cfg, &rw->tun);
 
@@ -129,6 +130,7 @@ int relay_worker_start(void *state, struct gh_worker *w)
     rw->r = r;
     rw->w = w;
     rw->index = gh_worker_index(w);
+    rw->conf = r->conf;
     rw->free_slot = UINT32_MAX;
     rw->drops = gh_metrics_drops(gh_node_metrics(r->node), rw->index);
     gh_list_init(&rw->sessions);

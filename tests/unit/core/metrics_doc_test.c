@@ -1,4 +1,4 @@
-/* docs/ops/metrics.md and the code say the same. */
+/* docs/ops/metrics.md, docs/drops.md and the code say the same. */
 #include "core/lifecycle.h"
 
 #include <stdio.h>
@@ -10,9 +10,9 @@
 
 static const struct gh_service *const services[] = { &gh_service_relay, &gh_service_admin, NULL };
 
-static char *page(void)
+static char *page_of(const char *path)
 {
-    FILE *f = fopen(METRICS_PAGE, "r");
+    FILE *f = fopen(path, "r");
     char *text = calloc(1, 65536);
 
     assert_non_null(f);
@@ -22,16 +22,28 @@ static char *page(void)
     return text;
 }
 
-static void every_drop_reason_has_its_row(void **state)
+static char *page(void)
 {
-    char *text = page(), row[256];
+    return page_of(METRICS_PAGE);
+}
+
+/* docs/drops.md: the enum, row by row in its order, each with what to do. */
+static void the_page_of_drop_reasons_is_the_enum(void **state)
+{
+    char *text = page_of(DROPS_PAGE), row[256];
+    const char *at = strstr(text, "|---|---|---|\n");
 
     (void)state;
+    assert_non_null(at);
+    at = strchr(at, '\n');
     for (int d = GH_DROP_NONE + 1; d < GH_DROP_COUNT; d++) {
-        snprintf(row, sizeof row, "\n| `%s` | %s |\n", gh_drop_name((enum gh_drop)d), gh_drop_help((enum gh_drop)d));
-        if (!strstr(text, row))
-            fail_msg("the page has no row%s", row);
+        snprintf(row, sizeof row, "\n| `%s` | %s | ", gh_drop_name((enum gh_drop)d), gh_drop_help((enum gh_drop)d));
+        if (strncmp(at, row, strlen(row)) != 0 || at[strlen(row)] == '|')
+            fail_msg("docs/drops.md: at the place of %s, the page should go on with%s... |", gh_drop_name((enum gh_drop)d), row);
+        at = strchr(at + 1, '\n');
+        assert_non_null(at);
     }
+    assert_null(strchr(at, '|'));
     free(text);
 }
 
@@ -112,7 +124,7 @@ static void every_metric_of_a_node_has_its_row(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_drop_reason_has_its_row),
+        cmocka_unit_test(the_page_of_drop_reasons_is_the_enum),
         cmocka_unit_test(every_metric_of_a_service_has_its_row),
         cmocka_unit_test(every_metric_of_a_node_has_its_row),
     };

@@ -655,6 +655,22 @@ static void the_parent_signs_with_a_key_that_the_child_never_sees(void **state)
         assert_int_equal(r.rc, len == 130 || len == 146 ? 0 : GH_ERR_DENIED);
     }
     o.request.sign.len = 130;
+    /* another one of the same file does not push it out, nor does one that goes again */
+    for (int i = 0; i < 8; i++) {
+        struct puppet_order again = { .op = PUPPET_CALL, .request = puppet_path(GH_PRIV_KEY, &p, "key.pem") };
+
+        puppet_do(&p, &again, &r);
+        assert_int_equal(r.rc, 0);
+        assert_true(r.reply.id > o.request.sign.key);
+        again.request = puppet_request(GH_PRIV_FORGET_KEY);
+        again.request.sign.key = r.reply.id;
+        puppet_do(&p, &again, &r);
+        assert_int_equal(r.rc, 0);
+        puppet_do(&p, &again, &r);
+        assert_int_equal(r.rc, GH_ERR_NOT_FOUND);
+    }
+    puppet_do(&p, &o, &r);
+    assert_int_equal(r.rc, 0);
     for (size_t at = 0; at < 98; at += 7) { /* anything else than what a handshake signs: a certificate, say */
         o.request.sign.data[at] ^= 1;
         puppet_do(&p, &o, &r);

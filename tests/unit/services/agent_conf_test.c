@@ -31,8 +31,8 @@ static void defaults_are_those_that_the_documentation_promises(void **state)
     (void)state;
     assert_string_equal(errors, "");
     assert_int_equal(gh_agent_conf_load(conf, &a), 0);
-    assert_string_equal(a.relay_host, "relay.gatehouse.example");
-    assert_int_equal(a.relay_port, 4433);
+    assert_string_equal(a.relays[0].host, "relay.gatehouse.example");
+    assert_int_equal(a.relays[0].port, 4433);
     /* RFC 9484, section 3 */
     assert_string_equal(a.template, "/.well-known/masque/ip/{target}/{ipproto}/");
     assert_string_equal(a.server_name, "");

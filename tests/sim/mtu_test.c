@@ -1,0 +1,168 @@
+/* Paths of several sizes, and paths that shrink while datagrams fly (RFC 8899). */
+#include <inttypes.h>
+
+#include "../unit/test.h"
+#include "proto/quic/internal.h"
+#include "raw_peer.h"
+
+#define TICK (2 * SIM_MS)
+
+struct world {
+    struct sim sim;
+    struct raw_peer client, server;
+    struct gh_deadline tick;
+};
+
+static struct world w;
+
+/* As much as fits, all the time. */
+static void offer(void *arg, int64_t now)
+{
+    static const uint8_t payload[GH_QUIC_PAYLOAD_JUMBO];
+    size_t max = gh_quic_datagram_max(w.client.q);
+
+    (void)arg;
+    if (max)
+        gh_quic_send_datagram(w.client.q, gh_span_of(payload, 0), gh_span_of(payload, max), 0, now);
+    gh_deadline_start(&w.sim.deadlines, &w.tick, now + TICK);
+}
+
+static void path(size_t payload)
+{
+    w.sim.link[0].max_payload = w.sim.link[1].max_payload = payload;
+}
+
+static size_t probe(void *arg, uint8_t *ret, size_t cap)
+{
+    (void)arg;
+    (void)cap;
+    ret[0] = 0x3f; /* what the raw peer at the other end does with it is its affair */
+    return 1;
+}
+
+static struct gh_quic_app app_with_probe;
+
+static void begin(uint64_t seed, size_t payload, size_t ceiling)
+{
+    memset(&w, 0, sizeof w);
+    sim_init(&w.sim, seed);
+    w.sim.client.config.max_payload = w.sim.server.config.max_payload = ceiling;
+    w.sim.client.config.queue_time = 50 * SIM_MS;
+    path(payload);
+    raw_peer_init(&w.server, &w.sim, true);
+    raw_peer_init(&w.client, &w.sim, false);
+    raw_peer_connect(&w.client);
+    raw_peer_wait(&w.client, 2 * SIM_S);
+    app_with_probe = *w.client.q->owner.app;
+    app_with_probe.probe = probe;
+    w.client.q->owner.app = &app_with_probe;
+    gh_deadline_init(&w.tick, offer, NULL);
+    gh_deadline_start(&w.sim.deadlines, &w.tick, w.sim.now);
+}
+
+static void end(void)
+{
+    assert_false(w.sim.client.closed || w.sim.server.closed);
+    gh_deadline_stop(&w.sim.deadlines, &w.tick);
+    sim_fini(&w.sim);
+}
+
+static void each_path_is_measured(void **state)
+{
+    static const struct {
+        size_t payload, ceiling, found;
+    } cases[] = {
+        { 1252, 1452, 1200 }, { 1272, 1452, 1200 }, { 1314, 1452, 1314 }, { 1334, 1452, 1331 }, { 1430, 1452, 1400 }, { 1472, 1452, 1452 },
+        { 1472, 1472, 1472 }, { 1472, 8952, 1472 }, { 8972, 8952, 8952 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        begin(100 + i, cases[i].payload, cases[i].ceiling);
+        raw_peer_wait(&w.client, 5 * SIM_S);
+        assert_int_equal(gh_quic_plpmtu(w.client.q), cases[i].found);
+        assert_int_equal(gh_quic_counters(w.client.q)->black_holes, 0);
+        end();
+    }
+}
+
+static bool settled(void *arg)
+{
+    return gh_quic_counters(w.client.q)->black_holes > 0 && !w.client.q->pmtu.searching && gh_quic_plpmtu(w.client.q) <= *(size_t *)arg;
+}
+
+static void a_path_that_shrinks_is_noticed_and_measured_again(void **state)
+{
+    static const struct {
+        size_t payload, found;
+        int64_t rtt;
+    } cases[] = { { 1252, 1200, 10 }, { 1314, 1314, 10 }, { 1334, 1331, 10 }, { 1430, 1400, 10 }, { 1252, 1200, 100 }, { 1334, 1331, 100 } };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t found = cases[i].found;
+        int64_t began;
+        unsigned before;
+
+        begin(200 + i, 1472, 1452);
+        w.sim.link[0].delay = w.sim.link[1].delay = cases[i].rtt * SIM_MS / 2;
+        raw_peer_wait(&w.client, 3 * SIM_S);
+        assert_int_equal(gh_quic_plpmtu(w.client.q), 1452);
+        path(cases[i].payload);
+        began = w.sim.now;
+        before = w.server.datagrams;
+        assert_true(sim_run(&w.sim, 10 * SIM_S, settled, &found));
+        print_message("to %zu at RTT %" PRId64 " ms: measured again after %" PRId64 " ms\n", cases[i].payload, cases[i].rtt, (w.sim.now - began) / SIM_MS);
+        assert_true(w.sim.now - began < 4 * SIM_S);
+        assert_int_equal(gh_quic_plpmtu(w.client.q), found);
+        raw_peer_wait(&w.client, 2 * SIM_S);
+        assert_true(w.server.datagrams > before + 500); /* packets flow */
+        assert_int_equal(gh_quic_counters(w.client.q)->black_holes, 1);
+        end();
+    }
+}
+
+/* The other way round: ten minutes later the old size is there again. */
+static void a_path_that_widens_is_found_out(void **state)
+{
+    (void)state;
+    begin(300, 1472, 1452);
+    raw_peer_wait(&w.client, SIM_S);
+    path(1334);
+    raw_peer_wait(&w.client, 10 * SIM_S);
+    assert_int_equal(gh_quic_plpmtu(w.client.q), 1331);
+    path(1472);
+    w.client.q->pmtu.raise_at = w.sim.now + SIM_S; /* ten minutes are pmtu_test.c's */
+    raw_peer_wait(&w.client, 5 * SIM_S);
+    assert_int_equal(gh_quic_plpmtu(w.client.q), 1452);
+    end();
+}
+
+/* Loss is not a narrow path: no black hole is seen where none is. */
+static void loss_and_darkness_are_no_black_holes(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 400; seed < 406; seed++) {
+        begin(seed, 1472, 1452);
+        w.sim.link[0].loss = w.sim.link[1].loss = 0.1;
+        raw_peer_wait(&w.client, 10 * SIM_S);
+        w.sim.link[0].down = true;
+        raw_peer_wait(&w.client, 2 * SIM_S);
+        w.sim.link[0].down = false;
+        raw_peer_wait(&w.client, 5 * SIM_S);
+        assert_int_equal(gh_quic_counters(w.client.q)->black_holes, 0);
+        end();
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_path_is_measured),
+        cmocka_unit_test(a_path_that_shrinks_is_noticed_and_measured_again),
+        cmocka_unit_test(a_path_that_widens_is_found_out),
+        cmocka_unit_test(loss_and_darkness_are_no_black_holes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
