@@ -115,8 +115,7 @@ static enum step write_datagram(struct gh_quic *q, struct target *t, const struc
     for (size_t i = 0; i < count; i++)
         vec[i] = (ngtcp2_vec){ (uint8_t *)(uintptr_t)pieces[i].data, pieces[i].len };
     n = ngtcp2_conn_writev_datagram(q->conn, &t->path.path, &t->info, t->buf, t->cap, &accepted, NGTCP2_WRITE_DATAGRAM_FLAG_MORE,
-                                    least_size(q, length_of(pieces, count)), vec, count,
-                                    (uint64_t)q->now);
+                                    least_size(q, length_of(pieces, count)), vec, count, (uint64_t)q->now);
     if (accepted) {
         gh_quic_queue_consume(&q->queue);
         q->counters.datagrams_out++;
@@ -131,8 +130,9 @@ static enum step write_datagram(struct gh_quic *q, struct target *t, const struc
 /* Builds one packet. */
 static enum step write_packet(struct gh_quic *q, struct target *t, size_t *ret_len)
 {
-    size_t probe = q->handshake_done && !q->probe_due ? gh_quic_pmtu_probe(&q->pmtu, q->now) : 0, n;
+    size_t probe = q->handshake_done && !q->probe_due ? gh_quic_pmtu_probe(&q->pmtu, q->now) : 0;
     struct gh_span spans[16], pieces[GH_QUIC_QUEUE_PIECES];
+    size_t n;
     int64_t stream;
     bool end;
     int count;

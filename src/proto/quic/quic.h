@@ -107,8 +107,8 @@ struct gh_quic_config {
     uint64_t max_datagram;              /* transport parameter 0x20; 0 refuses datagrams (RFC 9221, section 3) */
     size_t queue_packets, queue_bytes;  /* datagrams that wait for the congestion window */
     int64_t queue_time;                 /* the longest that one waits; 0: for ever */
-    size_t max_payload;                 /* largest UDP payload: that of the interface; GH_QUIC_PAYLOAD_MAX to _JUMBO */
     int64_t queue_target, queue_interval; /* CoDel (proto/quic/queue.h); target 0: none */
+    size_t max_payload;                 /* largest UDP payload: that of the interface; GH_QUIC_PAYLOAD_MAX to _JUMBO */
     uint64_t key_update_packets;        /* sealed with one key before the next one is taken */
     struct gh_random_source random;
 };
@@ -155,8 +155,9 @@ int gh_quic_version_negotiation(const struct gh_quic_initial *in, uint8_t unpred
 
 /* Writes a Retry that answers <in>; the client goes on to <scid> with <token>. Count of bytes. */
 int gh_quic_retry(const struct gh_quic_initial *in, const struct gh_quic_cid *scid, struct gh_span token, uint8_t *buf, size_t cap);
-/* Writes an Initial that closes with a transport error and keeps nothing: INVALID_TOKEN. Count of bytes. */
+/* Writes an Initial that closes with a transport error and keeps nothing. Count of bytes. */
 int gh_quic_refuse(const struct gh_quic_initial *in, uint64_t code, uint8_t *buf, size_t cap);
+#define GH_QUIC_CONNECTION_REFUSED 0x02u
 #define GH_QUIC_INVALID_TOKEN 0x0bu
 
 /* Writes a Stateless Reset of <cap> bytes (RFC 9000, section 10.3), <noise> has as many. Count of bytes, or GH_ERR_TOO_LONG when it

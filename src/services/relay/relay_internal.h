@@ -154,6 +154,7 @@ struct tunnel {
     enum tunnel_state state;
     struct tunnel **held;          /* WAITING: somebody else's pointer to this object, cleared when it goes */
     struct gh_connect_ip ip;
+    struct gh_rate capsules;       /* that the agent may send */
     struct gh_deadline deadline;   /* LEAVING: the end of patience */
     struct relay_scope scope;      /* count 0: for everything */
     uint64_t ids[2];               /* request ids that the assignment answers */

@@ -55,6 +55,7 @@ static void on_request(void *arg, const struct gh_connect_ip_address *list, size
 {
     struct tunnel *t = arg;
     const struct session *s = t->session;
+    int rc;
 
     /* whatever is wished for, an identity has its one address a family; a second request of the family is refused */
     for (size_t i = 0; i < s->addr_count; i++)
@@ -63,8 +64,13 @@ static void on_request(void *arg, const struct gh_connect_ip_address *list, size
         for (size_t k = 0; k < s->addr_count; k++)
             if (list[i].prefix.addr.family == s->addrs[k].family && t->ids[k] == 0)
                 t->ids[k] = list[i].request_id;
-    if (t->assign_at == 0 && assign(t) < 0)
+    rc = t->assign_at == 0 ? assign(t) : 0;
+    if (rc == GH_ERR_AGAIN) { /* the agent asks and does not read the answers */
+        relay_drop(t->rw, GH_DROP_CAPSULE_LIMIT, 1);
+        gh_http_reset(t->stream, GH_HTTP_EXCESSIVE_LOAD);
+    } else if (rc < 0) {
         gh_http_reset(t->stream, GH_HTTP_INTERNAL_ERROR);
+    }
 }
 
 static void on_routes(void *arg, const struct gh_ip_route *list, size_t count)
@@ -145,10 +151,22 @@ static void keep_early(struct tunnel *t, struct gh_span data, bool end)
     t->early_end |= end;
 }
 
+static bool within_rate(struct tunnel *t, uint64_t count)
+{
+    int64_t now = gh_worker_now(t->rw->w);
+
+    while (count-- && t->capsules.interval) {
+        if (!gh_rate_may(&t->capsules, now))
+            return false;
+        gh_rate_take(&t->capsules, now);
+    }
+    return true;
+}
+
 static void on_body(void *arg, struct gh_http_stream *stream, struct gh_span data, bool end)
 {
     struct tunnel *t = arg;
-    uint64_t before = t->ip.counters.capsule_drops;
+    uint64_t before = t->ip.counters.capsule_drops, capsules = t->ip.counters.capsules;
     int rc;
 
     if (t->state == TUNNEL_WAITING)
@@ -158,6 +176,10 @@ static void on_body(void *arg, struct gh_http_stream *stream, struct gh_span dat
     rc = gh_connect_ip_feed(&t->ip, data, end);
     if (t->ip.counters.capsule_drops != before)
         relay_drop(t->rw, GH_DROP_CAPSULE_LIMIT, t->ip.counters.capsule_drops - before);
+    if (rc == 0 && !within_rate(t, t->ip.counters.capsules - capsules)) {
+        relay_drop(t->rw, GH_DROP_CAPSULE_RATE, 1);
+        rc = GH_ERR_TOO_LONG;
+    }
     if (rc < 0)
         abort_tunnel(t, rc);
     else if (end)
@@ -268,6 +290,7 @@ static int open_stream(struct tunnel *t)
 
     gh_connect_ip_init(&t->ip, &tunnel_events, t);
     gh_connect_ip_limit(&t->ip, t->rw->conf.max_capsule_bytes);
+    gh_rate_init(&t->capsules, t->rw->conf.capsules_per_second, 10 * t->rw->conf.capsules_per_second);
     t->narrow = is_narrow(t);
     t->measured_at = t->narrow ? gh_worker_now(t->rw->w) + MEASURING : 0;
     t->assign_at = t->narrow ? gh_worker_now(t->rw->w) + ASSIGN_WITHIN : 0;
