@@ -361,6 +361,8 @@ void relay_tunnel_measure(struct relay_worker *rw)
     {
         struct session *s = gh_container_of(it, struct session, link);
 
+        if (s->carrier)
+            relay_card_measure(s);
         if (s->carrier && s->addrs[s->addr_count - 1].family == 6)
             measure(s->carrier);
         if (s->awaited_until && !s->carrier && gh_worker_now(rw->w) >= s->awaited_until)
