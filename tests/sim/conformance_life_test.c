@@ -155,7 +155,7 @@ static void H10_after_a_goaway_nothing_more_is_asked(void **state)
     raw_assert_open(&c.peer);
     assert_null(raw_peer_stream(&c.peer, 4)); /* no stream was opened, not even to be reset */
     raw_send_datagram(&c.peer, 0, "x", 1); /* the tunnel that is there goes on, both ways */
-    assert_int_equal(gh_h3_send_datagram(c.stream, gh_span_str("y"), c.sim->now), 0);
+    assert_int_equal(gh_h3_send_datagram(c.stream, gh_span_str("y"), 0, c.sim->now), 0);
     raw_assert_open(&c.peer);
     assert_int_equal(c.datagrams, 1);
     assert_int_equal(c.peer.datagrams, 1);
