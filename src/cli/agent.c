@@ -226,8 +226,11 @@ static void print_features(FILE *out, const json_t *o)
 
     json_array_foreach(json_object_get(o, "features"), i, row) {
         why = json_string_value(json_object_get(row, "detail"));
-        fprintf(out, "%-10s %s %s%s%s%s\n", head, text_of(row, "name"), json_is_true(json_object_get(row, "on")) ? "on" : "off",
-                json_is_true(json_object_get(row, "tested")) ? "" : ", untested", why && *why ? ": " : "", why ? why : "");
+        fprintf(out, "%-10s %s %s%s%s\n", head, text_of(row, "name"),
+                !json_is_true(json_object_get(row, "on"))      ? "off"
+                : json_is_true(json_object_get(row, "tested")) ? "on"
+                                                               : "on, untested",
+                why && *why ? ": " : "", why ? why : "");
         head = "";
     }
 }

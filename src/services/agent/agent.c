@@ -354,8 +354,8 @@ static void describe(void *state, struct gh_description *d)
 
     gh_describe_feature(d, "udp_gso", a->features.gso, a->features.tested, off);
     gh_describe_feature(d, "udp_gro", a->features.gro, a->features.tested, off);
-    gh_describe_feature(d, "tun_tso", offloads & GH_TUN_TSO4 && offloads & GH_TUN_TSO6, true, tun);
-    gh_describe_feature(d, "tun_uso", offloads & GH_TUN_USO, true, tun);
+    gh_describe_feature(d, "tun_tso", offloads & GH_TUN_TSO4 && offloads & GH_TUN_TSO6, a->conf.offload_tun, tun);
+    gh_describe_feature(d, "tun_uso", offloads & GH_TUN_USO, a->conf.offload_tun, tun);
     for (unsigned i = 0; i < d->worker_count; i++)
         d->workers[i].tx_packets += atomic_load(&a->queues[i].packets);
     d->sessions += gh_metric_sum(a->metrics, AGENT_METRIC_UP, 0) ? 1 : 0;
