@@ -226,10 +226,37 @@ static void print_features(FILE *out, const json_t *o)
 
     json_array_foreach(json_object_get(o, "features"), i, row) {
         why = json_string_value(json_object_get(row, "detail"));
-        fprintf(out, "%-10s %s %s%s%s%s\n", head, text_of(row, "name"), json_is_true(json_object_get(row, "on")) ? "on" : "off",
-                json_is_true(json_object_get(row, "tested")) ? "" : ", untested", why && *why ? ": " : "", why ? why : "");
+        fprintf(out, "%-10s %s %s%s%s\n", head, text_of(row, "name"),
+                !json_is_true(json_object_get(row, "on"))      ? "off"
+                : json_is_true(json_object_get(row, "tested")) ? "on"
+                                                               : "on, untested",
+                why && *why ? ": " : "", why ? why : "");
         head = "";
     }
+}
+
+static void print_nameservers(FILE *out, const json_t *o)
+{
+    const json_t *dns = json_object_get(o, "dns"), *config, *server, *address;
+    bool used = json_is_true(json_object_get(dns, "used"));
+    size_t i, k, n;
+
+    json_array_foreach(json_object_get(dns, "configurations"), i, config) {
+        const json_t *domains = json_object_get(config, "domains");
+
+        fprintf(out, "%-10s", i ? "" : "dns");
+        json_array_foreach(json_object_get(config, "nameservers"), k, server) {
+            if (*json_string_value(json_object_get(server, "name")))
+                fprintf(out, " %s", text_of(server, "name"));
+            json_array_foreach(json_object_get(server, "addresses"), n, address)
+                fprintf(out, " %s", json_string_value(address));
+        }
+        json_array_foreach(domains, k, address)
+            fprintf(out, "%s%s", k ? ", " : " for ", *json_string_value(address) ? json_string_value(address) : "all names");
+        fputs(used ? "\n" : ", ignored\n", out);
+    }
+    if (json_array_size(json_object_get(o, "pref64")))
+        print_list(out, o, "pref64", "nat64");
 }
 
 static void print_config(FILE *out, const json_t *o)
@@ -254,6 +281,7 @@ static void print_status(FILE *out, const json_t *o)
     fprintf(out, "%-10s %s, mtu %lld, the tunnel carries %lld\n", "device", text_of(o, "device"), number_of(o, "mtu"), number_of(o, "tunnel_mtu"));
     print_list(out, o, "addresses", "addresses");
     print_list(out, o, "routes", "routes");
+    print_nameservers(out, o);
     fprintf(out, "%-10s %lld packets, %lld bytes\n", "sent", number_of(o, "packets_out"), number_of(o, "bytes_out"));
     fprintf(out, "%-10s %lld packets, %lld bytes\n", "received", number_of(o, "packets_in"), number_of(o, "bytes_in"));
     print_config(out, o);

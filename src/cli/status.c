@@ -118,9 +118,10 @@ static void print_lists(FILE *out, const json_t *status)
 
         fprintf(out, "%-10s ", head);
         print(out, gh_admin_client_text(row, "name"));
-        fputs(json_is_true(json_object_get(row, "on")) ? " on" : " off", out);
-        if (json_is_false(json_object_get(row, "tested")))
-            fputs(", untested", out);
+        if (json_is_true(json_object_get(row, "on")))
+            fputs(json_is_false(json_object_get(row, "tested")) ? " on, untested" : " on", out);
+        else
+            fputs(" off", out);
         if (*why) {
             fputs(": ", out);
             print(out, why);

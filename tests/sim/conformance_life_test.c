@@ -541,6 +541,47 @@ static void P12_a_client_without_a_certificate_is_refused(void **state)
     conformance_end();
 }
 
+/* Nameservers (draft-ietf-masque-connect-ip-dns), which no row asks for. */
+
+static void after_routes_the_relay_tells_of_nameservers_when_it_has_some(void **state)
+{
+    static const char *const servers[] = { "192.0.2.53", "2001:db8::53" }, *const search[] = { "corp.example" };
+    static const uint8_t both[] = { 0x9a, 0xce, 0x79, 0xec, 49, 2, 0, 1, 1, 192, 0, 2, 53, 0, 0, 0,
+                                    0, 2, 0, 1, 0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x53, 0, 0,
+                                    1, 0, 1, 12, 'c', 'o', 'r', 'p', '.', 'e', 'x', 'a', 'm', 'p', 'l', 'e',
+                                    0xa7, 0x4c, 0x0f, 0xbc, 13, 96, 0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0 };
+    static const uint8_t narrow4[] = { 0x9a, 0xce, 0x79, 0xec, 27, 1, 0, 1, 1, 192, 0, 2, 53, 0, 0, 0,
+                                       1, 0, 1, 12, 'c', 'o', 'r', 'p', '.', 'e', 'x', 'a', 'm', 'p', 'l', 'e' };
+    struct gh_prefix nat64 = prefix_of("64:ff9b::/96");
+
+    (void)state;
+    for (int wide = 0; wide < 2; wide++) {
+        size_t len = wide ? sizeof both : sizeof narrow4;
+        const struct raw_answer *a;
+        struct gh_relay_conf *conf;
+        int64_t id;
+
+        conformance_begin(OUR_SERVER);
+        conf = &relay_world_worker(&c.relay)->conf;
+        conf->dns = servers;
+        conf->dns_count = 2;
+        conf->dns_search = search;
+        conf->dns_search_count = 1;
+        conf->pref64 = &nat64;
+        conf->pref64_count = 1;
+        narrow(wide ? 0 : 1252);
+        conformance_connect();
+        c.control = raw_open_control(&c.peer);
+        id = open_tunnel();
+        raw_assert_open(&c.peer);
+        a = answer_on(id);
+        assert_offer(id, wide);
+        assert_true(a->body_len > len);
+        assert_memory_equal(a->body + a->body_len - len, wide ? both : narrow4, len);
+        conformance_end();
+    }
+}
+
 #define T cmocka_unit_test
 
 int main(void)
@@ -562,6 +603,7 @@ int main(void)
         T(P12_loopback_and_link_local_of_the_relay_are_no_destinations),
         T(P12_without_a_rule_nothing_is_reached),
         T(P12_a_client_without_a_certificate_is_refused),
+        T(after_routes_the_relay_tells_of_nameservers_when_it_has_some),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

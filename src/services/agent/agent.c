@@ -138,6 +138,18 @@ static int add_rules(struct agent *a)
     return rc < 0 ? fail(a, "the routing rules cannot be added", rc) : 0;
 }
 
+static int open_dns_file(struct agent *a)
+{
+    char path[600];
+    int rc;
+
+    snprintf(path, sizeof path, "%s/resolv.conf", a->run->conf.run_dir);
+    rc = gh_privileged_open_public(a->run->privileged, path, &a->dns_file);
+    if (rc < 0)
+        a->dns_file = -1;
+    return rc < 0 ? fail(a, "resolv.conf cannot be made in the run folder", rc) : 0;
+}
+
 static int load_parts(struct agent *a, const struct gh_agent_conf *c)
 {
     int rc = copy_conf(a, c);
@@ -165,7 +177,7 @@ static int load_parts(struct agent *a, const struct gh_agent_conf *c)
         gh_log_event(a->log, GH_LOG_WARN, "agent", "status will not be served", gh_log_str("socket", a->conf.socket),
                      gh_log_str("reason", gh_privileged_why(a->run->privileged)));
     }
-    return rc;
+    return rc == 0 && a->conf.dns ? open_dns_file(a) : rc;
 }
 
 static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_state)
@@ -186,7 +198,7 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
     a->log = gh_node_log(node);
     a->workers = gh_node_workers(node);
     a->metrics = gh_node_service_metrics(node, "agent");
-    a->socket = a->udp[0] = a->udp[1] = a->monitor = -1;
+    a->socket = a->udp[0] = a->udp[1] = a->monitor = a->dns_file = -1;
     for (unsigned i = 0; i < GH_WORKERS_MAX; i++) {
         a->tun_fds[i] = -1;
         a->queues[i].a = a;
@@ -212,6 +224,8 @@ static void unload(void *state)
     gh_sock_close(a->udp[0]);
     gh_sock_close(a->udp[1]);
     gh_sock_close(a->socket);
+    gh_sock_close(a->dns_file);
+    free(a->dns);
     gh_tls_ctx_put(a->tls);
     free_const(a->conf.template);
     free_const(a->conf.server_name);
@@ -340,8 +354,8 @@ static void describe(void *state, struct gh_description *d)
 
     gh_describe_feature(d, "udp_gso", a->features.gso, a->features.tested, off);
     gh_describe_feature(d, "udp_gro", a->features.gro, a->features.tested, off);
-    gh_describe_feature(d, "tun_tso", offloads & GH_TUN_TSO4 && offloads & GH_TUN_TSO6, true, tun);
-    gh_describe_feature(d, "tun_uso", offloads & GH_TUN_USO, true, tun);
+    gh_describe_feature(d, "tun_tso", offloads & GH_TUN_TSO4 && offloads & GH_TUN_TSO6, a->conf.offload_tun, tun);
+    gh_describe_feature(d, "tun_uso", offloads & GH_TUN_USO, a->conf.offload_tun, tun);
     for (unsigned i = 0; i < d->worker_count; i++)
         d->workers[i].tx_packets += atomic_load(&a->queues[i].packets);
     d->sessions += gh_metric_sum(a->metrics, AGENT_METRIC_UP, 0) ? 1 : 0;

@@ -159,6 +159,7 @@ static void emit_status(struct agent *a, struct gh_text *t)
     gh_text_printf(t, ",\"sandbox\":{\"landlock\":%d,\"seccomp\":%s}", a->run->sandbox.landlock, a->run->sandbox.seccomp ? "true" : "false");
     emit_addresses(a, t);
     emit_paths(a, t);
+    agent_dns_emit_status(a, t);
     emit_node(a, t);
     emit_numbers(a, t);
     gh_text_append(t, "}\n");

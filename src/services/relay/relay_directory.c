@@ -160,8 +160,8 @@ static void describe_features(const struct relay *r, struct gh_description *d)
 
     gh_describe_feature(d, "udp_gso", r->features.gso, r->features.tested, udp);
     gh_describe_feature(d, "udp_gro", r->features.gro, r->features.tested, udp);
-    gh_describe_feature(d, "tun_tso", offloads & GH_TUN_TSO4 && offloads & GH_TUN_TSO6, true, tun);
-    gh_describe_feature(d, "tun_uso", offloads & GH_TUN_USO, true, tun);
+    gh_describe_feature(d, "tun_tso", offloads & GH_TUN_TSO4 && offloads & GH_TUN_TSO6, r->conf.offload_tun, tun);
+    gh_describe_feature(d, "tun_uso", offloads & GH_TUN_USO, r->conf.offload_tun, tun);
 }
 
 void relay_describe(void *state, struct gh_description *d)

@@ -18,7 +18,7 @@
                "{\"at\":\"2023-11-14T22:13:20Z\",\"ok\":false,\"detail\":\"relay.yaml:4:2: unknown key\"}},\"policy\":"             \
                "{\"version\":\"p7\"},\"sessions\":1,\"flows\":9,\"listeners\":[{\"service\":\"relay\",\"transport\":\"udp\","       \
                "\"address\":\"[::]:4433\"}],\"workers\":[{\"index\":0,\"sessions\":1,\"rx_packets\":100,\"tx_packets\":50,"         \
-               "\"handed_over\":3}],\"features\":[{\"name\":\"udp_gso\",\"on\":true,\"detail\":\"\"},{\"name\":\"tun_uso\","        \
+               "\"handed_over\":3}],\"features\":[{\"name\":\"udp_gso\",\"on\":true,\"tested\":false,\"detail\":\"\"},{\"name\":\"tun_uso\","        \
                "\"on\":false,\"tested\":false,\"detail\":\"needs Linux 6.2\"}],\"drops\":{\"policy\":12,\"ttl\":1}}"
 
 static const char status_screen[] =
@@ -32,8 +32,8 @@ static const char status_screen[] =
     "sessions   1, flows 9\n"
     "listens    relay udp [::]:4433\n"
     "workers    0: 1 sessions, packets 100 in, 50 out, 3 handed over\n"
-    "offload    udp_gso on\n"
-    "           tun_uso off, untested: needs Linux 6.2\n"
+    "offload    udp_gso on, untested\n"
+    "           tun_uso off: needs Linux 6.2\n"
     "drops      policy 12, ttl 1\n";
 
 struct node {
