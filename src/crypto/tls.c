@@ -22,6 +22,9 @@ struct gh_tls {
     void *arg;
     enum gh_tls_level read_level, write_level;
     bool complete, params_seen;
+    bool resumed;       /* these three are what gh_tls_shrink leaves */
+    char group[32];
+    const char *cipher; /* libssl's own text */
     int failure; /* sticky: what an event returned inside a callback of libssl */
     uint8_t *in;
     size_t in_len, in_cap, lent;
@@ -189,17 +192,37 @@ int gh_tls_create(struct gh_tls_ctx *ctx, const char *server_name, const struct 
     return 0;
 }
 
-void gh_tls_destroy(struct gh_tls *t)
+/* What only a handshake needs. */
+static void release(struct gh_tls *t)
 {
-    if (!t)
-        return;
     if (t->ssl)
         SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN); /* QUIC has no close_notify */
     SSL_free(t->ssl);
     gh_tls_ctx_put(t->ctx);
     free(t->in);
     free(t->params);
+    t->ssl = NULL;
+    t->ctx = NULL;
+    t->in = t->params = NULL;
+    t->in_len = t->in_cap = 0;
+}
+
+void gh_tls_destroy(struct gh_tls *t)
+{
+    if (!t)
+        return;
+    release(t);
     free(t);
+}
+
+void gh_tls_shrink(struct gh_tls *t)
+{
+    if (!t->ssl || !t->complete || !t->ctx->server)
+        return;
+    t->resumed = gh_tls_resumed(t);
+    snprintf(t->group, sizeof t->group, "%s", gh_tls_group(t));
+    t->cipher = gh_tls_cipher(t);
+    release(t);
 }
 
 int gh_tls_set_transport_params(struct gh_tls *t, struct gh_span params)
@@ -262,7 +285,7 @@ void gh_tls_resume(struct gh_tls *t, struct gh_tls_session *s)
 
 bool gh_tls_resumed(const struct gh_tls *t)
 {
-    return t->complete && SSL_session_reused(t->ssl);
+    return t->ssl ? t->complete && SSL_session_reused(t->ssl) : t->resumed;
 }
 
 int gh_tls_start(struct gh_tls *t)
@@ -279,6 +302,11 @@ int gh_tls_feed(struct gh_tls *t, enum gh_tls_level level, struct gh_span bytes)
 
     if (level != t->read_level)
         return GH_ERR_PROTOCOL;
+    if (!t->ssl) {
+        /* RFC 9001, sections 4.4 and 6: no client has anything to say after the handshake */
+        t->events->on_alert(t->arg, SSL_AD_UNEXPECTED_MESSAGE);
+        return GH_ERR_CRYPTO;
+    }
     if (need > FLIGHT_MAX)
         return GH_ERR_TOO_LONG;
     if (need > t->in_cap) {
@@ -297,7 +325,7 @@ int gh_tls_feed(struct gh_tls *t, enum gh_tls_level level, struct gh_span bytes)
 
 int gh_tls_peer_certificate(const struct gh_tls *t, uint8_t **ret, size_t *ret_len)
 {
-    X509 *cert = SSL_get0_peer_certificate(t->ssl);
+    X509 *cert = t->ssl ? SSL_get0_peer_certificate(t->ssl) : NULL;
     unsigned char *der = NULL, *copy;
     int len = cert ? i2d_X509(cert, &der) : 0;
 
@@ -316,21 +344,32 @@ int gh_tls_peer_certificate(const struct gh_tls *t, uint8_t **ret, size_t *ret_l
 
 const char *gh_tls_group(const struct gh_tls *t)
 {
-    const char *name = t->complete ? SSL_get0_group_name(t->ssl) : NULL;
+    const char *name = t->ssl && t->complete ? SSL_get0_group_name(t->ssl) : NULL;
 
-    return name ? name : "";
+    return name ? name : t->group;
 }
 
 const char *gh_tls_cipher(const struct gh_tls *t)
 {
-    const SSL_CIPHER *c = SSL_get_current_cipher(t->ssl);
+    const SSL_CIPHER *c = t->ssl ? SSL_get_current_cipher(t->ssl) : NULL;
 
+    if (!t->ssl)
+        return t->cipher;
     return c ? SSL_CIPHER_get_name(c) : "";
 }
 
 const char *gh_tls_verify_error(const struct gh_tls *t)
 {
-    long v = SSL_get_verify_result(t->ssl);
+    long v = t->ssl ? SSL_get_verify_result(t->ssl) : X509_V_OK;
 
-    return v == X509_V_OK ? "" : X509_verify_cert_error_string(v);
+    switch (v) {
+    case X509_V_OK:
+        return "";
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+        return "certificate is not yet valid, or our clock is behind";
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+        return "certificate has expired, or our clock is ahead";
+    default:
+        return X509_verify_cert_error_string(v);
+    }
 }

@@ -59,6 +59,9 @@ struct gh_tls;
  * caller then checks the identity). The engine keeps a reference of <ctx>. */
 int gh_tls_create(struct gh_tls_ctx *ctx, const char *server_name, const struct gh_tls_events *events, void *arg, struct gh_tls **ret);
 void gh_tls_destroy(struct gh_tls *t);
+/* Server, when the handshake is complete and its tickets are made: frees what only that needed (half of what a connection has). No event
+ * may be running. From then on there is no peer's certificate, and bytes that come are refused. Does nothing otherwise. */
+void gh_tls_shrink(struct gh_tls *t);
 /* Must be called before the first flight (client), or while on_secret runs for the sealing handshake key (server). Copies. */
 int gh_tls_set_transport_params(struct gh_tls *t, struct gh_span params);
 /* Client, before the first flight: resumes <s> when that still can be. A server whose certificate would not be believed now is asked for a

@@ -336,6 +336,8 @@ static void tell_refusal(struct gh_http_conn *c, const struct gh_quic_close *why
         return;
     if (why->kind == GH_QUIC_CLOSED_HANDSHAKE && why->code == 0 && !*verify)
         return; /* a time-out, or noise: the counters know */
+    if (why->kind == GH_QUIC_CLOSED_PEER && (why->application || why->code < 0x100 || why->code > 0x1ff))
+        return; /* it went away, no alert of TLS (RFC 9001, section 4.8): that is nobody's failure */
     snprintf(text, sizeof text, "%s%s%s", why->reason, *verify ? ": " : "", verify);
     refuse(c, text);
 }

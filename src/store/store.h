@@ -40,7 +40,7 @@ struct gh_store_lease_change {
 typedef void (*gh_store_lease_fn)(void *arg, const struct gh_store_lease *lease);
 
 /* Actions return 0, or with a line for people in <ret_why>: GH_ERR_SYSTEM (disk full, no permission, locked too long ...),
- * GH_ERR_MALFORMED (the database is damaged, or is none of ours), GH_ERR_UNSUPPORTED (it was written by a newer version),
+ * GH_ERR_MALFORMED (the database is damaged), GH_ERR_EXISTS (it is another program's), GH_ERR_UNSUPPORTED (it was written by a newer version),
  * GH_ERR_RANGE (an argument is too long), GH_ERR_MEMORY. */
 struct gh_store_ops {
     /* Every lease, the longest absent first, as the address pool wants them. A row that does not parse is an error. */
@@ -57,6 +57,9 @@ struct gh_store_ops {
 struct gh_store {
     const struct gh_store_ops *ops;
 };
+
+/* What SQLite keeps beside the file: a damaged one is moved away with these. */
+#define GH_STORE_SQLITE_ENDINGS { "-wal", "-shm", "-journal" }
 
 /* Opens or makes the SQLite file <path> (mode 0600) and brings its schema up to date. */
 int gh_store_sqlite_open(const char *path, struct gh_store **ret, char ret_why[GH_STORE_WHY]);

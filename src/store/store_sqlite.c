@@ -120,7 +120,7 @@ static int apply_migrations(struct sqlite_store *s, char *why)
     if (rc < 0)
         return rc;
     if (id != APPLICATION_ID && (id != 0 || version != 0 || tables != 0))
-        return refuse(GH_ERR_MALFORMED, why, "%s: this SQLite file belongs to another program; name another path", s->path);
+        return refuse(GH_ERR_EXISTS, why, "%s: this SQLite file belongs to another program; name another path", s->path);
     for (; m->version != 0 && m->version <= version; m++)
         ;
     if (m->version == 0 && version > (m == gh_migrations ? 0 : m[-1].version))

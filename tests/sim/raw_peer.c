@@ -32,7 +32,18 @@ static int on_keys(void *arg)
 
 static void on_handshake(void *arg)
 {
-    ((struct raw_peer *)arg)->handshake = true;
+    struct raw_peer *p = arg;
+    uint8_t *der;
+    size_t len;
+
+    p->handshake = true;
+    p->cert_len = 0;
+    if (gh_tls_peer_certificate(gh_quic_tls(p->q), &der, &len) < 0)
+        return;
+    assert_true(len <= sizeof p->cert);
+    memcpy(p->cert, der, len);
+    p->cert_len = len;
+    free(der);
 }
 
 static int on_stream_data(void *arg, int64_t id, struct gh_span data, bool end)

@@ -31,6 +31,15 @@ void gh_quic_config_default(struct gh_quic_config *ret)
     };
 }
 
+size_t gh_quic_max_payload(size_t mtu)
+{
+    size_t payload = mtu + GH_QUIC_PLPMTU_IPV6 - 1280; /* the same overhead whatever the size */
+
+    if (payload <= GH_QUIC_PAYLOAD_MAX)
+        return GH_QUIC_PAYLOAD_MAX;
+    return payload < GH_QUIC_PAYLOAD_JUMBO ? payload : GH_QUIC_PAYLOAD_JUMBO;
+}
+
 void gh_quic_finish(struct gh_quic *q, enum gh_quic_close_kind kind, const char *reason)
 {
     if (q->closed)
@@ -552,6 +561,8 @@ void gh_quic_recv(struct gh_quic *q, const struct gh_quic_path *path, uint8_t ec
     else if (rc != 0)
         gh_quic_fail(q, rc);
     gh_guard_leave(&g);
+    if (q->server && q->handshake_done)
+        gh_tls_shrink(q->tls); /* the application has seen the certificate */
 }
 
 static int64_t probe_interval(const struct gh_quic *q)

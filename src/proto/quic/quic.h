@@ -133,6 +133,8 @@ struct gh_quic_owner {
 };
 
 void gh_quic_config_default(struct gh_quic_config *ret);
+/* The largest UDP payload for packets of <mtu> bytes inside (0: as by default). */
+size_t gh_quic_max_payload(size_t mtu);
 
 /* The head of a packet that no connection claimed. Progress: 1 a new connection may be made from it, 0 nothing may (drop it),
  * GH_ERR_UNSUPPORTED: answer with gh_quic_version_negotiation. */

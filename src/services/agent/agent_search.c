@@ -491,6 +491,7 @@ static int open_http(struct agent *a, unsigned i)
     gh_quic_config_default(&c.endpoint.quic);
     c.endpoint.quic.idle_timeout = a->conf.idle_timeout;
     c.endpoint.quic.keep_alive = a->conf.keep_alive;
+    c.endpoint.quic.max_payload = gh_quic_max_payload(a->conf.mtu);
     c.endpoint.quic.queue_time = QUEUE_TIME;
     c.endpoint.quic.queue_target = QUEUE_TARGET;
     if (rc == 0)

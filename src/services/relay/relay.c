@@ -1,11 +1,15 @@
 #include "services/relay/relay.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
+#include "core/set_aside.h"
 #include "core/tls_load.h"
 #include "crypto/hash.h"
+#include "os/clock.h"
 #include "os/sock.h"
 #include "services/relay/relay_trust.h"
 #include "services/relay/relay_worker.h"
@@ -67,6 +71,46 @@ static void restore_lease(void *arg, const struct gh_store_lease *lease)
                      gh_log_ip("address", &lease->addr), gh_log_result("error", rc));
 }
 
+/* What can be made anew does not keep a node from serving; the damaged file stays beside it. */
+static int set_aside(struct relay *r, const char *path, const char *lost, const char *why)
+{
+    static const char *const endings[] = GH_STORE_SQLITE_ENDINGS;
+    char name[GH_SET_ASIDE_NAME] = "";
+    int rc = gh_set_aside(path, endings, sizeof endings / sizeof *endings, gh_clock_wall(), name);
+
+    if (rc < 0)
+        gh_log_event(r->log, GH_LOG_ERROR, "relay", "a damaged file cannot be moved away", gh_log_str("file", path), gh_log_result("error", rc));
+    else
+        gh_log_event(r->log, GH_LOG_ERROR, "relay", "a damaged file of the state folder was moved away, the node goes on with a new one",
+                     gh_log_str("file", path), gh_log_str("kept_as", name), gh_log_str("lost", lost), gh_log_str("reason", why));
+    return rc;
+}
+
+static int open_key(struct relay *r)
+{
+    char path[600];
+    int rc = gh_node_key_load(r->run->conf.state_dir, r->key);
+
+    if (rc != GH_ERR_MALFORMED)
+        return rc;
+    snprintf(path, sizeof path, "%s/node.key", r->run->conf.state_dir);
+    rc = set_aside(r, path, "agents of the run before notice its end by silence and cannot resume", "not a file of 32 bytes");
+    return rc < 0 ? rc : gh_node_key_load(r->run->conf.state_dir, r->key);
+}
+
+static int open_leases(struct relay *r, const char *path, char why[GH_STORE_WHY])
+{
+    int rc = gh_store_sqlite_open(path, &r->store, why);
+
+    if (rc == 0)
+        rc = r->store->ops->leases_load(r->store, restore_lease, r, why);
+    if (rc < 0) {
+        gh_store_close(r->store);
+        r->store = NULL;
+    }
+    return rc;
+}
+
 static int open_store(struct relay *r)
 {
     char path[600], why[GH_STORE_WHY] = "";
@@ -75,13 +119,16 @@ static int open_store(struct relay *r)
     if (rc < 0)
         return complain(r, "state folder cannot be opened", r->run->conf.state_dir, rc);
     gh_sock_close(dir);
-    rc = gh_node_key_load(r->run->conf.state_dir, r->key);
-    if (rc < 0)
-        return complain(r, "the node's key cannot be read (node.key: 32 bytes; without the file a new one is made)", r->run->conf.state_dir, rc);
+    rc = open_key(r);
+    if (rc < 0) {
+        gh_log_event(r->log, GH_LOG_ERROR, "relay", "the node's key can be neither read nor made: the state folder must be writable (node.key)",
+                     gh_log_str("subject", r->run->conf.state_dir), gh_log_str("reason", rc == GH_ERR_SYSTEM ? strerror(errno) : gh_error_text(rc)));
+        return rc;
+    }
     snprintf(path, sizeof path, "%s/gatehouse.sqlite", r->run->conf.state_dir);
-    rc = gh_store_sqlite_open(path, &r->store, why);
-    if (rc == 0)
-        rc = r->store->ops->leases_load(r->store, restore_lease, r, why);
+    rc = open_leases(r, path, why);
+    if (rc == GH_ERR_MALFORMED && set_aside(r, path, "which agent has which address: they may get others", why) == 0)
+        rc = open_leases(r, path, why);
     if (rc < 0)
         gh_log_event(r->log, GH_LOG_ERROR, "relay", "state cannot be read", gh_log_str("file", path), gh_log_str("reason", why));
     return rc;

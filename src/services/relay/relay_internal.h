@@ -163,6 +163,7 @@ struct tunnel {
     size_t early_len;
     bool early_end;
     bool narrow;                   /* the path carries no IPv6, or nobody knows yet: none is assigned */
+    int64_t assign_at;             /* when addresses are told though it is not known yet; 0: they were told */
     int64_t measured_at;           /* when nobody's knowing is over; 0: it is */
     bool asked_already;            /* another worker had its chance to give a session */
 };

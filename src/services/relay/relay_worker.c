@@ -29,6 +29,7 @@ static struct gh_quic_config quic_config(const struct gh_relay_conf *c)
     q.queue_packets = c->queue_packets;
     q.queue_bytes = c->queue_bytes;
     q.queue_time = c->queue_time;
+    q.max_payload = gh_quic_max_payload(c->mtu);
     q.queue_target = c->queue_target;
     q.queue_interval = c->queue_interval;
     return q;

@@ -276,7 +276,7 @@ static void a_newer_schema_and_a_strangers_file_are_left_alone(void **state)
     fails_saying(p, GH_ERR_UNSUPPORTED, "newer gatehouse (schema 9999");
     assert_int_equal(remove(p->file), 0);
     exec_raw(p, "CREATE TABLE photos (name TEXT)");
-    fails_saying(p, GH_ERR_MALFORMED, "another program");
+    fails_saying(p, GH_ERR_EXISTS, "another program");
 }
 
 static void a_path_that_cannot_be_opened_is_named(void **state)
