@@ -142,7 +142,7 @@ def test_a_flood_of_handshakes_from_false_addresses_keeps_nobody_out(honest):
              if after[name] != before.get(name) and ('quic' in name or 'drops' in name) and 'bytes' not in name}
     print('flood', fired, 'legitimate', tried, 'retry after', engaged, 'resident', memory, peak[0], moved, text.strip().splitlines()[-2:])
     assert fired['handshakes'] > rate * 5
-    assert tried['opened'] >= 50 and tried['opened'] >= 0.99 * (tried['opened'] + tried['failed'])
+    assert tried['opened'] >= 30 and tried['opened'] >= 0.99 * (tried['opened'] + tried['failed'])
     assert engaged and engaged[0] < 1.0
     assert peak[0] - memory < 64 * 1024
     assert received >= 299, text
