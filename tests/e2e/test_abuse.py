@@ -118,7 +118,7 @@ def test_a_flood_of_handshakes_from_false_addresses_keeps_nobody_out(honest):
     world['relay'].run('ip', 'route', 'replace', '100.64.0.0/10', 'via', '203.0.113.1')  # answers leave, and end there
     world['wan'].run('ip', 'route', 'replace', 'blackhole', '100.64.0.0/10')
     before, memory = honest.metrics(), resident(honest)
-    rate = int(os.environ.get('GATEHOUSE_FLOOD', '8000'))
+    rate = int(os.environ.get('GATEHOUSE_FLOOD', '10000'))
     flood = world['agent-2'].start('flood', tool('flood'), RELAY_V4, PORT, RELAY_NAME, honest.certs.file('ca.crt'), 20000, rate, 10)
     flood.wait_line('"ready"', 60)
     began, peak, engaged = time.monotonic(), [0], []
@@ -142,7 +142,7 @@ def test_a_flood_of_handshakes_from_false_addresses_keeps_nobody_out(honest):
              if after[name] != before.get(name) and ('quic' in name or 'drops' in name) and 'bytes' not in name}
     print('flood', fired, 'legitimate', tried, 'retry after', engaged, 'resident', memory, peak[0], moved, text.strip().splitlines()[-2:])
     assert fired['handshakes'] > rate * 5
-    assert tried['opened'] >= 50 and tried['opened'] >= 0.99 * (tried['opened'] + tried['failed'])
+    assert tried['opened'] >= 30 and tried['opened'] >= 0.99 * (tried['opened'] + tried['failed'])
     assert engaged and engaged[0] < 1.0
     assert peak[0] - memory < 64 * 1024
     assert received >= 299, text

@@ -62,7 +62,7 @@ void gh_quic_queue_fini(struct gh_quic_queue *q)
         free(q->slabs[i]);
     free(q->slabs);
     free(q->flows);
-    *q = (struct gh_quic_queue){ 0 };
+    *q = (struct gh_quic_queue){ .current = NONE, .dropped_full = q->dropped_full, .dropped_delay = q->dropped_delay };
 }
 
 /* Cells. */
