@@ -36,8 +36,10 @@
     X(POOL_EMPTY, "pool_empty", "no packet buffer free")                              \
     X(QUIC_INVALID, "quic_invalid", "not a QUIC packet that belongs to anyone")       \
     X(HANDSHAKE_LIMIT, "handshake_limit", "too many half-open handshakes")            \
+    X(HANDSHAKE_SOURCE, "handshake_source", "too many handshakes from one source")     \
     X(SESSION_LIMIT, "session_limit", "too many sessions")                            \
     X(CAPSULE_LIMIT, "capsule_limit", "capsule longer than the limit")                \
+    X(CAPSULE_RATE, "capsule_rate", "more capsules than a tunnel may send")           \
     X(ADDRESS_POOL, "address_pool", "address pool empty")                             \
     X(AUDIT_LOST, "audit_lost", "audit record lost, sink slow or full")               \
     X(LIBRARY_ASSERT, "library_assert", "an assertion of the QUIC library failed")    \

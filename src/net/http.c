@@ -12,9 +12,9 @@ int gh_http_send(struct gh_http_stream *s, struct gh_span data, bool end)
     return s->ops->send(s, data, end);
 }
 
-int gh_http_send_datagram(struct gh_http_stream *s, struct gh_span payload)
+int gh_http_send_datagram(struct gh_http_stream *s, struct gh_span payload, uint32_t flow)
 {
-    return s->ops->send_datagram(s, payload);
+    return s->ops->send_datagram(s, payload, flow);
 }
 
 size_t gh_http_datagram_max(const struct gh_http_stream *s)

@@ -57,7 +57,7 @@ struct gh_http_events {
 struct gh_http_ops {
     int (*respond)(struct gh_http_stream *s, unsigned status, const struct gh_http_field *fields, size_t count, bool end);
     int (*send)(struct gh_http_stream *s, struct gh_span data, bool end);
-    int (*send_datagram)(struct gh_http_stream *s, struct gh_span payload);
+    int (*send_datagram)(struct gh_http_stream *s, struct gh_span payload, uint32_t flow);
     size_t (*datagram_max)(const struct gh_http_stream *s);
     void (*reset)(struct gh_http_stream *s, enum gh_http_reset why);
     const struct gh_http_peer *(*peer)(const struct gh_http_stream *s);
@@ -82,8 +82,9 @@ struct gh_http_handler {
 int gh_http_respond(struct gh_http_stream *s, unsigned status, const struct gh_http_field *fields, size_t count, bool end);
 /* Copies body bytes into the stream's bounded buffer. 0, GH_ERR_AGAIN (nothing was taken), GH_ERR_STATE, GH_ERR_MEMORY. */
 int gh_http_send(struct gh_http_stream *s, struct gh_span data, bool end);
-/* Sends one HTTP datagram. 0, GH_ERR_AGAIN (queue full, dropped), GH_ERR_TOO_LONG, GH_ERR_UNSUPPORTED. */
-int gh_http_send_datagram(struct gh_http_stream *s, struct gh_span payload);
+/* Sends one HTTP datagram. Those of one <flow>, any number, stay in order; flows share what there is fairly. 0, GH_ERR_AGAIN (queue full,
+ * dropped), GH_ERR_TOO_LONG, GH_ERR_UNSUPPORTED. */
+int gh_http_send_datagram(struct gh_http_stream *s, struct gh_span payload, uint32_t flow);
 /* Longest payload of an HTTP datagram now, in bytes; 0 when the stream carries none. */
 size_t gh_http_datagram_max(const struct gh_http_stream *s);
 /* Largest UDP payload that the path below carries, as far as that is known; SIZE_MAX when there is no such limit. */

@@ -215,10 +215,11 @@ static int answer_send(struct gh_http_stream *s, struct gh_span data, bool end)
     return 0;
 }
 
-static int answer_send_datagram(struct gh_http_stream *s, struct gh_span payload)
+static int answer_send_datagram(struct gh_http_stream *s, struct gh_span payload, uint32_t flow)
 {
     (void)s;
     (void)payload;
+    (void)flow;
     return GH_ERR_UNSUPPORTED; /* HTTP/1 has capsules only, and only after an upgrade */
 }
 

@@ -62,12 +62,12 @@ static int op_send(struct gh_http_stream *s, struct gh_span data, bool end)
     return gh_h3_send(st->s, data, end);
 }
 
-static int op_send_datagram(struct gh_http_stream *s, struct gh_span payload)
+static int op_send_datagram(struct gh_http_stream *s, struct gh_span payload, uint32_t flow)
 {
     struct stream *st = stream_of(s);
 
     wake(st->conn);
-    return gh_h3_send_datagram(st->s, payload, gh_worker_now(st->conn->h->cfg.endpoint.worker));
+    return gh_h3_send_datagram(st->s, payload, flow, gh_worker_now(st->conn->h->cfg.endpoint.worker));
 }
 
 static size_t op_datagram_max(const struct gh_http_stream *s)
@@ -336,6 +336,8 @@ static void tell_refusal(struct gh_http_conn *c, const struct gh_quic_close *why
         return;
     if (why->kind == GH_QUIC_CLOSED_HANDSHAKE && why->code == 0 && !*verify)
         return; /* a time-out, or noise: the counters know */
+    if (why->kind == GH_QUIC_CLOSED_PEER && (why->application || why->code < 0x100 || why->code > 0x1ff))
+        return; /* it went away, no alert of TLS (RFC 9001, section 4.8): that is nobody's failure */
     snprintf(text, sizeof text, "%s%s%s", why->reason, *verify ? ": " : "", verify);
     refuse(c, text);
 }

@@ -70,6 +70,27 @@ static bool wants_proof(const struct gh_quic_endpoint *e)
     return e->cfg.retry == GH_QUIC_RETRY_ALWAYS;
 }
 
+static bool has_budget(struct gh_quic_endpoint *e, const struct gh_quic_initial *first, const struct gh_quic_path *path)
+{
+    uint8_t buf[256];
+
+    switch (gh_source_budget_take(&e->sources, &path->remote.ip, first->proof != GH_QUIC_PROOF_NONE, gh_worker_now(e->cfg.worker))) {
+    case GH_SOURCE_GO:
+        return true;
+    case GH_SOURCE_PROVE:
+        if (e->cfg.retry != GH_QUIC_RETRY_NEVER) {
+            gh_quic_answer_retry(e, first, path);
+            return false;
+        }
+        break;
+    case GH_SOURCE_REFUSE: /* no third party hears this: the address is proved */
+        send_answer(e, buf, gh_quic_refuse(first, GH_QUIC_CONNECTION_REFUSED, buf, sizeof buf), path);
+        break;
+    }
+    gh_quic_endpoint_drop(e, GH_DROP_HANDSHAKE_SOURCE, 1);
+    return false;
+}
+
 bool gh_quic_answer_admits(struct gh_quic_endpoint *e, struct gh_quic_initial *first, const struct gh_quic_path *path)
 {
     struct gh_quic_tokens t = gh_quic_answer_tokens(e);
@@ -80,10 +101,11 @@ bool gh_quic_answer_admits(struct gh_quic_endpoint *e, struct gh_quic_initial *f
         send_answer(e, buf, gh_quic_refuse(first, GH_QUIC_INVALID_TOKEN, buf, sizeof buf), path);
         return false;
     }
-    if (first->proof != GH_QUIC_PROOF_NONE || !wants_proof(e))
-        return true;
-    gh_quic_answer_retry(e, first, path);
-    return false;
+    if (first->proof == GH_QUIC_PROOF_NONE && wants_proof(e)) {
+        gh_quic_answer_retry(e, first, path);
+        return false;
+    }
+    return has_budget(e, first, path);
 }
 
 void gh_quic_answer_version(struct gh_quic_endpoint *e, const struct gh_quic_initial *first, const struct gh_quic_path *path)

@@ -167,6 +167,8 @@ static void collect(struct gh_quic_link *l)
 {
     const struct gh_quic_counters *c = gh_quic_counters(l->quic);
 
+    if (c->queue_full != l->told_full)
+        gh_quic_endpoint_drop(l->e, GH_DROP_QUEUE_FULL, c->queue_full - l->told_full);
     if (c->queue_delay != l->told_delay)
         gh_quic_endpoint_drop(l->e, GH_DROP_QUEUE_DELAY, c->queue_delay - l->told_delay);
     if (c->shrunk != l->told_shrunk)
@@ -176,6 +178,7 @@ static void collect(struct gh_quic_link *l)
     l->told_updates = c->key_updates;
     l->e->counters.probes += c->probes - l->told_probes;
     l->told_probes = c->probes;
+    l->told_full = c->queue_full;
     l->e->counters.black_holes += c->black_holes - l->told_holes;
     l->told_holes = c->black_holes;
     l->told_delay = c->queue_delay;
@@ -192,6 +195,22 @@ static void keep_unused_session(struct gh_quic_link *l)
         gh_tls_session_put(l->session);
 }
 
+/* Whoever makes us compute for nothing pays for it: a certificate that was refused, a handshake left behind by an address that was proved. */
+static void punish(struct gh_quic_link *l)
+{
+    bool local = l->why.kind == GH_QUIC_CLOSED_LOCAL && !l->why.application && l->why.code >= 0x100 && l->why.code < 0x200;
+    bool known; /* the peer's address: its certificate was read, so it has our answer */
+    struct gh_endpoint remote;
+
+    if (!l->accepted || !l->quic || gh_quic_is_abandoned(l->quic) || l->e->refuse_new)
+        return;
+    known = l->proved || gh_quic_handshake_complete(l->quic) || *gh_tls_verify_error(gh_quic_tls(l->quic));
+    if (!known || !(local || l->why.kind == GH_QUIC_CLOSED_HANDSHAKE))
+        return;
+    remote = gh_quic_link_remote(l);
+    gh_source_budget_punish(&l->e->sources, &remote.ip, gh_worker_now(l->e->cfg.worker));
+}
+
 /* Nobody finds the link any more, then its owner is told, then it is gone. */
 static void link_destroy(struct gh_quic_link *l)
 {
@@ -203,6 +222,7 @@ static void link_destroy(struct gh_quic_link *l)
     gh_worker_deadline_stop(e->cfg.worker, &l->deadline);
     gh_list_unlink(&l->dirty);
     gh_list_unlink(&l->all);
+    punish(l);
     half_open_done(l, &e->counters.handshakes_failed);
     e->links--;
     if (l->quic)
@@ -271,7 +291,8 @@ static struct gh_quic_link *accept_link(struct gh_quic_endpoint *e, struct gh_qu
     }
     l->app_arg = owner.app_arg;
     l->attached = true;
-    l->half_open = true;
+    l->half_open = l->accepted = true;
+    l->proved = first->proof != GH_QUIC_PROOF_NONE;
     e->half_open++;
     if (cid_add(l, &first->dcid) < 0 ||
         gh_quic_create_server(&e->cfg.quic, &owner, tls, first, path, gh_worker_now(e->cfg.worker), &l->quic) < 0) {
@@ -512,6 +533,7 @@ static void flush(void *arg, int64_t now)
 {
     struct gh_quic_endpoint *e = arg;
     struct gh_list work;
+    struct gh_quic_link *interrupted = NULL;
     int64_t deadline;
 
     if (e->blocked || gh_list_empty(&e->dirty))
@@ -525,17 +547,20 @@ static void flush(void *arg, int64_t now)
 
         gh_list_unlink(&l->dirty);
         if (!l->closed && !e->blocked && !write_link(e, l, now))
-            gh_quic_link_wake(l);
+            interrupted = l;
         else if (e->blocked && !l->closed)
             gh_quic_link_wake(l);
         collect(l);
         if (l->closed) {
+            interrupted = interrupted == l ? NULL : interrupted;
             link_destroy(l);
             continue;
         }
         deadline = gh_quic_deadline(l->quic);
         gh_worker_deadline_start(e->cfg.worker, &l->deadline, e->blocked && deadline < now ? now + 1000000 : deadline);
     }
+    if (interrupted) /* those that waited behind it come first the next time */
+        gh_quic_link_wake(interrupted);
 }
 
 void gh_quic_endpoint_flush(struct gh_quic_endpoint *e)
@@ -576,6 +601,7 @@ int gh_quic_endpoint_create(const struct gh_quic_endpoint_config *cfg, struct gh
     if (!e->slab || !e->out)
         goto out;
     rc = gh_random_bytes(&e->seed, sizeof e->seed);
+    gh_source_budget_init(&e->sources, &e->seed, cfg->handshakes_per_source);
     if (rc == 0)
         rc = gh_map_init(&e->cids, 64, cid_equals);
     if (rc == 0)
@@ -613,6 +639,7 @@ void gh_quic_endpoint_destroy(struct gh_quic_endpoint *e)
     gh_udp_fini(&e->udp);
     e->cfg.group->endpoints[e->cfg.index] = NULL;
     gh_quic_memory_fini(&e->own_memory);
+    gh_source_budget_fini(&e->sources);
     gh_map_fini(&e->cids);
     free(e->slab);
     free(e->out);
@@ -622,6 +649,11 @@ void gh_quic_endpoint_destroy(struct gh_quic_endpoint *e)
 void gh_quic_endpoint_set_max_half_open(struct gh_quic_endpoint *e, unsigned max)
 {
     e->cfg.max_half_open = max;
+}
+
+void gh_quic_endpoint_set_handshakes_per_source(struct gh_quic_endpoint *e, unsigned per_second)
+{
+    gh_source_budget_set(&e->sources, per_second);
 }
 
 void gh_quic_endpoint_set_retry(struct gh_quic_endpoint *e, enum gh_quic_retry_mode mode)

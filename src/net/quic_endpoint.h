@@ -70,6 +70,7 @@ struct gh_quic_endpoint_config {
     bool server;                 /* accept strangers */
     unsigned max_half_open;      /* handshakes under way */
     enum gh_quic_retry_mode retry;
+    unsigned handshakes_per_source; /* a second (net/source_budget.h); 0: no limit */
     struct gh_quic_config quic;
     struct gh_quic_memory *memory; /* client: shared with other endpoints of the worker, and outlives them; NULL: its own */
     const struct gh_quic_endpoint_events *events;
@@ -97,6 +98,7 @@ void gh_quic_endpoint_destroy(struct gh_quic_endpoint *e);
 /* Sends what waits, now. */
 void gh_quic_endpoint_flush(struct gh_quic_endpoint *e);
 void gh_quic_endpoint_set_max_half_open(struct gh_quic_endpoint *e, unsigned max);
+void gh_quic_endpoint_set_handshakes_per_source(struct gh_quic_endpoint *e, unsigned per_second);
 void gh_quic_endpoint_set_retry(struct gh_quic_endpoint *e, enum gh_quic_retry_mode mode);
 void gh_quic_endpoint_refuse_new(struct gh_quic_endpoint *e); /* draining: no new connections */
 const struct gh_quic_endpoint_counters *gh_quic_endpoint_counters(const struct gh_quic_endpoint *e);

@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "net/quic_endpoint.h"
 #include "net/quic_memory.h"
+#include "net/source_budget.h"
 #include "proto/quic/token.h"
 
 struct gh_quic_link {
@@ -19,8 +20,10 @@ struct gh_quic_link {
     struct gh_list dirty; /* in e->dirty while something may have to be sent */
     struct gh_list all;
     struct gh_deadline deadline;
-    uint64_t told_delay, told_shrunk, told_lost, told_updates, told_probes, told_holes; /* of the connection's counters */
+    uint64_t told_full, told_delay, told_shrunk, told_lost, told_updates, told_probes, told_holes; /* of the connection's counters */
     bool half_open, closed, attached;
+    bool accepted; /* a stranger's */
+    bool proved;   /* its address, before anything was kept */
     bool gone; /* being destroyed: whoever is told of it may not wake it again */
     struct gh_quic_close why;
     struct gh_tls_ctx *tls; /* client: to resume with */
@@ -35,6 +38,7 @@ struct gh_quic_endpoint {
     struct gh_poll *poll;
     struct gh_map cids;
     struct gh_hash_seed seed;
+    struct gh_source_budget sources;
     struct gh_list dirty, all;
     struct gh_turn_hook hook;
     struct gh_quic_endpoint_counters counters;

@@ -332,3 +332,38 @@ bool gh_ip_ttl_decrement(uint8_t *packet)
     packet[11] = (uint8_t)check;
     return true;
 }
+
+static uint64_t mix(uint64_t h, const uint8_t *bytes)
+{
+    uint64_t v;
+
+    memcpy(&v, bytes, sizeof v);
+    h = (h ^ v) * UINT64_C(0x9fb21c651e98df25);
+    return h ^ h >> 32;
+}
+
+uint32_t gh_ip_flow_number(const uint8_t *packet, size_t len, uint64_t key)
+{
+    uint64_t h = key;
+    uint8_t last[8] = { 0 };
+    size_t at;
+    bool piece = false;
+
+    if (len >= 20 && packet[0] >> 4 == 4) {
+        at = (size_t)(packet[0] & 15) * 4;
+        piece = (packet[6] & 0x3f) | packet[7]; /* more to come, or not the first */
+        last[4] = packet[9];
+        h = mix(h, packet + 12);
+    } else if (len >= 40 && packet[0] >> 4 == 6) {
+        at = 40;
+        last[4] = packet[6];
+        for (size_t i = 8; i < 40; i += 8)
+            h = mix(h, packet + i);
+    } else {
+        return 0;
+    }
+    if (!piece && gh_ip_protocol_has_ports(last[4]) && len >= at + 4)
+        memcpy(last, packet + at, 4);
+    h = mix(h, last);
+    return (uint32_t)(h ^ h >> 29);
+}

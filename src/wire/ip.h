@@ -102,6 +102,10 @@ uint16_t gh_ip_checksum_upper(const struct gh_ip *src, const struct gh_ip *dst, 
 uint16_t gh_ip_checksum_update(uint16_t check, uint16_t before, uint16_t after);
 uint16_t gh_ip_checksum_update32(uint16_t check, uint32_t before, uint32_t after);
 
+/* A number for the flow of a packet: the same for packets with the same addresses, protocol and ports, of fragments and of what has no
+ * ports the same without them. Any bytes will do. <key> is random: whoever sends cannot aim at another's number. */
+uint32_t gh_ip_flow_number(const uint8_t *packet, size_t len, uint64_t key);
+
 /* Lowers TTL or hop limit of a packet that parsed, with the IPv4 checksum. False, and nothing changed, when it would reach 0. */
 bool gh_ip_ttl_decrement(uint8_t *packet);
 

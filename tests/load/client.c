@@ -349,7 +349,7 @@ int client_echo(struct client *c, int64_t now)
     sum = gh_ip_checksum(icmp, ICMP_HEAD + ECHO_BYTES);
     icmp[2] = (uint8_t)(sum >> 8);
     icmp[3] = (uint8_t)sum;
-    rc = gh_h3_send_datagram(c->stream, gh_span_of(payload, sizeof payload), now);
+    rc = gh_h3_send_datagram(c->stream, gh_span_of(payload, sizeof payload), 0, now);
     if (rc == 0)
         c->sent++;
     client_turn(c, now);

@@ -34,7 +34,7 @@ static void offer(void *arg, int64_t now)
     static const uint8_t payload[SIZE];
 
     (void)arg;
-    gh_quic_send_datagram(w.client.q, gh_span_of(payload, 0), gh_span_of(payload, SIZE), now);
+    gh_quic_send_datagram(w.client.q, gh_span_of(payload, 0), gh_span_of(payload, SIZE), 0, now);
     gh_deadline_start(&w.sim.deadlines, &w.tick, now + INTERVAL);
 }
 

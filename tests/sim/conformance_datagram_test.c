@@ -70,11 +70,11 @@ static void D2_a_payload_without_a_stream_id_ends_the_connection(void **state)
     BOTH(role)
     {
         conformance_start_settled(role);
-        assert_int_equal(gh_quic_send_datagram(c.peer.q, gh_span_of(shorter, 1), gh_span_of(NULL, 0), c.sim->now), 0);
+        assert_int_equal(gh_quic_send_datagram(c.peer.q, gh_span_of(shorter, 1), gh_span_of(NULL, 0), 0, c.sim->now), 0);
         raw_assert_closed(&c.peer, DATAGRAM_ERROR);
         conformance_end();
         conformance_start_settled(role);
-        assert_int_equal(gh_quic_send_datagram(c.peer.q, gh_span_of(shortest, sizeof shortest), gh_span_of(NULL, 0), c.sim->now), 0);
+        assert_int_equal(gh_quic_send_datagram(c.peer.q, gh_span_of(shortest, sizeof shortest), gh_span_of(NULL, 0), 0, c.sim->now), 0);
         raw_assert_closed(&c.peer, DATAGRAM_ERROR);
         conformance_end();
     }
@@ -139,9 +139,9 @@ static void D3_nothing_is_sent_after_our_own_end(void **state)
     head_of(&b, (const char *const[]){ ":status", "200", NULL });
     message_stream(&b, false);
     raw_assert_open(&c.peer);
-    assert_int_equal(gh_h3_send_datagram(c.stream, gh_span_str("x"), c.sim->now), 0);
+    assert_int_equal(gh_h3_send_datagram(c.stream, gh_span_str("x"), 0, c.sim->now), 0);
     assert_int_equal(gh_h3_send(c.stream, gh_span_of(NULL, 0), true), 0);
-    assert_int_equal(gh_h3_send_datagram(c.stream, gh_span_str("x"), c.sim->now), GH_ERR_STATE);
+    assert_int_equal(gh_h3_send_datagram(c.stream, gh_span_str("x"), 0, c.sim->now), GH_ERR_STATE);
     raw_assert_open(&c.peer);
     assert_int_equal(c.peer.datagrams, 1);
     conformance_end();
@@ -229,7 +229,7 @@ static void D5_no_datagram_leaves_before_the_peer_allows_it(void **state)
     raw_open(&c.peer, false, &without, false);
     raw_assert_open(&c.peer);
     assert_int_equal(gh_h3_datagram_max(c.stream), 0);
-    assert_int_equal(gh_h3_send_datagram(c.stream, gh_span_str("x"), c.sim->now), GH_ERR_UNSUPPORTED);
+    assert_int_equal(gh_h3_send_datagram(c.stream, gh_span_str("x"), 0, c.sim->now), GH_ERR_UNSUPPORTED);
     conformance_end();
 }
 

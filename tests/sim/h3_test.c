@@ -106,7 +106,7 @@ static bool server_datagram(void *arg, struct gh_h3_stream *s, struct gh_span pa
     assert_int_equal(w->seen[number], 0); /* a duplicate on the wire is none above */
     w->seen[number] = 1;
     w->server_got++;
-    gh_h3_send_datagram(s, payload, w->sim.now);
+    gh_h3_send_datagram(s, payload, 0, w->sim.now);
     return true;
 }
 
@@ -167,7 +167,7 @@ static void send_numbered(struct world *w, unsigned from, unsigned to, size_t si
     for (unsigned i = from; i < to; i++) {
         buf[0] = (uint8_t)(i >> 8);
         buf[1] = (uint8_t)i;
-        assert_int_equal(gh_h3_send_datagram(w->client_stream, gh_span_of(buf, size), w->sim.now), 0);
+        assert_int_equal(gh_h3_send_datagram(w->client_stream, gh_span_of(buf, size), 0, w->sim.now), 0);
     }
 }
 
@@ -238,8 +238,8 @@ static void Q4_datagram_beyond_the_packet_is_refused(void **state)
     (void)state;
     start(&w, 3);
     assert_true(sim_run(&w.sim, 5 * SIM_S, is_open, &w));
-    assert_int_equal(gh_h3_send_datagram(w.client_stream, gh_span_of(big, gh_h3_datagram_max(w.client_stream) + 1), w.sim.now), GH_ERR_TOO_LONG);
-    assert_int_equal(gh_h3_send_datagram(w.client_stream, gh_span_of(big, gh_h3_datagram_max(w.client_stream)), w.sim.now), 0);
+    assert_int_equal(gh_h3_send_datagram(w.client_stream, gh_span_of(big, gh_h3_datagram_max(w.client_stream) + 1), 0, w.sim.now), GH_ERR_TOO_LONG);
+    assert_int_equal(gh_h3_send_datagram(w.client_stream, gh_span_of(big, gh_h3_datagram_max(w.client_stream)), 0, w.sim.now), 0);
     sim_fini(&w.sim);
 }
 
@@ -277,7 +277,7 @@ static void raw_datagram_closes_with(const uint8_t *bytes, size_t len, uint64_t 
 
     start(&w, 5);
     assert_true(sim_run(&w.sim, 5 * SIM_S, is_open, &w));
-    assert_int_equal(gh_quic_send_datagram(w.sim.client.quic, gh_span_of(bytes, len), gh_span_of(NULL, 0), w.sim.now), 0);
+    assert_int_equal(gh_quic_send_datagram(w.sim.client.quic, gh_span_of(bytes, len), gh_span_of(NULL, 0), 0, w.sim.now), 0);
     assert_true(sim_run(&w.sim, 5 * SIM_S, client_is_closed, &w));
     assert_int_equal(w.sim.client.why.kind, GH_QUIC_CLOSED_PEER);
     assert_true(w.sim.client.why.application);
@@ -310,7 +310,7 @@ static void D4_datagram_of_a_possible_stream_is_dropped(void **state)
     (void)state;
     start(&w, 6);
     assert_true(sim_run(&w.sim, 5 * SIM_S, is_open, &w));
-    assert_int_equal(gh_quic_send_datagram(w.sim.client.quic, gh_span_of(id, sizeof id), gh_span_of(NULL, 0), w.sim.now), 0);
+    assert_int_equal(gh_quic_send_datagram(w.sim.client.quic, gh_span_of(id, sizeof id), gh_span_of(NULL, 0), 0, w.sim.now), 0);
     sim_run(&w.sim, SIM_S, NULL, NULL);
     assert_int_equal(gh_h3_counters(w.sim.server.h3)->datagrams_unknown_stream, 1);
     assert_false(w.sim.client.closed);

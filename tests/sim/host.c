@@ -180,6 +180,11 @@ void gh_quic_endpoint_flush(struct gh_quic_endpoint *e)
     (void)e; /* every step of the simulator writes what waits */
 }
 
+void gh_quic_endpoint_set_handshakes_per_source(struct gh_quic_endpoint *e, unsigned per_second)
+{
+    e->cfg.handshakes_per_source = per_second;
+}
+
 void gh_quic_endpoint_set_retry(struct gh_quic_endpoint *e, enum gh_quic_retry_mode mode)
 {
     e->cfg.retry = mode;

@@ -23,7 +23,7 @@ static void offer(void *arg, int64_t now)
 
     (void)arg;
     if (max)
-        gh_quic_send_datagram(w.client.q, gh_span_of(payload, 0), gh_span_of(payload, max), now);
+        gh_quic_send_datagram(w.client.q, gh_span_of(payload, 0), gh_span_of(payload, max), 0, now);
     gh_deadline_start(&w.sim.deadlines, &w.tick, now + TICK);
 }
 

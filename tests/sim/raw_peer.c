@@ -32,7 +32,18 @@ static int on_keys(void *arg)
 
 static void on_handshake(void *arg)
 {
-    ((struct raw_peer *)arg)->handshake = true;
+    struct raw_peer *p = arg;
+    uint8_t *der;
+    size_t len;
+
+    p->handshake = true;
+    p->cert_len = 0;
+    if (gh_tls_peer_certificate(gh_quic_tls(p->q), &der, &len) < 0)
+        return;
+    assert_true(len <= sizeof p->cert);
+    memcpy(p->cert, der, len);
+    p->cert_len = len;
+    free(der);
 }
 
 static int on_stream_data(void *arg, int64_t id, struct gh_span data, bool end)
@@ -95,6 +106,8 @@ static int on_datagram(void *arg, struct gh_span payload)
     memcpy(p->datagram, payload.data, payload.len);
     p->datagram_len = payload.len;
     p->datagrams++;
+    if (p->on_datagram)
+        p->on_datagram(p->on_datagram_arg, payload);
     return 0;
 }
 
@@ -236,7 +249,7 @@ void raw_send_datagram(struct raw_peer *p, uint64_t quarter, const void *payload
     struct raw_bytes head = { .len = 0 };
 
     raw_varint(&head, quarter);
-    assert_int_equal(gh_quic_send_datagram(p->q, gh_span_of(head.data, head.len), gh_span_of(payload, len), p->sim->now), 0);
+    assert_int_equal(gh_quic_send_datagram(p->q, gh_span_of(head.data, head.len), gh_span_of(payload, len), 0, p->sim->now), 0);
 }
 
 int64_t raw_open_control(struct raw_peer *p)

@@ -24,10 +24,14 @@ struct raw_peer {
     struct sim_end *end;
     struct gh_quic *q;
     bool keys, handshake;
+    uint8_t cert[1024]; /* that the other end proved in the handshake */
+    size_t cert_len;
     struct raw_stream streams[RAW_STREAMS];
     uint8_t datagram[9000]; /* the last one */
     size_t datagram_len;
     unsigned datagrams;
+    void (*on_datagram)(void *arg, struct gh_span payload); /* sees every one; may be NULL */
+    void *on_datagram_arg;
 };
 
 /* What a test writes to a stream. */

@@ -312,7 +312,7 @@ static void send_one(unsigned n, size_t size)
     a->session.mtu = gh_agent_tunnel_mtu(&a->tunnel);
     gh_forward_to_peer(&a->forward, &a->session, &clock, at, w.sent[n].len, 0, &a->verdict);
     assert_int_equal(a->verdict.action, GH_FORWARD_PASS);
-    assert_int_equal(gh_agent_tunnel_send(&a->tunnel, at, w.sent[n].len), GH_DROP_NONE);
+    assert_int_equal(gh_agent_tunnel_send(&a->tunnel, at, w.sent[n].len, n), GH_DROP_NONE);
 }
 
 static void send_all(void)

@@ -328,7 +328,7 @@ void gh_conform_reset(struct gh_conform_peer *p, int64_t id, uint64_t code)
 
 int gh_conform_datagram_raw(struct gh_conform_peer *p, struct gh_span bytes)
 {
-    return p->closed ? GH_ERR_CLOSED : gh_quic_send_datagram(p->q, gh_span_of(NULL, 0), bytes, p->road->now(p->road->arg));
+    return p->closed ? GH_ERR_CLOSED : gh_quic_send_datagram(p->q, gh_span_of(NULL, 0), bytes, 0, p->road->now(p->road->arg));
 }
 
 int gh_conform_datagram(struct gh_conform_peer *p, uint64_t quarter, struct gh_span payload)
@@ -338,7 +338,7 @@ int gh_conform_datagram(struct gh_conform_peer *p, uint64_t quarter, struct gh_s
 
     gh_write_varint(&w, quarter);
     return p->closed ? GH_ERR_CLOSED
-                     : gh_quic_send_datagram(p->q, gh_span_of(head, gh_writer_len(&w)), payload, p->road->now(p->road->arg));
+                     : gh_quic_send_datagram(p->q, gh_span_of(head, gh_writer_len(&w)), payload, 0, p->road->now(p->road->arg));
 }
 
 struct gh_conform_stream *gh_conform_stream(struct gh_conform_peer *p, int64_t id)

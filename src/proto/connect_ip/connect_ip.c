@@ -203,6 +203,7 @@ static int on_routes(struct gh_connect_ip *c, struct gh_span value)
 
 static int on_capsule(struct gh_connect_ip *c, const struct gh_capsule *capsule)
 {
+    c->counters.capsules += capsule->type != GH_CAPSULE_DATAGRAM;
     switch (capsule->type) {
     case GH_CAPSULE_DATAGRAM:
         gh_connect_ip_feed_datagram(c, capsule->value);

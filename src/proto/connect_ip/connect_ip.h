@@ -59,6 +59,7 @@ enum gh_farewell {
 
 struct gh_connect_ip_counters {
     uint64_t packets;        /* handed to on_packet */
+    uint64_t capsules;       /* read, but for DATAGRAM */
     uint64_t context_drops;  /* GH_DROP_CONTEXT: unknown context id, or none */
     uint64_t capsule_drops;  /* GH_DROP_CAPSULE_LIMIT: too long, or too many entries */
     uint64_t malformed;      /* tunnels ended by the peer's fault: at most 1 */

@@ -76,7 +76,7 @@ int gh_h3_respond(struct gh_h3_stream *s, unsigned status, const struct gh_http_
 /* Copies. 0, GH_ERR_AGAIN, GH_ERR_STATE, GH_ERR_MEMORY. */
 int gh_h3_send(struct gh_h3_stream *s, struct gh_span data, bool end);
 /* The HTTP datagram's payload. Errors of gh_quic_send_datagram; GH_ERR_STATE once the sending side is closed. */
-int gh_h3_send_datagram(struct gh_h3_stream *s, struct gh_span payload, int64_t now);
+int gh_h3_send_datagram(struct gh_h3_stream *s, struct gh_span payload, uint32_t flow, int64_t now);
 size_t gh_h3_datagram_max(const struct gh_h3_stream *s);
 void gh_h3_reset(struct gh_h3_stream *s, uint64_t code);
 /* GOAWAY: no new requests from the peer, those that run go on. Once; later calls do nothing. */

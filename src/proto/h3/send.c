@@ -114,7 +114,7 @@ static size_t put_qsid(const struct gh_h3_stream *s, uint8_t buf[8])
     return gh_writer_len(&w);
 }
 
-int gh_h3_send_datagram(struct gh_h3_stream *s, struct gh_span payload, int64_t now)
+int gh_h3_send_datagram(struct gh_h3_stream *s, struct gh_span payload, uint32_t flow, int64_t now)
 {
     uint8_t head[8];
 
@@ -122,7 +122,7 @@ int gh_h3_send_datagram(struct gh_h3_stream *s, struct gh_span payload, int64_t 
         return GH_ERR_STATE; /* RFC 9297, section 2.1 */
     if (!s->h->settings.datagram)
         return GH_ERR_UNSUPPORTED; /* section 2.1.1 */
-    return gh_quic_send_datagram(s->h->q, gh_span_of(head, put_qsid(s, head)), payload, now);
+    return gh_quic_send_datagram(s->h->q, gh_span_of(head, put_qsid(s, head)), payload, flow, now);
 }
 
 size_t gh_h3_datagram_max(const struct gh_h3_stream *s)

@@ -24,9 +24,20 @@ void gh_quic_config_default(struct gh_quic_config *ret)
         .queue_packets = 1024,
         .queue_bytes = 2 * 1024 * 1024,
         .queue_time = 0,
+        .queue_target = 0,
+        .queue_interval = 100 * (int64_t)NGTCP2_MILLISECONDS,
         .key_update_packets = UINT64_C(1) << 21, /* a quarter of AES-GCM's limit (RFC 9001, section 6.6) */
         .random = gh_random_system,
     };
+}
+
+size_t gh_quic_max_payload(size_t mtu)
+{
+    size_t payload = mtu + GH_QUIC_PLPMTU_IPV6 - 1280; /* the same overhead whatever the size */
+
+    if (payload <= GH_QUIC_PAYLOAD_MAX)
+        return GH_QUIC_PAYLOAD_MAX;
+    return payload < GH_QUIC_PAYLOAD_JUMBO ? payload : GH_QUIC_PAYLOAD_JUMBO;
 }
 
 void gh_quic_finish(struct gh_quic *q, enum gh_quic_close_kind kind, const char *reason)
@@ -400,7 +411,8 @@ static struct gh_quic *allocate(const struct gh_quic_config *cfg, const struct g
     q->owner = *owner;
     q->server = server;
     gh_quic_pmtu_init(&q->pmtu, cfg->max_payload);
-    gh_quic_queue_init(&q->queue, cfg->queue_packets, cfg->queue_bytes);
+    gh_quic_queue_init(&q->queue, &(struct gh_quic_queue_limits){ cfg->queue_packets, cfg->queue_bytes, cfg->queue_time, cfg->queue_target,
+                                                                  cfg->queue_interval });
     return q;
 }
 

@@ -49,29 +49,35 @@ static enum step write_stream(struct gh_quic *q, struct target *t, int64_t strea
     return classify(q, n, ret_len);
 }
 
-static void drop_head(struct gh_quic *q, uint64_t *counter)
+static void drop_head(struct gh_quic *q)
 {
     gh_quic_queue_consume(&q->queue);
-    ++*counter;
+    q->counters.shrunk++;
 }
 
-/* The oldest datagram that may still be sent. */
-static struct gh_span next_datagram(struct gh_quic *q)
+static size_t length_of(const struct gh_span *pieces, size_t count)
 {
-    int64_t since = 0;
-    struct gh_span d = gh_quic_queue_peek(&q->queue, &since);
-    size_t max = gh_quic_datagram_max(q);
+    size_t len = 0;
 
-    while (d.data) {
-        if (d.len > max) /* the path shrank while it waited */
-            drop_head(q, &q->counters.shrunk);
-        else if (q->cfg.queue_time && q->now - since > q->cfg.queue_time)
-            drop_head(q, &q->counters.queue_delay);
-        else
-            break;
-        d = gh_quic_queue_peek(&q->queue, &since);
+    for (size_t i = 0; i < count; i++)
+        len += pieces[i].len;
+    return len;
+}
+
+/* The next datagram that may still be sent, in pieces. */
+static size_t next_datagram(struct gh_quic *q, struct gh_span pieces[GH_QUIC_QUEUE_PIECES])
+{
+    size_t n = gh_quic_queue_peek(&q->queue, q->now, pieces), max;
+
+    if (n) {
+        max = gh_quic_datagram_max(q);
+        while (n && length_of(pieces, n) > max) { /* the path shrank while it waited */
+            drop_head(q);
+            n = gh_quic_queue_peek(&q->queue, q->now, pieces);
+        }
     }
-    return d;
+    q->counters.queue_delay = q->queue.dropped_delay;
+    return n;
 }
 
 static uint64_t least_size(const struct gh_quic *q, size_t datagram)
@@ -100,19 +106,22 @@ static enum step write_mtu_probe(struct gh_quic *q, struct target *t, size_t siz
     return classify(q, n, ret_len);
 }
 
-static enum step write_datagram(struct gh_quic *q, struct target *t, struct gh_span d, size_t *ret_len)
+static enum step write_datagram(struct gh_quic *q, struct target *t, const struct gh_span *pieces, size_t count, size_t *ret_len)
 {
-    ngtcp2_vec vec = { (uint8_t *)(uintptr_t)d.data, d.len };
+    ngtcp2_vec vec[GH_QUIC_QUEUE_PIECES];
     int accepted = 0;
-    ngtcp2_ssize n = ngtcp2_conn_writev_datagram(q->conn, &t->path.path, &t->info, t->buf, t->cap, &accepted,
-                                                 NGTCP2_WRITE_DATAGRAM_FLAG_MORE, least_size(q, d.len), &vec, 1, (uint64_t)q->now);
+    ngtcp2_ssize n;
 
+    for (size_t i = 0; i < count; i++)
+        vec[i] = (ngtcp2_vec){ (uint8_t *)(uintptr_t)pieces[i].data, pieces[i].len };
+    n = ngtcp2_conn_writev_datagram(q->conn, &t->path.path, &t->info, t->buf, t->cap, &accepted, NGTCP2_WRITE_DATAGRAM_FLAG_MORE,
+                                    least_size(q, length_of(pieces, count)), vec, count, (uint64_t)q->now);
     if (accepted) {
         gh_quic_queue_consume(&q->queue);
         q->counters.datagrams_out++;
         gh_quic_silence_on_sent(&q->silence, q->now);
     } else if (n == NGTCP2_ERR_INVALID_ARGUMENT) {
-        drop_head(q, &q->counters.shrunk);
+        drop_head(q);
         return STEP_AGAIN;
     }
     return classify(q, n, ret_len);
@@ -122,7 +131,8 @@ static enum step write_datagram(struct gh_quic *q, struct target *t, struct gh_s
 static enum step write_packet(struct gh_quic *q, struct target *t, size_t *ret_len)
 {
     size_t probe = q->handshake_done && !q->probe_due ? gh_quic_pmtu_probe(&q->pmtu, q->now) : 0;
-    struct gh_span spans[16], d;
+    struct gh_span spans[16], pieces[GH_QUIC_QUEUE_PIECES];
+    size_t n;
     int64_t stream;
     bool end;
     int count;
@@ -147,9 +157,9 @@ static enum step write_packet(struct gh_quic *q, struct target *t, size_t *ret_l
             step = write_stream(q, t, stream, end, spans, (size_t)count, ret_len);
             continue;
         }
-        d = q->handshake_done && !q->probe_due ? next_datagram(q) : gh_span_of(NULL, 0);
-        if (d.data)
-            step = write_datagram(q, t, d, ret_len);
+        n = q->handshake_done && !q->probe_due ? next_datagram(q, pieces) : 0;
+        if (n)
+            step = write_datagram(q, t, pieces, n, ret_len);
         else
             return classify(q,
                             ngtcp2_conn_writev_stream(q->conn, &t->path.path, &t->info, t->buf, t->cap, NULL, 0, -1, NULL, 0,
@@ -317,7 +327,8 @@ int gh_quic_write(struct gh_quic *q, struct gh_quic_batch *batch, int64_t now)
     if (q->closing && rc == 0)
         rc = write_close(q, batch);
     gh_guard_leave(&g);
-    if (q->room_wanted && q->queue.count * 2 <= q->queue.max_count && !q->closed) {
+    gh_quic_queue_trim(&q->queue, now);
+    if (q->room_wanted && q->queue.count * 2 <= q->cfg.queue_packets && !q->closed) {
         q->room_wanted = false;
         q->owner.app->on_datagram_room(q->owner.app_arg);
     }
@@ -347,7 +358,7 @@ size_t gh_quic_datagram_max(const struct gh_quic *q)
     return payload < frame ? payload : frame;
 }
 
-int gh_quic_send_datagram(struct gh_quic *q, struct gh_span head, struct gh_span body, int64_t now)
+int gh_quic_send_datagram(struct gh_quic *q, struct gh_span head, struct gh_span body, uint32_t flow, int64_t now)
 {
     size_t max = gh_quic_datagram_max(q);
     int rc;
@@ -358,11 +369,9 @@ int gh_quic_send_datagram(struct gh_quic *q, struct gh_span head, struct gh_span
         q->counters.too_big++;
         return GH_ERR_TOO_LONG;
     }
-    rc = gh_quic_queue_append(&q->queue, head, body, now);
-    if (rc < 0) {
-        q->counters.queue_full++;
+    rc = gh_quic_queue_append(&q->queue, head, body, flow, now);
+    if (rc < 0 || q->queue.dropped_full != q->counters.queue_full)
         q->room_wanted = true;
-        return GH_ERR_AGAIN;
-    }
-    return 0;
+    q->counters.queue_full = q->queue.dropped_full;
+    return rc < 0 ? GH_ERR_AGAIN : 0;
 }

@@ -87,7 +87,7 @@ struct gh_quic_app {
     int (*on_stream_credit)(void *arg, int64_t stream);                /* flow control opened again */
     void (*on_streams_bidi)(void *arg);                                /* more requests may be opened */
     int (*on_datagram)(void *arg, struct gh_span payload);
-    void (*on_datagram_room)(void *arg); /* the datagram queue is half empty again */
+    void (*on_datagram_room)(void *arg); /* the datagram queue, which was full, is half empty again */
     /* Bytes to send next, from one stream. Returns the number of spans (0: only <ret_end>), *ret_stream -1 for nothing. */
     int (*pull)(void *arg, int64_t *ret_stream, bool *ret_end, struct gh_span *ret_spans, size_t cap);
     int (*on_sent)(void *arg, int64_t stream, size_t bytes);
@@ -107,6 +107,7 @@ struct gh_quic_config {
     uint64_t max_datagram;              /* transport parameter 0x20; 0 refuses datagrams (RFC 9221, section 3) */
     size_t queue_packets, queue_bytes;  /* datagrams that wait for the congestion window */
     int64_t queue_time;                 /* the longest that one waits; 0: for ever */
+    int64_t queue_target, queue_interval; /* CoDel (proto/quic/queue.h); target 0: none */
     size_t max_payload;                 /* largest UDP payload: that of the interface; GH_QUIC_PAYLOAD_MAX to _JUMBO */
     uint64_t key_update_packets;        /* sealed with one key before the next one is taken */
     struct gh_random_source random;
@@ -114,8 +115,8 @@ struct gh_quic_config {
 
 struct gh_quic_counters {
     uint64_t datagrams_in, datagrams_out;
-    uint64_t queue_full, too_big;  /* datagrams refused by gh_quic_send_datagram, which said so */
-    uint64_t queue_delay, shrunk;  /* datagrams dropped while they waited: too old, or too long since the path shrank */
+    uint64_t too_big;              /* datagrams refused by gh_quic_send_datagram, which said so */
+    uint64_t queue_full, queue_delay, shrunk; /* dropped while they waited: no room, too old, too long since the path shrank */
     uint64_t datagrams_lost;       /* sent in packets that were declared lost */
     uint64_t mtu_probes, black_holes; /* own probes of a path that shrank; how often one did */
     uint64_t probes;               /* of silent paths, sooner than the library would */
@@ -132,6 +133,8 @@ struct gh_quic_owner {
 };
 
 void gh_quic_config_default(struct gh_quic_config *ret);
+/* The largest UDP payload for packets of <mtu> bytes inside (0: as by default). */
+size_t gh_quic_max_payload(size_t mtu);
 
 /* The head of a packet that no connection claimed. Progress: 1 a new connection may be made from it, 0 nothing may (drop it),
  * GH_ERR_UNSUPPORTED: answer with gh_quic_version_negotiation. */
@@ -152,8 +155,9 @@ int gh_quic_version_negotiation(const struct gh_quic_initial *in, uint8_t unpred
 
 /* Writes a Retry that answers <in>; the client goes on to <scid> with <token>. Count of bytes. */
 int gh_quic_retry(const struct gh_quic_initial *in, const struct gh_quic_cid *scid, struct gh_span token, uint8_t *buf, size_t cap);
-/* Writes an Initial that closes with a transport error and keeps nothing: INVALID_TOKEN. Count of bytes. */
+/* Writes an Initial that closes with a transport error and keeps nothing. Count of bytes. */
 int gh_quic_refuse(const struct gh_quic_initial *in, uint64_t code, uint8_t *buf, size_t cap);
+#define GH_QUIC_CONNECTION_REFUSED 0x02u
 #define GH_QUIC_INVALID_TOKEN 0x0bu
 
 /* Writes a Stateless Reset of <cap> bytes (RFC 9000, section 10.3), <noise> has as many. Count of bytes, or GH_ERR_TOO_LONG when it
@@ -211,9 +215,10 @@ void gh_quic_stop_writing(struct gh_quic *q, int64_t stream, uint64_t code);
 /* Gives the peer back <bytes> of both windows. */
 void gh_quic_consume(struct gh_quic *q, int64_t stream, uint64_t bytes);
 
-/* Queues one datagram made of two pieces; copies. 0, GH_ERR_AGAIN (queue full: dropped, counted), GH_ERR_TOO_LONG,
+/* Queues one datagram made of two pieces; copies. <flow>: datagrams of one number stay in order, those of others need not wait for
+ * them. When the queue is full the fullest flow loses its oldest one (queue_full). 0, GH_ERR_AGAIN (no memory: dropped), GH_ERR_TOO_LONG,
  * GH_ERR_UNSUPPORTED (the peer takes none). */
-int gh_quic_send_datagram(struct gh_quic *q, struct gh_span head, struct gh_span body, int64_t now);
+int gh_quic_send_datagram(struct gh_quic *q, struct gh_span head, struct gh_span body, uint32_t flow, int64_t now);
 /* Longest datagram payload that fits a packet of the current path; 0 when the peer takes none or is not known yet. */
 size_t gh_quic_datagram_max(const struct gh_quic *q);
 

@@ -58,7 +58,8 @@ static struct gh_forward_clock clock_of(struct agent *a)
 /* <packet> has a writable byte before it. */
 static void send_in_place(struct agent *a, uint8_t *packet, size_t len)
 {
-    enum gh_drop why = a->carrier ? gh_agent_tunnel_send(&a->carrier->tunnel, packet, len) : GH_DROP_NO_DATAGRAM;
+    uint32_t flow = gh_ip_flow_number(packet, len, a->forward.flows.seed.k0);
+    enum gh_drop why = a->carrier ? gh_agent_tunnel_send(&a->carrier->tunnel, packet, len, flow) : GH_DROP_NO_DATAGRAM;
 
     drop(&a->queues[0], why, 1);
     if (why == GH_DROP_NONE)

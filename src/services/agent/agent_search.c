@@ -25,6 +25,8 @@
 #define DEAD_AFTER (2500 * MILLISECOND)
 #define SETTLE (50 * MILLISECOND)    /* changes of the network come in bunches */
 #define MTU_INTERVAL (SECOND / 4)
+#define QUEUE_TIME (200 * MILLISECOND) /* the longest that a packet waits for the window */
+#define QUEUE_TARGET (5 * MILLISECOND) /* CoDel: RFC 8290, section 5.2.1 */
 
 static void try_next(struct agent *a, bool impatient);
 static void look_for_preferred(struct agent *a);
@@ -489,6 +491,9 @@ static int open_http(struct agent *a, unsigned i)
     gh_quic_config_default(&c.endpoint.quic);
     c.endpoint.quic.idle_timeout = a->conf.idle_timeout;
     c.endpoint.quic.keep_alive = a->conf.keep_alive;
+    c.endpoint.quic.max_payload = gh_quic_max_payload(a->conf.mtu);
+    c.endpoint.quic.queue_time = QUEUE_TIME;
+    c.endpoint.quic.queue_target = QUEUE_TARGET;
     if (rc == 0)
         rc = gh_http_endpoint_create(&c, &a->http[i]);
     if (rc == 0)

@@ -258,14 +258,14 @@ void gh_agent_tunnel_start(struct gh_agent_tunnel *t, struct gh_http_stream *s)
     t->state = GH_AGENT_TUNNEL_REQUESTED;
 }
 
-enum gh_drop gh_agent_tunnel_send(struct gh_agent_tunnel *t, uint8_t *packet, size_t len)
+enum gh_drop gh_agent_tunnel_send(struct gh_agent_tunnel *t, uint8_t *packet, size_t len, uint32_t flow)
 {
     int rc;
 
     if (t->state != GH_AGENT_TUNNEL_OPEN || !t->stream)
         return GH_DROP_NO_DATAGRAM;
     packet[-1] = GH_CONNECT_IP_CONTEXT;
-    rc = gh_http_send_datagram(t->stream, gh_span_of(packet - 1, len + 1));
+    rc = gh_http_send_datagram(t->stream, gh_span_of(packet - 1, len + 1), flow);
     switch (rc) {
     case 0:
         return GH_DROP_NONE;

@@ -58,8 +58,8 @@ void gh_agent_tunnel_start(struct gh_agent_tunnel *t, struct gh_http_stream *s);
 void gh_agent_tunnel_end(struct gh_agent_tunnel *t, enum gh_http_reset why, const char *words);
 /* Ends it in order: our direction is closed (RFC 9484, section 4.1). */
 void gh_agent_tunnel_close(struct gh_agent_tunnel *t, const char *words);
-/* <packet> has a writable byte before it, for the context id. 0 or why it was dropped. */
-enum gh_drop gh_agent_tunnel_send(struct gh_agent_tunnel *t, uint8_t *packet, size_t len);
+/* <packet> has a writable byte before it, for the context id; <flow> as in gh_http_send_datagram. 0 or why it was dropped. */
+enum gh_drop gh_agent_tunnel_send(struct gh_agent_tunnel *t, uint8_t *packet, size_t len, uint32_t flow);
 /* Longest packet that the tunnel carries now, 0 when it carries none. */
 size_t gh_agent_tunnel_mtu(const struct gh_agent_tunnel *t);
 

@@ -30,6 +30,7 @@ enum {
     MAX_SESSIONS,
     MAX_HALF_OPEN,
     RETRY,
+    HANDSHAKES_PER_SOURCE,
     MAX_FLOWS,
     MAX_FLOWS_PER_SESSION,
     TCP_SYN_TIMEOUT,
@@ -41,9 +42,12 @@ enum {
     FRAGMENT_TIMEOUT,
     MAX_FRAGMENTS,
     MAX_CAPSULE_BYTES,
+    CAPSULES_PER_SECOND,
     QUEUE_PACKETS,
     QUEUE_BYTES,
     QUEUE_TIME,
+    QUEUE_TARGET,
+    QUEUE_INTERVAL,
 };
 
 static const struct gh_conf_row rows[] = {
@@ -92,6 +96,9 @@ static const struct gh_conf_row rows[] = {
     [RETRY] = { "retry", GH_CONF_ENUM, .dflt = "auto", .values = "auto|always|never", .reload = true,
                 .help = "whether a stranger must prove its address by a round trip before its handshake begins; auto asks for that while a "
                         "quarter of max_half_open are under way" },
+    [HANDSHAKES_PER_SOURCE] = { "handshakes_per_source", GH_CONF_UINT, .dflt = "50", .max = "1000000", .unit = "handshakes a second", .reload = true,
+                                .help = "for one IPv4 address or IPv6 /64 at one worker; twenty seconds' worth may come at once, and one that "
+                                        "fails counts eight more; 0 is no limit" },
     [MAX_FLOWS] = { "max_flows", GH_CONF_UINT, .dflt = "65536", .min = "16", .max = "16777216", .unit = "flows",
                     .help = "flows that one worker follows" },
     [MAX_FLOWS_PER_SESSION] = { "max_flows_per_session", GH_CONF_UINT, .dflt = "8192", .min = "1", .max = "16777216", .unit = "flows",
@@ -114,10 +121,17 @@ static const struct gh_conf_row rows[] = {
                         .help = "fragmented packets that one worker follows" },
     [MAX_CAPSULE_BYTES] = { "max_capsule_bytes", GH_CONF_SIZE, .dflt = "65536", .min = "1024", .max = "1MiB", .reload = true,
                             .help = "longest capsule of an agent that is kept; a longer one ends its tunnel" },
+    [CAPSULES_PER_SECOND] = { "capsules_per_second", GH_CONF_UINT, .dflt = "50", .max = "1000000", .unit = "capsules a second", .reload = true,
+                              .help = "of one tunnel, other than packets; ten seconds' worth may come at once, more end the tunnel; 0 is no limit" },
     [QUEUE_PACKETS] = { "queue_packets", GH_CONF_UINT, .dflt = "1024", .min = "16", .max = "65536", .unit = "packets",
                         .help = "packets that wait for one agent" },
-    [QUEUE_BYTES] = { "queue_bytes", GH_CONF_SIZE, .dflt = "2MiB", .min = "64KiB", .max = "256MiB", .help = "bytes that wait for one agent" },
+    [QUEUE_BYTES] = { "queue_bytes", GH_CONF_SIZE, .dflt = "2MiB", .min = "64KiB", .max = "256MiB",
+                      .help = "memory of the packets that wait for one agent" },
     [QUEUE_TIME] = { "queue_time", GH_CONF_DURATION, .dflt = "50ms", .min = "1ms", .max = "10s", .help = "how long a packet may wait" },
+    [QUEUE_TARGET] = { "queue_target", GH_CONF_DURATION, .dflt = "5ms", .min = "0s", .max = "1s",
+                       .help = "how long the packets of one flow may go on waiting before some are dropped (CoDel); 0s never drops for that" },
+    [QUEUE_INTERVAL] = { "queue_interval", GH_CONF_DURATION, .dflt = "100ms", .min = "1ms", .max = "10s",
+                         .help = "how long they may wait longer than queue_target; about the longest round trip of most flows" },
     { 0 },
 };
 
@@ -234,6 +248,8 @@ static void load_limits(const struct gh_conf *conf, struct gh_relay_conf *ret)
     ret->max_sessions = load_uint(conf, MAX_SESSIONS);
     ret->max_half_open = load_uint(conf, MAX_HALF_OPEN);
     ret->retry = load_uint(conf, RETRY);
+    ret->handshakes_per_source = load_uint(conf, HANDSHAKES_PER_SOURCE);
+    ret->capsules_per_second = load_uint(conf, CAPSULES_PER_SECOND);
     ret->max_flows = load_uint(conf, MAX_FLOWS);
     ret->max_flows_per_session = load_uint(conf, MAX_FLOWS_PER_SESSION);
     ret->tcp_syn_timeout = load_time(conf, TCP_SYN_TIMEOUT);
@@ -248,6 +264,8 @@ static void load_limits(const struct gh_conf *conf, struct gh_relay_conf *ret)
     ret->queue_packets = load_uint(conf, QUEUE_PACKETS);
     ret->queue_bytes = load_size(conf, QUEUE_BYTES);
     ret->queue_time = load_time(conf, QUEUE_TIME);
+    ret->queue_target = load_time(conf, QUEUE_TARGET);
+    ret->queue_interval = load_time(conf, QUEUE_INTERVAL);
 }
 
 int gh_relay_conf_load(const struct gh_conf *conf, struct gh_relay_conf *ret)

@@ -36,6 +36,7 @@ struct gh_relay_conf {
     bool offload_tun, offload_udp;
     int64_t idle_timeout, keep_alive;
     unsigned retry; /* enum gh_quic_retry_mode */
+    unsigned handshakes_per_source, capsules_per_second; /* 0: no limit */
     unsigned max_sessions, max_half_open, max_flows, max_flows_per_session;
     int64_t tcp_syn_timeout, tcp_established_timeout, tcp_closing_timeout, udp_new_timeout, udp_timeout, icmp_timeout;
     int64_t fragment_timeout;
@@ -43,7 +44,7 @@ struct gh_relay_conf {
     size_t max_capsule_bytes;
     unsigned queue_packets;
     size_t queue_bytes;
-    int64_t queue_time;
+    int64_t queue_time, queue_target, queue_interval;
 };
 
 /* 0, or GH_ERR_NOT_FOUND when the configuration has no relay. */

@@ -154,6 +154,7 @@ struct tunnel {
     enum tunnel_state state;
     struct tunnel **held;          /* WAITING: somebody else's pointer to this object, cleared when it goes */
     struct gh_connect_ip ip;
+    struct gh_rate capsules;       /* that the agent may send */
     struct gh_deadline deadline;   /* LEAVING: the end of patience */
     struct relay_scope scope;      /* count 0: for everything */
     uint64_t ids[2];               /* request ids that the assignment answers */
@@ -162,6 +163,7 @@ struct tunnel {
     size_t early_len;
     bool early_end;
     bool narrow;                   /* the path carries no IPv6, or nobody knows yet: none is assigned */
+    int64_t assign_at;             /* when addresses are told though it is not known yet; 0: they were told */
     int64_t measured_at;           /* when nobody's knowing is over; 0: it is */
     bool asked_already;            /* another worker had its chance to give a session */
 };

@@ -52,7 +52,7 @@ static enum gh_drop send_in_place(struct session *s, uint8_t *packet, size_t len
         return GH_DROP_NO_SESSION;
     }
     packet[-1] = GH_CONNECT_IP_CONTEXT;
-    rc = gh_http_send_datagram(s->carrier->stream, gh_span_of(packet - 1, len + 1));
+    rc = gh_http_send_datagram(s->carrier->stream, gh_span_of(packet - 1, len + 1), gh_ip_flow_number(packet, len, s->rw->forward.flows.seed.k0));
     if (rc == GH_ERR_AGAIN)
         why = GH_DROP_QUEUE_FULL;
     else if (rc == GH_ERR_TOO_LONG)

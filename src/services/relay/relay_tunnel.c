@@ -9,6 +9,7 @@
 #define PATIENCE INT64_C(1000000000)        /* for an agent that was told why, to close by itself */
 
 #define MEASURING INT64_C(3000000000)       /* how long it may take to find out that a path carries IPv6 */
+#define ASSIGN_WITHIN INT64_C(300000000)    /* many know one assignment alone: it waits a moment for what belongs into it */
 #define AWAITED INT64_C(10000000000)        /* for the tunnel that follows an aborted one */
 #define AGE INT64_C(10000000000)            /* for what is under way in an older tunnel of a session */
 
@@ -54,6 +55,7 @@ static void on_request(void *arg, const struct gh_connect_ip_address *list, size
 {
     struct tunnel *t = arg;
     const struct session *s = t->session;
+    int rc;
 
     /* whatever is wished for, an identity has its one address a family; a second request of the family is refused */
     for (size_t i = 0; i < s->addr_count; i++)
@@ -62,8 +64,13 @@ static void on_request(void *arg, const struct gh_connect_ip_address *list, size
         for (size_t k = 0; k < s->addr_count; k++)
             if (list[i].prefix.addr.family == s->addrs[k].family && t->ids[k] == 0)
                 t->ids[k] = list[i].request_id;
-    if (assign(t) < 0)
+    rc = t->assign_at == 0 ? assign(t) : 0;
+    if (rc == GH_ERR_AGAIN) { /* the agent asks and does not read the answers */
+        relay_drop(t->rw, GH_DROP_CAPSULE_LIMIT, 1);
+        gh_http_reset(t->stream, GH_HTTP_EXCESSIVE_LOAD);
+    } else if (rc < 0) {
         gh_http_reset(t->stream, GH_HTTP_INTERNAL_ERROR);
+    }
 }
 
 static void on_routes(void *arg, const struct gh_ip_route *list, size_t count)
@@ -144,10 +151,22 @@ static void keep_early(struct tunnel *t, struct gh_span data, bool end)
     t->early_end |= end;
 }
 
+static bool within_rate(struct tunnel *t, uint64_t count)
+{
+    int64_t now = gh_worker_now(t->rw->w);
+
+    while (count-- && t->capsules.interval) {
+        if (!gh_rate_may(&t->capsules, now))
+            return false;
+        gh_rate_take(&t->capsules, now);
+    }
+    return true;
+}
+
 static void on_body(void *arg, struct gh_http_stream *stream, struct gh_span data, bool end)
 {
     struct tunnel *t = arg;
-    uint64_t before = t->ip.counters.capsule_drops;
+    uint64_t before = t->ip.counters.capsule_drops, capsules = t->ip.counters.capsules;
     int rc;
 
     if (t->state == TUNNEL_WAITING)
@@ -157,6 +176,10 @@ static void on_body(void *arg, struct gh_http_stream *stream, struct gh_span dat
     rc = gh_connect_ip_feed(&t->ip, data, end);
     if (t->ip.counters.capsule_drops != before)
         relay_drop(t->rw, GH_DROP_CAPSULE_LIMIT, t->ip.counters.capsule_drops - before);
+    if (rc == 0 && !within_rate(t, t->ip.counters.capsules - capsules)) {
+        relay_drop(t->rw, GH_DROP_CAPSULE_RATE, 1);
+        rc = GH_ERR_TOO_LONG;
+    }
     if (rc < 0)
         abort_tunnel(t, rc);
     else if (end)
@@ -267,13 +290,38 @@ static int open_stream(struct tunnel *t)
 
     gh_connect_ip_init(&t->ip, &tunnel_events, t);
     gh_connect_ip_limit(&t->ip, t->rw->conf.max_capsule_bytes);
+    gh_rate_init(&t->capsules, t->rw->conf.capsules_per_second, 10 * t->rw->conf.capsules_per_second);
     t->narrow = is_narrow(t);
     t->measured_at = t->narrow ? gh_worker_now(t->rw->w) + MEASURING : 0;
-    if (rc == 0)
+    t->assign_at = t->narrow ? gh_worker_now(t->rw->w) + ASSIGN_WITHIN : 0;
+    if (rc == 0 && t->assign_at == 0)
         rc = assign(t);
-    if (rc == 0)
+    if (rc == 0 && t->assign_at == 0)
         rc = advertise(t);
     return rc;
+}
+
+/* What waited for the path to be measured: first what nobody asked for, then the answer to who asked meanwhile. */
+static int assign_late(struct tunnel *t)
+{
+    uint64_t ids[2] = { t->ids[0], t->ids[1] };
+    int64_t measured_at = t->measured_at;
+    bool asked = t->assign_at && (ids[0] || ids[1]);
+    int rc;
+
+    t->assign_at = 0;
+    if (asked) {
+        t->ids[0] = t->ids[1] = 0;
+        t->measured_at = INT64_MAX; /* no answer yet */
+    }
+    rc = assign(t);
+    if (rc == 0)
+        rc = advertise(t);
+    if (!asked || rc < 0)
+        return rc;
+    memcpy(t->ids, ids, sizeof ids);
+    t->measured_at = measured_at;
+    return assign(t);
 }
 
 /* A path that was wide and is not: the stream is aborted (RFC 9484, section 7.2), and the agent may ask for another one, which gets IPv4 alone
@@ -282,7 +330,14 @@ static void measure(struct tunnel *t)
 {
     bool narrow = is_narrow(t), decided = t->measured_at && (!narrow || gh_worker_now(t->rw->w) >= t->measured_at), was = t->narrow;
 
-    if ((narrow == was && !decided) || t->state != TUNNEL_OPEN)
+    if (t->state != TUNNEL_OPEN)
+        return;
+    if (t->assign_at && narrow && gh_worker_now(t->rw->w) >= t->assign_at) { /* IPv4 first, then */
+        if (assign_late(t) < 0)
+            gh_http_reset(t->stream, GH_HTTP_INTERNAL_ERROR);
+        return;
+    }
+    if (narrow == was && !decided)
         return;
     t->narrow = narrow;
     if (decided)
@@ -295,7 +350,7 @@ static void measure(struct tunnel *t)
         say_narrow(t, "the path of the agent became too narrow for IPv6, its tunnel is aborted");
         t->session->awaited_until = gh_worker_now(t->rw->w) + AWAITED;
         gh_http_reset(t->stream, GH_HTTP_CONNECT_ERROR);
-    } else if (assign(t) < 0 || advertise(t) < 0) {
+    } else if (assign_late(t) < 0) {
         gh_http_reset(t->stream, GH_HTTP_INTERNAL_ERROR);
     }
 }

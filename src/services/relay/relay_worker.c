@@ -29,6 +29,9 @@ static struct gh_quic_config quic_config(const struct gh_relay_conf *c)
     q.queue_packets = c->queue_packets;
     q.queue_bytes = c->queue_bytes;
     q.queue_time = c->queue_time;
+    q.max_payload = gh_quic_max_payload(c->mtu);
+    q.queue_target = c->queue_target;
+    q.queue_interval = c->queue_interval;
     return q;
 }
 
@@ -84,7 +87,7 @@ static int open_endpoints(struct relay_worker *rw)
     struct relay *r = rw->r;
     struct gh_http_endpoint_config cfg = {
         .endpoint = { .worker = rw->w, .index = rw->index, .features = r->features, .server = true, .max_half_open = r->conf.max_half_open,
-                      .retry = r->conf.retry },
+                      .retry = r->conf.retry, .handshakes_per_source = r->conf.handshakes_per_source },
         .tls = r->tls,
         .handler = { relay_request, rw },
         .events = &http_events,
@@ -188,6 +191,7 @@ void relay_worker_set_limits(struct relay_worker *rw, const struct gh_relay_conf
     for (size_t i = 0; i < rw->r->listen_count; i++) {
         gh_quic_endpoint_set_max_half_open(gh_http_endpoint_quic(rw->http[i]), conf->max_half_open);
         gh_quic_endpoint_set_retry(gh_http_endpoint_quic(rw->http[i]), conf->retry);
+        gh_quic_endpoint_set_handshakes_per_source(gh_http_endpoint_quic(rw->http[i]), conf->handshakes_per_source);
     }
 }
 

@@ -169,8 +169,9 @@ void gh_quic_reset_stream(struct gh_quic *q, int64_t id, uint64_t code)
     gh_quic_stop_writing(q, id, code);
 }
 
-int gh_quic_send_datagram(struct gh_quic *q, struct gh_span head, struct gh_span body, int64_t now)
+int gh_quic_send_datagram(struct gh_quic *q, struct gh_span head, struct gh_span body, uint32_t flow, int64_t now)
 {
+    (void)flow;
     (void)now;
     REQUIRE(head.len >= 1 && head.len <= 8 && body.len <= 1200 && !q->abandoned);
     return 0;
@@ -484,7 +485,7 @@ static void on_application(struct gh_quic *q, unsigned what)
         if (q->last && option)
             gh_h3_reset(q->last, GH_H3_REQUEST_CANCELLED);
         else if (q->last)
-            (void)gh_h3_send_datagram(q->last, gh_span_of(bytes, gh_h3_datagram_max(q->last) ? 20 : 0), 0);
+            (void)gh_h3_send_datagram(q->last, gh_span_of(bytes, gh_h3_datagram_max(q->last) ? 20 : 0), 0, 0);
     }
 }
 

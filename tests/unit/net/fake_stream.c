@@ -57,10 +57,11 @@ static int fake_send(struct gh_http_stream *s, struct gh_span data, bool end)
     return 0;
 }
 
-static int fake_send_datagram(struct gh_http_stream *s, struct gh_span payload)
+static int fake_send_datagram(struct gh_http_stream *s, struct gh_span payload, uint32_t flow)
 {
     struct gh_fake_stream *f = fake_of(s);
 
+    (void)flow;
     if (payload.len > f->datagram_max)
         return GH_ERR_TOO_LONG;
     if (f->datagram_room == 0 || f->datagram_count == GH_FAKE_DATAGRAMS)

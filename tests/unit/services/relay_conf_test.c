@@ -69,6 +69,10 @@ static void defaults_are_those_that_the_documentation_promises(void **state)
     assert_int_equal(r.queue_packets, 1024);
     assert_int_equal(r.queue_bytes, 2097152);
     assert_int_equal(r.queue_time, SECOND / 20);
+    assert_int_equal(r.queue_target, SECOND / 200);
+    assert_int_equal(r.queue_interval, SECOND / 10);
+    assert_int_equal(r.handshakes_per_source, 50);
+    assert_int_equal(r.capsules_per_second, 50);
     gh_node_conf_load(conf, &n);
     assert_in_range(n.workers, 1, GH_NODE_WORKERS_MAX);
     assert_string_equal(n.state_dir, "/var/lib/gatehouse");

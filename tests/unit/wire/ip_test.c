@@ -354,6 +354,50 @@ static void errors_and_unicast_are_known(void **state)
     }
 }
 
+static uint32_t number_of(const struct packet *a)
+{
+    return gh_ip_flow_number(a->data, a->len, 12345);
+}
+
+static void a_flow_has_one_number_and_others_have_others(void **state)
+{
+    static const char *const pairs[][2] = { { "10.100.0.2", "192.0.2.80" }, { "fd00:100::2", "2001:db8::80" } };
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        make_udp(&p, pairs[i][0], pairs[i][1], 4000, 53, 100);
+        make_udp(&q, pairs[i][0], pairs[i][1], 4000, 53, 999);
+        assert_int_equal(number_of(&p), number_of(&q));
+        make_udp(&q, pairs[i][0], pairs[i][1], 4001, 53, 100);
+        assert_int_not_equal(number_of(&p), number_of(&q));
+        make_udp(&q, pairs[i][1], pairs[i][0], 4000, 53, 100);
+        assert_int_not_equal(number_of(&p), number_of(&q));
+        assert_int_not_equal(number_of(&p), gh_ip_flow_number(p.data, p.len, 12346));
+        for (size_t len = 0; len < p.len; len++) { /* whatever is cut off */
+            uint8_t *cut = malloc(len + 1);
+
+            assert_non_null(cut);
+            memcpy(cut, p.data, len);
+            (void)gh_ip_flow_number(cut, len, 1);
+            free(cut);
+        }
+    }
+}
+
+static void fragments_of_a_packet_have_one_number(void **state)
+{
+    uint32_t first;
+
+    (void)state;
+    make_udp(&p, "10.100.0.2", "192.0.2.80", 4000, 53, 100);
+    p.data[6] = 0x20; /* more to come */
+    first = number_of(&p);
+    p.data[6] = 0x00; /* the last, at 800 */
+    p.data[7] = 100;
+    p.data[20] = 77; /* and no ports in it */
+    assert_int_equal(number_of(&p), first);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -377,6 +421,8 @@ int main(void)
         cmocka_unit_test(two_fragment_headers_are_malformed),
         cmocka_unit_test(a_quoted_packet_may_be_cut_behind_eight_bytes),
         cmocka_unit_test(errors_and_unicast_are_known),
+        cmocka_unit_test(a_flow_has_one_number_and_others_have_others),
+        cmocka_unit_test(fragments_of_a_packet_have_one_number),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -176,11 +176,11 @@ static void routes_and_packets_reach_the_owner(void **state)
     assert_int_equal(w.packets, 1);
     assert_int_equal(w.packet_len, 4);
     assert_memory_equal(w.packet, datagram + 1, 4);
-    assert_int_equal(gh_agent_tunnel_send(&w.tunnel, out + 1, 3), GH_DROP_NONE);
+    assert_int_equal(gh_agent_tunnel_send(&w.tunnel, out + 1, 3, 0), GH_DROP_NONE);
     assert_int_equal(w.stream.datagram_lens[0], 4);
     assert_memory_equal(w.stream.datagrams[0], "\x00\x45\x09\x08", 4);
     w.stream.datagram_room = 0;
-    assert_int_equal(gh_agent_tunnel_send(&w.tunnel, out + 1, 3), GH_DROP_QUEUE_FULL);
+    assert_int_equal(gh_agent_tunnel_send(&w.tunnel, out + 1, 3, 0), GH_DROP_QUEUE_FULL);
     assert_int_equal(gh_agent_tunnel_mtu(&w.tunnel), 1199);
     finish(&w);
 }
