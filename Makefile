@@ -6,6 +6,7 @@ BUILD ?= build
 MESON_FLAGS ?=
 PYTHON ?= /usr/bin/python3
 FUZZ_SECONDS ?= 60
+ALLOC_MINUTES ?= 15
 
 export PATH := $(PATH):/usr/lib/go-1.23/bin:/usr/sbin:/sbin
 export GOTOOLCHAIN ?= auto
@@ -17,7 +18,7 @@ SANITIZED = -Db_sanitize=address,undefined -Db_lundef=false
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help all relay agent bootstrap certs demo test e2e check check-deep coverage bench fuzz bare deb deb-test clean
+.PHONY: help all relay agent bootstrap certs demo test e2e check check-deep coverage soak bench fuzz bare deb deb-test clean
 
 help: ## this list
 	@echo "Gatehouse. A new machine: make demo, then make test."
@@ -50,9 +51,10 @@ e2e: all ## the end-to-end tests alone
 check: $(STAMP) ## both compilers, layers, sizes, licences, tests under ASan and UBSan
 	@tools/check
 
-check-deep: $(STAMP) build-asan/build.ninja build-tsan/build.ninja ## end to end and interop under ASan+UBSan, units under TSan
+check-deep: $(STAMP) build-asan/build.ninja build-tsan/build.ninja ## e2e and interop under ASan+UBSan, units under TSan, failing allocations
 	@ninja -C build-asan
 	@$(PYTHON) tools/test --build build-asan e2e interop
+	@$(PYTHON) tools/fail-alloc --build build-asan --minutes $(ALLOC_MINUTES)
 	@ninja -C build-tsan
 	@$(PYTHON) tools/test --build build-tsan unit sim
 
@@ -62,7 +64,10 @@ coverage: $(STAMP) build-cov/build.ninja ## lines and branches per folder, with 
 	@$(PYTHON) tools/test --build build-cov
 	@$(PYTHON) tools/coverage build-cov
 
-bench: all ## throughput per CPU-second, ours beside a peer
+soak: all ## an hour with churn: does the memory of relay and agent stay?
+	@$(PYTHON) tools/soak --build $(BUILD)
+
+bench: all ## throughput, handshakes, latency, memory: ours beside a peer
 	@GATEHOUSE_BUILD=$(BUILD) exec $(PYTHON) tests/bench/run
 
 fuzz: $(STAMP) build-fuzz/build.ninja ## every fuzz target for FUZZ_SECONDS (60) each

@@ -1,5 +1,6 @@
 #include "bin/child.h"
 
+#include <malloc.h>
 #include <unistd.h>
 
 static int call(void *client, const struct gh_priv_request *q, struct gh_priv_reply *ret, int *ret_fds, size_t fd_cap, size_t *ret_fd_count)
@@ -25,5 +26,7 @@ int gh_bin_run(struct gh_priv_client *c, const char *config_path, const struct g
         .config_path = config_path, .services = services, .privileged = &privileged, .env = (const char *const *)environ
     };
 
+    /* Blocks of this size, queues of sessions for instance, go back to the system when they are freed, wherever they lie. */
+    mallopt(M_MMAP_THRESHOLD, 64 * 1024);
     return fn(&cfg);
 }

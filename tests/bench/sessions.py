@@ -96,13 +96,13 @@ def latency(site, rounds):
 # ---- memory
 
 def settled(pid):
-    """Anonymous memory of a process, KiB, when it has not moved for a while."""
+    """Anonymous memory of a process, KiB, when it has not moved for longer than a keep-alive takes (10 s)."""
     last = []
 
     def still():
         last.append(crowd.resident(pid))
-        return len(last) > 8 and max(last[-8:]) - min(last[-8:]) <= 64
-    until(still, 30, 'memory comes to rest', step=0.5)
+        return len(last) > 24 and max(last[-24:]) - min(last[-24:]) <= 128
+    until(still, 60, 'memory comes to rest', step=0.5)
     return last[-1]
 
 

@@ -36,7 +36,7 @@ class Admin(http.client.HTTPConnection):
             assert answer.status == 409, (answer.status, text)
 
 
-def variants(gateway):
+def variants(gateway, sessions=SESSIONS):
     """What the files are by turns: certificate, key and level of the log; the policy."""
     relay = gateway.world.read('examples/relay.yaml')
     gateway.certs.issue('relay', 'other', '--dns', RELAY_NAME, '--ip', RELAY_V4, '--ip', RELAY_V6)
@@ -44,7 +44,7 @@ def variants(gateway):
     assert other.count('other') == 2 and 'warn' in other
     agents = '  client-1: { groups: [all] }\n  client-2: { groups: [all] }\n'
     return {'examples/relay.yaml': [relay, other],
-            'examples/policy.yaml': [crowd.policy(SESSIONS, agents), crowd.policy(SESSIONS, agents + '  nobody: { groups: [all] }\n')]}
+            'examples/policy.yaml': [crowd.policy(sessions, agents), crowd.policy(sessions, agents + '  nobody: { groups: [all] }\n')]}
 
 
 def test_a_thousand_reloads_under_load_drop_nothing(gateway):

@@ -61,7 +61,7 @@ static void on_packet(void *arg, struct gh_span packet)
     int64_t when;
 
     if (gh_ip_packet_parse(packet.data, packet.len, &p) < 0 || p.version != 4 || p.protocol != GH_IP_ICMP || p.icmp_type != 0 ||
-        p.icmp_id != ECHO_ID || !gh_ip_equals(&p.src, &c->cfg->target) || packet.len < p.l4_off + ICMP_HEAD + sizeof when)
+        (p.icmp_id != ECHO_ID && !c->cfg->flows) || !gh_ip_equals(&p.src, &c->cfg->target) || packet.len < p.l4_off + ICMP_HEAD + sizeof when)
         return;
     memcpy(&when, packet.data + p.l4_off + ICMP_HEAD, sizeof when);
     c->last_rtt = gh_clock_now() - when;
@@ -324,7 +324,7 @@ int client_echo(struct client *c, int64_t now)
 {
     uint8_t payload[1 + IPV4_HEAD + ICMP_HEAD + ECHO_BYTES] = { GH_CONNECT_IP_CONTEXT }, *ip = payload + 1, *icmp = ip + IPV4_HEAD;
     const uint16_t len = sizeof payload - 1;
-    uint16_t sum;
+    uint16_t sum, id = c->cfg->flows ? (uint16_t)(ECHO_ID + c->sequence) : ECHO_ID;
     int rc;
 
     if (c->state != CLIENT_UP || !c->stream)
@@ -340,8 +340,8 @@ int client_echo(struct client *c, int64_t now)
     ip[10] = (uint8_t)(sum >> 8);
     ip[11] = (uint8_t)sum;
     icmp[0] = 8;
-    icmp[4] = ECHO_ID >> 8;
-    icmp[5] = ECHO_ID & 0xff;
+    icmp[4] = (uint8_t)(id >> 8);
+    icmp[5] = (uint8_t)id;
     c->sequence++;
     icmp[6] = (uint8_t)(c->sequence >> 8);
     icmp[7] = (uint8_t)c->sequence;

@@ -14,6 +14,7 @@ struct client_config {
     const char *server_name; /* of the certificate; the authority of requests */
     const char *path;        /* of the tunnel; NULL: a handshake is all that is wanted */
     struct gh_ip target;     /* whom echoes are for; IPv4 */
+    bool flows;              /* each echo is a flow of its own: an identifier (RFC 792) of its own */
     uint8_t *slab;           /* GH_UDP_BUFFER bytes, and as many as a batch has: shared, nothing stays there */
     uint8_t *out;
 };

@@ -7,6 +7,7 @@
  *     --path PATH      of the tunnel
  *     --target ADDRESS IPv4, answers echoes
  *     --seconds N      the longest that all sessions may take to come up and be answered once (60)
+ *     --flows          each echo is a flow of its own
  *     --handshakes N   no tunnels: full handshakes, one after the other in N seconds, --at-once at a time
  *
  * Answers are lines of JSON. When the sessions are up and each had an echo, standard input may say
@@ -349,7 +350,7 @@ static void serve(struct load *l)
 
 /* ---- the command line ---- */
 
-enum { RELAY = 'r', NAME = 'n', CA = 'c', CA_KEY = 'k', COUNT = 'N', AT_ONCE = 'a', FROM = 'f', ADDRESSES = 'A', PATH = 'p', TARGET = 't', SECONDS = 's', HANDSHAKES = 'H' };
+enum { RELAY = 'r', NAME = 'n', CA = 'c', CA_KEY = 'k', COUNT = 'N', AT_ONCE = 'a', FROM = 'f', ADDRESSES = 'A', PATH = 'p', TARGET = 't', SECONDS = 's', HANDSHAKES = 'H', FLOWS = 'F' };
 
 static unsigned long number(const char *text, unsigned long max)
 {
@@ -375,7 +376,8 @@ static void parse(struct load *l, int argc, char **argv)
     static const struct option known[] = { { "relay", 1, 0, RELAY }, { "name", 1, 0, NAME }, { "ca", 1, 0, CA }, { "ca-key", 1, 0, CA_KEY },
                                            { "count", 1, 0, COUNT }, { "at-once", 1, 0, AT_ONCE }, { "from", 1, 0, FROM },
                                            { "addresses", 1, 0, ADDRESSES }, { "path", 1, 0, PATH }, { "target", 1, 0, TARGET },
-                                           { "seconds", 1, 0, SECONDS }, { "handshakes", 1, 0, HANDSHAKES }, { 0 } };
+                                           { "seconds", 1, 0, SECONDS }, { "handshakes", 1, 0, HANDSHAKES },
+                                           { "flows", 0, 0, FLOWS }, { 0 } };
     const char *key = NULL;
     char *colon, *key_pem, why[GH_CA_WHY];
     size_t key_len;
@@ -422,6 +424,9 @@ static void parse(struct load *l, int argc, char **argv)
             break;
         case HANDSHAKES:
             l->handshakes = (int64_t)number(optarg, 3600) * GH_NANOSECONDS;
+            break;
+        case FLOWS:
+            l->cfg.flows = true;
             break;
         default:
             exit(2);

@@ -375,6 +375,25 @@ static void a_ticket_of_a_client_that_nobody_vouches_for_now_is_not_taken(void *
 }
 
 /* DESIGN 4, decision 8. */
+static void what_a_server_needs_for_its_handshake_goes_with_it(void **state)
+{
+    struct gh_tls *tls;
+    uint8_t *der, byte = 0;
+    size_t len;
+
+    (void)state;
+    begin_with_tickets(30);
+    tls = gh_quic_tls(w.server.q);
+    assert_true(w.server.cert_len > 0); /* the application was shown it */
+    assert_int_equal(gh_tls_peer_certificate(tls, &der, &len), GH_ERR_NOT_FOUND);
+    assert_string_equal(gh_tls_group(tls), gh_tls_group(gh_quic_tls(w.client.q)));
+    assert_string_equal(gh_tls_cipher(tls), gh_tls_cipher(gh_quic_tls(w.client.q)));
+    assert_string_equal(gh_tls_verify_error(tls), "");
+    /* RFC 9001, section 6: no KeyUpdate; and nothing else is for a server to read then */
+    assert_int_equal(gh_tls_feed(tls, GH_TLS_APPLICATION, gh_span_of(&byte, 1)), GH_ERR_CRYPTO);
+    sim_fini(&w.sim);
+}
+
 static void no_early_data_is_offered_when_resuming(void **state)
 {
     (void)state;
@@ -403,6 +422,7 @@ int main(void)
         cmocka_unit_test(each_connection_brings_the_ticket_of_the_next),
         cmocka_unit_test(a_server_that_was_started_again_takes_the_ticket_when_its_key_is_the_same),
         cmocka_unit_test(a_ticket_of_a_client_that_nobody_vouches_for_now_is_not_taken),
+        cmocka_unit_test(what_a_server_needs_for_its_handshake_goes_with_it),
         cmocka_unit_test(no_early_data_is_offered_when_resuming),
     };
 

@@ -25,6 +25,7 @@ static void load(const char *path, bool agent)
     (void)gh_conf_parse_file(path, agent ? agent_sections : node_sections, NULL, &errors, &conf);
     gh_conf_errors_emit(&errors, &t);
     assert_string_equal(gh_text_string(&t), "");
+    assert_non_null(conf);
     assert_int_equal(agent ? gh_agent_conf_load(conf, &client) : gh_relay_conf_load(conf, &relay), 0);
     gh_conf_destroy(conf);
     gh_text_fini(&t);

@@ -30,6 +30,7 @@ static void defaults_are_those_that_the_documentation_promises(void **state)
 
     (void)state;
     assert_string_equal(errors, "");
+    assert_non_null(conf);
     assert_int_equal(gh_agent_conf_load(conf, &a), 0);
     assert_string_equal(a.relays[0].host, "relay.gatehouse.example");
     assert_int_equal(a.relays[0].port, 4433);

@@ -34,6 +34,7 @@ static void defaults_are_those_that_the_documentation_promises(void **state)
 
     (void)state;
     assert_string_equal(errors, "");
+    assert_non_null(conf);
     assert_int_equal(gh_relay_conf_load(conf, &r), 0);
     assert_int_equal(r.listen_count, 1);
     assert_int_equal(r.listen[0].port, 4433);
@@ -157,6 +158,7 @@ static void pins_may_come_from_the_cas_index_alone(void **state)
 
     (void)state;
     assert_string_equal(errors, "");
+    assert_non_null(conf);
     assert_int_equal(gh_relay_conf_load(conf, &r), 0);
     assert_true(r.pin_required && r.pin_count == 0);
     assert_string_equal(r.pins_file, "/i");
@@ -187,6 +189,7 @@ static void every_choice_can_be_made(void **state)
 
     (void)state;
     assert_string_equal(errors, "");
+    assert_non_null(conf);
     assert_int_equal(gh_relay_conf_load(conf, &r), 0);
     assert_int_equal(r.identity, GH_RELAY_IDENTITY_SAN_DNS | GH_RELAY_IDENTITY_CN);
     assert_true(r.pin_required);

@@ -55,6 +55,7 @@ static void the_first_packet_is_remembered(void **state)
     start(8);
     make_udp(&p, "2001:db8::1", "fd00::2", 53, 1000, 10);
     f = open_flow(GH_DIRECTION_IN, 0);
+    assert_non_null(f);
     gh_flow_first_packet(f, &first);
     assert_true(gh_ip_equals(&first.src, &ip.src) && gh_ip_equals(&first.dst, &ip.dst));
     assert_true(first.has_ports);
