@@ -22,7 +22,7 @@
     X(NO_FLOW, "no_flow", "a reply or ICMP error without its flow")                   \
     X(FRAGMENT_ORPHAN, "fragment_orphan", "fragment without its first")               \
     X(FRAGMENT_OVERLAP, "fragment_overlap", "overlapping fragments")                  \
-    X(FRAGMENT_LIMIT, "fragment_limit", "fragment table full")                        \
+    X(FRAGMENT_LIMIT, "fragment_limit", "a packet in too many separate pieces")       \
     X(FLOW_LIMIT, "flow_limit", "flow table full")                                    \
     X(FLOW_LIMIT_SESSION, "flow_limit_session", "the session has its share of flows") \
     X(QUEUE_FULL, "queue_full", "session queue full")                                 \

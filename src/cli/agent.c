@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "core/boot.h"
 #include "core/conf.h"
+#include "cli/watch.h"
 #include "net/http1_client.h"
 
 #define CONFIG "/etc/gatehouse/agent.yaml"
@@ -22,9 +23,10 @@ const char gh_cli_agent_up_usage[] =
     "  exit code: 0 ended as asked, 1 the configuration is bad or something could not be set up, 75 try later\n\n"
     "example: gatehouse-agent up --config /etc/gatehouse/agent.yaml";
 const char gh_cli_agent_status_usage[] =
-    "status [--json] [-c|--config FILE | --socket PATH]\n\n"
-    "  asks the running agent: state, addresses, routes, counters\n"
-    "  exit code: 0 the tunnel is up, 75 it is not (yet), 4 no agent answers, 5 not allowed\n\n"
+    "status [--json] [--watch [SECONDS]] [-c|--config FILE | --socket PATH]\n\n"
+    "  asks the running agent: state, identity, addresses, routes, paths, counters\n"
+    "  --watch  again every SECONDS (2), until Ctrl-C\n"
+    "  exit code: 0 the tunnel is up, 75 it is not (yet), 4 no agent answers, 5 not allowed; with --watch 0 at its end\n\n"
     "example: gatehouse-agent status --json";
 const char gh_cli_agent_down_usage[] =
     "down [-c|--config FILE | --socket PATH]\n\n"
@@ -184,14 +186,14 @@ static const char *text_of(const json_t *o, const char *key)
     return s && *s ? s : "-";
 }
 
-static void print_list(const json_t *o, const char *key, const char *label)
+static void print_list(FILE *out, const json_t *o, const char *key, const char *label)
 {
     const json_t *list = json_object_get(o, key);
 
-    printf("%-10s", label);
+    fprintf(out, "%-10s", label);
     for (size_t i = 0; i < json_array_size(list); i++)
-        printf(" %s", json_string_value(json_array_get(list, i)));
-    puts(json_array_size(list) ? "" : " -");
+        fprintf(out, " %s", json_string_value(json_array_get(list, i)));
+    fputs(json_array_size(list) ? "\n" : " -\n", out);
 }
 
 static long long number_of(const json_t *o, const char *key)
@@ -199,36 +201,108 @@ static long long number_of(const json_t *o, const char *key)
     return (long long)json_integer_value(json_object_get(o, key));
 }
 
-static void print_status(const json_t *o)
+static void print_paths(FILE *out, const json_t *o)
 {
-    printf("%-10s %s since %s\n", "tunnel", text_of(o, "state"), text_of(o, "since"));
-    printf("%-10s %s port %lld, %s, as %s\n", "relay", text_of(o, "relay"), number_of(o, "port"), text_of(o, "remote"), text_of(o, "relay_id"));
-    printf("%-10s %s, %s\n", "tls", text_of(o, "tls_group"), text_of(o, "cipher"));
-    printf("%-10s %s, mtu %lld\n", "device", text_of(o, "device"), number_of(o, "mtu"));
-    print_list(o, "addresses", "addresses");
-    print_list(o, "routes", "routes");
-    printf("%-10s %lld packets, %lld bytes\n", "sent", number_of(o, "packets_out"), number_of(o, "bytes_out"));
-    printf("%-10s %lld packets, %lld bytes\n", "received", number_of(o, "packets_in"), number_of(o, "bytes_in"));
-    if (!json_is_true(json_object_get(o, "up")))
-        printf("%-10s %s\n", "reason", text_of(o, "reason"));
+    const char *head = "path";
+    const json_t *row;
+    size_t i;
+
+    json_array_foreach(json_object_get(o, "paths"), i, row) {
+        char rtt[32], loss[32];
+
+        gh_watch_emit_rtt(rtt, sizeof rtt, number_of(row, "rtt_us"));
+        gh_watch_emit_loss(loss, sizeof loss, number_of(row, "datagrams_sent"), number_of(row, "datagrams_lost"));
+        fprintf(out, "%-10s %s, %s%s, rtt %s, udp payload %lld, loss %s\n", head, text_of(row, "remote"), text_of(row, "state"),
+                json_is_true(json_object_get(row, "carrier")) ? " (carries)" : "", rtt, number_of(row, "udp_payload"), loss);
+        head = "";
+    }
 }
 
-int gh_cli_agent_status(const struct gh_cli_verb *verb, int argc, char **argv)
+static void print_features(FILE *out, const json_t *o)
 {
-    bool json = gh_cli_take_flag(&argc, argv, "--json");
-    struct gh_http1_answer answer = { 0 };
-    char *socket = take_socket(verb->arg, &argc, argv);
-    json_t *o;
-    int code;
+    const char *head = "offload", *why;
+    const json_t *row;
+    size_t i;
 
-    if (argc > 1) {
-        free(socket);
-        return gh_cli_usage(verb, "status takes no other argument");
+    json_array_foreach(json_object_get(o, "features"), i, row) {
+        why = json_string_value(json_object_get(row, "detail"));
+        fprintf(out, "%-10s %s %s%s%s\n", head, text_of(row, "name"),
+                !json_is_true(json_object_get(row, "on"))      ? "off"
+                : json_is_true(json_object_get(row, "tested")) ? "on"
+                                                               : "on, untested",
+                why && *why ? ": " : "", why ? why : "");
+        head = "";
     }
-    if (!socket)
-        return GH_EXIT_CHECK_FAILED;
-    code = call(socket, "GET", "/v1/status", &answer, false);
-    free(socket);
+}
+
+static void print_nameservers(FILE *out, const json_t *o)
+{
+    const json_t *dns = json_object_get(o, "dns"), *config, *server, *address;
+    bool used = json_is_true(json_object_get(dns, "used"));
+    size_t i, k, n;
+
+    json_array_foreach(json_object_get(dns, "configurations"), i, config) {
+        const json_t *domains = json_object_get(config, "domains");
+
+        fprintf(out, "%-10s", i ? "" : "dns");
+        json_array_foreach(json_object_get(config, "nameservers"), k, server) {
+            if (*json_string_value(json_object_get(server, "name")))
+                fprintf(out, " %s", text_of(server, "name"));
+            json_array_foreach(json_object_get(server, "addresses"), n, address)
+                fprintf(out, " %s", json_string_value(address));
+        }
+        json_array_foreach(domains, k, address)
+            fprintf(out, "%s%s", k ? ", " : " for ", *json_string_value(address) ? json_string_value(address) : "all names");
+        fputs(used ? "\n" : ", ignored\n", out);
+    }
+    if (json_array_size(json_object_get(o, "pref64")))
+        print_list(out, o, "pref64", "nat64");
+}
+
+static void print_config(FILE *out, const json_t *o)
+{
+    const json_t *config = json_object_get(o, "config"), *reload = json_object_get(config, "last_reload");
+
+    fprintf(out, "%-10s generation %lld", "config", number_of(config, "generation"));
+    if (json_is_object(reload))
+        fprintf(out, ", %s %s", json_is_true(json_object_get(reload, "ok")) ? "reloaded" : "reload failed", text_of(reload, "at"));
+    fputc('\n', out);
+    if (json_is_object(reload) && !json_is_true(json_object_get(reload, "ok")))
+        fprintf(out, "%-10s %s\n", "", text_of(reload, "detail"));
+}
+
+static void print_status(FILE *out, const json_t *o)
+{
+    fprintf(out, "%-10s %s since %s\n", "tunnel", text_of(o, "state"), text_of(o, "since"));
+    fprintf(out, "%-10s %s, certificate valid until %s\n", "identity", text_of(o, "identity"), text_of(o, "not_after"));
+    fprintf(out, "%-10s %s port %lld, %s, as %s\n", "relay", text_of(o, "relay"), number_of(o, "port"), text_of(o, "remote"), text_of(o, "relay_id"));
+    fprintf(out, "%-10s %s, %s\n", "tls", text_of(o, "tls_group"), text_of(o, "cipher"));
+    print_paths(out, o);
+    fprintf(out, "%-10s %s, mtu %lld, the tunnel carries %lld\n", "device", text_of(o, "device"), number_of(o, "mtu"), number_of(o, "tunnel_mtu"));
+    print_list(out, o, "addresses", "addresses");
+    print_list(out, o, "routes", "routes");
+    print_nameservers(out, o);
+    fprintf(out, "%-10s %lld packets, %lld bytes\n", "sent", number_of(o, "packets_out"), number_of(o, "bytes_out"));
+    fprintf(out, "%-10s %lld packets, %lld bytes\n", "received", number_of(o, "packets_in"), number_of(o, "bytes_in"));
+    print_config(out, o);
+    print_features(out, o);
+    if (!json_is_true(json_object_get(o, "up")))
+        fprintf(out, "%-10s %s\n", "reason", text_of(o, "reason"));
+}
+
+/* What one picture needs. */
+struct view {
+    const char *socket;
+    bool json;
+};
+
+static int show(void *arg, FILE *out)
+{
+    const struct view *v = arg;
+    struct gh_http1_answer answer = { 0 };
+    json_t *o;
+    int code = call(v->socket, "GET", "/v1/status", &answer, false);
+
     if (code != GH_EXIT_OK)
         return code;
     o = json_loads(answer.body, 0, NULL);
@@ -236,14 +310,34 @@ int gh_cli_agent_status(const struct gh_cli_verb *verb, int argc, char **argv)
         fprintf(stderr, "gatehouse-agent: the agent answered %u\n", answer.status);
         code = GH_EXIT_TRY_LATER;
     } else {
-        if (json)
-            fputs(answer.body, stdout);
+        if (v->json)
+            fputs(answer.body, out);
         else
-            print_status(o);
+            print_status(out, o);
         code = json_is_true(json_object_get(o, "up")) ? GH_EXIT_OK : GH_EXIT_TRY_LATER;
     }
     json_decref(o);
     gh_http1_answer_fini(&answer);
+    return code;
+}
+
+int gh_cli_agent_status(const struct gh_cli_verb *verb, int argc, char **argv)
+{
+    bool json = gh_cli_take_flag(&argc, argv, "--json");
+    int seconds = gh_watch_take(&argc, argv), code;
+    char *socket;
+
+    if (seconds < 0)
+        return gh_cli_usage(verb, "--watch takes seconds from 1 to 3600");
+    socket = take_socket(verb->arg, &argc, argv);
+    if (argc > 1) {
+        free(socket);
+        return gh_cli_usage(verb, "status takes no other argument");
+    }
+    if (!socket)
+        return GH_EXIT_CHECK_FAILED;
+    code = gh_watch_run(seconds, show, &(struct view){ socket, json }, stdout);
+    free(socket);
     return code;
 }
 

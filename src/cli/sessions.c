@@ -3,19 +3,21 @@
 #include <string.h>
 
 #include "cli/admin_client.h"
+#include "cli/watch.h"
 
 const char gh_cli_sessions_usage[] =
-    "sessions [list|kick ID] [--json] [--socket PATH]\n"
+    "sessions [list|kick ID] [--json] [--watch [SECONDS]] [--socket PATH]\n"
     "\n"
     "  list           who is connected (what is done when nothing is said)\n"
     "  kick ID        closes a session; its agent may come back unless policy or certificate forbid it\n"
     "  --json         as JSON (schema 1)\n"
+    "  --watch        the list again every SECONDS (2), until Ctrl-C\n"
     "  --socket PATH  the admin socket; default: /run/gatehouse/admin.sock\n"
     "\n"
     "example: gatehouse sessions kick 5f0c1b6a7d2e4f90\n"
     "exit codes: 0 done, 1 no such session, 2 usage, 4 nobody answers, 5 no permission";
 
-#define COLUMNS 8
+#define COLUMNS 11
 #define CELL 160
 #define WIDTH_MAX 48 /* of a column; a longer text is cut, --json has it whole */
 
@@ -53,6 +55,7 @@ static void fill_row(const json_t *session, struct row *ret)
 {
     const json_t *peer = json_object_get(session, "peer");
     const char *address = gh_admin_client_text(peer, "address");
+    long long mtu = gh_admin_client_number(session, "mtu");
 
     snprintf(ret->cells[0], CELL, "%s", gh_admin_client_text(session, "id"));
     snprintf(ret->cells[1], CELL, "%s", gh_admin_client_text(session, "client_id"));
@@ -64,6 +67,9 @@ static void fill_row(const json_t *session, struct row *ret)
     emit_bytes(ret->cells[5], CELL, gh_admin_client_number(session, "rx_bytes"));
     emit_bytes(ret->cells[6], CELL, gh_admin_client_number(session, "tx_bytes"));
     snprintf(ret->cells[7], CELL, "%lld", gh_admin_client_number(session, "flows"));
+    gh_watch_emit_rtt(ret->cells[8], CELL, gh_admin_client_number(session, "rtt_us"));
+    snprintf(ret->cells[9], CELL, mtu ? "%lld" : "-", mtu);
+    gh_watch_emit_loss(ret->cells[10], CELL, gh_admin_client_number(session, "datagrams_sent"), gh_admin_client_number(session, "datagrams_lost"));
 }
 
 static void widen(size_t widths[COLUMNS], const struct row *row)
@@ -88,7 +94,7 @@ static void print_row(FILE *out, const size_t widths[COLUMNS], const struct row 
 
 void gh_sessions_print(FILE *out, const json_t *answer)
 {
-    struct row row = { { "SESSION", "CLIENT", "ADDRESSES", "PEER", "SINCE", "FROM", "TO", "FLOWS" } };
+    struct row row = { { "SESSION", "CLIENT", "ADDRESSES", "PEER", "SINCE", "FROM", "TO", "FLOWS", "RTT", "MTU", "LOSS" } };
     const json_t *list = json_object_get(answer, "sessions"), *session;
     size_t widths[COLUMNS] = { 0 }, i;
     struct row head = row;
@@ -109,20 +115,27 @@ void gh_sessions_print(FILE *out, const json_t *answer)
     }
 }
 
-static int list_sessions(struct gh_admin_call *call, bool json)
+/* What one picture needs. */
+struct view {
+    struct gh_admin_call *call;
+    bool json;
+};
+
+static int show_sessions(void *arg, FILE *out)
 {
+    const struct view *v = arg;
     json_t *answer;
     int code;
 
-    call->method = "GET";
-    call->path = "/v1/sessions";
-    code = gh_admin_client_call(call, stderr, &answer);
+    v->call->method = "GET";
+    v->call->path = "/v1/sessions";
+    code = gh_admin_client_call(v->call, stderr, &answer);
     if (code != GH_EXIT_OK)
         return code;
-    if (json)
-        code = gh_admin_client_print_json(stdout, answer);
+    if (v->json)
+        code = gh_admin_client_print_json(out, answer);
     else
-        gh_sessions_print(stdout, answer);
+        gh_sessions_print(out, answer);
     json_decref(answer);
     return code;
 }
@@ -157,10 +170,13 @@ int gh_cli_sessions(const struct gh_cli_verb *verb, int argc, char **argv)
     bool json = gh_cli_take_flag(&argc, argv, "--json");
     const char *socket = gh_cli_take_option(&argc, argv, "--socket");
     struct gh_admin_call call = { .program = program, .socket = socket ? socket : program->socket };
+    int seconds = gh_watch_take(&argc, argv);
 
+    if (seconds < 0)
+        return gh_cli_usage(verb, "--watch takes seconds from 1 to 3600");
     if (argc == 1 || (argc == 2 && strcmp(argv[1], "list") == 0))
-        return list_sessions(&call, json);
-    if (argc == 3 && strcmp(argv[1], "kick") == 0)
+        return gh_watch_run(seconds, show_sessions, &(struct view){ &call, json }, stdout);
+    if (seconds == 0 && argc == 3 && strcmp(argv[1], "kick") == 0)
         return kick_session(&call, argv[2], json);
     return gh_cli_usage(verb, "say list, or kick and the id of a session");
 }

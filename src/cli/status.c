@@ -4,11 +4,13 @@
 #include <unistd.h>
 
 #include "cli/admin_client.h"
+#include "cli/watch.h"
 
 const char gh_cli_status_usage[] =
-    "status [--json] [--socket PATH]\n"
+    "status [--json] [--watch [SECONDS]] [--socket PATH]\n"
     "\n"
     "  --json         everything, as JSON (schema 1)\n"
+    "  --watch        again every SECONDS (2), until Ctrl-C\n"
     "  --socket PATH  the admin socket; default: the one that the service opens in /run/gatehouse\n"
     "\n"
     "example: gatehouse status --json | jq .config.generation\n"
@@ -116,7 +118,10 @@ static void print_lists(FILE *out, const json_t *status)
 
         fprintf(out, "%-10s ", head);
         print(out, gh_admin_client_text(row, "name"));
-        fputs(json_is_true(json_object_get(row, "on")) ? " on" : " off", out);
+        if (json_is_true(json_object_get(row, "on")))
+            fputs(json_is_false(json_object_get(row, "tested")) ? " on, untested" : " on", out);
+        else
+            fputs(" off", out);
         if (*why) {
             fputs(": ", out);
             print(out, why);
@@ -151,25 +156,44 @@ void gh_status_print(FILE *out, const json_t *status, bool colour)
     print_drops(out, status);
 }
 
+/* What one picture needs. */
+struct view {
+    struct gh_admin_call call;
+    bool json, colour;
+};
+
+static int show(void *arg, FILE *out)
+{
+    struct view *v = arg;
+    json_t *status;
+    int code = gh_admin_client_call(&v->call, stderr, &status);
+
+    if (code != GH_EXIT_OK)
+        return code;
+    if (v->json)
+        code = gh_admin_client_print_json(out, status);
+    else
+        gh_status_print(out, status, v->colour);
+    json_decref(status);
+    return code;
+}
+
 int gh_cli_status(const struct gh_cli_verb *verb, int argc, char **argv)
 {
     const struct gh_admin_program *program = verb->arg ? verb->arg : &gh_admin_node;
     bool json = gh_cli_take_flag(&argc, argv, "--json");
     const char *socket = gh_cli_take_option(&argc, argv, "--socket");
-    struct gh_admin_call call = { .program = program, .socket = socket ? socket : program->socket, .method = "GET", .path = "/v1/status" };
+    struct view v = {
+        .call = { .program = program, .socket = socket ? socket : program->socket, .method = "GET", .path = "/v1/status" },
+        .json = json,
+    };
     const char *no_colour = getenv("NO_COLOR");
-    json_t *status;
-    int code;
+    int seconds = gh_watch_take(&argc, argv);
 
+    if (seconds < 0)
+        return gh_cli_usage(verb, "--watch takes seconds from 1 to 3600");
     if (argc > 1)
         return gh_cli_usage(verb, "takes no such argument");
-    code = gh_admin_client_call(&call, stderr, &status);
-    if (code != GH_EXIT_OK)
-        return code;
-    if (json)
-        code = gh_admin_client_print_json(stdout, status);
-    else
-        gh_status_print(stdout, status, isatty(STDOUT_FILENO) && !(no_colour && *no_colour));
-    json_decref(status);
-    return code;
+    v.colour = isatty(STDOUT_FILENO) && !(no_colour && *no_colour);
+    return gh_watch_run(seconds, show, &v, stdout);
 }

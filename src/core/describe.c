@@ -13,8 +13,8 @@ void gh_describe_listener(struct gh_description *d, const char *service, const c
     d->listener_count++;
 }
 
-void gh_describe_feature(struct gh_description *d, const char *name, bool on, const char *why_not)
+void gh_describe_feature(struct gh_description *d, const char *name, bool on, bool tested, const char *why_not)
 {
     if (d->feature_count < GH_DESCRIBE_FEATURES)
-        d->features[d->feature_count++] = (struct gh_status_feature){ name, on, on ? "" : why_not };
+        d->features[d->feature_count++] = (struct gh_status_feature){ name, on, tested, on ? "" : why_not };
 }

@@ -25,7 +25,7 @@ struct gh_description {
 
 /* <address> is copied; the other words live as long as the program. */
 void gh_describe_listener(struct gh_description *d, const char *service, const char *transport, const char *address);
-/* <why_not> counts when it is off. */
-void gh_describe_feature(struct gh_description *d, const char *name, bool on, const char *why_not);
+/* <why_not> counts when it is off; <tested>: it was tried. */
+void gh_describe_feature(struct gh_description *d, const char *name, bool on, bool tested, const char *why_not);
 
 #endif

@@ -128,6 +128,11 @@ int gh_privileged_open_append(struct gh_privileged *p, const char *path, int *re
     return with_path(p, GH_PRIV_OPEN_APPEND, path, 0, NULL, ret_fd);
 }
 
+int gh_privileged_open_public(struct gh_privileged *p, const char *path, int *ret_fd)
+{
+    return with_path(p, GH_PRIV_OPEN_PUBLIC, path, 0, NULL, ret_fd);
+}
+
 int gh_privileged_open_state_dir(struct gh_privileged *p, const char *path, int *ret_fd)
 {
     return with_path(p, GH_PRIV_OPEN_STATE_DIR, path, 0, NULL, ret_fd);

@@ -30,6 +30,8 @@ int gh_privileged_read_file(struct gh_privileged *p, const char *path, size_t li
 /* A private key, which stays with the parent: it signs for whoever has <ret>, on any thread, while <p> lives and until it is released. */
 int gh_privileged_open_key(struct gh_privileged *p, const char *path, struct gh_signer *ret);
 int gh_privileged_open_append(struct gh_privileged *p, const char *path, int *ret_fd);
+/* A new file of ours that everybody may read, and that goes away with the program. */
+int gh_privileged_open_public(struct gh_privileged *p, const char *path, int *ret_fd);
 int gh_privileged_open_state_dir(struct gh_privileged *p, const char *path, int *ret_fd);
 int gh_privileged_open_unix(struct gh_privileged *p, const char *path, unsigned mode, int *ret_fd);
 /* <ret_fds> takes s->count descriptors. */

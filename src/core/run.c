@@ -183,8 +183,8 @@ static void describe(void *user, struct gh_description *d)
 {
     const struct gh_run *run = user;
 
-    gh_describe_feature(d, "landlock", run->sandbox.landlock > 0, "the kernel has none");
-    gh_describe_feature(d, "seccomp", run->sandbox.seccomp, "not entered");
+    gh_describe_feature(d, "landlock", run->sandbox.landlock > 0, true, "the kernel has none");
+    gh_describe_feature(d, "seccomp", run->sandbox.seccomp, true, "not entered");
 }
 
 struct start_job {

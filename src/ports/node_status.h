@@ -24,7 +24,7 @@ struct gh_status_worker {
 
 struct gh_status_feature {
     const char *name; /* "udp_gso", "udp_gro", "tun_tso", "tun_uso" */
-    bool on;
+    bool on, tested;    /* tested: packets were sent and compared, or the kernel took it; otherwise its word is believed */
     const char *detail; /* why not; "" otherwise */
 };
 

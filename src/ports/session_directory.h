@@ -25,6 +25,9 @@ struct gh_session_row {
     uint64_t rx_packets, rx_bytes; /* from the agent */
     uint64_t tx_packets, tx_bytes; /* to the agent */
     uint32_t flows, connections, worker;
+    /* Of the connection that carries it, a moment ago; 0: not known yet */
+    uint32_t rtt_us, mtu, udp_payload; /* mtu: the longest inner packet */
+    uint64_t datagrams_sent, datagrams_lost;
 };
 
 typedef void (*gh_session_fn)(void *arg, const struct gh_session_row *row);

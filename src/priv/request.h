@@ -38,6 +38,7 @@ enum gh_priv_kind {
     GH_PRIV_RUN,            /* the configuration is complete: no new names from here on */
     GH_PRIV_OPEN_FILE,      /* path -> a regular file, read only */
     GH_PRIV_OPEN_APPEND,    /* path -> a log or audit file, made 0640 */
+    GH_PRIV_OPEN_PUBLIC,    /* path -> a new file, 0644, to be written; it is removed at the end */
     GH_PRIV_OPEN_STATE_DIR, /* path -> the folder, made 0700, locked against a second owner */
     GH_PRIV_OPEN_UDP,       /* socket -> <count> sockets on one port (SO_REUSEPORT), non-blocking */
     GH_PRIV_OPEN_TCP,       /* socket -> <count> listening sockets */

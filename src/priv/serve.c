@@ -348,6 +348,25 @@ static int open_unix(struct gh_serve *s, const struct gh_priv_request *q, uint64
     return fd;
 }
 
+/* Nobody else's file is touched: it must not be there. What an agent left that was killed was removed when the journal was opened. */
+static int open_public(struct gh_serve *s, const struct gh_priv_request *q, uint64_t generation)
+{
+    struct gh_change c = { .kind = GH_CHANGE_FILE };
+    struct gh_change_node *n;
+    int fd = open_kind(q->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644, is_regular), rc;
+
+    if (fd < 0)
+        return fd;
+    memcpy(c.path, q->path, sizeof c.path);
+    rc = fchmod(fd, 0644) < 0 ? GH_ERR_SYSTEM : gh_changes_note(s->changes, &c, generation, &n);
+    if (rc < 0) {
+        unlink(q->path);
+        close(fd);
+        return rc;
+    }
+    return fd;
+}
+
 /* ---- sockets and devices ---- */
 
 static int open_one_socket(const struct gh_priv_request *q, const struct gh_endpoint *at)
@@ -419,6 +438,9 @@ static int open_kept(struct gh_serve *s, const struct gh_serve_child *c, const s
     case GH_PRIV_OPEN_UNIX:
         fd = open_unix(s, q, c->generation);
         break;
+    case GH_PRIV_OPEN_PUBLIC:
+        fd = open_public(s, q, c->generation);
+        break;
     default:
         fd = open_state_dir(s, q->path);
         break;
@@ -458,7 +480,7 @@ static int answer_kept(struct gh_serve *s, const struct gh_serve_child *c, const
             return rc;
         }
         gh_list_append(&s->kept, &k->link);
-    } else if (q->kind == GH_PRIV_OPEN_UNIX) { /* its file is claimed, too */
+    } else if (q->kind == GH_PRIV_OPEN_UNIX || q->kind == GH_PRIV_OPEN_PUBLIC) { /* its file is claimed, too */
         struct gh_change file = { .kind = GH_CHANGE_FILE };
         struct gh_change_node *n;
 
@@ -642,6 +664,7 @@ static int answer(struct gh_serve *s, struct gh_serve_child *c, const struct gh_
         return gh_serve_is_key(s, q->path) ? GH_ERR_DENIED : fresh(gh_serve_open_file(q->path), ret);
     case GH_PRIV_OPEN_APPEND:
         return fresh(open_append(s, q->path), ret);
+    case GH_PRIV_OPEN_PUBLIC:
     case GH_PRIV_OPEN_STATE_DIR:
     case GH_PRIV_OPEN_UDP:
     case GH_PRIV_OPEN_TCP:

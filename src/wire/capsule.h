@@ -23,6 +23,9 @@ enum gh_capsule_type {
     GH_CAPSULE_ADDRESS_ASSIGN = 0x01,
     GH_CAPSULE_ADDRESS_REQUEST = 0x02,
     GH_CAPSULE_ROUTE_ADVERTISEMENT = 0x03,
+    /* draft-ietf-masque-connect-ip-dns, provisional */
+    GH_CAPSULE_DNS_ASSIGN = 0x1ace79ec,
+    GH_CAPSULE_PREF64 = 0x274c0fbc,
     GH_CAPSULE_FAREWELL = 0x27617465, /* Gatehouse's own: why a tunnel is closed; strangers skip it */
 };
 

@@ -255,11 +255,12 @@ bool gh_ip_is_icmp_error(const struct gh_ip_packet *p)
 
 bool gh_ip_is_unicast(const struct gh_ip *a)
 {
-    static const uint8_t loopback[16] = { [15] = 1 };
+    static const uint8_t compatible[12] = { 0 }, mapped[12] = { [10] = 0xff, [11] = 0xff };
 
     if (a->family == 4)
         return a->bytes[0] != 0 && a->bytes[0] != 127 && a->bytes[0] < 224;
-    return a->family == 6 && !gh_ip_is_zero(a) && !gh_ip_is_multicast(a) && memcmp(a->bytes, loopback, 16) != 0;
+    /* RFC 4291, section 2.5: no address and the loopback one are in ::/96; with an IPv4 address inside, they are no destination on a wire */
+    return a->family == 6 && !gh_ip_is_multicast(a) && memcmp(a->bytes, compatible, 12) != 0 && memcmp(a->bytes, mapped, 12) != 0;
 }
 
 uint64_t gh_ip_checksum_add(uint64_t sum, const void *data, size_t len)

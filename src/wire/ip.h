@@ -89,7 +89,7 @@ static inline bool gh_ip_is_icmp(const struct gh_ip_packet *p)
 bool gh_ip_protocol_has_ports(uint8_t protocol);
 /* An ICMP message that reports an error, and so must never be answered with one (RFC 1122 3.2.2, RFC 4443 2.4). */
 bool gh_ip_is_icmp_error(const struct gh_ip_packet *p);
-/* True for an address that may be answered: not zero, loopback, multicast or broadcast. */
+/* True for an address that may be answered: not zero, loopback, multicast or broadcast, nor an IPv4 address in IPv6. */
 bool gh_ip_is_unicast(const struct gh_ip *a);
 
 /* Internet checksum (RFC 1071). <sum> is a running sum that starts at 0; every piece but the last has even length. */

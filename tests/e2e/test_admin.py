@@ -1,5 +1,6 @@
 """What an operator sees and does."""
 import json
+import signal
 
 from process import until
 from world import program
@@ -51,6 +52,40 @@ def test_a_kicked_session_ends_and_the_agent_comes_back(site):
 def test_status_speaks_json(site):
     done = site.world['relay'].run(program('gatehouse'), 'status', '--json')
     assert json.loads(done.stdout)
+
+
+def test_both_ends_show_the_path(site):
+    """Identity, addresses, RTT, MTU and loss; what was tested and is used."""
+    agent = site.world['agent-1']
+    assert agent.ping('1.1.1.1', 3)[0] == 3
+    told = json.loads(agent.run(program('gatehouse-agent'), 'status', '-c', site.world.path('examples', 'agent-1.yaml'), '--json').stdout)
+    assert told['identity'] == 'client-1' and told['not_after'].endswith('Z')
+    path = told['paths'][0]
+    assert path['carrier'] and path['state'] == 'up'
+    assert path['rtt_us'] > 0 and path['udp_payload'] >= 1314 and path['mtu'] == told['tunnel_mtu'] >= 1280
+    assert path['datagrams_sent'] >= 3 and path['datagrams_lost'] == 0
+    assert {'udp_gso', 'udp_gro', 'tun_tso', 'tun_uso'} <= {row['name'] for row in told['features']}
+    assert all({'on', 'tested', 'detail'} <= set(row) for row in told['features'])
+    assert told['config']['generation'] == 1
+
+    def row():
+        return [row for row in site.sessions() if row['client_id'] == 'client-1'][0]
+    until(lambda: row()['datagrams_sent'] >= 3, 3, 'the relay knows the path, too')
+    assert row()['rtt_us'] > 0 and row()['udp_payload'] >= 1314 and row()['mtu'] >= 1280 and row()['datagrams_lost'] == 0
+    screen = agent.run(program('gatehouse-agent'), 'status', '-c', site.world.path('examples', 'agent-1.yaml')).stdout
+    assert 'identity   client-1' in screen and '(carries), rtt ' in screen and 'udp_gso' in screen
+
+
+def test_a_watched_status_comes_again_until_it_is_interrupted(site):
+    config = site.world.path('examples', 'agent-1.yaml')
+    watched = [site.world['relay'].start('watch-1', program('gatehouse'), 'status', '--watch', '1'),
+               site.world['relay'].start('watch-2', program('gatehouse'), 'sessions', '--watch=1'),
+               site.world['agent-1'].start('watch-3', program('gatehouse-agent'), 'status', '-c', config, '--watch', '1')]
+    for daemon, words in zip(watched, ('ready      yes', 'SESSION', 'tunnel     up')):
+        daemon.wait_line(words, 10, count=2)
+        daemon.send(signal.SIGINT)
+        assert daemon.wait_exit(5) == 0
+        assert not daemon.find('\x1b')
 
 
 def test_the_examples_are_right(site):

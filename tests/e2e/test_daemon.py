@@ -250,7 +250,7 @@ def test_status_and_readiness_show_listeners_workers_and_offloads(gateway):
             assert sum(row['sessions'] for row in found['workers']) == 1
             features = {row['name']: row for row in found['features']}
             assert set(features) == {'udp_gso', 'udp_gro', 'tun_tso', 'tun_uso', 'landlock', 'seccomp'}
-            assert features['udp_gso'] == {'name': 'udp_gso', 'on': False, 'detail': 'relay.offload_udp is off'}
+            assert features['udp_gso'] == {'name': 'udp_gso', 'on': False, 'tested': True, 'detail': 'relay.offload_udp is off'}
             assert features['tun_tso']['on'] is True
         assert status(gateway)['sessions'] == 1
     finally:

@@ -282,7 +282,7 @@ def verb_hold(address, port):
     try:
         while True:
             sock.send(b'x')
-            if not poller.poll(3000):
+            if not poller.poll(10000):  # a lost path, and the pause of TCP after it
                 how = 'silence'
                 break
             if not sock.recv(4096):

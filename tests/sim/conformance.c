@@ -81,20 +81,30 @@ static const struct gh_h3_events client_events = { ignore, on_settings, NULL, on
 
 /* Both. */
 
-void conformance_begin(enum role role)
+static void begin(enum role role, const char *policy)
 {
     memset(&c, 0, sizeof c);
     c.role = role;
     c.ask = true;
     c.control = -1;
     if (role == OUR_SERVER) {
-        relay_world_init(&c.relay, 31, NULL, on_network, NULL);
+        relay_world_init(&c.relay, 31, policy, on_network, NULL);
         c.sim = &c.relay.sim;
     } else {
         c.sim = &c.alone;
         sim_init(c.sim, 31);
     }
     raw_peer_init(&c.peer, c.sim, role == OUR_CLIENT);
+}
+
+void conformance_begin(enum role role)
+{
+    begin(role, NULL);
+}
+
+void conformance_begin_with(const char *policy)
+{
+    begin(OUR_SERVER, policy);
 }
 
 void conformance_connect(void)

@@ -35,6 +35,8 @@ extern struct conformance c;
 
 /* In two steps, so that a test can change what the ends are made with. */
 void conformance_begin(enum role role);
+/* OUR_SERVER, with the text of a policy. */
+void conformance_begin_with(const char *policy);
 void conformance_connect(void);
 /* Connects; the peer has sent nothing above QUIC. */
 void conformance_start(enum role role);

@@ -1,4 +1,4 @@
-/* QUIC DATAGRAM (RFC 9221) as the engine keeps it: rows Q1 to Q5 of docs/internals/conformance.md. */
+/* QUIC DATAGRAM (RFC 9221) as the engine keeps it: rows Q1 to Q6 of docs/internals/conformance.md. */
 #include "../unit/test.h"
 #include "base/error.h"
 #include "forge.h"
@@ -180,6 +180,48 @@ static void Q5_a_datagram_is_acknowledged(void **state)
     sim_fini(&w.sim);
 }
 
+/* RFC 9221, section 5.2: an acknowledgement may wait, for max_ack_delay at most (RFC 9000, section 13.2.1: 25 ms by default). */
+static void Q6_a_single_datagram_is_acknowledged_after_a_while(void **state)
+{
+    uint64_t before;
+
+    (void)state;
+    sim_init(&w.sim, 27);
+    w.sim.link[0].delay = w.sim.link[1].delay = 100 * SIM_MS; /* on shorter paths the library waits less */
+    raw_peer_init(&w.server, &w.sim, true);
+    raw_peer_init(&w.client, &w.sim, false);
+    raw_peer_connect(&w.client);
+    raw_peer_wait(&w.client, 5 * SIM_S);
+    before = gh_quic_counters(w.server.q)->packets_out;
+    queue(1, 100);
+    raw_peer_wait(&w.client, w.sim.link[0].delay + 15 * SIM_MS);
+    assert_int_equal(w.server.datagrams, 1);
+    assert_int_equal(gh_quic_counters(w.server.q)->packets_out, before);
+    raw_peer_wait(&w.client, 15 * SIM_MS);
+    assert_int_equal(gh_quic_counters(w.server.q)->packets_out, before + 1);
+    sim_fini(&w.sim);
+}
+
+/* RFC 9000, section 13.2.2: one for every two packets, or fewer. */
+static void Q6_many_datagrams_need_half_as_many_acknowledgements(void **state)
+{
+    uint64_t before;
+
+    (void)state;
+    start(65535, 65535);
+    raw_peer_wait(&w.client, 2 * SIM_S);
+    before = gh_quic_counters(w.server.q)->packets_out;
+    for (int i = 0; i < 100; i++) {
+        queue(1, 1000);
+        raw_peer_wait(&w.client, SIM_MS);
+    }
+    raw_peer_wait(&w.client, SIM_S);
+    assert_int_equal(w.server.datagrams, 100);
+    assert_in_range(gh_quic_counters(w.server.q)->packets_out - before, 1, 52);
+    assert_int_equal(gh_quic_counters(w.client.q)->datagrams_lost, 0);
+    sim_fini(&w.sim);
+}
+
 static void Q5_flow_control_does_not_hold_datagrams(void **state)
 {
     (void)state;
@@ -315,6 +357,8 @@ int main(void)
         cmocka_unit_test(Q5_flow_control_does_not_hold_datagrams),
         cmocka_unit_test(Q5_the_congestion_window_delays_datagrams),
         cmocka_unit_test(Q5_the_queue_that_waits_is_bounded),
+        cmocka_unit_test(Q6_a_single_datagram_is_acknowledged_after_a_while),
+        cmocka_unit_test(Q6_many_datagrams_need_half_as_many_acknowledgements),
         cmocka_unit_test(a_key_update_comes_by_packet_count_from_either_end),
         cmocka_unit_test(a_key_update_that_is_not_confirmed_yet_is_waited_for),
     };

@@ -229,7 +229,7 @@ static void both_ends_offer_a_reserved_parameter_and_never_to_grease_the_bit(voi
 }
 
 /* RFC 9484, section 7.2: both ends know that IPv6 fits before anything else is sent. */
-static void the_handshake_proves_1331_bytes_both_ways(void **state)
+static void P7_the_handshake_proves_1331_bytes_both_ways(void **state)
 {
     (void)state;
     init(10);
@@ -416,7 +416,7 @@ int main(void)
         cmocka_unit_test(the_second_half_of_a_client_hello_is_answered_by_a_retry),
         cmocka_unit_test(a_forged_address_gets_no_more_than_three_times_a_post_quantum_first_flight),
         cmocka_unit_test(both_ends_offer_a_reserved_parameter_and_never_to_grease_the_bit),
-        cmocka_unit_test(the_handshake_proves_1331_bytes_both_ways),
+        cmocka_unit_test(P7_the_handshake_proves_1331_bytes_both_ways),
         cmocka_unit_test(on_a_narrow_path_the_second_try_is_1200_bytes_long),
         cmocka_unit_test(a_client_resumes_and_both_ends_still_know_each_other),
         cmocka_unit_test(each_connection_brings_the_ticket_of_the_next),

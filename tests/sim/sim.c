@@ -282,6 +282,9 @@ static void send_payload(struct sim *s, bool from_server, struct gh_span payload
     trace(s, payload.len * 2 + from_server);
     if (s->on_wire)
         s->on_wire(s->on_wire_arg, from_server, payload);
+    l->ecn[ecn]++;
+    if (l->congested && ecn)
+        ecn = 3;
     if (l->down || (l->max_payload && payload.len > l->max_payload) || sim_chance(s) < l->loss) {
         s->lost++;
         return;

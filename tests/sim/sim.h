@@ -25,6 +25,8 @@ struct sim_link {
     size_t queue;         /* bytes that wait for it */
     int64_t busy;         /* until when it sends what it has */
     size_t max_payload;   /* larger datagrams vanish; 0: no limit */
+    bool congested;       /* what may be marked arrives with CE (RFC 3168) */
+    uint64_t ecn[4];      /* datagrams sent, by the two bits of ECN */
 };
 
 struct sim;

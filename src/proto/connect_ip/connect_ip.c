@@ -4,13 +4,16 @@
 
 #include "proto/connect_ip/routes.h"
 
+#define DNS_VALUE_MAX 8192u /* of what we send */
+
+/* The last two only where somebody listens. */
 static const uint64_t kept[] = { GH_CAPSULE_DATAGRAM, GH_CAPSULE_ADDRESS_ASSIGN, GH_CAPSULE_ADDRESS_REQUEST,
-                                 GH_CAPSULE_ROUTE_ADVERTISEMENT, GH_CAPSULE_FAREWELL };
+                                 GH_CAPSULE_ROUTE_ADVERTISEMENT, GH_CAPSULE_FAREWELL, GH_CAPSULE_DNS_ASSIGN, GH_CAPSULE_PREF64 };
 
 void gh_connect_ip_init(struct gh_connect_ip *c, const struct gh_connect_ip_events *events, void *arg)
 {
     *c = (struct gh_connect_ip){ .events = events, .arg = arg, .next_id = 1 };
-    gh_capsule_reader_init(&c->reader, kept, sizeof kept / sizeof *kept, GH_CAPSULE_MAX);
+    gh_capsule_reader_init(&c->reader, kept, sizeof kept / sizeof *kept - (events->on_dns && events->on_pref64 ? 0 : 2), GH_CAPSULE_MAX);
 }
 
 void gh_connect_ip_limit(struct gh_connect_ip *c, size_t max)
@@ -185,6 +188,35 @@ static int on_farewell(struct gh_connect_ip *c, struct gh_span value)
     return 0;
 }
 
+/* More than we keep is no reason to end a tunnel that works without. */
+static int on_dns(struct gh_connect_ip *c, struct gh_span value)
+{
+    struct gh_dns_config *list = malloc(GH_DNS_CONFIGS * sizeof *list);
+    size_t n;
+    int rc;
+
+    if (!list)
+        return GH_ERR_MEMORY;
+    rc = gh_dns_read(value, list, &n);
+    free(list);
+    if (rc == 0)
+        c->events->on_dns(c->arg, value);
+    c->counters.capsule_drops += rc == GH_ERR_TOO_LONG;
+    return rc == GH_ERR_TOO_LONG ? 0 : rc;
+}
+
+static int on_pref64(struct gh_connect_ip *c, struct gh_span value)
+{
+    struct gh_prefix list[GH_PREF64_PREFIXES];
+    size_t n;
+    int rc = gh_pref64_read(value, list, &n);
+
+    if (rc == 0)
+        c->events->on_pref64(c->arg, list, n);
+    c->counters.capsule_drops += rc == GH_ERR_TOO_LONG;
+    return rc == GH_ERR_TOO_LONG ? 0 : rc;
+}
+
 static int on_routes(struct gh_connect_ip *c, struct gh_span value)
 {
     /* The shortest entry takes ten bytes. */
@@ -214,6 +246,10 @@ static int on_capsule(struct gh_connect_ip *c, const struct gh_capsule *capsule)
         return on_request(c, capsule->value);
     case GH_CAPSULE_FAREWELL:
         return on_farewell(c, capsule->value);
+    case GH_CAPSULE_DNS_ASSIGN:
+        return on_dns(c, capsule->value);
+    case GH_CAPSULE_PREF64:
+        return on_pref64(c, capsule->value);
     default:
         return on_routes(c, capsule->value);
     }
@@ -375,6 +411,30 @@ int gh_connect_ip_advertise(struct gh_connect_ip *c, const struct gh_ip_route *l
     rc = send_value(c, GH_CAPSULE_ROUTE_ADVERTISEMENT, &w);
     free(buf);
     return rc;
+}
+
+int gh_connect_ip_assign_dns(struct gh_connect_ip *c, const struct gh_dns_config *list, size_t count)
+{
+    uint8_t buf[GH_CAPSULE_HEAD_MAX + DNS_VALUE_MAX];
+    struct gh_writer w = gh_writer_of(buf, sizeof buf);
+
+    w.at += GH_CAPSULE_HEAD_MAX;
+    if (c->failed || c->ended)
+        return GH_ERR_STATE;
+    gh_dns_write(&w, list, count);
+    return send_value(c, GH_CAPSULE_DNS_ASSIGN, &w);
+}
+
+int gh_connect_ip_assign_pref64(struct gh_connect_ip *c, const struct gh_prefix *list, size_t count)
+{
+    uint8_t buf[GH_CAPSULE_HEAD_MAX + GH_PREF64_PREFIXES * 13];
+    struct gh_writer w = gh_writer_of(buf, sizeof buf);
+
+    w.at += GH_CAPSULE_HEAD_MAX;
+    if (c->failed || c->ended)
+        return GH_ERR_STATE;
+    gh_pref64_write(&w, list, count);
+    return send_value(c, GH_CAPSULE_PREF64, &w);
 }
 
 int gh_connect_ip_farewell(struct gh_connect_ip *c, enum gh_farewell why, const char *text)

@@ -16,6 +16,7 @@
 
 #include "base/ip_addr.h"
 #include "base/span.h"
+#include "proto/connect_ip/dns.h"
 #include "wire/capsule.h"
 #include "wire/ip.h"
 
@@ -45,6 +46,10 @@ struct gh_connect_ip_events {
     void (*on_packet)(void *arg, struct gh_span packet);
     /* The peer says why it closes: a value of enum gh_farewell or one that is not known here, and words of the peer's. May be NULL. */
     void (*on_farewell)(void *arg, uint64_t why, struct gh_span text);
+    /* DNS_ASSIGN: <value> is well-formed (gh_dns_read) and replaces what came before; PREF64: the full list. Either may be NULL: such
+     * capsules are skipped then like unknown ones. */
+    void (*on_dns)(void *arg, struct gh_span value);
+    void (*on_pref64)(void *arg, const struct gh_prefix *list, size_t count);
 };
 
 /* Why the sender closes the tunnel; more may come. Gatehouse's own, as DESIGN 3 wants it: a stranger skips the capsule. */
@@ -103,6 +108,10 @@ int gh_connect_ip_assign(struct gh_connect_ip *c, const struct gh_connect_ip_add
 int gh_connect_ip_request(struct gh_connect_ip *c, const struct gh_prefix *wishes, size_t count, uint64_t *ret_first_id);
 /* Sends the full list of routes, which must be ordered (gh_connect_ip_order_routes helps). 0, GH_ERR_RANGE, what send returned. */
 int gh_connect_ip_advertise(struct gh_connect_ip *c, const struct gh_ip_route *list, size_t count);
+
+/* What the peer may use to resolve names, after the routes that lead there. 0, GH_ERR_RANGE (too long), what send returned. */
+int gh_connect_ip_assign_dns(struct gh_connect_ip *c, const struct gh_dns_config *list, size_t count);
+int gh_connect_ip_assign_pref64(struct gh_connect_ip *c, const struct gh_prefix *list, size_t count);
 
 /* Says why the tunnel is about to be closed: <text> of at most GH_FAREWELL_TEXT bytes. What send returned. */
 int gh_connect_ip_farewell(struct gh_connect_ip *c, enum gh_farewell why, const char *text);

@@ -123,8 +123,8 @@ enum gh_drop gh_fragment_first(struct gh_fragment_table *t, struct gh_fragment_o
         return GH_DROP_FRAGMENT_OVERLAP; /* two packets of one id would mix at the receiver */
     if (o->count >= t->max_per_owner && o->count > 0)
         forget(t, gh_container_of(o->packets.next, struct gh_fragment, in_owner));
-    if (t->count == t->max && t->count > 0)
-        (void)gh_fragment_sweep(t, now, 1);
+    if (t->count == t->max && t->count > 0) /* a few who fill the table must not keep the others out of it */
+        forget(t, gh_container_of(t->by_age.next, struct gh_fragment, by_age));
     f = t->free;
     if (!f)
         return GH_DROP_FRAGMENT_LIMIT;

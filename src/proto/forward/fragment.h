@@ -65,7 +65,7 @@ void gh_fragment_owner_init(struct gh_fragment_owner *o);
 void gh_fragment_owner_fini(struct gh_fragment_table *t, struct gh_fragment_owner *o);
 
 void gh_fragment_key_of(const struct gh_fragment_owner *o, unsigned direction, const struct gh_ip_packet *p, struct gh_fragment_key *ret);
-/* Notes a first fragment that was decided. An owner at its share loses its oldest; a full table refuses.
+/* Notes a first fragment that was decided. An owner at its share loses its oldest; a full table the oldest of all.
  * GH_DROP_NONE, GH_DROP_FRAGMENT_LIMIT, GH_DROP_FRAGMENT_OVERLAP (the same packet is under way). */
 enum gh_drop gh_fragment_first(struct gh_fragment_table *t, struct gh_fragment_owner *o, const struct gh_fragment_key *key,
                                const struct gh_ip_packet *p, void *flow, uint64_t serial, int64_t now);

@@ -205,6 +205,7 @@ static int cb_shutdown(nghttp3_conn *conn, int64_t id, void *arg)
 
     (void)conn;
     (void)id;
+    h->peer_drains = true;
     h->cfg.events->on_goaway(h->cfg.arg);
     return 0;
 }

@@ -70,7 +70,7 @@ bool gh_h3_peer_connect(const struct gh_h3 *h);
 bool gh_h3_peer_datagrams(const struct gh_h3 *h);
 const struct gh_h3_counters *gh_h3_counters(const struct gh_h3 *h);
 
-/* Client: sends a request. GH_ERR_STATE before SETTINGS allow it, GH_ERR_FULL when the peer takes no more streams now. */
+/* Client: sends a request. GH_ERR_STATE before SETTINGS allow it or after a GOAWAY, GH_ERR_FULL when the peer takes no more streams now. */
 int gh_h3_request(struct gh_h3 *h, const struct gh_http_head *head, bool end, struct gh_h3_stream **ret);
 int gh_h3_respond(struct gh_h3_stream *s, unsigned status, const struct gh_http_field *fields, size_t count, bool end);
 /* Copies. 0, GH_ERR_AGAIN, GH_ERR_STATE, GH_ERR_MEMORY. */

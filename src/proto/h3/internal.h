@@ -39,6 +39,7 @@ struct gh_h3 {
     struct gh_h3_counters counters;
     uint64_t bidi_opened, bidi_closed;
     bool draining; /* GOAWAY was told */
+    bool peer_drains; /* GOAWAY was heard */
 };
 
 /* In h->streams; NULL when memory is out. */

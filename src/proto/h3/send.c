@@ -43,6 +43,8 @@ int gh_h3_request(struct gh_h3 *h, const struct gh_http_head *head, bool end, st
         return GH_ERR_TOO_LONG;
     if (head->protocol.len && !h->settings.connect_protocol)
         return GH_ERR_STATE; /* RFC 9220, section 3 */
+    if (h->peer_drains)
+        return GH_ERR_STATE; /* RFC 9114, section 5.2 */
     id = gh_quic_open_bidi(h->q);
     if (id < 0)
         return (int)id;

@@ -47,7 +47,7 @@ struct gh_quic_queue {
 };
 
 void gh_quic_queue_init(struct gh_quic_queue *q, const struct gh_quic_queue_limits *limits);
-void gh_quic_queue_fini(struct gh_quic_queue *q);
+void gh_quic_queue_fini(struct gh_quic_queue *q); /* what was dropped stays counted; takes nothing more */
 /* Copies. What there is no room for is dropped from the fullest flow, perhaps this one. 0, GH_ERR_MEMORY, or GH_ERR_FULL for what could
  * never be queued. */
 int gh_quic_queue_append(struct gh_quic_queue *q, struct gh_span head, struct gh_span body, uint32_t flow, int64_t now);

@@ -48,6 +48,7 @@ static json_t *features_json(const struct gh_node_status *s)
 
         gh_admin_json_set(&row, "name", gh_admin_json_text(s->features[i].name));
         gh_admin_json_set(&row, "on", json_boolean(s->features[i].on));
+        gh_admin_json_set(&row, "tested", json_boolean(s->features[i].tested));
         gh_admin_json_set(&row, "detail", gh_admin_json_text(s->features[i].detail));
         gh_admin_json_add(&list, row);
     }

@@ -39,6 +39,11 @@ static void on_session(void *arg, const struct gh_session_row *s)
     gh_admin_json_set(&row, "flows", json_integer(s->flows));
     gh_admin_json_set(&row, "connections", json_integer(s->connections));
     gh_admin_json_set(&row, "worker", json_integer(s->worker));
+    gh_admin_json_set(&row, "rtt_us", json_integer(s->rtt_us));
+    gh_admin_json_set(&row, "mtu", json_integer(s->mtu));
+    gh_admin_json_set(&row, "udp_payload", json_integer(s->udp_payload));
+    gh_admin_json_set(&row, "datagrams_sent", json_integer((json_int_t)s->datagrams_sent));
+    gh_admin_json_set(&row, "datagrams_lost", json_integer((json_int_t)s->datagrams_lost));
     gh_admin_json_add(list, row);
 }
 

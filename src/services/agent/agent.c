@@ -7,9 +7,11 @@
 #include "core/tls_load.h"
 #include "crypto/random.h"
 #include "os/sock.h"
+#include "os/tun.h"
 #include "services/agent/agent_internal.h"
 
 #define UDP_BUFFER (8u * 1024 * 1024)
+#define CERTIFICATE_MAX (256u * 1024)
 #define PRIORITY_DEFAULT 5100u
 #define PRIORITY_MAX 32000u /* before the rules of the system's own tables */
 
@@ -39,6 +41,18 @@ static int load_tls(struct gh_node *node, const struct gh_agent_conf *c, struct 
         if (gh_run_watch(run, paths[i]) < 0)
             gh_log_event(gh_node_log(node), GH_LOG_WARN, "agent", "changes of a file will not be noticed", gh_log_str("file", paths[i]));
     return rc;
+}
+
+/* Whoever we are for the relay; without an answer the name stays empty. */
+static void read_identity(struct gh_node *node, const struct gh_agent_conf *c, struct agent_self *ret)
+{
+    struct gh_text pem = { 0 };
+
+    *ret = (struct agent_self){ 0 };
+    if (gh_privileged_read_file(gh_run_of(node)->privileged, c->certificate, CERTIFICATE_MAX, &pem) < 0)
+        return;
+    agent_identity_own(gh_span_of(pem.data, pem.len), c->trust_domain, ret);
+    gh_text_fini(&pem);
 }
 
 static struct gh_prefix *copy_prefixes(const struct gh_prefix *list, size_t count)
@@ -124,6 +138,18 @@ static int add_rules(struct agent *a)
     return rc < 0 ? fail(a, "the routing rules cannot be added", rc) : 0;
 }
 
+static int open_dns_file(struct agent *a)
+{
+    char path[600];
+    int rc;
+
+    snprintf(path, sizeof path, "%s/resolv.conf", a->run->conf.run_dir);
+    rc = gh_privileged_open_public(a->run->privileged, path, &a->dns_file);
+    if (rc < 0)
+        a->dns_file = -1;
+    return rc < 0 ? fail(a, "resolv.conf cannot be made in the run folder", rc) : 0;
+}
+
 static int load_parts(struct agent *a, const struct gh_agent_conf *c)
 {
     int rc = copy_conf(a, c);
@@ -139,6 +165,7 @@ static int load_parts(struct agent *a, const struct gh_agent_conf *c)
         return rc;
     }
     rc = load_tls(a->node, c, &a->tls);
+    read_identity(a->node, c, &a->self);
     if (rc == 0)
         rc = open_sockets(a);
     if (rc == 0)
@@ -150,7 +177,7 @@ static int load_parts(struct agent *a, const struct gh_agent_conf *c)
         gh_log_event(a->log, GH_LOG_WARN, "agent", "status will not be served", gh_log_str("socket", a->conf.socket),
                      gh_log_str("reason", gh_privileged_why(a->run->privileged)));
     }
-    return rc;
+    return rc == 0 && a->conf.dns ? open_dns_file(a) : rc;
 }
 
 static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_state)
@@ -171,7 +198,7 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
     a->log = gh_node_log(node);
     a->workers = gh_node_workers(node);
     a->metrics = gh_node_service_metrics(node, "agent");
-    a->socket = a->udp[0] = a->udp[1] = a->monitor = -1;
+    a->socket = a->udp[0] = a->udp[1] = a->monitor = a->dns_file = -1;
     for (unsigned i = 0; i < GH_WORKERS_MAX; i++) {
         a->tun_fds[i] = -1;
         a->queues[i].a = a;
@@ -197,6 +224,8 @@ static void unload(void *state)
     gh_sock_close(a->udp[0]);
     gh_sock_close(a->udp[1]);
     gh_sock_close(a->socket);
+    gh_sock_close(a->dns_file);
+    free(a->dns);
     gh_tls_ctx_put(a->tls);
     free_const(a->conf.template);
     free_const(a->conf.server_name);
@@ -256,6 +285,7 @@ static void stop(void *state, struct gh_worker *w)
 struct change {
     struct agent *a;
     struct gh_tls_ctx *tls;
+    struct agent_self self;
     struct gh_prefix *allow;
     size_t allow_count;
 };
@@ -272,6 +302,7 @@ static int prepare(void *state, const struct gh_conf *conf, void **ret_next)
         n->allow = copy_prefixes(c.allow_routes, c.allow_route_count);
         n->allow_count = c.allow_route_count;
         rc = n->allow ? load_tls(a->node, &c, &n->tls) : GH_ERR_MEMORY;
+        read_identity(a->node, &c, &n->self);
     }
     if (rc < 0) {
         if (n)
@@ -298,6 +329,7 @@ static void apply(struct gh_worker *w, void *arg)
     struct change *n = arg;
 
     (void)w;
+    n->a->self = n->self;
     agent_search_reconfigure(n->a, n->tls, n->allow, n->allow_count);
     free(n);
 }
@@ -317,8 +349,13 @@ static void describe(void *state, struct gh_description *d)
     const struct agent *a = state;
     const char *const off = a->conf.offload_udp ? "the kernel lacks it or failed the self-test" : "agent.offload_udp is off";
 
-    gh_describe_feature(d, "udp_gso", a->features.gso, off);
-    gh_describe_feature(d, "udp_gro", a->features.gro, off);
+    const char *const tun = a->conf.offload_tun ? "the kernel lacks it" : "agent.offload_tun is off";
+    unsigned offloads = a->queues[0].port ? gh_tun_port_offloads(a->queues[0].port) : 0;
+
+    gh_describe_feature(d, "udp_gso", a->features.gso, a->features.tested, off);
+    gh_describe_feature(d, "udp_gro", a->features.gro, a->features.tested, off);
+    gh_describe_feature(d, "tun_tso", offloads & GH_TUN_TSO4 && offloads & GH_TUN_TSO6, a->conf.offload_tun, tun);
+    gh_describe_feature(d, "tun_uso", offloads & GH_TUN_USO, a->conf.offload_tun, tun);
     for (unsigned i = 0; i < d->worker_count; i++)
         d->workers[i].tx_packets += atomic_load(&a->queues[i].packets);
     d->sessions += gh_metric_sum(a->metrics, AGENT_METRIC_UP, 0) ? 1 : 0;

@@ -27,6 +27,7 @@ enum {
     RECONNECT_MAX,
     ASSIGN_TIMEOUT,
     SOCKET,
+    DNS,
 };
 
 static const struct gh_conf_row rows[] = {
@@ -68,6 +69,9 @@ static const struct gh_conf_row rows[] = {
     [ASSIGN_TIMEOUT] = { "assign_timeout", GH_CONF_DURATION, .dflt = "5s", .min = "100ms", .max = "5m",
                          .help = "how long the relay may take to assign an address" },
     [SOCKET] = { "socket", GH_CONF_PATH, .dflt = "${run_dir}/agent.sock", .max = "200", .help = "unix socket that answers status and down" },
+    [DNS] = { "dns", GH_CONF_ENUM, .dflt = "ignore", .values = "ignore|accept",
+              .help = "what becomes of nameservers that the relay tells of: ignore shows them in the status, accept also writes those that "
+                      "are reached through the tunnel and know all names to resolv.conf in node.run_dir, to which /etc/resolv.conf may be linked" },
     { 0 },
 };
 
@@ -226,6 +230,7 @@ int gh_agent_conf_load(const struct gh_conf *conf, struct gh_agent_conf *ret)
         .reconnect_max = load_time(conf, RECONNECT_MAX),
         .assign_timeout = load_time(conf, ASSIGN_TIMEOUT),
         .socket = load_string(conf, SOCKET),
+        .dns = gh_conf_uint(conf, section, DNS) == 1,
     };
     ret->allow_routes = gh_conf_prefixes(conf, section, ALLOW_ROUTES, &ret->allow_route_count);
     return load_relays(conf, ret);

@@ -34,6 +34,7 @@ struct gh_agent_conf {
     int64_t idle_timeout, keep_alive;
     int64_t reconnect_min, reconnect_max, assign_timeout;
     const char *socket; /* for status */
+    bool dns; /* the relay's nameservers are written for a resolver */
 };
 
 /* 0, or GH_ERR_NOT_FOUND when the configuration has no agent. */

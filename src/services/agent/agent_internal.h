@@ -84,12 +84,19 @@ struct agent_queue {
     _Atomic uint64_t packets; /* read from the kernel; for status */
 };
 
+/* What our own certificate says. */
+struct agent_self {
+    char name[129];    /* "": unknown */
+    int64_t not_after; /* wall seconds */
+};
+
 struct agent {
     struct gh_node *node;
     struct gh_run *run;
     struct gh_log *log;
     struct gh_agent_conf conf; /* strings and lists are the agent's own; what names files is NULL */
     struct gh_tls_ctx *tls;
+    struct agent_self self; /* worker 0 */
     struct gh_udp_features features;
     struct gh_quic_group groups[AGENT_FAMILIES];
     struct gh_quic_memory memory; /* of relays, for whatever endpoint comes next */
@@ -137,6 +144,11 @@ struct agent {
     size_t assigned_count;
     bool announced;               /* since the last tunnel was lost */
     size_t mtu;                   /* what the device has */
+    uint8_t *dns;                 /* the last DNS_ASSIGN, well-formed */
+    size_t dns_len;
+    struct gh_prefix pref64[GH_PREF64_PREFIXES];
+    size_t pref64_count;
+    int dns_file;                 /* where it is written; -1: nowhere */
     uint8_t *out;                 /* one packet, with room before it */
     struct agent_handover *handover;
     struct gh_http_listener *status;
@@ -184,6 +196,15 @@ void agent_queue_stop(struct agent_queue *q);
 /* agent_identity.c: 0, or GH_ERR_DENIED and the like with words in <ret_why>. */
 #define AGENT_WHY 384u
 int agent_identity_of_relay(struct gh_span der, const char *trust_domain, struct gh_http_identity *ret, char ret_why[AGENT_WHY]);
+/* <ret> stays as it is when the certificate names nobody. */
+void agent_identity_own(struct gh_span pem, const char *trust_domain, struct agent_self *ret);
+
+/* agent_dns.c: what the relay tells of nameservers stays until it tells something else */
+void agent_dns_told(struct agent *a, struct gh_span value);
+void agent_dns_told_pref64(struct agent *a, const struct gh_prefix *list, size_t count);
+/* What a resolver reads: nameservers that know all names, without encryption and through the tunnel. */
+void agent_dns_emit_file(const struct agent *a, const struct gh_dns_config *list, size_t count, struct gh_text *t);
+void agent_dns_emit_status(const struct agent *a, struct gh_text *t);
 
 /* agent_status.c: what the unix socket answers */
 int agent_status_start(struct agent *a);

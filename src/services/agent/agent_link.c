@@ -325,4 +325,20 @@ static void on_end(void *arg, const struct gh_agent_tunnel_end *end)
         close_conn(l, "tunnel ended");
 }
 
-static const struct gh_agent_tunnel_events tunnel_events = { on_open, on_assigned, on_routes, on_packet, on_end };
+static void on_dns(void *arg, struct gh_span value)
+{
+    struct agent_link *l = arg;
+
+    if (l->state != AGENT_LINK_LEAVING)
+        agent_dns_told(l->a, value);
+}
+
+static void on_pref64(void *arg, const struct gh_prefix *list, size_t count)
+{
+    struct agent_link *l = arg;
+
+    if (l->state != AGENT_LINK_LEAVING)
+        agent_dns_told_pref64(l->a, list, count);
+}
+
+static const struct gh_agent_tunnel_events tunnel_events = { on_open, on_assigned, on_routes, on_packet, on_end, on_dns, on_pref64 };

@@ -1,4 +1,6 @@
 /* What the unix socket answers: GET /v1/status, POST /v1/down. The socket's mode says who may ask. */
+#include <stdlib.h>
+
 #include "base/error.h"
 #include "net/http_listener.h"
 #include "services/agent/agent_internal.h"
@@ -31,6 +33,88 @@ static void emit_addresses(const struct agent *a, struct gh_text *t)
     gh_text_append(t, "]");
 }
 
+static void emit_time(struct gh_text *t, const char *name, int64_t wall)
+{
+    gh_text_printf(t, ",\"%s\":", name);
+    if (wall == 0) {
+        gh_text_append(t, "null");
+        return;
+    }
+    gh_text_append(t, "\"");
+    gh_text_append_time(t, wall * 1000);
+    gh_text_append(t, "\"");
+}
+
+static void emit_path(struct agent *a, struct agent_link *l, struct gh_text *t)
+{
+    struct gh_quic *q = l->conn ? gh_http_conn_quic(l->conn) : NULL;
+    const struct gh_quic_counters *n = q ? gh_quic_counters(q) : NULL;
+    char remote[GH_ENDPOINT_TEXT];
+
+    gh_text_printf(t, "{\"state\":\"%s\",\"carrier\":%s", agent_link_state_name(l->state), l == a->carrier ? "true" : "false");
+    emit_string(t, "relay", a->conf.relays[l->relay].host);
+    emit_string(t, "remote", gh_endpoint_emit(&l->remote, remote));
+    gh_text_printf(t, ",\"rtt_us\":%lld,\"mtu\":%zu,\"udp_payload\":%zu,\"datagrams_sent\":%llu,\"datagrams_lost\":%llu}",
+                   q ? (long long)gh_quic_rtt(q) / 1000 : 0, gh_agent_tunnel_mtu(&l->tunnel), q ? gh_quic_plpmtu(q) : 0,
+                   n ? (unsigned long long)n->datagrams_out : 0, n ? (unsigned long long)n->datagrams_lost : 0);
+}
+
+/* Connections to relays: the one that carries first. */
+static void emit_paths(struct agent *a, struct gh_text *t)
+{
+    unsigned n = 0;
+
+    gh_text_append(t, ",\"paths\":[");
+    if (a->carrier) {
+        emit_path(a, a->carrier, t);
+        n++;
+    }
+    gh_list_each(it, &a->links)
+    {
+        struct agent_link *l = gh_container_of(it, struct agent_link, node);
+
+        if (l == a->carrier)
+            continue;
+        if (n++)
+            gh_text_append(t, ",");
+        emit_path(a, l, t);
+    }
+    gh_text_append(t, "]");
+}
+
+static void emit_node(struct agent *a, struct gh_text *t)
+{
+    struct gh_description *d = calloc(1, sizeof *d);
+    struct gh_run_reload *reload = malloc(sizeof *reload);
+
+    if (!d || !reload) {
+        t->failed = true;
+    } else {
+        gh_node_describe(a->node, d);
+        gh_run_last_reload(a->run, reload);
+        gh_text_append(t, ",\"features\":[");
+        for (size_t i = 0; i < d->feature_count; i++) {
+            const struct gh_status_feature *f = &d->features[i];
+
+            gh_text_printf(t, "%s{\"name\":\"%s\",\"on\":%s,\"tested\":%s", i ? "," : "", f->name, f->on ? "true" : "false",
+                           f->tested ? "true" : "false");
+            emit_string(t, "detail", f->detail);
+            gh_text_append(t, "}");
+        }
+        gh_text_printf(t, "],\"config\":{\"generation\":%llu,\"last_reload\":%s", (unsigned long long)gh_node_generation(a->node),
+                       reload->wall ? "{" : "null");
+        if (reload->wall) {
+            gh_text_printf(t, "\"ok\":%s", reload->ok ? "true" : "false");
+            emit_time(t, "at", reload->wall);
+            emit_string(t, "detail", reload->why);
+            gh_text_append(t, "}");
+        }
+        gh_text_append(t, "}");
+    }
+    free(reload);
+    free(d);
+}
+
 static void emit_numbers(const struct agent *a, struct gh_text *t)
 {
     static const char *const names[] = { "out", "in" };
@@ -52,7 +136,7 @@ static void emit_numbers(const struct agent *a, struct gh_text *t)
     gh_text_append(t, "}");
 }
 
-static void emit_status(const struct agent *a, struct gh_text *t)
+static void emit_status(struct agent *a, struct gh_text *t)
 {
     const struct agent_link *l = a->carrier ? a->carrier : a->next;
     char remote[GH_ENDPOINT_TEXT];
@@ -67,17 +151,16 @@ static void emit_status(const struct agent *a, struct gh_text *t)
     emit_string(t, "cipher", l ? l->cipher : "");
     emit_string(t, "device", a->tun);
     emit_string(t, "reason", a->why);
-    gh_text_printf(t, ",\"mtu\":%zu,\"tunnel_mtu\":%zu,\"since\":", a->mtu, a->carrier ? gh_agent_tunnel_mtu(&a->carrier->tunnel) : 0);
-    if (a->up_wall) {
-        gh_text_append(t, "\"");
-        gh_text_append_time(t, a->up_wall * 1000);
-        gh_text_append(t, "\"");
-    } else {
-        gh_text_append(t, "null");
-    }
+    emit_string(t, "identity", a->self.name);
+    emit_time(t, "not_after", a->self.not_after);
+    gh_text_printf(t, ",\"mtu\":%zu,\"tunnel_mtu\":%zu", a->mtu, a->carrier ? gh_agent_tunnel_mtu(&a->carrier->tunnel) : 0);
+    emit_time(t, "since", a->up_wall);
     gh_text_printf(t, ",\"tunnels\":%llu,\"attempts\":%llu", (unsigned long long)a->tunnels, (unsigned long long)a->attempts);
     gh_text_printf(t, ",\"sandbox\":{\"landlock\":%d,\"seccomp\":%s}", a->run->sandbox.landlock, a->run->sandbox.seccomp ? "true" : "false");
     emit_addresses(a, t);
+    emit_paths(a, t);
+    agent_dns_emit_status(a, t);
+    emit_node(a, t);
     emit_numbers(a, t);
     gh_text_append(t, "}\n");
 }

@@ -124,7 +124,23 @@ static void ip_farewell(void *arg, uint64_t why, struct gh_span text)
     append_printable(t->end.words, sizeof t->end.words, at, text);
 }
 
-static const struct gh_connect_ip_events ip_events = { ip_send, ip_assign, ip_request, ip_routes, ip_packet, ip_farewell };
+static void ip_dns(void *arg, struct gh_span value)
+{
+    struct gh_agent_tunnel *t = arg;
+
+    if (t->events->on_dns)
+        t->events->on_dns(t->arg, value);
+}
+
+static void ip_pref64(void *arg, const struct gh_prefix *list, size_t count)
+{
+    struct gh_agent_tunnel *t = arg;
+
+    if (t->events->on_pref64)
+        t->events->on_pref64(t->arg, list, count);
+}
+
+static const struct gh_connect_ip_events ip_events = { ip_send, ip_assign, ip_request, ip_routes, ip_packet, ip_farewell, ip_dns, ip_pref64 };
 
 /* ---- what the stream tells ---- */
 

@@ -33,6 +33,9 @@ struct gh_agent_tunnel_events {
     void (*on_packet)(void *arg, struct gh_span packet);
     /* Last event, once. The stream may still be there: gh_agent_tunnel_stream says. */
     void (*on_end)(void *arg, const struct gh_agent_tunnel_end *end);
+    /* Nameservers and prefixes of a NAT64, as gh_connect_ip_events has them; both or none. */
+    void (*on_dns)(void *arg, struct gh_span value);
+    void (*on_pref64)(void *arg, const struct gh_prefix *list, size_t count);
 };
 
 struct gh_agent_tunnel {

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "proto/connect_ip/dns.h"
+#include "wire/ip.h"
 
 enum {
     LISTEN,
@@ -19,6 +21,10 @@ enum {
     CRL_EXPIRED,
     POOLS,
     ROUTES,
+    DNS,
+    DNS_DOMAINS,
+    DNS_SEARCH,
+    PREF64,
     NAT,
     TUN,
     MTU,
@@ -77,6 +83,14 @@ static const struct gh_conf_row rows[] = {
                 .help = "networks of which agents get their addresses; the relay is the first address of each" },
     [ROUTES] = { "routes", GH_CONF_PREFIX_LIST, .dflt = "0.0.0.0/0, ::/0", .max = "256", .reload = true,
                  .help = "networks that the relay offers to agents" },
+    [DNS] = { "dns", GH_CONF_STRING_LIST, .max = "8", .reload = true,
+              .help = "addresses of nameservers that agents are told of (DNS_ASSIGN of draft-ietf-masque-connect-ip-dns), the preferred one first; "
+                      "an agent uses them when its own configuration says so" },
+    [DNS_DOMAINS] = { "dns_domains", GH_CONF_STRING_LIST, .max = "32", .reload = true,
+                      .help = "domains that these nameservers know; all names when unset" },
+    [DNS_SEARCH] = { "dns_search", GH_CONF_STRING_LIST, .max = "32", .reload = true, .help = "domains in which agents look for short names" },
+    [PREF64] = { "pref64", GH_CONF_PREFIX_LIST, .max = "8", .reload = true,
+                 .help = "prefixes of a NAT64 that agents are told of (PREF64 of the same draft), such as 64:ff9b::/96" },
     [NAT] = { "nat", GH_CONF_ENUM, .dflt = "auto", .values = "auto|none",
               .help = "auto hides agents behind the relay's own addresses; none is for networks that route the pools" },
     [TUN] = { "tun", GH_CONF_STRING, .dflt = "gh0", .min = "1", .max = "15", .help = "name of the TUN device" },
@@ -199,6 +213,38 @@ static void check_pins(const struct gh_conf *conf, const struct gh_conf_section 
         gh_conf_fail(conf, section, PIN, errors, "relay.pin is required and there is neither relay.pins nor relay.pins_file: nobody could connect");
 }
 
+static void check_names(const struct gh_conf *conf, const struct gh_conf_section *section, unsigned row, struct gh_conf_errors *errors)
+{
+    size_t count, servers;
+    const char *const *names = gh_conf_strings(conf, section, row, &count);
+
+    (void)gh_conf_strings(conf, section, DNS, &servers);
+    if (count > 0 && servers == 0)
+        gh_conf_fail(conf, section, row, errors, "relay.%s has no meaning without relay.dns", rows[row].name);
+    for (size_t i = 0; i < count; i++)
+        if (!gh_dns_name_valid(gh_span_str(names[i])))
+            gh_conf_fail(conf, section, row, errors, "relay.%s: \"%.100s\" is no domain name; international ones are written as xn--...",
+                         rows[row].name, names[i]);
+}
+
+static void check_dns(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
+{
+    size_t count;
+    const char *const *servers = gh_conf_strings(conf, section, DNS, &count);
+    const struct gh_prefix *prefixes;
+    struct gh_ip ip;
+
+    for (size_t i = 0; i < count; i++)
+        if (gh_ip_parse(servers[i], strlen(servers[i]), &ip) < 0 || !gh_ip_is_unicast(&ip) || gh_ip_is_link_local(&ip))
+            gh_conf_fail(conf, section, DNS, errors, "relay.dns: \"%.100s\" is no address that agents could reach", servers[i]);
+    check_names(conf, section, DNS_DOMAINS, errors);
+    check_names(conf, section, DNS_SEARCH, errors);
+    prefixes = gh_conf_prefixes(conf, section, PREF64, &count);
+    for (size_t i = 0; i < count; i++)
+        if (!gh_pref64_valid(&prefixes[i]))
+            gh_conf_fail(conf, section, PREF64, errors, "relay.pref64 takes IPv6 prefixes of 32, 40, 48, 56, 64 or 96 bits");
+}
+
 static void check(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
 {
     uint64_t mtu = gh_conf_uint(conf, section, MTU);
@@ -207,6 +253,7 @@ static void check(const struct gh_conf *conf, const struct gh_conf_section *sect
         gh_conf_fail(conf, section, KEY, errors, "relay.key must be another file than relay.certificate: it stays with the parent process");
     check_pools(conf, section, errors);
     check_pins(conf, section, errors);
+    check_dns(conf, section, errors);
     /* RFC 9484, section 10.1: IPv6 needs 1280 bytes */
     if (mtu && mtu < 1280)
         gh_conf_fail(conf, section, MTU, errors, "relay.mtu is %llu; it must be 0 or at least 1280", (unsigned long long)mtu);
@@ -295,6 +342,10 @@ int gh_relay_conf_load(const struct gh_conf *conf, struct gh_relay_conf *ret)
     ret->listen = gh_conf_addrs(conf, section, LISTEN, &ret->listen_count);
     ret->pools = gh_conf_prefixes(conf, section, POOLS, &ret->pool_count);
     ret->routes = gh_conf_prefixes(conf, section, ROUTES, &ret->route_count);
+    ret->dns = gh_conf_strings(conf, section, DNS, &ret->dns_count);
+    ret->dns_domains = gh_conf_strings(conf, section, DNS_DOMAINS, &ret->dns_domain_count);
+    ret->dns_search = gh_conf_strings(conf, section, DNS_SEARCH, &ret->dns_search_count);
+    ret->pref64 = gh_conf_prefixes(conf, section, PREF64, &ret->pref64_count);
     load_limits(conf, ret);
     return 0;
 }

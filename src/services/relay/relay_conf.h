@@ -29,6 +29,10 @@ struct gh_relay_conf {
     const char *pins_file;   /* "": none */
     const struct gh_prefix *pools, *routes;
     size_t pool_count, route_count;
+    const char *const *dns, *const *dns_domains, *const *dns_search; /* valid addresses and names */
+    size_t dns_count, dns_domain_count, dns_search_count;
+    const struct gh_prefix *pref64;
+    size_t pref64_count;
     bool nat;
     const char *tun;
     unsigned mtu; /* 0: as large as the path carries */

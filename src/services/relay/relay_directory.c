@@ -37,6 +37,20 @@ void relay_card_refresh(struct session *s)
     pthread_mutex_unlock(&r->cards_lock);
 }
 
+void relay_card_measure(struct session *s)
+{
+    struct gh_quic *q = gh_http_endpoint_stream_quic(s->carrier->stream);
+    const struct gh_quic_counters *n = gh_quic_counters(q);
+    struct relay_path *p = &s->card.path;
+    size_t datagram = gh_http_datagram_max(s->carrier->stream);
+
+    atomic_store_explicit(&p->rtt_us, (uint32_t)(gh_quic_rtt(q) / 1000), memory_order_relaxed);
+    atomic_store_explicit(&p->mtu, (uint32_t)(datagram ? datagram - 1 : 0), memory_order_relaxed); /* a context id goes before a packet */
+    atomic_store_explicit(&p->udp_payload, (uint32_t)gh_quic_plpmtu(q), memory_order_relaxed);
+    atomic_store_explicit(&p->sent, n->datagrams_out, memory_order_relaxed);
+    atomic_store_explicit(&p->lost, n->datagrams_lost, memory_order_relaxed);
+}
+
 void relay_card_remove(struct session *s)
 {
     struct relay *r = s->rw->r;
@@ -75,6 +89,11 @@ static void list(void *self, gh_session_fn fn, void *arg)
             .flows = __atomic_load_n(&f->flows.count, __ATOMIC_RELAXED),
             .connections = 1,
             .worker = c->worker,
+            .rtt_us = atomic_load_explicit(&c->path.rtt_us, memory_order_relaxed),
+            .mtu = atomic_load_explicit(&c->path.mtu, memory_order_relaxed),
+            .udp_payload = atomic_load_explicit(&c->path.udp_payload, memory_order_relaxed),
+            .datagrams_sent = atomic_load_explicit(&c->path.sent, memory_order_relaxed),
+            .datagrams_lost = atomic_load_explicit(&c->path.lost, memory_order_relaxed),
         };
 
         fn(arg, &row);
@@ -139,10 +158,10 @@ static void describe_features(const struct relay *r, struct gh_description *d)
     const char *const tun = r->conf.offload_tun ? "the kernel lacks it" : "relay.offload_tun is off";
     unsigned offloads = r->at[0] && r->at[0]->tun ? gh_tun_port_offloads(r->at[0]->tun) : 0;
 
-    gh_describe_feature(d, "udp_gso", r->features.gso, udp);
-    gh_describe_feature(d, "udp_gro", r->features.gro, udp);
-    gh_describe_feature(d, "tun_tso", offloads & GH_TUN_TSO4 && offloads & GH_TUN_TSO6, tun);
-    gh_describe_feature(d, "tun_uso", offloads & GH_TUN_USO, tun);
+    gh_describe_feature(d, "udp_gso", r->features.gso, r->features.tested, udp);
+    gh_describe_feature(d, "udp_gro", r->features.gro, r->features.tested, udp);
+    gh_describe_feature(d, "tun_tso", offloads & GH_TUN_TSO4 && offloads & GH_TUN_TSO6, r->conf.offload_tun, tun);
+    gh_describe_feature(d, "tun_uso", offloads & GH_TUN_USO, r->conf.offload_tun, tun);
 }
 
 void relay_describe(void *state, struct gh_description *d)

@@ -88,6 +88,12 @@ struct relay {
 
 struct session;
 
+/* Of the connection that carries a session, as its worker saw it a moment ago. */
+struct relay_path {
+    _Atomic uint32_t rtt_us, mtu, udp_payload;
+    _Atomic uint64_t sent, lost; /* datagrams */
+};
+
 /* What an operator sees of a session. */
 struct relay_card {
     struct gh_list link;
@@ -99,6 +105,7 @@ struct relay_card {
     unsigned worker;
     struct gh_session_handle handle;
     int64_t since;
+    struct relay_path path;
 };
 
 struct slot {
@@ -251,6 +258,7 @@ void relay_directory_publish(struct relay *r);
 void relay_describe(void *state, struct gh_description *d);
 void relay_card_add(struct session *s);
 void relay_card_remove(struct session *s);
+void relay_card_measure(struct session *s); /* which has a carrier */
 void relay_card_refresh(struct session *s); /* the agent is somewhere else now */
 
 /* relay_packet.c */

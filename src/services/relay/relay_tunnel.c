@@ -1,5 +1,6 @@
 /* Tunnels: a request that waits, then a stream with capsules and packets, then a farewell (RFC 9484, section 4). */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "proto/connect_ip/routes.h"
@@ -109,12 +110,44 @@ static size_t without_ipv6(const struct tunnel *t, struct gh_ip_route *routes, s
     return kept;
 }
 
+/* Nameservers, after the routes that lead to them (draft-ietf-masque-connect-ip-dns, security considerations). */
+static int advertise_dns(struct tunnel *t)
+{
+    const struct gh_relay_conf *conf = &t->rw->conf;
+    struct gh_dns_config *c = calloc(1, sizeof *c);
+    int rc = 0;
+
+    if (!c)
+        return GH_ERR_MEMORY;
+    for (size_t i = 0; i < conf->dns_count && i < GH_DNS_NAMESERVERS; i++) {
+        struct gh_dns_nameserver *n = &c->nameservers[c->nameserver_count];
+
+        if (gh_ip_parse(conf->dns[i], strlen(conf->dns[i]), &n->addrs[0]) < 0 || (t->narrow && n->addrs[0].family == 6))
+            continue;
+        n->addr_count = 1;
+        n->priority = (uint16_t)++c->nameserver_count;
+    }
+    for (size_t i = 0; i < conf->dns_domain_count && i < GH_DNS_DOMAINS; i++)
+        c->internal[c->internal_count++] = gh_span_str(conf->dns_domains[i]);
+    if (c->internal_count == 0)
+        c->internal[c->internal_count++] = gh_span_of(NULL, 0); /* all names */
+    for (size_t i = 0; i < conf->dns_search_count && i < GH_DNS_DOMAINS; i++)
+        c->search[c->search_count++] = gh_span_str(conf->dns_search[i]);
+    if (conf->dns_count)
+        rc = gh_connect_ip_assign_dns(&t->ip, c, c->nameserver_count ? 1 : 0);
+    free(c);
+    if (rc == 0 && conf->pref64_count && !t->narrow)
+        rc = gh_connect_ip_assign_pref64(&t->ip, conf->pref64, conf->pref64_count);
+    return rc;
+}
+
 static int advertise(struct tunnel *t)
 {
     const struct gh_relay_conf *conf = &t->rw->conf;
     const struct gh_forward_session *f = &t->session->forward;
     struct gh_ip_route routes[GH_CONNECT_IP_ROUTES];
     size_t count = 0;
+    int rc;
 
     if (f->scope) { /* no more than was asked for */
         int n = gh_connect_ip_limit_routes(f->scope, f->scope_count, conf->routes, conf->route_count, NULL, routes, GH_CONNECT_IP_ROUTES);
@@ -124,7 +157,8 @@ static int advertise(struct tunnel *t)
     for (size_t i = 0; i < conf->route_count && count < GH_CONNECT_IP_ROUTES; i++)
         routes[count++] = gh_connect_ip_route_of(&conf->routes[i], 0);
     count = without_ipv6(t, routes, gh_connect_ip_order_routes(routes, count));
-    return gh_connect_ip_advertise(&t->ip, routes, count);
+    rc = gh_connect_ip_advertise(&t->ip, routes, count);
+    return rc < 0 ? rc : advertise_dns(t); /* a tunnel for one target is no network with names */
 }
 
 /* What the stream tells. */
@@ -361,6 +395,8 @@ void relay_tunnel_measure(struct relay_worker *rw)
     {
         struct session *s = gh_container_of(it, struct session, link);
 
+        if (s->carrier)
+            relay_card_measure(s);
         if (s->carrier && s->addrs[s->addr_count - 1].family == 6)
             measure(s->carrier);
         if (s->awaited_until && !s->carrier && gh_worker_now(rw->w) >= s->awaited_until)

@@ -97,9 +97,31 @@ static void on_packet(void *arg, struct gh_span p)
     add(&((struct tunnel *)arg)->events, p.data, p.len);
 }
 
+static void on_dns(void *arg, struct gh_span value)
+{
+    struct gh_dns_config list[GH_DNS_CONFIGS];
+    uint8_t again[65536 * 2];
+    struct gh_writer w = gh_writer_of(again, sizeof again);
+    size_t count, n;
+
+    require(gh_dns_read(value, list, &count) == 0 && count <= GH_DNS_CONFIGS);
+    gh_dns_write(&w, list, count); /* the same, with the shortest numbers */
+    require(!w.failed && gh_writer_len(&w) <= value.len);
+    require(gh_dns_read(gh_span_of(again, gh_writer_len(&w)), list, &n) == 0 && n == count);
+    add(&((struct tunnel *)arg)->events, again, gh_writer_len(&w));
+}
+
+static void on_pref64(void *arg, const struct gh_prefix *list, size_t count)
+{
+    require(count <= GH_PREF64_PREFIXES);
+    for (size_t i = 0; i < count; i++)
+        require(gh_pref64_valid(&list[i]));
+    add(&((struct tunnel *)arg)->events, list, count);
+}
+
 static struct sum run_tunnel(struct gh_span stream, size_t piece, int *ret)
 {
-    static const struct gh_connect_ip_events events = { on_send, on_assign, on_request, on_routes, on_packet };
+    static const struct gh_connect_ip_events events = { on_send, on_assign, on_request, on_routes, on_packet, NULL, on_dns, on_pref64 };
     struct tunnel t = { .events = { 0, 0 } };
     int rc = 0;
 

@@ -67,10 +67,8 @@ static enum gh_drop naive_first(unsigned session, struct naive *p, uint32_t len,
         return GH_DROP_FRAGMENT_OVERLAP;
     if (count(session) == MAX_PER_SESSION)
         oldest(session)->there = false;
-    if (count(SESSIONS) == MAX && now - oldest(SESSIONS)->since >= TIMEOUT)
+    if (count(SESSIONS) == MAX) /* the oldest of all makes room */
         oldest(SESSIONS)->there = false;
-    if (count(SESSIONS) == MAX)
-        return GH_DROP_FRAGMENT_LIMIT;
     memset(p, 0, sizeof *p);
     p->there = true;
     p->since = now;

@@ -18,8 +18,8 @@
                "{\"at\":\"2023-11-14T22:13:20Z\",\"ok\":false,\"detail\":\"relay.yaml:4:2: unknown key\"}},\"policy\":"             \
                "{\"version\":\"p7\"},\"sessions\":1,\"flows\":9,\"listeners\":[{\"service\":\"relay\",\"transport\":\"udp\","       \
                "\"address\":\"[::]:4433\"}],\"workers\":[{\"index\":0,\"sessions\":1,\"rx_packets\":100,\"tx_packets\":50,"         \
-               "\"handed_over\":3}],\"features\":[{\"name\":\"udp_gso\",\"on\":true,\"detail\":\"\"},{\"name\":\"tun_uso\","        \
-               "\"on\":false,\"detail\":\"needs Linux 6.2\"}],\"drops\":{\"policy\":12,\"ttl\":1}}"
+               "\"handed_over\":3}],\"features\":[{\"name\":\"udp_gso\",\"on\":true,\"tested\":false,\"detail\":\"\"},{\"name\":\"tun_uso\","        \
+               "\"on\":false,\"tested\":false,\"detail\":\"needs Linux 6.2\"}],\"drops\":{\"policy\":12,\"ttl\":1}}"
 
 static const char status_screen[] =
     "version    0.1.0 on edge-1, up 2 h 3 min\n"
@@ -32,7 +32,7 @@ static const char status_screen[] =
     "sessions   1, flows 9\n"
     "listens    relay udp [::]:4433\n"
     "workers    0: 1 sessions, packets 100 in, 50 out, 3 handed over\n"
-    "offload    udp_gso on\n"
+    "offload    udp_gso on, untested\n"
     "           tun_uso off: needs Linux 6.2\n"
     "drops      policy 12, ttl 1\n";
 
@@ -223,6 +223,10 @@ static void wrong_words_are_2(void **state)
     (void)state;
     assert_int_equal(RUN(gh_cli_status, "now"), 2);
     assert_int_equal(RUN(gh_cli_status, "--socket"), 2);
+    assert_int_equal(RUN(gh_cli_status, "--watch", "0"), 2);
+    assert_int_equal(RUN(gh_cli_status, "--watch=3601"), 2);
+    assert_int_equal(RUN(gh_cli_status, "--watch=1s"), 2);
+    assert_int_equal(RUN(gh_cli_sessions, "kick", "a", "--watch"), 2);
     assert_int_equal(RUN(gh_cli_sessions, "kick"), 2);
     assert_int_equal(RUN(gh_cli_sessions, "kick", "a/b"), 2);
     assert_int_equal(RUN(gh_cli_sessions, "kick", "a", "b"), 2);
@@ -234,11 +238,11 @@ static void sessions_are_a_table_in_which_no_name_moves_the_cursor(void **state)
 {
     static const char answer[] =
         "{\"sessions\":[{\"id\":\"s-1\",\"client_id\":\"client-1\",\"addresses\":[\"10.100.0.2/32\"],\"peer\":{\"address\":\"2001:db8::9\","
-        "\"port\":5000},\"since\":\"2023-11-14T22:13:20Z\",\"rx_bytes\":84,\"tx_bytes\":1572864,\"flows\":4},"
+        "\"port\":5000},\"since\":\"2023-11-14T22:13:20Z\",\"rx_bytes\":84,\"tx_bytes\":1572864,\"flows\":4,\"rtt_us\":12345,\"mtu\":1411,\"datagrams_sent\":400,\"datagrams_lost\":5},"
         "{\"id\":\"s-2\",\"client_id\":\"\\u001b[2J\\u009bx\\u00e9\",\"addresses\":[],\"peer\":null,\"since\":null,\"flows\":0}]}";
     static const char want[] =
-        "SESSION  CLIENT    ADDRESSES      PEER                SINCE                 FROM  TO       FLOWS\n"
-        "s-1      client-1  10.100.0.2/32  [2001:db8::9]:5000  2023-11-14T22:13:20Z  84 B  1.5 MiB  4\n";
+        "SESSION  CLIENT    ADDRESSES      PEER                SINCE                 FROM  TO       FLOWS  RTT      MTU   LOSS\n"
+        "s-1      client-1  10.100.0.2/32  [2001:db8::9]:5000  2023-11-14T22:13:20Z  84 B  1.5 MiB  4      12.3 ms  1411  1.25 %\n";
     struct node n;
 
     (void)state;

@@ -39,7 +39,7 @@ static int told(const char *who, const char *what)
     static void x##_describe(void *s, struct gh_description *d)                                                         \
     {                                                                                                                  \
         gh_describe_listener(d, s, "udp", ":4433");                                                                    \
-        gh_describe_feature(d, "f_" #x, #x[0] == 'a', "not here");                                                     \
+        gh_describe_feature(d, "f_" #x, #x[0] == 'a', true, "not here");                                                     \
         d->workers[1].sessions += 2;                                                                                   \
     }                                                                                                                  \
     static void x##_release(void *s, enum gh_release stage)                                                            \

@@ -685,7 +685,7 @@ static void the_parent_signs_with_a_key_that_the_child_never_sees(void **state)
 
 static void files_sockets_and_folders_are_opened_as_asked(void **state)
 {
-    struct gh_priv_request folder, log, sock, missing, loop;
+    struct gh_priv_request folder, log, sock, missing, loop, public, taken;
     struct puppet p;
     struct stat st;
     char path[128];
@@ -699,8 +699,13 @@ static void files_sockets_and_folders_are_opened_as_asked(void **state)
     sock.mode = 0660;
     missing = puppet_path(GH_PRIV_OPEN_FILE, &p, "nothing");
     loop = puppet_path(GH_PRIV_OPEN_FILE, &p, "state"); /* a folder is no file */
+    public = puppet_path(GH_PRIV_OPEN_PUBLIC, &p, "resolv.conf");
+    taken = puppet_path(GH_PRIV_OPEN_PUBLIC, &p, "audit.log");
     assert_int_equal(puppet_call(&p, &folder), 0);
     assert_int_equal(puppet_call(&p, &log), 0);
+    assert_int_equal(puppet_call(&p, &public), 0);
+    assert_int_equal(puppet_call(&p, &public), 0); /* the same again is the same file */
+    assert_true(puppet_call(&p, &taken) < 0); /* somebody else's stays as it is */
     assert_int_equal(puppet_call(&p, &sock), 0);
     assert_int_equal(puppet_call(&p, &missing), GH_ERR_NOT_FOUND);
     assert_int_equal(puppet_call(&p, &loop), GH_ERR_RANGE);
@@ -710,11 +715,16 @@ static void files_sockets_and_folders_are_opened_as_asked(void **state)
     snprintf(path, sizeof path, "%s/admin.sock", p.dir);
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0660);
+    snprintf(path, sizeof path, "%s/resolv.conf", p.dir);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0644);
     kill(p.parent, SIGKILL);
     puppet_wait(&p);
     puppet_part(&p);
-    assert_int_equal(gh_priv_cleanup("puppet", p.dir), 1);
-    assert_int_equal(stat(path, &st), -1); /* the socket is gone, the log is not */
+    assert_int_equal(gh_priv_cleanup("puppet", p.dir), 2);
+    assert_int_equal(stat(path, &st), -1); /* what is ours is gone, the log is not */
+    snprintf(path, sizeof path, "%s/admin.sock", p.dir);
+    assert_int_equal(stat(path, &st), -1);
     snprintf(path, sizeof path, "%s/audit.log", p.dir);
     assert_int_equal(stat(path, &st), 0);
     puppet_close(&p);

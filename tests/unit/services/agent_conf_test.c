@@ -49,6 +49,7 @@ static void defaults_are_those_that_the_documentation_promises(void **state)
     assert_int_equal(a.reconnect_max, 30 * SECOND);
     assert_int_equal(a.assign_timeout, 5 * SECOND);
     assert_string_equal(a.socket, "/run/gatehouse/agent.sock");
+    assert_false(a.dns);
     gh_conf_destroy(conf);
 }
 

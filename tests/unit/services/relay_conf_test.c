@@ -1,5 +1,7 @@
 #include "services/relay/relay_conf.h"
 
+#include <stdio.h>
+
 #include "../test.h"
 #include "base/error.h"
 #include "core/node_conf.h"
@@ -48,6 +50,7 @@ static void defaults_are_those_that_the_documentation_promises(void **state)
     assert_string_equal(gh_prefix_emit(&r.pools[0], text), "10.100.0.0/24");
     assert_string_equal(gh_prefix_emit(&r.pools[1], text), "fd00:100::/64");
     assert_int_equal(r.route_count, 2);
+    assert_int_equal(r.dns_count + r.dns_domain_count + r.dns_search_count + r.pref64_count, 0);
     assert_true(r.nat);
     assert_string_equal(r.tun, "gh0");
     assert_int_equal(r.mtu, 0);
@@ -107,6 +110,44 @@ static void a_pin_is_a_name_and_a_digest(void **state)
         assert_int_equal(spki[i], i);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(gh_relay_conf_pin(bad[i], name, spki), GH_ERR_MALFORMED);
+}
+
+static void nameservers_are_addresses_and_domains_are_names(void **state)
+{
+    static const struct {
+        const char *options, *error;
+    } cases[] = {
+        { "dns: [192.0.2.53, '2001:db8::53'], dns_domains: [corp.example], dns_search: [corp.example., example], pref64: ['64:ff9b::/96']", "" },
+        { "dns: [dns.example]", "no address that agents could reach" },
+        { "dns: [127.0.0.53]", "no address that agents could reach" },
+        { "dns: ['fe80::1']", "no address that agents could reach" },
+        { "dns_search: [corp.example]", "relay.dns_search has no meaning without relay.dns" },
+        { "dns: [192.0.2.53], dns_domains: ['corp example']", "no domain name" },
+        { "pref64: ['64:ff9b::/80']", "32, 40, 48, 56, 64 or 96" },
+        { "pref64: [10.0.0.0/32]", "32, 40, 48, 56, 64 or 96" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char errors[1024], yaml[400];
+        struct gh_relay_conf r;
+        struct gh_conf *conf;
+
+        snprintf(yaml, sizeof yaml, "relay: {" FILES ", %s}\n", cases[i].options);
+        conf = parse(yaml, errors, sizeof errors);
+        if (*cases[i].error) {
+            assert_non_null(strstr(errors, cases[i].error));
+        } else {
+            assert_string_equal(errors, "");
+            assert_int_equal(gh_relay_conf_load(conf, &r), 0);
+            assert_int_equal(r.dns_count, 2);
+            assert_string_equal(r.dns[1], "2001:db8::53");
+            assert_int_equal(r.dns_domain_count, 1);
+            assert_int_equal(r.dns_search_count, 2);
+            assert_int_equal(r.pref64_count, 1);
+        }
+        gh_conf_destroy(conf);
+    }
 }
 
 static void pins_may_come_from_the_cas_index_alone(void **state)
@@ -207,6 +248,7 @@ int main(void)
         cmocka_unit_test(defaults_are_those_that_the_documentation_promises),
         cmocka_unit_test(every_choice_can_be_made),
         cmocka_unit_test(a_pin_is_a_name_and_a_digest),
+        cmocka_unit_test(nameservers_are_addresses_and_domains_are_names),
         cmocka_unit_test(pins_may_come_from_the_cas_index_alone),
         cmocka_unit_test(a_pin_has_one_form_and_required_needs_one),
         cmocka_unit_test(rows_that_contradict_each_other_are_refused),

@@ -334,7 +334,7 @@ static void a_quoted_packet_may_be_cut_behind_eight_bytes(void **state)
 
 static void errors_and_unicast_are_known(void **state)
 {
-    static const char *const not_unicast[] = { "0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255", "::", "::1", "ff02::1" };
+    static const char *const not_unicast[] = { "0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255", "::", "::1", "::7f00:1", "::ffff:10.0.0.1", "ff02::1" };
     static const uint8_t errors4[] = { 3, 4, 5, 11, 12 };
     struct gh_ip a = ip_of("10.1.2.3");
 

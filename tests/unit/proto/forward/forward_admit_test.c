@@ -244,7 +244,7 @@ static enum gh_forward_action error_in(unsigned type, unsigned code, const char 
     return to_peer();
 }
 
-static void an_icmp_error_passes_when_it_quotes_a_flow(void **state)
+static void P10_an_icmp_error_passes_only_when_it_quotes_a_flow_of_the_session(void **state)
 {
     (void)state;
     start();
@@ -270,7 +270,27 @@ static void an_icmp_error_passes_when_it_quotes_a_flow(void **state)
     assert_int_equal(sess.drops[GH_DROP_NO_FLOW], 7);
 }
 
-static void an_icmp_error_from_the_peer_needs_a_flow_too(void **state)
+/* Another session's flow counts for nothing: who shares a public address learns nothing of others. */
+static void P10_an_error_about_another_sessions_flow_is_dropped(void **state)
+{
+    struct gh_forward_session other;
+
+    (void)state;
+    start();
+    gh_forward_session_init(&fw, &other, 2);
+    other.assigned[0] = prefix_of(PEER4 "/32"); /* even with the same address */
+    other.assigned_count = 1;
+    make_udp(&q, PEER4, WEB4, 1000, 53, 10);
+    p = q;
+    assert_passed(from_peer());
+    make_icmp(&p, "198.51.100.1", PEER4, 3, 1, 0, q.data, 28);
+    gh_forward_to_peer(&fw, &other, &now, p.data, p.len, 0, &verdict);
+    assert_dropped(verdict.action, GH_DROP_NO_FLOW);
+    assert_passed(error_in(3, 1, "198.51.100.1", 28));
+    gh_forward_session_close(&fw, &other);
+}
+
+static void P10_an_icmp_error_from_the_peer_needs_a_flow_too(void **state)
 {
     (void)state;
     start();
@@ -284,7 +304,7 @@ static void an_icmp_error_from_the_peer_needs_a_flow_too(void **state)
     assert_dropped(from_peer(), GH_DROP_NO_FLOW);
 }
 
-static void an_error_about_an_echo_passes(void **state)
+static void P10_an_error_about_an_echo_passes(void **state)
 {
     (void)state;
     start();
@@ -596,9 +616,10 @@ int main(void)
         cmocka_unit_test(tcp_time_outs_go_by_state),
         cmocka_unit_test(a_reset_ends_only_when_its_number_fits),
         cmocka_unit_test(a_new_connection_on_old_ports_is_decided_anew),
-        cmocka_unit_test(an_icmp_error_passes_when_it_quotes_a_flow),
-        cmocka_unit_test(an_icmp_error_from_the_peer_needs_a_flow_too),
-        cmocka_unit_test(an_error_about_an_echo_passes),
+        cmocka_unit_test(P10_an_icmp_error_passes_only_when_it_quotes_a_flow_of_the_session),
+        cmocka_unit_test(P10_an_icmp_error_from_the_peer_needs_a_flow_too),
+        cmocka_unit_test(P10_an_error_about_another_sessions_flow_is_dropped),
+        cmocka_unit_test(P10_an_error_about_an_echo_passes),
         cmocka_unit_test(fragments_follow_their_first_on_both_families),
         cmocka_unit_test(fragments_of_a_denied_packet_are_orphans),
         cmocka_unit_test(a_fragment_whose_flow_is_gone_is_an_orphan),

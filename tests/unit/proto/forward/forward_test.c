@@ -412,10 +412,72 @@ static void an_agent_checks_routes_and_own_addresses_without_flows(void **state)
     assert_dropped(from_peer(), GH_DROP_SOURCE);
     make_udp(&p, WEB4, "10.100.0.3", 53, 1000, 10);
     assert_dropped(from_peer(), GH_DROP_NO_ROUTE);
-    make_icmp(&p, "198.51.100.1", PEER4, 11, 0, 0, NULL, 0); /* P9: an error may come from any router */
-    assert_passed(from_peer());
     assert_int_equal(fw.opened, 0);
     assert_int_equal(w.decides, 0);
+}
+
+/* RFC 9484, section 7.2.1: an error comes from whichever router failed, and the agent's kernel looks closer. */
+static void P9_an_agent_takes_errors_of_routers_outside_of_its_routes(void **state)
+{
+    struct gh_ip_route routes[2] = { { ip_of("192.0.2.0"), ip_of("192.0.2.255"), 0 }, { ip_of(WEB6), ip_of(WEB6), 0 } };
+    static const uint8_t errors4[] = { 3, 11, 12 }, errors6[] = { 1, 2, 3, 4 };
+
+    (void)state;
+    start_agent(routes, 2);
+    sess.own[1] = prefix_of(PEER6 "/128");
+    sess.own_count = 2;
+    for (size_t i = 0; i < sizeof errors4; i++) {
+        make_icmp(&p, "198.51.100.1", PEER4, errors4[i], 0, 0, NULL, 0);
+        assert_passed(from_peer());
+    }
+    for (size_t i = 0; i < sizeof errors6; i++) {
+        make_icmp(&p, "2001:db8:ffff::1", PEER6, errors6[i], 0, 0, NULL, 0);
+        assert_passed(from_peer());
+    }
+    make_echo(&p, "198.51.100.1", PEER4, true, 1, 8); /* no error */
+    assert_dropped(from_peer(), GH_DROP_SOURCE);
+    make_icmp(&p, "127.0.0.1", PEER4, 3, 0, 0, NULL, 0); /* nobody's address */
+    assert_dropped(from_peer(), GH_DROP_SOURCE);
+}
+
+/* Nor does the scope of the tunnel (section 4.8) hold errors back, at either end. */
+static void P9_errors_cross_a_scope(void **state)
+{
+    struct gh_ip_route scope = { .start = ip_of(WEB4), .end = ip_of(WEB4), .protocol = 17 };
+
+    (void)state;
+    start();
+    sess.scope = &scope;
+    sess.scope_count = 1;
+    make_udp(&p, PEER4, WEB4, 1000, 53, 10);
+    q = p;
+    assert_passed(from_peer());
+    make_icmp(&p, "198.51.100.1", PEER4, 11, 0, 0, q.data, 28);
+    assert_passed(to_peer());
+    make_udp(&p, "198.51.100.1", PEER4, 53, 1000, 10);
+    assert_dropped(to_peer(), GH_DROP_SCOPE);
+}
+
+/* RFC 9484, sections 10.2 and 10.3: neither bit of ECN nor of DSCP is touched on the way in or out. */
+static void P11_traffic_class_and_flow_label_cross_unchanged(void **state)
+{
+    (void)state;
+    start();
+    w.in = true;
+    for (unsigned value = 0; value < 256; value++) {
+        bool out = value % 2;
+
+        make_udp(&p, out ? PEER4 : WEB4, out ? WEB4 : PEER4, 1000, 53, 10);
+        p.data[1] = (uint8_t)value;
+        seal_v4(&p);
+        assert_passed(out ? from_peer() : to_peer());
+        assert_int_equal(p.data[1], value);
+        assert_int_equal(naive_checksum(p.data, 20, NULL, 0), 0);
+        make_udp(&p, out ? PEER6 : WEB6, out ? WEB6 : PEER6, 1000, 53, 10);
+        put32(p.data, 0x60000000u | value << 20 | 0xabcde);
+        assert_passed(out ? from_peer() : to_peer());
+        assert_int_equal(get32(p.data), 0x60000000u | value << 20 | 0xabcde);
+    }
 }
 
 static void bytes_and_packets_are_counted_as_whole_ip_packets(void **state)
@@ -458,6 +520,9 @@ int main(void)
         cmocka_unit_test(without_an_own_address_nothing_is_answered),
         cmocka_unit_test(a_syn_is_clamped_both_ways),
         cmocka_unit_test(an_agent_checks_routes_and_own_addresses_without_flows),
+        cmocka_unit_test(P9_an_agent_takes_errors_of_routers_outside_of_its_routes),
+        cmocka_unit_test(P9_errors_cross_a_scope),
+        cmocka_unit_test(P11_traffic_class_and_flow_label_cross_unchanged),
         cmocka_unit_test(bytes_and_packets_are_counted_as_whole_ip_packets),
     };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);

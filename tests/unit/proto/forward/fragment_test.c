@@ -181,8 +181,10 @@ static void limits_hold(void **state)
     assert_int_equal(later(&owner, 1, 8, 16, true, 3), GH_DROP_FRAGMENT_ORPHAN);
     assert_int_equal(later(&owner, 2, 8, 16, true, 3), GH_DROP_NONE);
     assert_int_equal(first(&other, 1, 8, 4), GH_DROP_NONE);
-    assert_int_equal(first(&other, 2, 8, 4), GH_DROP_FRAGMENT_LIMIT);
-    assert_int_equal(first(&other, 2, 8, 40 * SECOND), GH_DROP_NONE); /* the time of others is over */
+    assert_int_equal(first(&other, 2, 8, 4), GH_DROP_NONE); /* the oldest of all went */
+    assert_int_equal(later(&owner, 2, 16, 24, true, 5), GH_DROP_FRAGMENT_ORPHAN);
+    assert_int_equal(later(&owner, 3, 8, 16, true, 5), GH_DROP_NONE);
+    assert_int_equal(t.count, 3);
     gh_fragment_owner_fini(&t, &owner);
     gh_fragment_owner_fini(&t, &other);
     assert_int_equal(t.count, 0);

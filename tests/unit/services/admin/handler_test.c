@@ -56,7 +56,7 @@ static void read_status(void *self, struct gh_node_status *ret)
 {
     static const struct gh_status_listener listeners[] = { { "relay", "udp", "[::]:4433" } };
     static const struct gh_status_worker workers[] = { { 0, 1, 100, 50, 3 }, { 1, 0, 7, 8, 0 } };
-    static const struct gh_status_feature features[] = { { "udp_gso", true, "" }, { "tun_uso", false, "needs Linux 6.2" } };
+    static const struct gh_status_feature features[] = { { "udp_gso", true, true, "" }, { "tun_uso", false, false, "needs Linux 6.2" } };
     static const uint64_t drops[GH_DROP_COUNT] = { [GH_DROP_POLICY] = 12 };
 
     (void)self;
@@ -88,7 +88,8 @@ static void list_sessions(void *self, gh_session_fn fn, void *arg)
         struct gh_session_row row = { .id = id, .client_id = i == 1 ? "caf\xe9" : "client-1", .peer = i == 1 ? NULL : &peer,
                                       .peer_port = 5000, .addresses = prefixes, .address_count = 2, .since = 1700000000,
                                       .rx_packets = 1, .rx_bytes = 84, .tx_packets = 2, .tx_bytes = UINT64_C(1) << 40,
-                                      .flows = 4, .connections = 1, .worker = 1 };
+                                      .flows = 4, .connections = 1, .worker = 1, .rtt_us = 12345, .mtu = 1411, .udp_payload = 1452,
+                                      .datagrams_sent = 400, .datagrams_lost = 5 };
 
         snprintf(id, sizeof id, "s-%u", i);
         fn(arg, &row);
@@ -427,6 +428,11 @@ static void sessions_are_listed_with_hostile_names_made_harmless(void **state)
     assert_string_equal(json_string_value(json_array_get(json_object_get(row, "addresses"), 1)), "2001:db8::2/128");
     assert_text(json_object_get(row, "peer"), "address", "192.0.2.9");
     assert_true(number(row, "tx_bytes") == 1099511627776);
+    assert_true(number(row, "rtt_us") == 12345);
+    assert_true(number(row, "mtu") == 1411);
+    assert_true(number(row, "udp_payload") == 1452);
+    assert_true(number(row, "datagrams_sent") == 400);
+    assert_true(number(row, "datagrams_lost") == 5);
     row = json_array_get(json_object_get(body, "sessions"), 1);
     assert_text(row, "client_id", "caf?");
     assert_true(json_is_null(json_object_get(row, "peer")));
