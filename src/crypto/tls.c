@@ -170,11 +170,10 @@ int gh_tls_create(struct gh_tls_ctx *ctx, const char *server_name, const struct 
     t->events = events;
     t->arg = arg;
     t->ssl = SSL_new(ctx->ssl);
-    if (!t->ssl) {
+    if (!t->ssl || SSL_set_app_data(t->ssl, t) != 1) {
         gh_tls_destroy(t);
         return GH_ERR_MEMORY;
     }
-    SSL_set_app_data(t->ssl, t);
     /* the role must be known before the callbacks are set: libssl captures it there */
     if (ctx->server)
         SSL_set_accept_state(t->ssl);

@@ -111,9 +111,8 @@ int gh_tls_ctx_set_tickets(struct gh_tls_ctx *c, const uint8_t key[GH_TLS_TICKET
     memcpy(c->ticket_key, key, sizeof c->ticket_key);
     if (SSL_CTX_set_session_id_context(c->ssl, id_context, sizeof id_context - 1) != 1 ||
         SSL_CTX_set_tlsext_ticket_key_evp_cb(c->ssl, cb_ticket_key) != 1 ||
-        SSL_CTX_set_session_ticket_cb(c->ssl, NULL, cb_ticket_opened, NULL) != 1)
+        SSL_CTX_set_session_ticket_cb(c->ssl, NULL, cb_ticket_opened, NULL) != 1 || SSL_CTX_set_app_data(c->ssl, c) != 1)
         return GH_ERR_CRYPTO;
-    SSL_CTX_set_app_data(c->ssl, c);
     SSL_CTX_clear_options(c->ssl, SSL_OP_NO_TICKET);
     SSL_CTX_set_timeout(c->ssl, LIFE);
     c->tickets = true;

@@ -319,9 +319,10 @@ static void answer_retry(struct sim *s, const struct gh_quic_initial *first)
 
     make_cid(&s->server, &scid, token);
     len = gh_quic_token_retry(&s->tokens, first, &scid, &s->client.addr, sim_wall(s), token);
-    len = gh_quic_retry(first, &scid, gh_span_of(token, (size_t)len), buf, sizeof buf);
+    if (len > 0)
+        len = gh_quic_retry(first, &scid, gh_span_of(token, (size_t)len), buf, sizeof buf);
     if (len < 0)
-        abort();
+        return;
     s->retries++;
     send_payload(s, true, gh_span_of(buf, (size_t)len), 0);
 }

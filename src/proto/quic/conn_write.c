@@ -218,6 +218,10 @@ static int write_close(struct gh_quic *q, struct gh_quic_batch *b)
     const uint8_t *reason = (const uint8_t *)q->why.reason;
     size_t len = strlen(q->why.reason);
 
+    if (!q->has_keys) { /* memory ran out before there were any: the library would look for them */
+        gh_quic_finish(q, q->why.kind, NULL);
+        return 0;
+    }
     ngtcp2_path_storage_zero(&t.path);
     ngtcp2_ccerr_default(&e);
     if (q->why.application)

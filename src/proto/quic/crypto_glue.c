@@ -166,15 +166,19 @@ static int cb_client_initial(ngtcp2_conn *conn, void *arg)
         return NGTCP2_ERR_CALLBACK_FAILURE;
     ctx.native_handle = retry;
     ngtcp2_conn_set_retry_aead(conn, &aead, &ctx); /* conn owns the key now */
-    if (install_initial(conn, ngtcp2_conn_get_dcid(conn)) != 0 || set_params(q) < 0 || gh_tls_start(q->tls) < 0)
+    q->has_keys = install_initial(conn, ngtcp2_conn_get_dcid(conn)) == 0;
+    if (!q->has_keys || set_params(q) < 0 || gh_tls_start(q->tls) < 0)
         return NGTCP2_ERR_CALLBACK_FAILURE;
     return 0;
 }
 
 static int cb_recv_client_initial(ngtcp2_conn *conn, const ngtcp2_cid *dcid, void *arg)
 {
-    (void)arg;
-    return install_initial(conn, dcid);
+    struct gh_quic *q = arg;
+    int rc = install_initial(conn, dcid);
+
+    q->has_keys |= rc == 0;
+    return rc;
 }
 
 static int cb_recv_retry(ngtcp2_conn *conn, const ngtcp2_pkt_hd *hd, void *arg)

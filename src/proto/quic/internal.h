@@ -35,6 +35,7 @@ struct gh_quic {
     bool probe_due; /* the next packet is a small one without datagrams: it gets through where a large one may not */
     uint64_t sealed; /* packets since the last key update that began here */
     bool server, params_set, keys_told, handshake_done;
+    bool has_keys; /* of the first packets: something can be sealed */
     bool closing;  /* a close waits to be written */
     bool closed;   /* on_closed was called */
     bool broken;   /* the library's state cannot be trusted: never call it again */
