@@ -7,7 +7,8 @@
 #define NONE UINT32_MAX
 #define WAYS 8u        /* flows that share a place of the table */
 #define SLAB_CELLS 32u /* 64 KiB */
-#define KEEP_TIME INT64_C(1000000000)
+#define KEEP_TIME INT64_C(1000000000) /* slabs but one */
+#define REST_TIME (3 * KEEP_TIME)     /* all of it; CoDel has forgotten by then */
 #define AGAIN_SOON 16  /* intervals after which CoDel forgets how fast it had to drop */
 
 _Static_assert(GH_QUIC_QUEUE_CELL * GH_QUIC_QUEUE_PIECES >= 65535, "the longest datagram fits");
@@ -40,6 +41,12 @@ struct gh_quic_queue_slab {
     uint8_t cells[SLAB_CELLS][GH_QUIC_QUEUE_CELL];
 };
 
+/* What a queue in use has at least, in one piece: large enough that malloc gives it back to the system. */
+struct first_slab {
+    struct gh_quic_queue_slab slab; /* first: slabs[0] */
+    struct gh_quic_queue_flow flows[GH_QUIC_QUEUE_FLOWS];
+};
+
 static struct entry *entry_of(const struct gh_quic_queue *q, uint32_t cell)
 {
     return &q->slabs[cell / SLAB_CELLS]->entries[cell % SLAB_CELLS];
@@ -56,13 +63,22 @@ void gh_quic_queue_init(struct gh_quic_queue *q, const struct gh_quic_queue_limi
     q->max_cells = (uint32_t)(limits->bytes / GH_QUIC_QUEUE_CELL);
 }
 
-void gh_quic_queue_fini(struct gh_quic_queue *q)
+/* All memory; nothing waits. */
+static void give_back(struct gh_quic_queue *q)
 {
     for (uint32_t i = 0; i < q->slab_count; i++)
         free(q->slabs[i]);
     free(q->slabs);
-    free(q->flows);
-    *q = (struct gh_quic_queue){ .current = NONE, .dropped_full = q->dropped_full, .dropped_delay = q->dropped_delay };
+    q->slabs = NULL;
+    q->slab_count = q->slab_room = 0;
+    q->flows = NULL;
+    q->free = NONE;
+}
+
+void gh_quic_queue_fini(struct gh_quic_queue *q)
+{
+    give_back(q);
+    *q = (struct gh_quic_queue){ .free = NONE, .current = NONE, .dropped_full = q->dropped_full, .dropped_delay = q->dropped_delay };
 }
 
 /* Cells. */
@@ -86,9 +102,14 @@ static int slab_add(struct gh_quic_queue *q)
         q->slabs = slabs;
         q->slab_room = room;
     }
-    q->slabs[q->slab_count] = malloc(sizeof **q->slabs);
+    q->slabs[q->slab_count] = malloc(q->slab_count ? sizeof **q->slabs : sizeof(struct first_slab));
     if (!q->slabs[q->slab_count])
         return GH_ERR_MEMORY;
+    if (q->slab_count == 0) {
+        q->flows = ((struct first_slab *)(void *)q->slabs[0])->flows;
+        for (uint32_t i = 0; i < GH_QUIC_QUEUE_FLOWS; i++)
+            q->flows[i] = (struct gh_quic_queue_flow){ .list = LIST_IDLE, .head = NONE, .tail = NONE };
+    }
     free_cells_of(q, q->slab_count++);
     return 0;
 }
@@ -217,13 +238,8 @@ static void drop_from_fullest(struct gh_quic_queue *q)
 
 static int make_room(struct gh_quic_queue *q, uint32_t cells)
 {
-    if (!q->flows) {
-        q->flows = calloc(GH_QUIC_QUEUE_FLOWS, sizeof *q->flows);
-        if (!q->flows)
-            return GH_ERR_MEMORY;
-        for (uint32_t i = 0; i < GH_QUIC_QUEUE_FLOWS; i++)
-            q->flows[i] = (struct gh_quic_queue_flow){ .list = LIST_IDLE, .head = NONE, .tail = NONE };
-    }
+    if (q->slab_count == 0 && slab_add(q) < 0)
+        return GH_ERR_MEMORY;
     while (q->count >= q->limits.packets || q->cells + cells > q->max_cells)
         drop_from_fullest(q);
     while (q->slab_count * SLAB_CELLS - q->cells < cells)
@@ -399,6 +415,8 @@ void gh_quic_queue_consume(struct gh_quic_queue *q)
 
 void gh_quic_queue_trim(struct gh_quic_queue *q, int64_t now)
 {
+    if (q->count == 0 && q->slab_count && now - q->emptied >= REST_TIME)
+        give_back(q);
     if (q->count || q->slab_count < 2 || now - q->emptied < KEEP_TIME)
         return;
     while (q->slab_count > 1)

@@ -448,6 +448,11 @@ static void a_quiet_queue_gives_its_memory_back(void **state)
         add(&q, 5, 1200, 2001 * MS);
     for (int i = 0; i < 100; i++)
         assert_int_equal(take(&q, 2001 * MS), 5);
+    gh_quic_queue_trim(&q, 5500 * MS); /* a session that is idle has none at all */
+    assert_int_equal(q.slab_count, 0);
+    assert_null(q.flows);
+    add(&q, 6, 1200, 5501 * MS);
+    assert_int_equal(take(&q, 5501 * MS), 6);
     gh_quic_queue_fini(&q);
 }
 
