@@ -245,9 +245,12 @@ static int command(struct box *b, char *line)
 /* False at the end of standard input. */
 static bool read_commands(struct box *b)
 {
-    ssize_t n = read(STDIN_FILENO, b->line + b->line_len, sizeof b->line - 1 - b->line_len);
     char *end;
+    ssize_t n;
 
+    if (b->line_len >= sizeof b->line - 1)
+        return false; /* longer than any command */
+    n = read(STDIN_FILENO, b->line + b->line_len, sizeof b->line - 1 - b->line_len);
     if (n <= 0)
         return false;
     b->line_len += (size_t)n;
@@ -258,7 +261,7 @@ static bool read_commands(struct box *b)
         b->line_len -= (size_t)(end + 1 - b->line);
         memmove(b->line, end + 1, b->line_len + 1);
     }
-    return b->line_len < sizeof b->line - 1;
+    return true;
 }
 
 /* The life. */
