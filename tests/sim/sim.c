@@ -272,6 +272,13 @@ static int64_t serialize(struct sim *s, struct sim_link *l, size_t len)
     return l->busy - s->now;
 }
 
+/* More waits than a queue should hold. */
+static bool stands(const struct sim *s, const struct sim_link *l)
+{
+    return l->rate && l->mark_above && l->busy > s->now &&
+           (l->busy - s->now) / (SIM_S / (int64_t)l->rate) / 8 > (int64_t)l->mark_above;
+}
+
 static void send_payload(struct sim *s, bool from_server, struct gh_span payload, uint8_t ecn)
 {
     struct sim_link *l = &s->link[from_server];
@@ -283,7 +290,13 @@ static void send_payload(struct sim *s, bool from_server, struct gh_span payload
     if (s->on_wire)
         s->on_wire(s->on_wire_arg, from_server, payload);
     l->ecn[ecn]++;
-    if (l->congested && ecn)
+    if (ecn && l->ecn_fault == SIM_ECN_DROPPED) {
+        s->lost++;
+        return;
+    }
+    if (ecn && l->ecn_fault)
+        ecn = l->ecn_fault == SIM_ECN_SWAPPED;
+    if (ecn && (l->congested || stands(s, l)))
         ecn = 3;
     if (l->down || (l->max_payload && payload.len > l->max_payload) || sim_chance(s) < l->loss) {
         s->lost++;
@@ -374,7 +387,7 @@ static bool left_behind(struct sim *s, const struct flying *f)
 static void deliver(struct sim *s, struct flying *f)
 {
     struct sim_end *to = f->to_server ? &s->server : &s->client, *from = f->to_server ? &s->client : &s->server;
-    struct gh_quic_path path = { to->addr, from->addr };
+    struct gh_quic_path path = { to->addr, from->nat.port ? from->nat : from->addr };
     struct gh_quic_initial first;
 
     s->delivered++;

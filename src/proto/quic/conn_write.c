@@ -178,6 +178,8 @@ static bool path_equals(const struct gh_quic_path *a, const struct gh_quic_path 
 /* Takes the packet at the end of the batch into it. False when it does not belong: it waits for the next batch. */
 static bool append(struct gh_quic *q, struct gh_quic_batch *b, const struct target *t, size_t len)
 {
+    /* RFC 9000, section 13.4.2.1: some paths drop what is marked. The library believes that it was, and that the path lost the mark. */
+    uint8_t ecn = q->unmarked ? NGTCP2_ECN_NOT_ECT : (uint8_t)t->info.ecn;
     struct gh_quic_path path;
 
     gh_quic_addr_of(&t->path.path.local, &path.local);
@@ -185,8 +187,8 @@ static bool append(struct gh_quic *q, struct gh_quic_batch *b, const struct targ
     if (b->len == 0) {
         b->segment = len;
         b->path = path;
-        b->ecn = (uint8_t)t->info.ecn;
-    } else if (len > b->segment || b->ecn != t->info.ecn || !path_equals(&path, &b->path)) {
+        b->ecn = ecn;
+    } else if (len > b->segment || b->ecn != ecn || !path_equals(&path, &b->path)) {
         if (!q->carry)
             q->carry = malloc(q->cfg.max_payload);
         if (!q->carry)
@@ -194,7 +196,7 @@ static bool append(struct gh_quic *q, struct gh_quic_batch *b, const struct targ
         memcpy(q->carry, b->buf + b->len, len);
         q->carry_len = len;
         q->carry_path = path;
-        q->carry_ecn = (uint8_t)t->info.ecn;
+        q->carry_ecn = ecn;
         return false;
     }
     b->len += len;

@@ -41,6 +41,7 @@ struct gh_quic {
     bool broken;   /* the library's state cannot be trusted: never call it again */
     bool room_wanted;
     bool probing;  /* PINGs are sent until something is heard */
+    bool unmarked; /* no ECN: a handshake that said it was not answered in time */
     struct gh_quic_close why;
     /* a packet that did not fit the batch before it */
     uint8_t *carry; /* cfg.max_payload bytes, made when there is one */
