@@ -323,8 +323,10 @@ static int cb_path_validation(ngtcp2_conn *conn, uint32_t flags, const ngtcp2_pa
     (void)flags;
     if (res == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS && (!old_path || !ngtcp2_path_eq(path, old_path))) {
         gh_quic_pmtu_reset(&q->pmtu, q->now);
-        q->unmarked = false;
+        q->unmarked = q->repeated;
     }
+    q->challenged = 0;
+    q->repeated = false;
     return 0;
 }
 

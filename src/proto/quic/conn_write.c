@@ -175,15 +175,35 @@ static bool path_equals(const struct gh_quic_path *a, const struct gh_quic_path 
            gh_ip_equals(&a->remote.ip, &b->remote.ip);
 }
 
+/* RFC 9000, section 13.4.2.1: some paths drop what is marked. What was not answered goes out again without; the library believes that it was
+ * marked, and that the path lost the mark. */
+static uint8_t mark_of(struct gh_quic *q, const struct target *t, const struct gh_quic_path *path)
+{
+    struct gh_quic_path now;
+
+    if (q->challenging) {
+        q->challenging = false;
+        if (!q->challenged)
+            q->challenged = q->now;
+        if (q->now - q->challenged >= (int64_t)ngtcp2_conn_get_pto(q->conn) * 7 / 8) {
+            now = gh_quic_current_path(q);
+            q->repeated |= path_equals(path, &now);
+            q->unmarked |= q->repeated;
+            return NGTCP2_ECN_NOT_ECT;
+        }
+    }
+    return q->unmarked ? NGTCP2_ECN_NOT_ECT : (uint8_t)t->info.ecn;
+}
+
 /* Takes the packet at the end of the batch into it. False when it does not belong: it waits for the next batch. */
 static bool append(struct gh_quic *q, struct gh_quic_batch *b, const struct target *t, size_t len)
 {
-    /* RFC 9000, section 13.4.2.1: some paths drop what is marked. The library believes that it was, and that the path lost the mark. */
-    uint8_t ecn = q->unmarked ? NGTCP2_ECN_NOT_ECT : (uint8_t)t->info.ecn;
     struct gh_quic_path path;
+    uint8_t ecn;
 
     gh_quic_addr_of(&t->path.path.local, &path.local);
     gh_quic_addr_of(&t->path.path.remote, &path.remote);
+    ecn = mark_of(q, t, &path);
     if (b->len == 0) {
         b->segment = len;
         b->path = path;
