@@ -17,12 +17,22 @@ static void init(uint64_t seed)
     raw_peer_init(&w.client, &w.sim, false);
 }
 
+static void connect_both(int64_t time)
+{
+    raw_peer_connect(&w.client);
+    raw_peer_wait(&w.client, time);
+    assert_non_null(w.client.q);
+    assert_non_null(w.server.q);
+    assert_true(w.server.handshake);
+}
+
 /* Datagrams of 1000 bytes from <from>, one a <pause>. */
 static void offer(struct raw_peer *from, unsigned count, int64_t pause)
 {
     static const uint8_t payload[1000];
 
     for (unsigned i = 0; i < count; i++) {
+        assert_non_null(from->q);
         assert_int_equal(gh_quic_send_datagram(from->q, gh_span_of(payload, 0), gh_span_of(payload, sizeof payload), 0, w.sim.now), 0);
         raw_peer_wait(from, pause);
     }
@@ -38,13 +48,13 @@ static struct outcome crowded(size_t mark_above, enum sim_ecn fault)
     struct outcome o;
 
     init(1);
-    raw_peer_connect(&w.client);
-    raw_peer_wait(&w.client, 2 * SIM_S);
+    connect_both(2 * SIM_S);
     w.sim.link[0].rate = 8000000;
     w.sim.link[0].queue = 100000;
     w.sim.link[0].mark_above = mark_above;
     w.sim.link[0].ecn_fault = fault;
     offer(&w.client, 9000, 666667);
+    assert_non_null(w.client.q);
     o.lost = w.sim.lost;
     o.arrived = w.server.datagrams;
     o.refused = gh_quic_counters(w.client.q)->queue_full;
@@ -85,8 +95,7 @@ static void what_leaves_is_ect0_on_a_path_that_keeps_it(void **state)
 {
     (void)state;
     init(2);
-    raw_peer_connect(&w.client);
-    raw_peer_wait(&w.client, SIM_S);
+    connect_both(SIM_S);
     assert_int_equal(share_marked(&w.client, 0), 100);
     assert_int_equal(share_marked(&w.server, 1), 100);
     sim_fini(&w.sim);
@@ -105,8 +114,7 @@ static void a_path_that_spoils_marks_gets_none(void **state)
 
                 init(3);
                 w.sim.link[link].ecn_fault = later ? SIM_ECN_KEPT : faults[i];
-                raw_peer_connect(&w.client);
-                raw_peer_wait(&w.client, SIM_S);
+                connect_both(SIM_S);
                 w.sim.link[link].ecn_fault = faults[i];
                 if (later)
                     offer(link ? &w.server : &w.client, 20, 10 * SIM_MS);
@@ -151,8 +159,7 @@ static void a_new_path_that_drops_what_is_marked_is_survived(void **state)
         unsigned arrived[2];
 
         init(6);
-        raw_peer_connect(&w.client);
-        raw_peer_wait(&w.client, SIM_S);
+        connect_both(SIM_S);
         w.sim.client.nat = (struct gh_quic_addr){ gh_ip_v4("\xcb\x00\x71\x07"), 50000 };
         w.sim.link[1].ecn_fault = SIM_ECN_DROPPED;
         for (int64_t t = 0; t < 4 * SIM_S; t += 2 * pauses[p]) { /* some go to find it out */
@@ -176,8 +183,7 @@ static void marking_is_tried_again_on_a_new_path(void **state)
     (void)state;
     init(5);
     w.sim.link[1].ecn_fault = SIM_ECN_CLEARED;
-    raw_peer_connect(&w.client);
-    raw_peer_wait(&w.client, SIM_S);
+    connect_both(SIM_S);
     assert_int_equal(share_marked(&w.server, 1), 0);
     w.sim.link[1].ecn_fault = SIM_ECN_KEPT;
     w.sim.client.nat = (struct gh_quic_addr){ gh_ip_v4("\xcb\x00\x71\x07"), 50000 };

@@ -29,12 +29,20 @@ static void init(uint64_t seed)
     raw_peer_init(&w.client, &w.sim, false);
 }
 
+static void connect_both(int64_t time)
+{
+    raw_peer_connect(&w.client);
+    raw_peer_wait(&w.client, time);
+    assert_non_null(w.client.q);
+    assert_non_null(w.server.q);
+    assert_true(w.server.handshake);
+}
+
 /* A connection whose ends hear no more of each other: only what is forged arrives. */
 static void start_cut_off(void)
 {
     init(1);
-    raw_peer_connect(&w.client);
-    raw_peer_wait(&w.client, SIM_S);
+    connect_both(SIM_S);
     w.sim.link[0].down = w.sim.link[1].down = true;
 }
 
@@ -80,7 +88,7 @@ static void new_id(struct raw_bytes *b, uint64_t seq, uint64_t retire_prior_to, 
 }
 
 /* What an assertion costs stays reachable, so that nobody takes it for a leak of ours. */
-static const void *given_up[2];
+static const void *volatile given_up[2];
 
 static void retire_the_first_id_at_once(void *arg, bool from_server, struct gh_span payload)
 {
@@ -423,8 +431,7 @@ static void a_9e91cc08_bytes_of_stopped_streams_do_not_use_up_the_window(void **
     w.sim.server.config.max_data = 20000;
     w.sim.link[0].rate = 4000000;
     w.sim.link[0].queue = 100000;
-    raw_peer_connect(&w.client);
-    raw_peer_wait(&w.client, SIM_S);
+    connect_both(SIM_S);
     for (int i = 0; i < 12; i++) {
         id = raw_open(&w.client, true, &much, false);
         raw_peer_wait(&w.client, 8 * SIM_MS); /* some of it is here, more is on its way */
