@@ -322,6 +322,7 @@ class World:
             host.keeper.close()
         if self.users:
             self.users.close()
+        accusations = [text for text in (daemon.accusations() for daemon in self.daemons) if text]
         for daemon in self.daemons:
             daemon.file.close()
         self.daemons = []
@@ -329,6 +330,8 @@ class World:
         self.users = None
         if self.own_folder:
             shutil.rmtree(self.folder, ignore_errors=True)
+        if accusations:
+            raise AssertionError('a sanitizer spoke up\n' + '\n'.join(accusations))
 
     def report(self):
         """The last lines of everybody, for a failed test."""
