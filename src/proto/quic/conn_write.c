@@ -27,6 +27,7 @@ struct target {
     ngtcp2_pkt_info info;
     uint8_t *buf;
     size_t cap;
+    size_t used; /* by what was put into the packet so far: frames, at least so many bytes */
 };
 
 static enum step write_stream(struct gh_quic *q, struct target *t, int64_t stream, bool end, const struct gh_span *spans, size_t count,
@@ -40,6 +41,8 @@ static enum step write_stream(struct gh_quic *q, struct target *t, int64_t strea
     n = ngtcp2_conn_writev_stream(q->conn, &t->path.path, &t->info, t->buf, t->cap, &taken,
                                   NGTCP2_WRITE_STREAM_FLAG_MORE | (end ? NGTCP2_WRITE_STREAM_FLAG_FIN : 0), stream, vec, count,
                                   (uint64_t)q->now);
+    if (taken > 0)
+        t->used += (size_t)taken;
     if (taken >= 0 && q->owner.app->on_sent(q->owner.app_arg, stream, (size_t)taken) < 0)
         return STEP_FAILED;
     if (n == NGTCP2_ERR_STREAM_DATA_BLOCKED || n == NGTCP2_ERR_STREAM_NOT_FOUND)
@@ -80,9 +83,9 @@ static size_t next_datagram(struct gh_quic *q, struct gh_span pieces[GH_QUIC_QUE
     return n;
 }
 
-static uint64_t least_size(const struct gh_quic *q, size_t datagram)
+static uint64_t least_size(const struct gh_quic *q, size_t frames)
 {
-    return datagram + DATAGRAM_OVERHEAD - 3 + ngtcp2_conn_get_dcid(q->conn)->datalen; /* the number takes one byte at least */
+    return frames + DATAGRAM_OVERHEAD - 3 + ngtcp2_conn_get_dcid(q->conn)->datalen; /* the number takes one byte at least */
 }
 
 /* A packet of exactly <size> bytes, with a datagram that nobody wants. How long its number is, only trying tells. */
@@ -109,14 +112,16 @@ static enum step write_mtu_probe(struct gh_quic *q, struct target *t, size_t siz
 static enum step write_datagram(struct gh_quic *q, struct target *t, const struct gh_span *pieces, size_t count, size_t *ret_len)
 {
     ngtcp2_vec vec[GH_QUIC_QUEUE_PIECES];
+    size_t len = length_of(pieces, count);
     int accepted = 0;
     ngtcp2_ssize n;
 
     for (size_t i = 0; i < count; i++)
         vec[i] = (ngtcp2_vec){ (uint8_t *)(uintptr_t)pieces[i].data, pieces[i].len };
     n = ngtcp2_conn_writev_datagram(q->conn, &t->path.path, &t->info, t->buf, t->cap, &accepted, NGTCP2_WRITE_DATAGRAM_FLAG_MORE,
-                                    least_size(q, length_of(pieces, count)), vec, count, (uint64_t)q->now);
+                                    least_size(q, t->used + len), vec, count, (uint64_t)q->now);
     if (accepted) {
+        t->used += len + (len > 63 ? 3 : 2); /* type and length */
         gh_quic_queue_consume(&q->queue);
         q->counters.datagrams_out++;
         gh_quic_silence_on_sent(&q->silence, q->now);

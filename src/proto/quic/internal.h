@@ -15,7 +15,7 @@
  * library that has another. */
 int ngtcp2_conn_on_loss_detection_timer(ngtcp2_conn *conn, ngtcp2_tstamp ts) __attribute__((weak));
 
-#define GH_QUIC_MTU_PROBE (UINT64_C(1) << 63) /* in the id of a datagram; else it is the least size that its packet has */
+#define GH_QUIC_MTU_PROBE (UINT64_C(1) << 63) /* in the id of a datagram; else it is the least size that its packet has up to its end */
 
 struct gh_quic {
     ngtcp2_conn *conn;
