@@ -42,12 +42,18 @@ const char *agent_state_name(const struct agent *a)
     return a->next ? agent_link_state_name(a->next->state) : names[a->search];
 }
 
+/* The carrier is none, also while it asks for another tunnel. */
+static bool is_attempt(const struct agent *a, const struct agent_link *l)
+{
+    return l->state <= AGENT_LINK_ASSIGNING && l != a->carrier;
+}
+
 static size_t trying(const struct agent *a)
 {
     size_t n = 0;
 
     gh_list_each(it, (struct gh_list *)(uintptr_t)&a->links)
-        n += gh_container_of(it, struct agent_link, node)->state <= AGENT_LINK_ASSIGNING;
+        n += is_attempt(a, gh_container_of(it, struct agent_link, node));
     return n;
 }
 
@@ -57,7 +63,7 @@ static void end_attempts(struct agent *a, const struct agent_link *but)
     {
         struct agent_link *l = gh_container_of(it, struct agent_link, node);
 
-        if (l != but && l->state <= AGENT_LINK_ASSIGNING)
+        if (l != but && is_attempt(a, l))
             agent_link_end(l, "another connection was faster");
     }
 }
@@ -397,6 +403,21 @@ static void watch_carrier(struct agent *a, int64_t now)
         gh_quic_probe(q);
 }
 
+/* RFC 9484, section 7.2, for what we send: IPv6 goes when the path gets too narrow, and comes back. */
+static void watch_width(struct agent *a, int64_t now)
+{
+    struct agent_link *l = a->carrier;
+    bool narrow;
+
+    if (l->state != AGENT_LINK_UP)
+        return;
+    narrow = agent_link_is_narrow(l, now);
+    if (narrow && !l->narrow && agent_network_has_ipv6(a))
+        agent_link_renew(l, true);
+    else if (l->narrow && l->was_wide && !narrow)
+        agent_link_renew(l, false);
+}
+
 static void on_watch(void *arg, int64_t now)
 {
     struct agent *a = arg;
@@ -404,6 +425,10 @@ static void on_watch(void *arg, int64_t now)
     if (!a->carrier)
         return;
     watch_carrier(a, now);
+    if (a->carrier)
+        watch_width(a, now);
+    if (!a->carrier)
+        return;
     /* a path is measured in its first seconds; later changes are rare */
     if (now - a->mtu_looked >= (now - a->carrier->heard_at < 10 * SECOND ? MTU_INTERVAL : 8 * MTU_INTERVAL)) {
         a->mtu_looked = now;

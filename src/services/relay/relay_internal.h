@@ -169,6 +169,7 @@ struct tunnel {
     uint8_t *early;                /* WAITING: capsules that came before the answer */
     size_t early_len;
     bool early_end;
+    bool peer_narrow;              /* the agent says that its direction carries no IPv6 */
     bool narrow;                   /* the path carries no IPv6, or nobody knows yet: none is assigned */
     int64_t assign_at;             /* when addresses are told though it is not known yet; 0: they were told */
     int64_t measured_at;           /* when nobody's knowing is over; 0: it is */

@@ -71,7 +71,7 @@ static void begin(struct world *w)
     w->stream.stream.events = &gh_agent_tunnel_http_events;
     w->stream.stream.arg = &w->tunnel;
     gh_agent_tunnel_init(&w->tunnel, &events, w);
-    gh_agent_tunnel_start(&w->tunnel, &w->stream.stream);
+    gh_agent_tunnel_start(&w->tunnel, &w->stream.stream, false);
 }
 
 static void finish(struct world *w)
