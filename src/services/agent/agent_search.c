@@ -400,7 +400,7 @@ static void watch_carrier(struct agent *a, int64_t now)
     if (now - l->unanswered_since >= DEAD_AFTER)
         roam(a, "nothing heard although packets were sent");
     else if (now - l->unanswered_since >= PROBE_AFTER)
-        gh_quic_probe(q);
+        gh_http_conn_probe(l->conn);
 }
 
 /* RFC 9484, section 7.2, for what we send: IPv6 goes when the path gets too narrow, and comes back. */
@@ -459,7 +459,7 @@ static void network_changed(void *arg, int64_t now)
     if (a->netlink && gh_netlink_route_get(a->netlink, &a->carrier->remote.ip, a->conf.fwmark, &r) == GH_ERR_NOT_FOUND)
         roam(a, "the machine has no route to it");
     else
-        gh_quic_probe(gh_http_conn_quic(a->carrier->conn)); /* from where we are now */
+        gh_http_conn_probe(a->carrier->conn); /* from where we are now */
 }
 
 static void on_netlink(void *arg, int events)
