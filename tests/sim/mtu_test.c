@@ -6,6 +6,7 @@
 #include "raw_peer.h"
 
 #define TICK (2 * SIM_MS)
+#define CLIENT_TO_SERVER 0 /* of sim.link */
 
 struct world {
     struct sim sim;
@@ -177,6 +178,23 @@ static void a_path_that_widens_is_found_out(void **state)
     end();
 }
 
+/* Each end measures what it sends; what comes the other way is as large as it was. */
+static void each_direction_has_a_size_of_its_own(void **state)
+{
+    (void)state;
+    for (int way = 0; way < 2; way++) {
+        begin(350 + (uint64_t)way, 1472, 1452);
+        raw_peer_wait(&w.client, 3 * SIM_S);
+        assert_int_equal(gh_quic_plpmtu(w.client.q), 1452);
+        assert_int_equal(gh_quic_plpmtu(w.server.q), 1452);
+        w.sim.link[way].max_payload = 1252;
+        raw_peer_wait(&w.client, 5 * SIM_S);
+        assert_int_equal(gh_quic_plpmtu(w.client.q) + gh_quic_plpmtu(w.server.q), way == CLIENT_TO_SERVER ? 1200 + 1452 : 2 * 1452);
+        assert_int_equal(gh_quic_plpmtu(w.client.q), way == CLIENT_TO_SERVER ? 1200 : 1452);
+        end();
+    }
+}
+
 /* Loss is not a narrow path: no black hole is seen where none is. */
 static void loss_and_darkness_are_no_black_holes(void **state)
 {
@@ -203,6 +221,7 @@ int main(void)
         cmocka_unit_test(a_path_that_shrinks_is_noticed_and_measured_again),
         cmocka_unit_test(a_path_that_shrinks_is_noticed_by_short_datagrams_too),
         cmocka_unit_test(a_path_that_widens_is_found_out),
+        cmocka_unit_test(each_direction_has_a_size_of_its_own),
         cmocka_unit_test(loss_and_darkness_are_no_black_holes),
     };
 
