@@ -79,6 +79,18 @@ def test_the_agent_says_why_there_is_no_ipv6(road):
     assert [row for row in text.splitlines() if row.startswith('ipv6') and 'none: ' + line.data['reason'] in row]
 
 
+def test_an_agent_whose_own_direction_is_narrow_asks_for_ipv4_alone(road):
+    """The relay's direction carries IPv6, so only the agent can know."""
+    road.box.mtu(1280, way='up')
+    agent = road.start_agent(1, families=1, wait=False)
+    line = agent.wait_line(lambda line: message('no IPv6 through this tunnel')(line) and 'to the relay' in line.data['reason'], 20)
+    until(lambda: [address for address in road.addresses(1) if ':' in address] == [], 10, 'IPv4 alone is there')
+    assert status(road)['ipv6'] == {'assigned': False, 'reason': line.data['reason']}
+    until(lambda: device(road) == 1160, 10, 'the device follows')
+    answer = road.world['agent-1'].peer('bulk', SERVER, str(1 << 20))
+    assert answer['bytes'] == 1 << 20 and answer['sent'] == answer['received']
+
+
 def test_jumbo_frames_are_used(road):
     road.stop()
     hosts = [(name, link['ifname']) for name in ('agent-1', 'wan', 'relay', 'internet')
