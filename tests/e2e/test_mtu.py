@@ -193,6 +193,8 @@ def test_ipv6_comes_back_with_the_path(road):
     host = road.world['agent-1']
     move(host, '2001:db8:1::2', '2001:db8:1::77')
     try:
+        agent.wait_line(message('another connection measures it'), 20)
+        agent.wait_line(message('connected'), 20, count=2)
         until(lambda: len(road.addresses(1)) == 2, 20, 'IPv6 is assigned')
         assert host.ping('2606:4700::1111', 3)[0] == 3
         assert status(road)['ipv6'] == {'assigned': True, 'reason': ''}

@@ -55,8 +55,9 @@ struct agent_link {
     char tls_group[32], cipher[48], why[GH_AGENT_WORDS];
     bool was_up;
     /* Width: IPv6 is not asked for because our direction is too narrow; it was seen to be wide; since when there is an address; when a tunnel was
-     * last asked for again on this connection, 0 for never. */
-    bool narrow, was_wide, renewing;
+     * last asked for again on this connection, 0 for never; the relay says that its direction is too narrow. */
+    bool narrow, was_wide, renewing, peer_narrow;
+    struct gh_nl_route way; /* from here to the relay when it was opened; of family 0 when nobody knows */
     int64_t up_at, again_at;
     /* The carrier's pulse: counts when something was last heard; since when something sent is unanswered, 0 for not. */
     uint64_t packets_in, packets_out;

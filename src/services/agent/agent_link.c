@@ -116,6 +116,8 @@ int agent_link_open(struct agent *a, size_t relay, const struct gh_endpoint *rem
     l->a = a;
     l->relay = relay;
     l->remote = *remote;
+    if (a->netlink)
+        (void)gh_netlink_route_get(a->netlink, &remote->ip, a->conf.fwmark, &l->way);
     gh_deadline_init(&l->timer, on_timer, l);
     gh_list_init(&l->node);
     gh_list_append(&a->links, &l->node);
@@ -291,6 +293,7 @@ static void on_narrow(void *arg, const char *words)
 {
     struct agent_link *l = arg;
 
+    l->peer_narrow = true;
     if (l->state != AGENT_LINK_LEAVING && !l->narrow)
         say_no_ipv6(l->a, words);
 }
@@ -303,6 +306,7 @@ static void note_ipv6(struct agent_link *l, const struct gh_prefix *list, size_t
 
     for (size_t i = 0; i < count; i++)
         has |= list[i].addr.family == 6;
+    l->peer_narrow &= !has;
     if (has && a->no_ipv6[0]) {
         gh_log_event(a->log, GH_LOG_INFO, "agent", "IPv6 is assigned now");
         a->no_ipv6[0] = 0;
