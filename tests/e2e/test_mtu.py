@@ -17,6 +17,7 @@ clients:
       - { id: everything, type: default, action: allow }
 '''
 SERVER = '1.1.1.1'
+SERVER6 = '2606:4700::1111'
 RELAY_INSIDE = '10.100.0.1'
 
 
@@ -135,10 +136,11 @@ class Transfer:
 WAYS = ['up', 'down', 'both']
 
 
+@pytest.mark.parametrize('server', [SERVER, SERVER6])
 @pytest.mark.parametrize('way', WAYS)
-def test_a_transfer_goes_on_when_the_path_shrinks_and_ipv6_still_fits(road, way):
+def test_a_transfer_goes_on_when_the_path_shrinks_and_ipv6_still_fits(road, way, server):
     agent = road.start_agent(1)
-    transfer = Transfer(road)
+    transfer = Transfer(road, server)
     road.box.mtu(1362, way=way)
     transfer.ends_well()
     assert len(road.addresses(1)) == 2
@@ -196,7 +198,7 @@ def test_ipv6_comes_back_with_the_path(road):
         agent.wait_line(message('another connection measures it'), 20)
         agent.wait_line(message('connected'), 20, count=2)
         until(lambda: len(road.addresses(1)) == 2, 20, 'IPv6 is assigned')
-        assert host.ping('2606:4700::1111', 3)[0] == 3
+        assert host.ping(SERVER6, 3)[0] == 3
         assert status(road)['ipv6'] == {'assigned': True, 'reason': ''}
         assert device(road) >= 1280
     finally:
