@@ -257,6 +257,7 @@ void relay_move_ask(struct tunnel *t, const struct gh_directory_found *held);
 void relay_directory_publish(struct relay *r);
 /* Listeners, offloads, sessions and flows, what each worker carries. */
 void relay_describe(void *state, struct gh_description *d);
+enum gh_aead_engine relay_aead(const struct gh_relay_conf *c);
 void relay_card_add(struct session *s);
 void relay_card_remove(struct session *s);
 void relay_card_measure(struct session *s); /* which has a carrier */
