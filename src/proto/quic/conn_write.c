@@ -174,31 +174,26 @@ static enum step write_packet(struct gh_quic *q, struct target *t, size_t *ret_l
     return step;
 }
 
-static bool path_equals(const struct gh_quic_path *a, const struct gh_quic_path *b)
-{
-    return a->local.port == b->local.port && a->remote.port == b->remote.port && gh_ip_equals(&a->local.ip, &b->local.ip) &&
-           gh_ip_equals(&a->remote.ip, &b->remote.ip);
-}
-
 /* Takes the packet at the end of the batch into it. False when it does not belong: it waits for the next batch. */
 static bool append(struct gh_quic *q, struct gh_quic_batch *b, const struct target *t, size_t len)
 {
-    struct gh_quic_path path;
+    const ngtcp2_path *path = &t->path.path;
 
-    gh_quic_addr_of(&t->path.path.local, &path.local);
-    gh_quic_addr_of(&t->path.path.remote, &path.remote);
     if (b->len == 0) {
         b->segment = len;
-        b->path = path;
+        gh_quic_addr_of(&path->local, &b->path.local);
+        gh_quic_addr_of(&path->remote, &b->path.remote);
         b->ecn = (uint8_t)t->info.ecn;
-    } else if (len > b->segment || b->ecn != t->info.ecn || !path_equals(&path, &b->path)) {
+    } else if (len > b->segment || b->ecn != t->info.ecn || !gh_quic_addr_is(&b->path.remote, &path->remote) ||
+               !gh_quic_addr_is(&b->path.local, &path->local)) {
         if (!q->carry)
             q->carry = malloc(q->cfg.max_payload);
         if (!q->carry)
             return false; /* as if the network had lost it */
         memcpy(q->carry, b->buf + b->len, len);
         q->carry_len = len;
-        q->carry_path = path;
+        gh_quic_addr_of(&path->local, &q->carry_path.local);
+        gh_quic_addr_of(&path->remote, &q->carry_path.remote);
         q->carry_ecn = (uint8_t)t->info.ecn;
         return false;
     }

@@ -61,6 +61,7 @@ struct gh_quic_sockaddr {
 
 void gh_quic_sockaddr_of(const struct gh_quic_addr *a, struct gh_quic_sockaddr *ret);
 void gh_quic_addr_of(const ngtcp2_addr *sa, struct gh_quic_addr *ret);
+bool gh_quic_addr_is(const struct gh_quic_addr *a, const ngtcp2_addr *sa);
 void gh_quic_cid_to(const struct gh_quic_cid *c, ngtcp2_cid *ret);
 void gh_quic_cid_from(const ngtcp2_cid *c, struct gh_quic_cid *ret);
 
