@@ -56,7 +56,7 @@ bool forge_ready(const struct forge *f, bool as_server)
 
 void forge_send_as(struct forge *f, struct sim *s, bool as_server, struct gh_span frames)
 {
-    const struct gh_aead_suite *suite = gh_aead_suite_find(0x1301); /* what both sides prefer */
+    const struct gh_aead_suite *suite = gh_aead_suite_find(0x1301, GH_AEAD_OPENSSL); /* what both sides prefer */
     uint8_t packet[1500], nonce[GH_AEAD_IV], mask[5];
     const struct gh_quic_cid *to = &f->to[as_server];
     uint32_t number = NUMBER + f->sent++;
