@@ -35,7 +35,7 @@ static int load_tls(struct gh_node *node, const struct gh_agent_conf *c, struct 
     const struct gh_tls_files files = { c->certificate, c->key, c->ca, false };
     const char *const paths[] = { c->certificate, c->key, c->ca };
     struct gh_run *run = gh_run_of(node);
-    int rc = gh_tls_load(run->privileged, gh_node_log(node), "agent", &files, ret);
+    int rc = gh_tls_load(run, gh_node_log(node), "agent", &files, ret);
 
     for (size_t i = 0; rc == 0 && i < sizeof paths / sizeof *paths; i++)
         if (gh_run_watch(run, paths[i]) < 0)

@@ -36,7 +36,7 @@ static int load_tls(struct relay *r, const struct gh_relay_conf *c, struct gh_tl
 {
     const struct gh_tls_files files = { c->certificate, c->key, c->client_ca, true };
 
-    return gh_tls_load(r->run->privileged, r->log, "relay", &files, ret);
+    return gh_tls_load(r->run, r->log, "relay", &files, ret);
 }
 
 /* An agent resumes its TLS session with the relay, also after a restart. */
