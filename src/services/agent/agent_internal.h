@@ -19,6 +19,7 @@
 #include "base/list.h"
 #include "core/run.h"
 #include "crypto/tls.h"
+#include "loop/trace.h"
 #include "loop/worker.h"
 #include "net/http_endpoint.h"
 #include "net/tun_port.h"
@@ -46,6 +47,7 @@ struct agent_link {
     struct gh_list node; /* in a->links */
     struct agent *a;
     enum agent_link_state state;
+    uint64_t number; /* of all that were opened */
     size_t relay; /* of conf.relays */
     struct gh_endpoint remote;
     struct gh_http_conn *conn;
@@ -134,7 +136,9 @@ struct agent {
     struct gh_netlink *netlink;   /* to ask for routes; NULL: cannot */
     int64_t up_since;             /* monotonic, 0: no tunnel */
     int64_t up_wall, mtu_looked;
-    uint64_t tunnels, attempts;
+    uint64_t tunnels, attempts, connections;
+    const char *noted_state;      /* the last in the flight recorder */
+    int64_t dumped;               /* monotonic: after an assertion */
     char why[GH_AGENT_WORDS];
     struct gh_forward forward;
     struct gh_forward_session session;
@@ -178,6 +182,15 @@ void agent_search_up(struct agent_link *l);
 void agent_search_lost(struct agent_link *l, enum agent_link_state before);
 void agent_search_gone(struct agent *a);
 void agent_search_goaway(struct agent_link *l);
+
+/* agent_trace.c: into the flight recorder of the worker; the state, when it is another one; a drop, which is counted, too */
+void agent_note_link(const struct agent_link *l, enum gh_trace_event event, unsigned detail);
+void agent_note_end(const struct agent_link *l, const char *word);
+void agent_note(struct agent *a, enum gh_trace_event event, uint64_t value);
+void agent_note_state(struct agent *a);
+void agent_note_drop(struct agent_queue *q, enum gh_drop why, uint64_t count);
+/* The last <max> events of each worker as JSON. */
+void agent_trace_emit(const struct agent *a, size_t max, struct gh_text *t);
 
 /* agent_network.c: addresses, routes and size of the device */
 void agent_network_assigned(struct agent *a, const struct gh_prefix *list, size_t count);

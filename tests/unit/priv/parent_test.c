@@ -549,50 +549,6 @@ static void a_changed_file_comes_by_itself(void **state)
     puppet_close(&p);
 }
 
-static uint32_t watch_file(struct puppet *p, const char *name)
-{
-    struct puppet_order o = { .op = PUPPET_CALL, .request = puppet_path(GH_PRIV_WATCH, p, name) };
-    struct puppet_report r;
-
-    puppet_do(p, &o, &r);
-    assert_int_equal(r.rc, 0);
-    return r.reply.id;
-}
-
-static void a_file_that_is_not_named_again_is_watched_no_more(void **state)
-{
-    struct gh_priv_request begin = puppet_request(GH_PRIV_WATCH_BEGIN), end = puppet_request(GH_PRIV_WATCH_END);
-    uint32_t former, kept;
-    struct puppet p;
-
-    (void)state;
-    puppet_open(&p, NULL);
-    make_folder(&p, "old");
-    write_file(&p, "old/former", "one");
-    write_file(&p, "kept", "one");
-    puppet_start(&p);
-    former = watch_file(&p, "old/former"); /* the lower number: of two that changed it is told first */
-    kept = watch_file(&p, "kept");
-    assert_true(former < kept);
-    assert_int_equal(puppet_call(&p, &begin), 0);
-    assert_int_equal(watch_file(&p, "kept"), kept);
-    write_file(&p, "old/former", "until the end it counts");
-    hear_file(&p, former, "until the end it counts");
-    assert_int_equal(puppet_call(&p, &begin), 0); /* the first reload was refused */
-    assert_int_equal(watch_file(&p, "kept"), kept);
-    assert_int_equal(puppet_call(&p, &end), 0);
-    write_file(&p, "old/former", "two");
-    write_file(&p, "kept", "two");
-    hear_file(&p, kept, "two");
-    assert_int_equal(watch_file(&p, "old/former"), former); /* its place was free */
-    write_file(&p, "old/former", "three");
-    hear_file(&p, former, "three");
-    assert_int_equal(puppet_call(&p, &end), 0); /* none was begun */
-    write_file(&p, "kept", "three");
-    hear_file(&p, kept, "three");
-    puppet_close(&p);
-}
-
 /* The new configuration is the file "config" in the folder that the second argument names: a path, or nothing when bad. */
 static int reload_main(struct gh_priv_client *c, int argc, char **argv)
 {
@@ -788,7 +744,6 @@ int main(void)
         cmocka_unit_test(a_message_that_is_no_request_is_refused_and_harmless),
         cmocka_unit_test(a_second_term_ends_a_child_that_does_not_listen),
         cmocka_unit_test(a_changed_file_comes_by_itself),
-        cmocka_unit_test(a_file_that_is_not_named_again_is_watched_no_more),
         cmocka_unit_test(a_reload_is_checked_by_a_short_lived_child_first),
         cmocka_unit_test(the_parent_signs_with_a_key_that_the_child_never_sees),
         cmocka_unit_test(files_sockets_and_folders_are_opened_as_asked),
