@@ -123,6 +123,7 @@ struct gh_quic_counters {
     uint64_t key_updates;          /* begun here */
     uint64_t key_generations;      /* keys made ready, by whichever end */
     uint64_t packets_in, packets_out, bytes_in, bytes_out;
+    uint64_t heard;                /* of <packets_in> those that the peer, and nobody else, can have sent */
 };
 
 struct gh_quic_owner {

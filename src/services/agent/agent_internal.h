@@ -57,7 +57,7 @@ struct agent_link {
     char tls_group[32], cipher[48], why[GH_AGENT_WORDS];
     bool was_up;
     /* The carrier's pulse: counts when something was last heard; since when something sent is unanswered, 0 for not. */
-    uint64_t packets_in, packets_out;
+    uint64_t heard, packets_out;
     int64_t heard_at, unanswered_since;
 };
 

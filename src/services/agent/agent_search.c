@@ -383,10 +383,10 @@ static void watch_carrier(struct agent *a, int64_t now)
     struct gh_quic *q = gh_http_conn_quic(l->conn);
     const struct gh_quic_counters *c = gh_quic_counters(q);
 
-    if (c->packets_in != l->packets_in) {
+    if (c->heard != l->heard) {
         bool again = l->unanswered_since && now - l->unanswered_since >= DEAD_AFTER;
 
-        l->packets_in = c->packets_in;
+        l->heard = c->heard;
         l->packets_out = c->packets_out;
         l->heard_at = now;
         l->unanswered_since = 0;
