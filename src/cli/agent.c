@@ -282,11 +282,26 @@ static void print_config(FILE *out, const json_t *o)
     const json_t *config = json_object_get(o, "config"), *reload = json_object_get(config, "last_reload");
 
     fprintf(out, "%-10s generation %lld", "config", number_of(config, "generation"));
-    if (json_is_object(reload))
+    if (!json_is_object(reload))
+        fputs(", never reloaded", out);
+    else
         fprintf(out, ", %s %s", json_is_true(json_object_get(reload, "ok")) ? "reloaded" : "reload failed", text_of(reload, "at"));
     fputc('\n', out);
     if (json_is_object(reload) && !json_is_true(json_object_get(reload, "ok")))
         fprintf(out, "%-10s %s\n", "", text_of(reload, "detail"));
+}
+
+static void print_drops(FILE *out, const json_t *o)
+{
+    json_t *drops = json_object_get(o, "drops"), *count;
+    const char *name, *before = " ";
+
+    fprintf(out, "%-10s", "drops");
+    json_object_foreach(drops, name, count) {
+        fprintf(out, "%s%s %lld", before, name, (long long)json_integer_value(count));
+        before = ", ";
+    }
+    fputs(json_object_size(drops) ? "\n" : " none\n", out);
 }
 
 static void print_status(FILE *out, const json_t *o)
@@ -302,6 +317,7 @@ static void print_status(FILE *out, const json_t *o)
     print_nameservers(out, o);
     fprintf(out, "%-10s %lld packets, %lld bytes\n", "sent", number_of(o, "packets_out"), number_of(o, "bytes_out"));
     fprintf(out, "%-10s %lld packets, %lld bytes\n", "received", number_of(o, "packets_in"), number_of(o, "bytes_in"));
+    print_drops(out, o);
     print_config(out, o);
     print_features(out, o);
     if (!json_is_true(json_object_get(o, "up")))

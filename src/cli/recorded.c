@@ -1,6 +1,7 @@
 #include "cli/recorded.h"
 
 #include <stdio.h>
+#include <time.h>
 
 #include "cli/cli.h"
 
@@ -18,9 +19,19 @@ static const char *whose(const json_t *row, char number[24])
     return number;
 }
 
+static const char *time_of(long long wall, char ret[32])
+{
+    time_t t = (time_t)wall;
+    struct tm tm;
+
+    if (!gmtime_r(&t, &tm) || strftime(ret, 32, "%Y-%m-%dT%H:%M:%S", &tm) == 0)
+        snprintf(ret, 32, "%lld", wall);
+    return ret;
+}
+
 int gh_recorded_show(struct gh_admin_call *call, const char *count, bool json)
 {
-    char path[64], number[24];
+    char path[64], number[24], when[32];
     json_t *answer;
     const json_t *row;
     size_t i;
@@ -38,7 +49,8 @@ int gh_recorded_show(struct gh_admin_call *call, const char *count, bool json)
         if (json) {
             json_dumpf(row, stdout, JSON_COMPACT);
         } else {
-            printf("%lld.%06lld worker %lld %-16s ", at / 1000000000, at % 1000000000 / 1000, gh_admin_client_number(row, "worker"), whose(row, number));
+            printf("%s.%06lldZ worker %lld %-16s ", time_of(at / 1000000000, when), at % 1000000000 / 1000, gh_admin_client_number(row, "worker"),
+                   whose(row, number));
             gh_admin_client_print(stdout, gh_admin_client_text(row, "event"), SIZE_MAX, false);
             putchar(' ');
             gh_admin_client_print(stdout, gh_admin_client_text(row, "text"), SIZE_MAX, false);

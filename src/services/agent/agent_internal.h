@@ -18,6 +18,7 @@
 
 #include "base/list.h"
 #include "core/run.h"
+#include "core/self.h"
 #include "crypto/tls.h"
 #include "loop/trace.h"
 #include "loop/worker.h"
@@ -86,19 +87,13 @@ struct agent_queue {
     _Atomic uint64_t packets; /* read from the kernel; for status */
 };
 
-/* What our own certificate says. */
-struct agent_self {
-    char name[129];    /* "": unknown */
-    int64_t not_after; /* wall seconds */
-};
-
 struct agent {
     struct gh_node *node;
     struct gh_run *run;
     struct gh_log *log;
     struct gh_agent_conf conf; /* strings and lists are the agent's own; what names files is NULL */
     struct gh_tls_ctx *tls;
-    struct agent_self self; /* worker 0 */
+    struct gh_self self; /* worker 0 */
     struct gh_udp_features features;
     struct gh_quic_group groups[AGENT_FAMILIES];
     struct gh_quic_memory memory; /* of relays, for whatever endpoint comes next */
@@ -209,8 +204,6 @@ void agent_queue_stop(struct agent_queue *q);
 /* agent_identity.c: 0, or GH_ERR_DENIED and the like with words in <ret_why>. */
 #define AGENT_WHY 384u
 int agent_identity_of_relay(struct gh_span der, const char *trust_domain, struct gh_http_identity *ret, char ret_why[AGENT_WHY]);
-/* <ret> stays as it is when the certificate names nobody. */
-void agent_identity_own(struct gh_span pem, const char *trust_domain, struct agent_self *ret);
 
 /* agent_dns.c: what the relay tells of nameservers stays until it tells something else */
 void agent_dns_told(struct agent *a, struct gh_span value);

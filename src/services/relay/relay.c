@@ -32,10 +32,11 @@ static int complain(struct relay *r, const char *what, const char *subject, int 
 
 /* ---- what the configuration names ---- */
 
-static int load_tls(struct relay *r, const struct gh_relay_conf *c, struct gh_tls_ctx **ret)
+static int load_tls(struct relay *r, const struct gh_relay_conf *c, struct gh_tls_ctx **ret, struct gh_self *ret_self)
 {
     const struct gh_tls_files files = { c->certificate, c->key, c->client_ca, true };
 
+    gh_self_read(r->run->privileged, c->certificate, c->trust_domain, GH_ROLE_RELAY, ret_self);
     return gh_tls_load(r->run, r->log, "relay", &files, ret);
 }
 
@@ -246,7 +247,7 @@ static int load_parts(struct relay *r)
 {
     struct relay_policy *policy = NULL;
     struct relay_trust *trust = NULL;
-    int rc = load_tls(r, &r->conf, &r->tls);
+    int rc = load_tls(r, &r->conf, &r->tls, &r->self);
 
     if (rc == 0)
         rc = relay_trust_load(r, &r->conf, &trust);
@@ -328,6 +329,7 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
 
 struct next {
     struct gh_relay_conf conf;
+    struct gh_self self;
     struct gh_tls_ctx *tls;
     struct relay_trust *trust;
     struct relay_policy *policy;
@@ -354,7 +356,7 @@ static int prepare(void *state, const struct gh_conf *conf, void **ret_next)
         return GH_ERR_MEMORY;
     rc = gh_relay_conf_load(conf, &n->conf);
     if (rc == 0)
-        rc = load_tls(r, &n->conf, &n->tls);
+        rc = load_tls(r, &n->conf, &n->tls, &n->self);
     if (rc == 0)
         rc = give_tickets(r, n->tls);
     if (rc == 0)
@@ -425,6 +427,9 @@ static void commit(void *state, void *arg)
     tell_workers(r, take_reload);
     r->next_conf = NULL;
     r->conf = n->conf;
+    pthread_mutex_lock(&r->cards_lock);
+    r->self = n->self;
+    pthread_mutex_unlock(&r->cards_lock);
     gh_tls_ctx_put(old);
     watch_files(r); /* they may have other names now */
     free(n);
