@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/error.h"
+#include "base/hex.h"
 #include "cli/ca_dir.h"
 #include "cli/ca_internal.h"
 #include "crypto/crl.h"
@@ -25,8 +26,7 @@ static json_t *json_of(const struct gh_ca_index_entry *e, int64_t now)
     char hex[65];
     json_t *o;
 
-    for (int i = 0; i < 32; i++)
-        snprintf(hex + 2 * i, 3, "%02x", e->spki_sha256[i]);
+    gh_hex_encode(e->spki_sha256, sizeof e->spki_sha256, hex);
     o = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:s}", "serial", e->serial, "name", e->name, "role", gh_role_name(e->role), "spki_sha256",
                   hex, "not_before", (json_int_t)e->not_before, "not_after", (json_int_t)e->not_after, "status", status_of(e, now));
     if (o && e->revoked)

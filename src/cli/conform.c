@@ -153,7 +153,7 @@ static void print_tap(unsigned number, const struct gh_conform_row *row, const s
     if (r->verdict == GH_CONFORM_SKIPPED)
         printf(" # SKIP %s", r->words);
     else if (failed && row->level == GH_CONFORM_SHOULD)
-        printf(" # TODO a SHOULD");
+        printf(" # TODO a SHOULD"); /* TAP 13's own directive: it may fail without failing the report */
     putchar('\n');
     if (failed)
         printf("# %s\n", r->words);

@@ -13,6 +13,7 @@
 
 #include "base/drop.h"
 #include "base/error.h"
+#include "base/hex.h"
 #include "core/audit_ring.h"
 #include "core/audit_sink.h"
 #include "core/audit_state.h"
@@ -116,6 +117,7 @@ static void batch_add(struct gh_audit *a, const char *line, size_t len)
     bool text = a->format == GH_AUDIT_TEXT;
     struct gh_text t;
     uint8_t mac[32];
+    char hex[2 * sizeof mac + 1];
 
     gh_text_init_fixed(&t, a->batch + a->len, sizeof a->batch - a->len);
     gh_text_append_span(&t, gh_span_of(line, len));
@@ -130,9 +132,9 @@ static void batch_add(struct gh_audit *a, const char *line, size_t len)
             a->batch[a->len] = 0;
             return;
         }
+        gh_hex_encode(mac, sizeof mac, hex);
         gh_text_append(&t, text ? " chain=" : ",\"chain\":\"");
-        for (size_t i = 0; i < sizeof mac; i++)
-            gh_text_printf(&t, "%02x", mac[i]);
+        gh_text_append(&t, hex);
         gh_text_append(&t, text ? "" : "\"}");
     }
     gh_text_append(&t, "\n");

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/hex.h"
 #include "crypto/hash.h"
 
 void gh_audit_chain_init(struct gh_audit_chain *c, const uint8_t key[GH_AUDIT_KEY], uint64_t seq)
@@ -45,7 +46,7 @@ void gh_audit_chain_fini(struct gh_audit_chain *c)
 
 int gh_audit_chain_id(const uint8_t first_key[GH_AUDIT_KEY], char ret[GH_AUDIT_ID_TEXT])
 {
-    static const char label[] = "gatehouse audit chain", digits[] = "0123456789abcdef";
+    static const char label[] = "gatehouse audit chain";
     uint8_t data[sizeof label - 1 + GH_AUDIT_KEY], hash[32];
     int rc;
 
@@ -53,8 +54,6 @@ int gh_audit_chain_id(const uint8_t first_key[GH_AUDIT_KEY], char ret[GH_AUDIT_I
     memcpy(data + sizeof label - 1, first_key, GH_AUDIT_KEY);
     rc = gh_sha256(gh_span_of(data, sizeof data), hash);
     gh_wipe(data, sizeof data);
-    for (size_t i = 0; rc == 0 && i < GH_AUDIT_ID_TEXT - 1; i++)
-        ret[i] = digits[i % 2 ? hash[i / 2] & 15 : hash[i / 2] >> 4];
-    ret[rc == 0 ? GH_AUDIT_ID_TEXT - 1 : 0] = 0;
+    gh_hex_encode(hash, rc == 0 ? (GH_AUDIT_ID_TEXT - 1) / 2 : 0, ret);
     return rc;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/hex.h"
 #include "crypto/hash.h"
 #include "crypto/seal.h"
 
@@ -10,20 +11,9 @@
 
 static const char head[] = "gatehouse audit key 1\n", info[] = "gatehouse audit key";
 
-static void append_hex(struct gh_text *t, const uint8_t *data, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        gh_text_printf(t, "%02x", data[i]);
-}
-
-static int digit(uint8_t c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 int gh_audit_key_emit(const uint8_t key[GH_AUDIT_KEY], struct gh_span public_pem, struct gh_text *out)
 {
-    char id[GH_AUDIT_ID_TEXT];
+    char id[GH_AUDIT_ID_TEXT], hex[2 * SEALED + 1];
     uint8_t sealed[SEALED];
     int rc = gh_audit_chain_id(key, id);
 
@@ -32,9 +22,9 @@ int gh_audit_key_emit(const uint8_t key[GH_AUDIT_KEY], struct gh_span public_pem
     if (rc < 0)
         return rc;
     gh_text_append(out, head);
-    gh_text_printf(out, "chain %s\n%s ", id, public_pem.len ? "sealed" : "key");
-    append_hex(out, public_pem.len ? sealed : key, public_pem.len ? sizeof sealed : GH_AUDIT_KEY);
-    gh_text_append(out, "\n");
+    gh_hex_encode(public_pem.len ? sealed : key, public_pem.len ? sizeof sealed : GH_AUDIT_KEY, hex);
+    gh_text_printf(out, "chain %s\n%s %s\n", id, public_pem.len ? "sealed" : "key", hex);
+    gh_wipe(hex, sizeof hex);
     return out->failed ? GH_ERR_MEMORY : 0;
 }
 
@@ -46,7 +36,7 @@ static int take_hex(struct gh_span *in, const char *name, uint8_t *ret, size_t c
     if (in->len <= len || memcmp(in->data, name, len) != 0 || in->data[len] != ' ')
         return GH_ERR_MALFORMED;
     for (len++; len + 1 < in->len && in->data[len] != '\n'; len += 2, n++) {
-        int high = digit(in->data[len]), low = digit(in->data[len + 1]);
+        int high = gh_hex_digit(in->data[len], GH_HEX_LOWER), low = gh_hex_digit(in->data[len + 1], GH_HEX_LOWER);
 
         if (high < 0 || low < 0 || n == cap)
             return GH_ERR_MALFORMED;

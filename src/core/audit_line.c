@@ -1,6 +1,7 @@
 #include "core/audit_line.h"
 
 #include "base/error.h"
+#include "base/hex.h"
 #include "policy/timestamp.h"
 
 #define MAC_TEXT 64u
@@ -14,11 +15,6 @@ static const struct form {
       ",\"missing_from\":", "\"chain_id\":\"" },
     { "", " info audit.checkpoint ", " seq=", " chain=", "", " reason=", " ", " missing_from=", " chain_id=" },
 };
-
-static int digit(uint8_t c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 static bool starts_with(struct gh_span s, const char *text)
 {
@@ -59,20 +55,10 @@ static size_t number_at(struct gh_span s, uint64_t *ret)
 
 static bool cut_mac(struct gh_span *s, uint8_t ret[32])
 {
-    const uint8_t *text;
-
     if (s->len < MAC_TEXT)
         return false;
     s->len -= MAC_TEXT;
-    text = s->data + s->len;
-    for (size_t i = 0; i < 32; i++) {
-        int high = digit(text[2 * i]), low = digit(text[2 * i + 1]);
-
-        if (high < 0 || low < 0)
-            return false;
-        ret[i] = (uint8_t)(high << 4 | low);
-    }
-    return true;
+    return gh_hex_decode(gh_span_of(s->data + s->len, MAC_TEXT), GH_HEX_LOWER, ret, 32);
 }
 
 /* The last part of what the mac covers. */

@@ -98,11 +98,12 @@ static int slot_read(int fd, struct slot *ret, unsigned *ret_number)
 
 static bool mark_read(int fd, uint64_t *ret)
 {
+    struct gh_reader r;
     uint8_t data[16];
-    struct gh_reader r = gh_reader_of(gh_span_of(data, sizeof data));
 
     if (pread(fd, data, sizeof data, MARK_AT) != (ssize_t)sizeof data)
         return false;
+    r = gh_reader_of(gh_span_of(data, sizeof data));
     *ret = gh_read_u64(&r);
     return gh_read_u64(&r) == ~*ret;
 }

@@ -7,30 +7,8 @@
 #include <jansson.h>
 
 #include "base/error.h"
+#include "base/hex.h"
 #include "crypto/crl.h"
-
-static int digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-static bool digest_of(const char *hex, uint8_t ret[32])
-{
-    if (strlen(hex) != 64)
-        return false;
-    for (size_t i = 0; i < 32; i++) {
-        int high = digit(hex[2 * i]), low = digit(hex[2 * i + 1]);
-
-        if (high < 0 || low < 0)
-            return false;
-        ret[i] = (uint8_t)(high << 4 | low);
-    }
-    return true;
-}
 
 static bool serial_valid(const char *s)
 {
@@ -48,7 +26,7 @@ static bool read_issued(json_t *o, struct gh_ca_index_entry *ret)
                     &from, "not_after", &to) < 0)
         return false;
     if (!serial_valid(serial) || !gh_identity_name_valid(gh_span_str(name)) || gh_role_parse(gh_span_str(role), &ret->role) < 0 ||
-        !digest_of(spki, ret->spki_sha256))
+        !gh_hex_decode(gh_span_str(spki), GH_HEX_ANY, ret->spki_sha256, sizeof ret->spki_sha256))
         return false;
     memcpy(ret->serial, serial, strlen(serial) + 1);
     memcpy(ret->name, name, strlen(name) + 1);
@@ -169,8 +147,7 @@ char *gh_ca_index_emit(const struct gh_ca_index_entry *e)
 {
     char hex[65];
 
-    for (int i = 0; i < 32; i++)
-        snprintf(hex + 2 * i, 3, "%02x", e->spki_sha256[i]);
+    gh_hex_encode(e->spki_sha256, sizeof e->spki_sha256, hex);
     return dump(json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:s}", "serial", e->serial, "name", e->name, "role", gh_role_name(e->role),
                           "spki_sha256", hex, "not_before", (json_int_t)e->not_before, "not_after", (json_int_t)e->not_after, "status",
                           "valid"));

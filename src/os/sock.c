@@ -128,14 +128,19 @@ static int unix_address(const char *path, struct sockaddr_un *ret)
     return 0;
 }
 
+/* A socket for the address of <path>. */
+static int make_unix(const char *path, struct sockaddr_un *ret)
+{
+    int rc = unix_address(path, ret);
+
+    return rc < 0 ? rc : make(AF_UNIX);
+}
+
 int gh_sock_connect_unix(const char *path)
 {
     struct sockaddr_un addr;
-    int fd, rc = unix_address(path, &addr);
+    int fd = make_unix(path, &addr);
 
-    if (rc < 0)
-        return rc;
-    fd = make(AF_UNIX);
     if (fd < 0)
         return fd;
     if (connect(fd, (const struct sockaddr *)&addr, sizeof addr) < 0)
@@ -160,11 +165,8 @@ static void remove_stale(const char *path)
 int gh_sock_listen_unix(const char *path, mode_t mode)
 {
     struct sockaddr_un addr;
-    int fd, rc = unix_address(path, &addr);
+    int fd = make_unix(path, &addr);
 
-    if (rc < 0)
-        return rc;
-    fd = make(AF_UNIX);
     if (fd < 0)
         return fd;
     remove_stale(path);

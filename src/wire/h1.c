@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "base/error.h"
+#include "base/hex.h"
 
 /* RFC 9110, section 5.6.2 */
 static bool is_tchar(uint8_t b)
@@ -451,17 +452,9 @@ enum chunked_state {
     CHUNK_FAILED,
 };
 
-static int hex_digit(uint8_t b)
-{
-    if (b >= '0' && b <= '9')
-        return b - '0';
-    b |= 0x20;
-    return b >= 'a' && b <= 'f' ? b - 'a' + 10 : -1;
-}
-
 static int size_line(struct gh_h1_chunked *c, uint8_t b)
 {
-    int digit = hex_digit(b);
+    int digit = gh_hex_digit(b, GH_HEX_ANY);
 
     if (++c->line > GH_H1_CHUNK_LINE_MAX)
         return GH_ERR_TOO_LONG;

@@ -13,6 +13,7 @@ import time
 
 DEEP = 32 << 20
 BURST = 32
+TICK = 0.0002  # seconds: how often the sender looks how many are due
 SO_RCVBUFFORCE, SO_SNDBUFFORCE = 33, 32
 # First byte of a datagram.
 DATA, PULL, OVER, COUNT = b'd', b'p', b'o', b'c'
@@ -47,7 +48,7 @@ def send(sock, size, rate, seconds):
             return sent
         due = min(int(elapsed * per_second) - sent, BURST)
         if due <= 0:
-            time.sleep(0.0002)
+            time.sleep(TICK)
         for _ in range(due):
             say(sock, block)
         sent += max(due, 0)

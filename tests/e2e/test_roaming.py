@@ -5,7 +5,6 @@ import threading
 import pytest
 
 import gateway as gateway_module
-import world as world_module
 from fixtures import OPEN
 from process import until
 from world import HERE, PYTHON, RELAY_NAME, RELAY_V4, RELAY_V6, WEB_V4
@@ -60,11 +59,6 @@ class Road:
 @pytest.fixture(scope='module')
 def place(world):
     """The box on the road of agent 2, and what both tests share."""
-    if not os.access(os.path.join(world_module.build_folder(), 'tests', 'netbox', 'netbox'), os.X_OK):
-        pytest.skip('not built: netbox')
-    missing = gateway_module.missing_programs()
-    if missing:
-        pytest.skip('not built: ' + ' '.join(missing))
     site = gateway_module.Gateway(world)
     site.policy(OPEN)
     site.file_hash = world.serve(SIZE)

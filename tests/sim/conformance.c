@@ -128,6 +128,20 @@ void conformance_start_settled(enum role role)
     c.control = raw_open_control(&c.peer);
 }
 
+void conformance_refused_by_tls(const struct gh_tls_config *cfg)
+{
+    struct gh_tls_ctx *agents = c.sim->client.tls;
+    char err[200];
+
+    assert_int_equal(gh_tls_ctx_create(cfg, &c.sim->client.tls, err, sizeof err), 0);
+    gh_tls_ctx_put(agents);
+    assert_int_equal(sim_open(c.sim), 0);
+    assert_true(raw_peer_run(&c.peer, raw_is_closed, &c.peer));
+    assert_int_equal(c.peer.end->why.kind, GH_QUIC_CLOSED_PEER);
+    assert_false(c.peer.end->why.application);
+    assert_int_equal(atomic_load(&c.relay.relay.sessions), 0);
+}
+
 void conformance_end(void)
 {
     if (c.role == OUR_SERVER)

@@ -42,6 +42,8 @@ void conformance_connect(void);
 void conformance_start(enum role role);
 /* The same with a good control stream of the peer's. */
 void conformance_start_settled(enum role role);
+/* OUR_SERVER has begun: a client made with <cfg> is refused by an alert, and no session was made. */
+void conformance_refused_by_tls(const struct gh_tls_config *cfg);
 void conformance_end(void);
 
 /* A HEADERS frame that asks for a tunnel, as RFC 9484 section 4.5 words it. */

@@ -544,23 +544,14 @@ static void P12_without_a_rule_nothing_is_reached(void **state)
 static void P12_a_client_without_a_certificate_is_refused(void **state)
 {
     struct gh_tls_config cfg = { .alpn = "h3" };
-    struct gh_tls_ctx *agents;
-    char err[200];
 
     (void)state;
     conformance_begin(OUR_SERVER);
-    agents = c.sim->client.tls;
     sim_credentials(false, &cfg);
     cfg.certificate = gh_span_of(NULL, 0);
     cfg.key = gh_span_of(NULL, 0);
-    assert_int_equal(gh_tls_ctx_create(&cfg, &c.sim->client.tls, err, sizeof err), 0);
-    gh_tls_ctx_put(agents);
-    assert_int_equal(sim_open(c.sim), 0);
-    assert_true(raw_peer_run(&c.peer, raw_is_closed, &c.peer));
-    assert_int_equal(c.peer.end->why.kind, GH_QUIC_CLOSED_PEER);
-    assert_false(c.peer.end->why.application);
+    conformance_refused_by_tls(&cfg);
     assert_int_equal(c.peer.end->why.code, 0x100 + 116); /* certificate_required: RFC 8446, section 6.2 */
-    assert_int_equal(atomic_load(&c.relay.relay.sessions), 0);
     conformance_end();
 }
 

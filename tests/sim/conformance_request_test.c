@@ -118,22 +118,13 @@ static void R6_without_room_the_answer_is_503_and_when_to_retry(void **state)
 static void R6_a_stranger_is_refused_by_tls(void **state)
 {
     struct gh_tls_config cfg = { .alpn = "h3" };
-    struct gh_tls_ctx *agents;
-    char err[200];
 
     (void)state;
     conformance_begin(OUR_SERVER);
-    agents = c.sim->client.tls;
     sim_credentials(true, &cfg); /* the relay's own */
     cfg.server = false;
-    assert_int_equal(gh_tls_ctx_create(&cfg, &c.sim->client.tls, err, sizeof err), 0);
-    gh_tls_ctx_put(agents);
-    assert_int_equal(sim_open(c.sim), 0);
-    assert_true(raw_peer_run(&c.peer, raw_is_closed, &c.peer));
-    assert_int_equal(c.peer.end->why.kind, GH_QUIC_CLOSED_PEER);
-    assert_false(c.peer.end->why.application);
+    conformance_refused_by_tls(&cfg);
     assert_in_range(c.peer.end->why.code, 0x100, 0x1ff);
-    assert_int_equal(atomic_load(&c.relay.relay.sessions), 0);
     conformance_end();
 }
 

@@ -367,6 +367,17 @@ void expect_alive(check *c)
         check_pass(c);
 }
 
+void expect_tunnel_over(check *c)
+{
+    int64_t tunnel = c->tunnel;
+
+    c->tunnel = -1;
+    if (!gh_conform_wait(&c->peer, is_over, &tunnel))
+        check_fail(c, c->peer.closed ? "the connection was closed" : "the proxy's direction goes on");
+    else
+        expect_alive(c);
+}
+
 void expect_tunnel(check *c)
 {
     if (ask_for_tunnel(c))

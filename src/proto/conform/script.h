@@ -67,6 +67,8 @@ void expect_aborted(check *c, int64_t stream, uint64_t code);
 void expect_malformed(check *c, int64_t stream);
 /* The connection serves another request, and the tunnel (if there is one) goes on. */
 void expect_alive(check *c);
+/* The proxy ends its direction of the tunnel as well, and the connection goes on without it. */
+void expect_tunnel_over(check *c);
 /* A tunnel can be opened on this connection. */
 void expect_tunnel(check *c);
 

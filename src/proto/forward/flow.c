@@ -186,6 +186,18 @@ static void link_by_use(struct gh_flow_table *t, struct gh_flow *f, int64_t now)
     gh_list_append(&f->owner->flows[gh_flow_group_of(f->state)], &f->in_owner);
 }
 
+/* A filled slot becomes a flow of its owner. */
+static struct gh_flow *enter(struct gh_flow_table *t, struct gh_flow *f, uint64_t hash, int64_t now)
+{
+    gh_list_init(&f->in_class);
+    gh_list_init(&f->in_owner);
+    link_by_use(t, f, now);
+    gh_map_insert(&t->map, &f->node, hash);
+    t->count++;
+    f->owner->count++;
+    return f;
+}
+
 struct gh_flow *gh_flow_open(struct gh_flow_table *t, struct gh_flow_owner *owner, const struct gh_flow_key *key, uint64_t hash,
                              enum gh_direction d, const struct gh_ip_packet *first, int64_t now)
 {
@@ -195,13 +207,7 @@ struct gh_flow *gh_flow_open(struct gh_flow_table *t, struct gh_flow_owner *owne
         return NULL;
     *f = (struct gh_flow){ .key = *key, .owner = owner, .serial = ++t->serial, .opened = now, .opened_by = d,
                            .icmp_type = first->icmp_type, .icmp_code = first->icmp_code };
-    gh_list_init(&f->in_class);
-    gh_list_init(&f->in_owner);
-    link_by_use(t, f, now);
-    gh_map_insert(&t->map, &f->node, hash);
-    t->count++;
-    owner->count++;
-    return f;
+    return enter(t, f, hash, now);
 }
 
 struct gh_flow *gh_flow_import(struct gh_flow_table *t, struct gh_flow_owner *owner, const struct gh_flow *other, int64_t now)
@@ -222,13 +228,7 @@ struct gh_flow *gh_flow_import(struct gh_flow_table *t, struct gh_flow_owner *ow
     f->serial = ++t->serial;
     f->rule = NULL;
     f->generation = 0;
-    gh_list_init(&f->in_class);
-    gh_list_init(&f->in_owner);
-    link_by_use(t, f, now);
-    gh_map_insert(&t->map, &f->node, hash);
-    t->count++;
-    owner->count++;
-    return f;
+    return enter(t, f, hash, now);
 }
 
 void gh_flow_release(struct gh_flow_table *t, struct gh_flow *f)

@@ -29,15 +29,15 @@ static void tell_end(struct gh_forward *fw, const struct gh_flow *f, enum gh_dir
     const struct gh_ip *node = tuple->version == 4 ? &fw->config.node4 : &fw->config.node6;
     enum gh_direction to = !d;
     struct gh_ip_packet quoted = *tuple, back = *tuple;
-    uint8_t stub[80], buf[160];
+    uint8_t quote[80], buf[160];
 
     /* Quoted numbers must lie in what the sender has outstanding, or its stack ignores the message. */
     quoted.tcp_seq = f->has_ack[!d] ? f->ack[!d] : f->next[d];
     quoted.tcp_ack = f->ack[d];
     quoted.tcp_flags = GH_TCP_ACK;
-    quoted.total_len = (uint32_t)gh_icmp_emit_stub(&quoted, stub, sizeof stub);
+    quoted.total_len = (uint32_t)gh_icmp_emit_quoted(&quoted, quote, sizeof quote);
     if (quoted.total_len > 0)
-        tell(fw, s, to, buf, gh_icmp_emit_error(stub, &quoted, GH_ICMP_ADMIN, 0, node, buf, sizeof buf));
+        tell(fw, s, to, buf, gh_icmp_emit_error(quote, &quoted, GH_ICMP_ADMIN, 0, node, buf, sizeof buf));
     if (tuple->protocol != GH_IP_TCP)
         return;
     back.src = tuple->dst;

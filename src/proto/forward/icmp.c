@@ -101,7 +101,7 @@ size_t gh_icmp_emit_echo_reply(const uint8_t *packet, const struct gh_ip_packet 
     return seal(&w, head, 2, node, &p->src, GH_IP_ICMPV6);
 }
 
-size_t gh_icmp_emit_stub(const struct gh_ip_packet *p, uint8_t *buf, size_t cap)
+size_t gh_icmp_emit_quoted(const struct gh_ip_packet *p, uint8_t *buf, size_t cap)
 {
     struct gh_writer w = gh_writer_of(buf, cap);
     size_t body = p->protocol == GH_IP_TCP ? 20 : 8, at, head = write_ip(&w, &p->src, &p->dst, p->protocol, body);
@@ -139,7 +139,7 @@ size_t gh_tcp_emit_reset(const struct gh_ip_packet *tuple, uint32_t seq, bool ha
     p.tcp_seq = seq;
     p.tcp_ack = has_ack ? ack : 0;
     p.tcp_flags = GH_TCP_RST | (has_ack ? GH_TCP_ACK : 0);
-    return gh_icmp_emit_stub(&p, buf, cap);
+    return gh_icmp_emit_quoted(&p, buf, cap);
 }
 
 void gh_rate_init(struct gh_rate *r, uint32_t per_second, uint32_t burst)

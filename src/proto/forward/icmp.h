@@ -34,7 +34,7 @@ size_t gh_icmp_emit_error(const uint8_t *packet, const struct gh_ip_packet *p, e
 size_t gh_icmp_emit_echo_reply(const uint8_t *packet, const struct gh_ip_packet *p, const struct gh_ip *node, uint8_t *buf, size_t cap);
 
 /* A packet of the tuple <p> with eight bytes of its upper header (TCP: 20): what an ICMP error about a flow quotes. */
-size_t gh_icmp_emit_stub(const struct gh_ip_packet *p, uint8_t *buf, size_t cap);
+size_t gh_icmp_emit_quoted(const struct gh_ip_packet *p, uint8_t *buf, size_t cap);
 /* A TCP reset as if <src> sent it. */
 size_t gh_tcp_emit_reset(const struct gh_ip_packet *tuple, uint32_t seq, bool has_ack, uint32_t ack, uint8_t *buf, size_t cap);
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "base/hex.h"
 #include "proto/connect_ip/head.h"
 #include "wire/uri_template.h"
 
@@ -303,17 +304,6 @@ size_t gh_agent_tunnel_mtu(const struct gh_agent_tunnel *t)
 
 /* ---- the request ---- */
 
-static void emit_hex(const uint8_t *bytes, size_t len, char *ret)
-{
-    static const char digits[] = "0123456789abcdef";
-
-    for (size_t i = 0; i < len; i++) {
-        ret[2 * i] = digits[bytes[i] >> 4];
-        ret[2 * i + 1] = digits[bytes[i] & 15];
-    }
-    ret[2 * len] = 0;
-}
-
 int gh_agent_request_init(struct gh_agent_request *r, const char *host, uint16_t port, const char *template, const uint8_t instance[16])
 {
     struct gh_ip_scope any = { .kind = GH_IP_SCOPE_ANY, .ipproto = GH_IPPROTO_ANY };
@@ -335,7 +325,7 @@ int gh_agent_request_init(struct gh_agent_request *r, const char *host, uint16_t
     gh_uri_template_expand(&t, &any, &w);
     if (n < 0 || (size_t)n >= sizeof r->authority || w.failed)
         return GH_ERR_TOO_LONG;
-    emit_hex(instance, 16, r->instance);
+    gh_hex_encode(instance, 16, r->instance);
     r->fields[0] = (struct gh_http_field){ gh_span_str("capsule-protocol"), gh_span_str("?1") };
     r->fields[1] = (struct gh_http_field){ gh_span_str("gatehouse-instance"), gh_span_str(r->instance) };
     r->head = (struct gh_http_head){ .method = gh_span_str("CONNECT"),

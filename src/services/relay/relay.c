@@ -15,7 +15,7 @@
 #include "services/relay/relay_worker.h"
 
 #define TUN_MTU 1418u          /* what a datagram of the largest UDP payload carries */
-#define SOCKET_BUFFER (4u << 20)
+#define SOCKET_BUFFER (8u << 20)
 
 static const char *const check_names[RELAY_CHECKS] = { "tls", "policy", "pool", "tun", "crl" };
 

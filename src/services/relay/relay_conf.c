@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/hex.h"
 #include "proto/connect_ip/dns.h"
 #include "wire/ip.h"
 
@@ -168,31 +169,14 @@ static void check_pools(const struct gh_conf *conf, const struct gh_conf_section
     }
 }
 
-static int digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 int gh_relay_conf_pin(const char *pin, char ret_name[GH_IDENTITY_NAME_MAX + 1], uint8_t ret_spki_sha256[32])
 {
     size_t name = strcspn(pin, "=");
-    const char *hex = pin + name + 8;
     uint8_t digest[32];
 
     if (name > GH_IDENTITY_NAME_MAX || !gh_identity_name_valid(gh_span_of(pin, name)) || strncmp(pin + name, "=sha256:", 8) != 0 ||
-        strlen(hex) != 64)
+        !gh_hex_decode(gh_span_str(pin + name + 8), GH_HEX_ANY, digest, sizeof digest))
         return GH_ERR_MALFORMED;
-    for (size_t i = 0; i < 32; i++) {
-        int high = digit(hex[2 * i]), low = digit(hex[2 * i + 1]);
-
-        if (high < 0 || low < 0)
-            return GH_ERR_MALFORMED;
-        digest[i] = (uint8_t)(high << 4 | low);
-    }
     memcpy(ret_name, pin, name);
     ret_name[name] = 0;
     memcpy(ret_spki_sha256, digest, sizeof digest);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/hex.h"
 #include "crypto/random.h"
 #include "os/resolve.h"
 #include "proto/connect_ip/head.h"
@@ -156,26 +157,12 @@ static void request_name(struct tunnel *t, const struct gh_ip_scope *asked)
     atomic_fetch_add(&rw->r->lookups, 1);
 }
 
-static int hex_digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The instance that the agent names: 32 lower-case hexadecimal digits. A stranger names none, and gets one of its own. */
 static int read_instance(const struct gh_http_head *head, uint8_t ret[RELAY_INSTANCE])
 {
     struct gh_span text = gh_http_field_find(head, "gatehouse-instance");
 
-    for (size_t i = 0; i < RELAY_INSTANCE && text.len == 2 * RELAY_INSTANCE; i++) {
-        int high = hex_digit(text.data[2 * i]), low = hex_digit(text.data[2 * i + 1]);
-
-        if (high < 0 || low < 0)
-            text.len = 0;
-        ret[i] = (uint8_t)(high << 4 | low);
-    }
-    return text.len == 2 * RELAY_INSTANCE ? 0 : gh_random_bytes(ret, RELAY_INSTANCE);
+    return gh_hex_decode(text, GH_HEX_LOWER, ret, RELAY_INSTANCE) ? 0 : gh_random_bytes(ret, RELAY_INSTANCE);
 }
 
 void relay_request(void *arg, struct gh_http_stream *stream, const struct gh_http_head *head)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/hex.h"
 #include "core/ca_index.h"
 #include "crypto/crl.h"
 #include "services/relay/relay_trust.h"
@@ -199,8 +200,7 @@ static int check_pin(const struct relay_trust *t, const struct gh_http_peer *pee
     snprintf(key.name, sizeof key.name, "%s", peer->identity);
     if (bsearch(&key, t->pins, t->pin_count, sizeof *t->pins, compare_pins))
         return 0;
-    for (size_t i = 0; i < 32; i++)
-        snprintf(hex + 2 * i, 3, "%02x", key.spki_sha256[i]);
+    gh_hex_encode(key.spki_sha256, sizeof key.spki_sha256, hex);
     snprintf(why, GH_IDENTITY_WHY, "neither relay.pins nor relay.pins_file has \"%s=sha256:%s\"", key.name, hex);
     return GH_ERR_DENIED;
 }

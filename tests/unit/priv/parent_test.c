@@ -163,6 +163,20 @@ static void turn_own_switches(void)
     assert_true(netns_write("/proc/sys/net/ipv4/conf/all/accept_redirects", "0"));
 }
 
+/* A machine of an administrator, and on it the whole gateway. What it was before: the caller frees it. */
+static char *build_on_machine(struct puppet *p)
+{
+    char *before;
+
+    turn_own_switches();
+    before = machine();
+    puppet_open(p, NULL);
+    puppet_start(p);
+    build(p);
+    assert_built();
+    return before;
+}
+
 static void an_orderly_end_puts_the_machine_back(void **state)
 {
     const struct puppet_order leave = { .op = PUPPET_EXIT, .number = 7 };
@@ -171,12 +185,7 @@ static void an_orderly_end_puts_the_machine_back(void **state)
     char *before, *after;
 
     (void)state;
-    turn_own_switches();
-    before = machine();
-    puppet_open(&p, NULL);
-    puppet_start(&p);
-    build(&p);
-    assert_built();
+    before = build_on_machine(&p);
     kill(p.parent, SIGTERM);
     puppet_hear(&p, &r);
     assert_true(r.is_event);
@@ -197,12 +206,7 @@ static void what_a_killed_parent_left_is_put_back_at_the_next_start(void **state
     struct puppet p;
 
     (void)state;
-    turn_own_switches();
-    before = machine();
-    puppet_open(&p, NULL);
-    puppet_start(&p);
-    build(&p);
-    assert_built();
+    before = build_on_machine(&p);
     kill(p.parent, SIGKILL);
     assert_int_equal(puppet_wait(&p), 1000 + SIGKILL);
     puppet_part(&p); /* the child ended with it */

@@ -126,24 +126,24 @@ static void a_reset_is_a_whole_tcp_segment(void **state)
     assert_int_equal(gh_tcp_emit_reset(&ip, 1, false, 2, a.data, 39), 0);
 }
 
-static void a_stub_parses_for_every_protocol(void **state)
+static void a_quoted_packet_parses_for_every_protocol(void **state)
 {
     (void)state;
     make_udp(&p, "fd00::2", "fd01::1", 1000, 53, 10);
     assert_int_equal(gh_ip_packet_parse(p.data, p.len, &ip), 0);
-    a.len = gh_icmp_emit_stub(&ip, a.data, 100);
+    a.len = gh_icmp_emit_quoted(&ip, a.data, 100);
     assert_int_equal(gh_ip_packet_parse(a.data, a.len, &answer), 0);
     assert_int_equal(answer.dst_port, 53);
     assert_int_equal(upper_checksum(&a, 40, 17), 0);
     make_echo(&p, "10.0.0.2", "1.1.1.1", false, 99, 10);
     assert_int_equal(gh_ip_packet_parse(p.data, p.len, &ip), 0);
-    a.len = gh_icmp_emit_stub(&ip, a.data, 100);
+    a.len = gh_icmp_emit_quoted(&ip, a.data, 100);
     assert_int_equal(gh_ip_packet_parse(a.data, a.len, &answer), 0);
     assert_int_equal(answer.icmp_id, 99);
     assert_int_equal(answer.icmp_type, 8);
     make_ip(&p, "10.0.0.2", "1.1.1.1", 50, "12345678", 8);
     assert_int_equal(gh_ip_packet_parse(p.data, p.len, &ip), 0);
-    a.len = gh_icmp_emit_stub(&ip, a.data, 100);
+    a.len = gh_icmp_emit_quoted(&ip, a.data, 100);
     assert_int_equal(a.len, 28);
 }
 
@@ -177,7 +177,7 @@ int main(void)
         cmocka_unit_test(P4_errors_multicast_and_later_fragments_are_never_answered),
         cmocka_unit_test(P8_an_echo_reply_returns_what_came),
         cmocka_unit_test(a_reset_is_a_whole_tcp_segment),
-        cmocka_unit_test(a_stub_parses_for_every_protocol),
+        cmocka_unit_test(a_quoted_packet_parses_for_every_protocol),
         cmocka_unit_test(a_rate_allows_its_burst_and_then_its_pace),
     };
 

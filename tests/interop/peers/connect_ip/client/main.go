@@ -33,14 +33,7 @@ func main() {
 	request := flag.String("request", "", "prefixes to ask for, comma-separated")
 	flag.Parse()
 
-	roots, err := tun.Pool(*ca)
-	if err != nil {
-		tun.Fail("error", err, nil)
-	}
-	pairs, err := tun.Pair(*cert, *key)
-	if err != nil {
-		tun.Fail("error", err, nil)
-	}
+	roots, pairs := tun.Credentials(*ca, *cert, *key)
 	tlsConfig := &tls.Config{RootCAs: roots, NextProtos: []string{http3.NextProtoH3}, MinVersion: tls.VersionTLS13}
 	if len(pairs) > 0 {
 		tlsConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pairs[0], nil }

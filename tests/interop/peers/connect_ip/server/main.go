@@ -181,14 +181,7 @@ func main() {
 	refuse := flag.Int("refuse", 0, "answer every request with this status")
 	flag.Parse()
 
-	roots, err := tun.Pool(*ca)
-	if err != nil {
-		tun.Fail("error", err, nil)
-	}
-	pairs, err := tun.Pair(*cert, *key)
-	if err != nil {
-		tun.Fail("error", err, nil)
-	}
+	roots, pairs := tun.Credentials(*ca, *cert, *key)
 	template, err := uritemplate.New(*url)
 	if err != nil {
 		tun.Fail("error", err, nil)

@@ -63,27 +63,23 @@ func Fail(event string, err error, fields map[string]any) {
 	os.Exit(1)
 }
 
-// Pool reads the CAs of a file.
-func Pool(path string) (*x509.CertPool, error) {
-	text, err := os.ReadFile(path)
+// Credentials reads the CAs that vouch for the other side, and the own certificate with its key: without a name there is none.
+// Ends the program when it cannot.
+func Credentials(ca, cert, key string) (*x509.CertPool, []tls.Certificate) {
+	text, err := os.ReadFile(ca)
 	if err != nil {
-		return nil, err
+		Fail("error", err, nil)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s: no certificate", path)
+		Fail("error", fmt.Errorf("%s: no certificate", ca), nil)
 	}
-	return pool, nil
-}
-
-// Pair reads a certificate with its key; without a name there is none.
-func Pair(cert, key string) ([]tls.Certificate, error) {
 	if cert == "" {
-		return nil, nil
+		return pool, nil
 	}
 	pair, err := tls.LoadX509KeyPair(cert, key)
 	if err != nil {
-		return nil, err
+		Fail("error", err, nil)
 	}
-	return []tls.Certificate{pair}, nil
+	return pool, []tls.Certificate{pair}
 }
