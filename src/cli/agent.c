@@ -48,7 +48,7 @@ const char gh_cli_agent_trace_usage[] =
     CONFIG_OPTION SOCKET_OPTION
     "\nWhat the agent went through: states, connections, handshakes, paths, drops. The relay's `gatehouse trace` watches packets.\n\n"
     "example: gatehouse-agent trace --recorded 100\n"
-    "exit codes: 0 done, 2 usage, 4 no agent answers, 5 no permission";
+    "exit codes: 0 done, 1 the configuration is bad, 2 usage, 4 no agent answers, 5 no permission";
 const char gh_cli_agent_cleanup_usage[] =
     "cleanup [-c|--config FILE | --run-dir DIR]\n\n"
     CONFIG_OPTION

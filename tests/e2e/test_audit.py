@@ -312,6 +312,6 @@ def test_the_chain_goes_on_when_the_node_becomes_somebody_else(chain, gateway):
 
 def test_help_has_an_example():
     text = gatehouse('--help').stdout
-    assert 'gatehouse audit verify' in text and 'Exit codes' in text
+    assert 'gatehouse audit verify' in text and 'exit codes' in text
     assert gatehouse('verify', check=False).returncode == 2
     assert gatehouse('verify', '/nonexistent', '--key', '/nonexistent', check=False).returncode == 2

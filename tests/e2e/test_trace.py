@@ -63,6 +63,7 @@ def test_it_ends_with_an_interrupt_and_leaves_no_watch(up):
 
 
 def test_the_flight_recorder_tells_of_handshakes_sessions_and_decisions(up):
+    assert up.world['agent-1'].ping('1.1.1.1', 1)[0] == 1
     up.world['agent-1'].peer('flows', '9.9.9.9', 31000, 1, check=False)
     done = up.world['relay'].run(program('gatehouse'), 'trace', '--recorded', '1000', '--json').stdout
     events = [json.loads(line) for line in done.splitlines()]

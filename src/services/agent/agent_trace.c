@@ -34,14 +34,18 @@ void agent_note(struct agent *a, enum gh_trace_event event, uint64_t value)
 void agent_note_state(struct agent *a)
 {
     const char *name = agent_state_name(a);
-    uint32_t rest = 0;
+    char word[12] = "";
+    uint64_t first;
+    uint32_t rest;
 
     if (a->noted_state == name)
         return;
     a->noted_state = name;
-    if (strlen(name) > 8)
-        rest = (uint32_t)gh_trace_word(name + 8);
-    note(a->w, GH_TRACE_STATE, a->carrier ? a->carrier->number : 0, 0, gh_trace_word(name), rest);
+    for (size_t i = 0; i < sizeof word && name[i]; i++)
+        word[i] = name[i];
+    memcpy(&first, word, sizeof first);
+    memcpy(&rest, word + sizeof first, sizeof rest);
+    note(a->w, GH_TRACE_STATE, a->carrier ? a->carrier->number : 0, 0, first, rest);
 }
 
 /* What led to an assertion of the QUIC library. Who makes many of them does not make many lines. */
