@@ -86,7 +86,9 @@ static void count_drop(const struct passage *w, enum gh_drop why)
 
 static const struct gh_ip *node_of(const struct passage *w)
 {
-    return w->ret->packet.version == 4 ? &w->fw->config.node4 : &w->fw->config.node6;
+    const struct gh_ip *own = w->ret->packet.version == 4 ? &w->fw->config.node4 : &w->fw->config.node6;
+
+    return own->family && w->flags & GH_FORWARD_OUTSIDE ? &w->ret->packet.dst : own;
 }
 
 static bool answer_allowed(const struct passage *w)

@@ -112,6 +112,8 @@ struct gh_forward_verdict {
 };
 
 #define GH_FORWARD_OWN 1u              /* made by this node: no policy, no source check, TTL stays */
+#define GH_FORWARD_OUTSIDE 4u          /* from our kernel, which takes nothing back under an address of its own (a martian): an answer is
+                                        * under that of whom the packet was for, as hosts behind the same NAT would answer */
 #define GH_FORWARD_PARTIAL_CHECKSUM 2u /* TCP and UDP checksums are still to be completed */
 
 struct gh_forward {
