@@ -77,7 +77,7 @@ int gh_tls_load(struct gh_run *run, struct gh_log *log, const char *area, const 
     const struct loading l = { run, log, area };
     struct gh_text cert = { 0 }, ca = { 0 };
     struct gh_signer signer;
-    struct gh_tls_config cfg = { .server = f->server, .alpn = "h3", .signer = &signer };
+    struct gh_tls_config cfg = { .server = f->server, .alpn = "h3", .aead = f->aead, .signer = &signer };
     char why[WHY] = "";
     int rc = read_pem(&l, f->certificate, &cert);
 

@@ -15,6 +15,7 @@ struct gh_run;
 struct gh_tls_files {
     const char *certificate, *key, *ca; /* PEM */
     bool server;
+    enum gh_aead_engine aead;
 };
 
 /* 0, or an error after a log line of <area> that names the file or says what is wrong in it; the last reload's words say it, too. */

@@ -52,6 +52,7 @@ static void go(void)
     raw_peer_connect(&w.client);
     raw_peer_wait(&w.client, SIM_S);
     assert_true(w.server.handshake);
+    assert_false(w.sim.client.closed || w.sim.server.closed);
 }
 
 static void a_retry_costs_one_round_trip_and_nothing_is_kept_before(void **state)
@@ -284,8 +285,11 @@ static void restart_server(const uint8_t *key, const char *ca, int64_t later)
 
 static bool resumed(void)
 {
-    bool at_client = gh_tls_resumed(gh_quic_tls(w.client.q));
+    bool at_client;
 
+    assert_non_null(w.client.q);
+    assert_non_null(w.server.q);
+    at_client = gh_tls_resumed(gh_quic_tls(w.client.q));
     assert_int_equal(gh_tls_resumed(gh_quic_tls(w.server.q)), at_client);
     return at_client;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/tally.h"
 #include "proto/connect_ip/routes.h"
 #include "proto/forward/forward_admit.h"
 #include "proto/forward/mss.h"
@@ -86,9 +87,14 @@ static void count_drop(const struct passage *w, enum gh_drop why)
 
 static const struct gh_ip *node_of(const struct passage *w)
 {
-    const struct gh_ip *own = w->ret->packet.version == 4 ? &w->fw->config.node4 : &w->fw->config.node6;
+    return w->ret->packet.version == 4 ? &w->fw->config.node4 : &w->fw->config.node6;
+}
 
-    return own->family && w->flags & GH_FORWARD_OUTSIDE ? &w->ret->packet.dst : own;
+/* Under whose address an error goes out. To somebody on the network it passes our kernel, which drops what comes from an address of its own
+ * (IPv4), and strict filters want the way back to lead where it came from: the address that the packet was for is right in all of them. */
+static const struct gh_ip *speaker(const struct passage *w, enum gh_icmp_error e)
+{
+    return w->d == GH_DIRECTION_IN && e != GH_ICMP_TTL ? &w->ret->packet.dst : node_of(w);
 }
 
 static bool answer_allowed(const struct passage *w)
@@ -112,9 +118,11 @@ static void answered(const struct passage *w, size_t len)
 
 static void answer(const struct passage *w, enum gh_icmp_error e)
 {
-    if (!gh_icmp_may_answer(&w->ret->packet, e) || node_of(w)->family == 0 || !answer_allowed(w))
+    const struct gh_ip *from = speaker(w, e);
+
+    if (!gh_icmp_may_answer(&w->ret->packet, e) || from->family == 0 || !answer_allowed(w))
         return;
-    answered(w, gh_icmp_emit_error(w->data, &w->ret->packet, e, w->s->mtu, node_of(w), w->ret->answer, sizeof w->ret->answer));
+    answered(w, gh_icmp_emit_error(w->data, &w->ret->packet, e, w->s->mtu, from, w->ret->answer, sizeof w->ret->answer));
 }
 
 static void drop(const struct passage *w, enum gh_drop why)
@@ -133,10 +141,10 @@ static void drop_and_answer(const struct passage *w, enum gh_drop why, enum gh_i
 static void pass(const struct passage *w, struct gh_flow *f)
 {
     w->ret->action = GH_FORWARD_PASS;
-    w->fw->packets[w->d]++;
-    w->fw->bytes[w->d] += w->len;
-    w->s->packets[w->d]++;
-    w->s->bytes[w->d] += w->len;
+    gh_tally_add(&w->fw->packets[w->d], 1);
+    gh_tally_add(&w->fw->bytes[w->d], w->len);
+    gh_tally_add(&w->s->packets[w->d], 1);
+    gh_tally_add(&w->s->bytes[w->d], w->len);
     if (!f)
         return;
     gh_flow_observe(&w->fw->flows, f, w->d, w->ret->packet.frag_off ? NULL : &w->ret->packet, w->len, w->clock->now);

@@ -95,7 +95,8 @@ struct gh_forward_config {
     int64_t fragment_timeout;
     uint32_t icmp_per_second, icmp_burst;      /* answers of one session */
     uint32_t icmp_per_second_all;              /* of the engine; burst is a tenth */
-    struct gh_ip node4, node6;                 /* our addresses inside; family 0: no ICMP on that family */
+    struct gh_ip node4, node6;                 /* our addresses inside; family 0: no ICMP of that family to the peer. Errors to the outside go
+                                                * out under the peer's address, but for TTL (docs/internals/forwarding.md) */
 };
 
 extern const struct gh_forward_config gh_forward_config_default;
@@ -112,8 +113,6 @@ struct gh_forward_verdict {
 };
 
 #define GH_FORWARD_OWN 1u              /* made by this node: no policy, no source check, TTL stays */
-#define GH_FORWARD_OUTSIDE 4u          /* from our kernel, which takes nothing back under an address of its own (a martian): an answer is
-                                        * under that of whom the packet was for, as hosts behind the same NAT would answer */
 #define GH_FORWARD_PARTIAL_CHECKSUM 2u /* TCP and UDP checksums are still to be completed */
 
 struct gh_forward {

@@ -321,8 +321,12 @@ static int cb_path_validation(ngtcp2_conn *conn, uint32_t flags, const ngtcp2_pa
 
     (void)conn;
     (void)flags;
-    if (res == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS && (!old_path || !ngtcp2_path_eq(path, old_path)))
+    if (res == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS && (!old_path || !ngtcp2_path_eq(path, old_path))) {
         gh_quic_pmtu_reset(&q->pmtu, q->now);
+        q->unmarked = q->repeated;
+    }
+    q->challenged = 0;
+    q->repeated = false;
     return 0;
 }
 
@@ -632,8 +636,10 @@ void gh_quic_expire(struct gh_quic *q, int64_t now)
         gh_quic_break(q, &g);
         return;
     }
-    if (!q->handshake_done && now - q->last_out >= (int64_t)ngtcp2_conn_get_pto(q->conn) / 2)
+    if (!q->handshake_done && now - q->last_out >= (int64_t)ngtcp2_conn_get_pto(q->conn) / 2) {
         gh_quic_pmtu_on_timeout(&q->pmtu);
+        q->unmarked = true;
+    }
     rc = ngtcp2_conn_handle_expiry(q->conn, (uint64_t)now);
     q->probe_due = q->silence.outstanding && now - q->silence.since > (int64_t)ngtcp2_conn_get_pto(q->conn);
     if (rc == 0 && now >= gh_quic_silence_deadline(&q->silence, probe_interval(q)))

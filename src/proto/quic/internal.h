@@ -15,7 +15,7 @@
  * library that has another. */
 int ngtcp2_conn_on_loss_detection_timer(ngtcp2_conn *conn, ngtcp2_tstamp ts) __attribute__((weak));
 
-#define GH_QUIC_MTU_PROBE (UINT64_C(1) << 63) /* in the id of a datagram; else it is the least size that its packet has */
+#define GH_QUIC_MTU_PROBE (UINT64_C(1) << 63) /* in the id of a datagram; else it is the least size that its packet has up to its end */
 
 struct gh_quic {
     ngtcp2_conn *conn;
@@ -41,6 +41,10 @@ struct gh_quic {
     bool broken;   /* the library's state cannot be trusted: never call it again */
     bool room_wanted;
     bool probing;  /* PINGs are sent until something is heard */
+    bool unmarked; /* no ECN: whatever said it on this path was not answered in time */
+    bool challenging;    /* the packet that is being written asks whether a path is good */
+    int64_t challenged;  /* when the first was that has no answer; 0: none */
+    bool repeated;       /* the path that is being asked about was asked a second time */
     struct gh_quic_close why;
     /* a packet that did not fit the batch before it */
     uint8_t *carry; /* cfg.max_payload bytes, made when there is one */
@@ -61,6 +65,7 @@ struct gh_quic_sockaddr {
 
 void gh_quic_sockaddr_of(const struct gh_quic_addr *a, struct gh_quic_sockaddr *ret);
 void gh_quic_addr_of(const ngtcp2_addr *sa, struct gh_quic_addr *ret);
+bool gh_quic_addr_is(const struct gh_quic_addr *a, const ngtcp2_addr *sa);
 void gh_quic_cid_to(const struct gh_quic_cid *c, ngtcp2_cid *ret);
 void gh_quic_cid_from(const ngtcp2_cid *c, struct gh_quic_cid *ret);
 

@@ -57,8 +57,8 @@ static enum gh_drop send_in_place(struct session *s, uint8_t *packet, size_t len
         why = GH_DROP_QUEUE_FULL;
     else if (rc == GH_ERR_TOO_LONG)
         why = GH_DROP_TOO_BIG;
-    else if (rc < 0)
-        why = GH_DROP_NO_DATAGRAM;
+    else if (rc < 0) /* one that has just ended may still have its address */
+        why = gh_quic_is_closed(gh_http_endpoint_stream_quic(s->carrier->stream)) ? GH_DROP_NO_SESSION : GH_DROP_NO_DATAGRAM;
     if (why != GH_DROP_NONE)
         drop_of(s, why);
     return why;
@@ -336,17 +336,17 @@ static struct gh_ip source_of(const uint8_t *packet)
     return packet[0] >> 4 == 4 ? gh_ip_v4(packet + 12) : gh_ip_v6(packet + 8);
 }
 
-/* From the kernel; does the relay itself send this packet? Its own addresses are the first of each pool. */
-static unsigned kernel_flags(const struct relay_worker *rw, const uint8_t *packet)
+/* Does the relay itself send this packet? Its own addresses are the first of each pool. */
+static unsigned own_flags(const struct relay_worker *rw, const uint8_t *packet)
 {
     struct gh_ip src = source_of(packet), own;
 
     for (size_t i = 0; i < rw->conf.pool_count; i++) {
         own = gh_pool_relay_addr(rw->r->pool, i);
         if (gh_ip_equals(&own, &src))
-            return GH_FORWARD_OUTSIDE | GH_FORWARD_OWN;
+            return GH_FORWARD_OWN;
     }
-    return GH_FORWARD_OUTSIDE;
+    return 0;
 }
 
 /* Our kernel greets the routers and multicast listeners of a link that has none (RFC 3810, RFC 4861): from no address, or
@@ -379,12 +379,12 @@ void relay_packet_in(void *arg, uint8_t *packet, size_t len)
         return;
     }
     if (found.worker != rw->index) {
-        relay_packet_hand_over(rw, &found, packet, len, kernel_flags(rw, packet), false);
+        relay_packet_hand_over(rw, &found, packet, len, own_flags(rw, packet), false);
         return;
     }
     s = relay_session_find(rw, found.session);
     if (s)
-        relay_packet_to_peer(s, packet, len, kernel_flags(rw, packet));
+        relay_packet_to_peer(s, packet, len, own_flags(rw, packet));
     else
         relay_drop(rw, GH_DROP_NO_SESSION, 1);
 }
