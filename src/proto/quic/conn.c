@@ -534,6 +534,16 @@ void gh_quic_destroy(struct gh_quic *q)
     free(q);
 }
 
+/* It is the peer, who has the keys: not somebody who sends us anything, nor a successor who has forgotten the connection. */
+static void on_heard(struct gh_quic *q)
+{
+    q->counters.heard++;
+    if (!q->probing)
+        return;
+    ngtcp2_conn_set_keep_alive_timeout(q->conn, q->cfg.keep_alive ? (uint64_t)q->cfg.keep_alive : UINT64_MAX);
+    q->probing = false;
+}
+
 void gh_quic_recv(struct gh_quic *q, const struct gh_quic_path *path, uint8_t ecn, struct gh_span payload, int64_t now)
 {
     struct gh_quic_sockaddr sa[2];
@@ -553,11 +563,9 @@ void gh_quic_recv(struct gh_quic *q, const struct gh_quic_path *path, uint8_t ec
         gh_quic_break(q, &g);
         return;
     }
-    if (q->probing) {
-        ngtcp2_conn_set_keep_alive_timeout(q->conn, q->cfg.keep_alive ? (uint64_t)q->cfg.keep_alive : UINT64_MAX);
-        q->probing = false;
-    }
     rc = ngtcp2_conn_read_pkt(q->conn, &lib_path, &info, payload.data, payload.len, (uint64_t)now);
+    if (g.opened > 0)
+        on_heard(q);
     if (rc == 0 && !q->server)
         gh_quic_pmtu_on_answer(&q->pmtu);
     if (q->why.kind == GH_QUIC_CLOSED_RESET && q->closing)

@@ -64,6 +64,8 @@ static int cb_decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp
     (void)nonce_len;
     if (rc == GH_ERR_DENIED)
         return NGTCP2_ERR_DECRYPT;
+    if (rc == 0 && *gh_guard_top())
+        (*gh_guard_top())->opened++;
     return rc < 0 ? NGTCP2_ERR_CALLBACK_FAILURE : 0;
 }
 

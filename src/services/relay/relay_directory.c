@@ -178,6 +178,8 @@ void relay_describe(void *state, struct gh_description *d)
     }
     d->sessions += atomic_load(&r->sessions);
     pthread_mutex_lock(&r->cards_lock);
+    snprintf(d->identity, sizeof d->identity, "%s", r->self.name);
+    d->not_after = r->self.not_after;
     gh_list_each(it, &r->cards)
     {
         const struct relay_card *c = gh_container_of(it, struct relay_card, link);
