@@ -256,15 +256,15 @@ void gh_run_reload_note(struct gh_run *run, const char *line)
     size_t len;
 
     pthread_mutex_lock(&run->lock);
-    len = strlen(run->reload.why);
-    snprintf(run->reload.why + len, sizeof run->reload.why - len, "%s%s", len ? "\n" : "", line);
+    len = strlen(run->reload_why);
+    snprintf(run->reload_why + len, sizeof run->reload_why - len, "%s%s", len ? "\n" : "", line);
     pthread_mutex_unlock(&run->lock);
 }
 
 static void begin_reload(struct runner *r)
 {
     pthread_mutex_lock(&r->run.lock);
-    r->run.reload.why[0] = 0;
+    r->run.reload_why[0] = 0;
     pthread_mutex_unlock(&r->run.lock);
 }
 
@@ -273,10 +273,7 @@ static void end_reload(struct runner *r, int rc)
     pthread_mutex_lock(&r->run.lock);
     r->run.reload.wall = gh_clock_wall();
     r->run.reload.ok = rc == 0;
-    if (rc == 0)
-        r->run.reload.why[0] = 0;
-    else if (!r->run.reload.why[0])
-        snprintf(r->run.reload.why, sizeof r->run.reload.why, "%s", gh_error_text(rc));
+    snprintf(r->run.reload.why, sizeof r->run.reload.why, "%s", rc == 0 ? "" : r->run.reload_why[0] ? r->run.reload_why : gh_error_text(rc));
     pthread_mutex_unlock(&r->run.lock);
 }
 

@@ -78,9 +78,27 @@ static void a_secret_that_the_environment_names_by_its_file_comes_from_the_paren
     assert_int_equal(name_files("thing: { title: one, count: 4711 }\n"), 101);
 }
 
+/* Whoever asks while a reload is under way hears of the one before, whole. */
+static void a_reload_under_way_does_not_touch_what_is_known_of_the_last_one(void **state)
+{
+    static struct gh_run run = { .reload = { .wall = 7, .ok = false, .why = "list.pem is empty" } };
+    struct gh_run_reload last;
+
+    (void)state;
+    pthread_mutex_init(&run.lock, NULL);
+    gh_run_reload_note(&run, "policy.yaml:3:5: no such action");
+    gh_run_reload_note(&run, "policy.yaml:9:5: no such action");
+    gh_run_last_reload(&run, &last);
+    assert_int_equal(last.wall, 7);
+    assert_string_equal(last.why, "list.pem is empty");
+    assert_string_equal(run.reload_why, "policy.yaml:3:5: no such action\npolicy.yaml:9:5: no such action");
+    pthread_mutex_destroy(&run.lock);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(a_secret_that_the_environment_names_by_its_file_comes_from_the_parent) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(a_reload_under_way_does_not_touch_what_is_known_of_the_last_one),
+        cmocka_unit_test(a_secret_that_the_environment_names_by_its_file_comes_from_the_parent) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
