@@ -111,7 +111,7 @@ build-tsan/build.ninja: | $(STAMP)
 	@$(SETUP) -Db_sanitize=thread -Db_lundef=false build-tsan >/dev/null
 
 build-cov/build.ninja: | $(STAMP)
-	@$(SETUP) -Db_coverage=true -Doptimization=0 build-cov >/dev/null
+	@$(SETUP) -Db_coverage=true -Doptimization=0 -Dc_args=-fprofile-update=atomic build-cov >/dev/null
 
 build-fuzz/build.ninja: | $(STAMP)
 	@CC=clang $(SETUP) -Dfuzz=true -Dc_args=-fsanitize=fuzzer-no-link $(SANITIZED) build-fuzz >/dev/null
