@@ -1,28 +1,40 @@
 """The tunnels that are compared: each is started in the same world, has the same inner MTU, and names its processes"""
 import json
+import os
 import re
 
 import connect_ip_go
 import gateway
 import peers
+from process import until
+import wireguard
 import world as worlds
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 TARGETS = '198.51.100.0/24,9.9.9.9/32'
+SMALL = 1280
+# Who is compared with whom: with the inner MTU that is usual for it, or with the peer's.
+PAIRS = (('gatehouse', 'wireguard-go'), ('gatehouse-1280', 'connect-ip-go'))
 SESSION_QUEUE = ('queue_full', 'queue_delay')
 
 
 class Ours:
-    """gatehoused with examples/relay-interop.yaml (networks that know the way back: no NAT), gatehouse-agent with agent-2.yaml."""
-    name = 'gatehouse'
+    """gatehoused with examples/relay-interop.yaml (networks that know the way back: no NAT), gatehouse-agent with agent-2.yaml.
 
-    def __init__(self, world, certs, mtu):
-        self.mtu = mtu
+    The inner MTU is what path MTU discovery finds, as it is for whoever changes nothing.
+    """
+    name = 'gatehouse'
+    mtu = None
+
+    def __init__(self, world, certs):
         self.site = gateway.Gateway(world, certs)
         self.world = world
 
     def start(self):
-        self.site.start_relay('relay-interop.yaml', relay__mtu=self.mtu)
-        self.agent = self.site.start_agent(2, agent__mtu=self.mtu)
+        self.site.start_relay('relay-interop.yaml', **({'relay__mtu': self.mtu} if self.mtu else {}))
+        self.agent = self.site.start_agent(2, **({'agent__mtu': self.mtu} if self.mtu else {}))
+        if not self.mtu: # the path is measured when the tunnel is up
+            until(lambda: self.inner_mtu() > SMALL, 10, 'the inner MTU follows the path')
         return {'agent': self.agent.pid, 'relay': self.site.relay.pid}
 
     def stop(self):
@@ -44,22 +56,27 @@ class Ours:
         return found
 
 
+class OursSmall(Ours):
+    """The same with connect-ip-go's inner MTU."""
+    name = 'gatehouse-1280'
+    mtu = SMALL
+
+
 class ConnectIpGo:
     """connect-ip-go v0.7.0 at both ends."""
     name = 'connect-ip-go'
 
-    def __init__(self, world, certs, mtu):
+    def __init__(self, world, certs):
         folder, why = peers.build('connect_ip')
         if not folder:
             raise RuntimeError(why)
-        self.mtu = mtu
         self.world = world
         self.peer = connect_ip_go.Peer(world, certs, folder)
 
     def start(self):
         self.peer.forwarding()
-        self.server = self.peer.server(mtu=self.mtu)
-        self.client = self.peer.client(mtu=self.mtu, route=TARGETS)
+        self.server = self.peer.server(mtu=SMALL)
+        self.client = self.peer.client(mtu=SMALL, route=TARGETS)
         return {'agent': self.client.pid, 'relay': self.server.pid}
 
     def stop(self):
@@ -68,6 +85,32 @@ class ConnectIpGo:
 
     def inner_mtu(self):
         return device_mtu(self.world['agent-2'], connect_ip_go.TUN)
+
+    def drops(self):
+        return {}
+
+
+class WireguardGo:
+    """wireguard-go at both ends, offloads and MTU (1420) as it chooses them."""
+    name = 'wireguard-go'
+
+    def __init__(self, world, certs):
+        folder, why = peers.build('wireguard', HERE, wireguard.PACKAGE)
+        if not folder:
+            raise RuntimeError(why)
+        self.world = world
+        self.hub = wireguard.Hub(world, folder)
+
+    def start(self):
+        connect_ip_go.Peer.forwarding(self)
+        made = self.hub.start(TARGETS.split(','))
+        return {'agent': made['agent-2'].pid, 'relay': made['relay'].pid}
+
+    def stop(self):
+        self.hub.stop()
+
+    def inner_mtu(self):
+        return device_mtu(self.world['agent-2'], wireguard.TUN)
 
     def drops(self):
         return {}
