@@ -1,5 +1,4 @@
-"""What sessions cost: handshakes a CPU-second beside quic-go, added latency, memory of an idle session"""
-import re
+"""What sessions cost: handshakes a CPU-second beside quic-go, memory of an idle session"""
 import statistics
 
 import connect_ip_go
@@ -10,8 +9,7 @@ import peers
 from process import until
 import world as worlds
 
-IDLE_GOAL = 64.0   # KiB
-PINGS = 400
+PARTS = ('handshakes', 'memory')
 
 
 def say(text=''):
@@ -59,40 +57,6 @@ def handshakes(site, rounds, seconds, alone):
     return {side: rows for side, rows in found.items() if rows}
 
 
-# ---- latency
-
-def round_trips(host, target, count=PINGS):
-    """Sorted milliseconds."""
-    done = host.run('ping', '-n', '-i', '0.01', '-c', count, target, timeout=60)
-    times = sorted(float(word) for word in re.findall(r'time=([0-9.]+)', done.stdout))
-    if len(times) < count * 0.99:
-        raise AssertionError('only %d of %d pings were answered' % (len(times), count))
-    return times
-
-
-def quantiles(times):
-    return {'p50': statistics.median(times), 'p99': times[len(times) - 1 - len(times) // 100]}
-
-
-def latency(site, rounds):
-    """Round trips between agent-2 and the internet, plain and through the tunnel by turns; what the tunnel adds."""
-    world = site.world
-    world['relay'].run('sysctl', '-qw', 'net.ipv4.ip_forward=1')
-    world['internet'].run('ip', 'route', 'replace', '172.16.2.0/24', 'via', '198.51.100.1')
-    world['wan'].run('ip', 'route', 'replace', '198.51.100.0/24', 'via', worlds.RELAY_V4)
-    site.start_relay(relay__pools=crowd.POOLS)
-    plain, tunnel = [], []
-    for _ in range(rounds):
-        plain += round_trips(world['agent-2'], worlds.WEB_V4)
-        site.start_agent(2)
-        tunnel += round_trips(world['agent-2'], worlds.WEB_V4)
-        agent = site.agents.pop(2)
-        agent.stop()
-    site.stop()
-    plain, tunnel = quantiles(sorted(plain)), quantiles(sorted(tunnel))
-    return {'plain': plain, 'tunnel': tunnel, 'added': {name: tunnel[name] - plain[name] for name in plain}}
-
-
 # ---- memory
 
 def settled(pid):
@@ -126,20 +90,16 @@ def median_of(rows, name):
     return statistics.median(row[name] for row in rows)
 
 
-def show(results):
+def lines(results):
+    """The table of what sessions cost."""
+    out = [''] if results else []
     for side, rows in results.get('handshakes', {}).items():
-        say('handshakes    %-12s %8.0f per second %8.0f per CPU-second of the server' % (side, median_of(rows, 'per_second'), median_of(rows, 'per_cpu_second')))
-    if 'latency' in results:
-        for name in ('p50', 'p99'):
-            say('latency %s   plain %.3f ms, tunnel %.3f ms, added %.3f ms' % (name, *(results['latency'][kind][name] for kind in ('plain', 'tunnel', 'added'))))
+        out.append('%-18s %-15s %8.0f per second, %.0f per CPU-second of the server' % ('handshakes', side, median_of(rows, 'per_second'), median_of(rows, 'per_cpu_second')))
     if 'memory' in results:
         row = results['memory']
-        say('memory        %.1f KiB an idle session: %d KiB resident with %d, %d KiB with none' % (row['per_session_kib'], row['full_kib'], row['sessions'], row['empty_kib']))
-
-
-def judge(results):
-    row = results.get('memory')
-    return ['an idle session has %.1f KiB, and not at most %g' % (row['per_session_kib'], IDLE_GOAL)] if row and row['per_session_kib'] > IDLE_GOAL else []
+        out.append('%-18s %-15s %.1f KiB an idle session: %d KiB resident with %d, %d KiB with none' % (
+            'memory', 'gatehouse', row['per_session_kib'], row['full_kib'], row['sessions'], row['empty_kib']))
+    return out
 
 
 def run(options):
@@ -152,10 +112,7 @@ def run(options):
                 results['handshakes'] = handshakes(site, options.rounds, options.seconds, options.alone)
             if 'memory' in options.parts:
                 results['memory'] = memory(site, 1000)
-            if 'latency' in options.parts:
-                results['latency'] = latency(site, options.rounds)
         except (AssertionError, OSError, RuntimeError, LookupError):
             say(world.report())
             raise
-    show(results)
     return results

@@ -1,4 +1,7 @@
-"""The tunnels that are compared: each is started in the same world, has the same inner MTU, and names its processes"""
+"""The tunnels that are compared: each is started in the same world, and names its processes
+
+start() gives {'relay': pid, 'agent': pid of agent-2's, 'agent-1': pid}; what two agents need is there when `hub` is true.
+"""
 import json
 import os
 import re
@@ -13,32 +16,48 @@ import world as worlds
 HERE = os.path.dirname(os.path.abspath(__file__))
 TARGETS = '198.51.100.0/24,9.9.9.9/32'
 SMALL = 1280
+SESSION_QUEUE = ('queue_full', 'queue_delay')
 # Who is compared with whom: with the inner MTU that is usual for it, or with the peer's.
 PAIRS = (('gatehouse', 'wireguard-go'), ('gatehouse-1280', 'connect-ip-go'))
-SESSION_QUEUE = ('queue_full', 'queue_delay')
+ALLOWED = '{ rules: [ { id: out, type: default, action: allow }, { id: in, type: default, action: allow, direction: in } ] }'
+POLICY = '''version: "1.0"
+metadata: { name: bench, description: two agents that may do everything }
+default_action: deny
+log: none
+clients:
+  client-1: %s
+  client-2: %s
+''' % (ALLOWED, ALLOWED)
 
 
 class Ours:
-    """gatehoused with examples/relay-interop.yaml (networks that know the way back: no NAT), gatehouse-agent with agent-2.yaml.
+    """gatehoused with examples/relay-interop.yaml (networks that know the way back: no NAT), gatehouse-agent with agent-N.yaml.
 
     The inner MTU is what path MTU discovery finds, as it is for whoever changes nothing.
     """
     name = 'gatehouse'
     mtu = None
+    hub = True
 
     def __init__(self, world, certs):
         self.site = gateway.Gateway(world, certs)
+        self.site.policy(POLICY)
         self.world = world
 
     def start(self):
+        pids = {}
         self.site.start_relay('relay-interop.yaml', **({'relay__mtu': self.mtu} if self.mtu else {}))
-        self.agent = self.site.start_agent(2, **({'agent__mtu': self.mtu} if self.mtu else {}))
+        for number in (1, 2) if self.hub else (2,):
+            pids['agent-1' if number == 1 else 'agent'] = self.site.start_agent(number, **({'agent__mtu': self.mtu} if self.mtu else {})).pid
         if not self.mtu: # the path is measured when the tunnel is up
             until(lambda: self.inner_mtu() > SMALL, 10, 'the inner MTU follows the path')
-        return {'agent': self.agent.pid, 'relay': self.site.relay.pid}
+        return dict(pids, relay=self.site.relay.pid)
 
     def stop(self):
         self.site.stop()
+
+    def address(self, number):
+        return self.site.v4(number)
 
     def inner_mtu(self):
         return device_mtu(self.world['agent-2'], gateway.AGENT_TUN)
@@ -60,11 +79,13 @@ class OursSmall(Ours):
     """The same with connect-ip-go's inner MTU."""
     name = 'gatehouse-1280'
     mtu = SMALL
+    hub = False
 
 
 class ConnectIpGo:
     """connect-ip-go v0.7.0 at both ends."""
     name = 'connect-ip-go'
+    hub = False
 
     def __init__(self, world, certs):
         folder, why = peers.build('connect_ip')
@@ -93,27 +114,57 @@ class ConnectIpGo:
 class WireguardGo:
     """wireguard-go at both ends, offloads and MTU (1420) as it chooses them."""
     name = 'wireguard-go'
+    hub = True
 
-    def __init__(self, world, certs):
+    def __init__(self, world, _certs):
         folder, why = peers.build('wireguard', HERE, wireguard.PACKAGE)
         if not folder:
             raise RuntimeError(why)
         self.world = world
-        self.hub = wireguard.Hub(world, folder)
+        self.wireguard = wireguard.Hub(world, folder, (1, 2))
 
     def start(self):
-        connect_ip_go.Peer.forwarding(self)
-        made = self.hub.start(TARGETS.split(','))
-        return {'agent': made['agent-2'].pid, 'relay': made['relay'].pid}
+        made = self.wireguard.start(TARGETS.split(','))
+        return {'agent': made['agent-2'].pid, 'agent-1': made['agent-1'].pid, 'relay': made['relay'].pid}
 
     def stop(self):
-        self.hub.stop()
+        self.wireguard.stop()
+
+    def address(self, number):
+        return wireguard.address_of(number)
 
     def inner_mtu(self):
         return device_mtu(self.world['agent-2'], wireguard.TUN)
 
     def drops(self):
         return {}
+
+
+class Plain:
+    """No tunnel."""
+    name = 'plain veth'
+    hub = False
+
+    def __init__(self, world, _certs):
+        self.world = world
+
+    def start(self):
+        self.world['internet'].run('ip', 'route', 'replace', '172.16.2.0/24', 'via', '198.51.100.1')
+        self.world['wan'].run('ip', 'route', 'replace', '198.51.100.0/24', 'via', worlds.RELAY_V4)
+        return {}
+
+    def stop(self):
+        self.world['internet'].run('ip', 'route', 'delete', '172.16.2.0/24')
+        self.world['wan'].run('ip', 'route', 'delete', '198.51.100.0/24')
+
+    def inner_mtu(self):
+        return 1500
+
+    def drops(self):
+        return {}
+
+
+KINDS = (Ours, WireguardGo, OursSmall, ConnectIpGo, Plain)
 
 
 def device_mtu(host, device):
