@@ -23,7 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PERIOD 65537u /* of the pattern; prime, so that a slip by whole packets or pages shows; small, so that comparing is cheap */
+#include "pattern.h"
+
 #define CHUNK 131072u
 #define FLOWS_MAX 1024u
 #define BATCH 64u
@@ -39,7 +40,7 @@ struct head {
     uint64_t number;
 };
 
-static uint8_t pattern[PERIOD + ROOM + CHUNK];
+static uint8_t pattern[PATTERN_PERIOD + ROOM + CHUNK];
 
 static _Noreturn void die(const char *what)
 {
@@ -53,20 +54,6 @@ static int64_t now(void)
 
     clock_gettime(CLOCK_MONOTONIC, &t);
     return t.tv_sec * 1000000000LL + t.tv_nsec;
-}
-
-static void make_pattern(void)
-{
-    uint64_t x = 0x9e3779b97f4a7c15u;
-
-    for (size_t i = 0; i < PERIOD; i++) {
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        pattern[i] = (uint8_t)(x >> 32);
-    }
-    for (size_t i = PERIOD; i < sizeof pattern; i++)
-        pattern[i] = pattern[i - PERIOD];
 }
 
 static void ready(void)
@@ -120,7 +107,7 @@ static void *send_flow(void *arg)
 
     f->broken |= !write_all(f->fd, &f->start, sizeof f->start);
     while (!f->broken && now() < f->stop) {
-        ssize_t n = send(f->fd, pattern + at % PERIOD, CHUNK, MSG_NOSIGNAL);
+        ssize_t n = send(f->fd, pattern + at % PATTERN_PERIOD, CHUNK, MSG_NOSIGNAL);
 
         if (n <= 0) {
             f->broken = true;
@@ -149,7 +136,7 @@ static void *receive_flow(void *arg)
     }
     f->first = f->last = now();
     while ((n = recv(f->fd, buf, CHUNK, 0)) > 0) {
-        f->wrong |= memcmp(buf, pattern + (start + f->received) % PERIOD, (size_t)n) != 0;
+        f->wrong |= memcmp(buf, pattern + (start + f->received) % PATTERN_PERIOD, (size_t)n) != 0;
         f->received += (size_t)n;
         f->last = now();
     }
@@ -180,7 +167,7 @@ static void connect_flows(struct flow *flows, unsigned count, bool listening, co
         setsockopt(flows[i].fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
         if (flows[i].fd < 0 || (!listening && connect(flows[i].fd, (const struct sockaddr *)at, sizeof *at) < 0))
             die("connect");
-        flows[i].start = (i * 7919u + listening * 104729u) % PERIOD;
+        flows[i].start = (i * 7919u + listening * 104729u) % PATTERN_PERIOD;
     }
     close(fd);
 }
@@ -287,7 +274,7 @@ static void send_batch(struct datagrams *d, unsigned count)
         for (size_t s = 0; s < d->segments; s++, made++, d->sent++) {
             heads[made] = (struct head){ DATA, d->run, d->sent };
             parts[made][0] = (struct iovec){ &heads[made], sizeof heads[made] };
-            parts[made][1] = (struct iovec){ pattern + d->sent * 61 % PERIOD, d->size - sizeof heads[made] };
+            parts[made][1] = (struct iovec){ pattern + pattern_place(d->sent), d->size - sizeof heads[made] };
         }
     }
     for (unsigned at = 0; at < count;) {
@@ -344,7 +331,7 @@ static void take(struct datagrams *d, const uint8_t *data, size_t len, bool *ret
     }
     if (h.kind != DATA)
         return;
-    d->wrong += len != d->size || memcmp(data + sizeof h, pattern + h.number * 61 % PERIOD, len - sizeof h) != 0;
+    d->wrong += len != d->size || memcmp(data + sizeof h, pattern + pattern_place(h.number), len - sizeof h) != 0;
     d->late += h.number < d->next;
     d->next = h.number < d->next ? d->next : h.number + 1;
     d->received++;
@@ -480,7 +467,7 @@ int main(int argc, char **argv)
     struct sockaddr_in at;
 
     prctl(PR_SET_TIMERSLACK, 1000);
-    make_pattern();
+    pattern_fill(pattern, sizeof pattern);
     if (argc == 4 && strcmp(argv[1], "echo") == 0) {
         at = where(argv[2], argv[3]);
         return echo(&at);
