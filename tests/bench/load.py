@@ -64,16 +64,15 @@ class Load:
         self.server = server
         self.address = address
 
-    def _ends(self, pids, server, client, seconds, programs=None):
+    def _ends(self, pids, server, client, seconds, program=PUMP):
         """Runs both ends of one measurement; ({server: …, client: …} as they tell it, CPU seconds of <pids>)"""
         Load.port += 1 # nothing of an earlier run is taken for this one's
-        server_program, client_program = programs or (PUMP, PUMP)
         words = [server[0], 'listen', self.address, Load.port, *server[1:]]
-        listening = self.server.start('pump-%d' % Load.port, server_program, *words)
+        listening = self.server.start('pump-%d' % Load.port, program, *words)
         try:
             listening.wait_line('"ready"', 10)
             meter = Meter(pids)
-            done = self.client.run(client_program, client[0], 'connect', self.address, Load.port, *client[1:], timeout=seconds + 40, check=False)
+            done = self.client.run(program, client[0], 'connect', self.address, Load.port, *client[1:], timeout=seconds + 40, check=False)
             cpu = meter.read()
             if done.returncode != 0:
                 raise AssertionError('%s %s: %s' % (self.client.name, ' '.join(map(str, client)), done.stderr.strip()))
@@ -97,6 +96,13 @@ class Load:
         got = [end for end in told.values() if end['received']]
         return {'bits': 8 * sum(end['received'] for end in got), 'seconds': max([end['seconds'] for end in got] + [0.001]), 'cpu': cpu,
                 'flows': [flow for end in got for flow in end['flows']]}
+
+    def quic(self, pids, way, seconds, program):
+        """One stream of quic-go's, <program> its peers/quic."""
+        server, client = {'up': ('receive', 'send'), 'down': ('send', 'receive')}[way]
+        told, cpu = self._ends(pids, ('quic', server, 1, seconds), ('quic', client, 1, seconds), seconds, program)
+        got = max(told.values(), key=lambda end: end['received'])
+        return {'bits': 8 * got['received'], 'seconds': max(got['seconds'], 0.001), 'cpu': cpu}
 
     def udp_at(self, pids, way, size, rate, seconds, *more):
         """Datagrams of <size> bytes, <rate> a second."""

@@ -1,8 +1,10 @@
 """Rounds in which the tunnels take turns in the same namespaces: TCP, UDP, agent to agent, latency"""
+import os
 import time
 
 import gateway
 import load
+import peers
 import sides
 import world as worlds
 
@@ -18,6 +20,7 @@ for _way in ('down', 'up'):
     MEASURES['udp %s 1200 gso' % _way] = ('udp', _way, 1200, ('gso',))
     # the same number for everybody: what a packet costs when it is not many that come at once
     MEASURES['udp %s 1200 at 20k' % _way] = ('udp-at', _way, 1200, (20e3,))
+    MEASURES['quic %s' % _way] = ('quic', _way, 1, ())
 MEASURES.update({'hub tcp x1': ('hub-tcp', 'up', 1, ()), 'hub udp 1200': ('hub-udp', 'up', 1200, ()),
                  'latency idle': ('latency', False, 0, ()), 'latency loaded': ('latency', True, 0, ())})
 QUICK = ('tcp down x1', 'tcp up x1', 'udp down 1200', 'hub tcp x1', 'latency idle')
@@ -29,6 +32,13 @@ FEW = {'gatehouse-1280': ('tcp down x1', 'tcp up x1', 'udp down 1200', 'udp up 1
 
 def say(text=''):
     print(text, flush=True)
+
+
+def program_of(peer, name):
+    folder, why = peers.build(peer, sides.HERE)
+    if not folder:
+        raise RuntimeError(why)
+    return os.path.join(folder, name)
 
 
 def wanted(options, side):
@@ -60,6 +70,8 @@ class Throughput:
             return generator.tcp(pids, way, amount, self.options.seconds)
         if kind == 'udp-at':
             return generator.udp_at(pids, way, amount, *more, self.options.seconds / 2)
+        if kind == 'quic':
+            return generator.quic(pids, way, self.options.seconds, self.quic)
         size = amount or self.mtus[side.name] - 28
         result = generator.udp(pids, way, size, max(self.options.seconds / 3, 0.5), *more, around=self.rates.get((side.name, name)))
         self.rates[side.name, name] = result['packets'] / result['seconds'] if result['loss'] <= load.LOSS_LIMIT else result['rate']
@@ -94,6 +106,7 @@ class Throughput:
                 for pool in ('10.100.0.0/24', '10.101.0.0/24', '10.102.0.0/24'):
                     world['internet'].run('ip', 'route', 'replace', pool, 'via', '198.51.100.1')
                 world['relay'].run('sysctl', '-qw', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1')
+                self.quic = program_of('quic', 'quic')
                 self.generator = load.Load(world['agent-2'], world['internet'], worlds.WEB_V4)
                 longest, began = 0, time.monotonic()
                 for number in range(options.rounds):
