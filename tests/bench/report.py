@@ -109,14 +109,14 @@ def spread(values, digits=2):
 
 def lines(table, found, moved):
     """The table, a line each."""
-    out = ['', '%-18s %-15s %20s   Gbit per CPU-second of' % ('median (spread)', '', 'Gbit/s'),
-           '%-18s %-15s %20s %20s %20s %20s' % ('', '', '', 'agent', 'relay', 'all')]
+    out = ['', '%-21s %-15s %20s   Gbit per CPU-second of' % ('median (spread)', '', 'Gbit/s'),
+           '%-21s %-15s %20s %20s %20s %20s' % ('', '', '', 'agent', 'relay', 'all')]
     for name, row in table.items():
         for side, columns in row.items():
             if 'p50' in columns:
-                out.append('%-18s %-15s p50 %s ms, p99 %s ms' % (name, side, spread(columns['p50'], 3), spread(columns['p99'], 2)))
+                out.append('%-21s %-15s p50 %s ms, p99 %s ms' % (name, side, spread(columns['p50'], 3), spread(columns['p99'], 2)))
                 continue
-            text = '%-18s %-15s' % (name, side)
+            text = '%-21s %-15s' % (name, side)
             text += ''.join(' %20s' % (spread(columns[column]) if column in columns else '') for column in ('gbit_per_second', 'agent', 'relay', 'both'))
             if 'kpps' in columns:
                 text += '  %.0f kpps; per CPU-second %s; loss %.3f %%' % (
@@ -132,7 +132,7 @@ def lines(table, found, moved):
         for peer in found:
             columns = found[peer].get(name)
             if columns:
-                out.append('%-18s / %-13s' % ('', peer) + ''.join(' %20.2f' % columns[column] if column in columns else ' ' * 21
+                out.append('%-21s / %-13s' % ('', peer) + ''.join(' %20.2f' % columns[column] if column in columns else ' ' * 21
                                                                   for column in ('gbit_per_second', 'agent', 'relay', 'both')))
     return out
 

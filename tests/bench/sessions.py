@@ -144,7 +144,7 @@ def swarms(site, rounds, seconds):
 
 def swarm_line(row):
     drops = '  dropped: ' + ', '.join('%s %d' % item for item in row['drops'].items()) if row['drops'] else ''
-    return '%-18s %-15s %.2f Gbit/s both ways together; per CPU-second of the relay %.2f Gbit, %.0f thousand packets; loss %.3f %%; least and most of a session %.2f and %.2f of the mean%s' % (
+    return '%-21s %-15s %.2f Gbit/s both ways together; per CPU-second of the relay %.2f Gbit, %.0f thousand packets; loss %.3f %%; least and most of a session %.2f and %.2f of the mean%s' % (
         'swarm of %d' % row['sessions'], 'gatehouse', row['gbit_per_second'], row['gbit_per_cpu_second'], row['packets_per_cpu_second'] / 1e3, 100 * row['loss'],
         row['least_of_mean'], row['most_of_mean'], drops)
 
@@ -159,14 +159,14 @@ def lines(results):
     """The table of what sessions cost."""
     out = [''] if results else []
     for side, rows in results.get('handshakes', {}).items():
-        out.append('%-18s %-15s %8.0f per second, %.0f per CPU-second of the server' % ('handshakes', side, median_of(rows, 'per_second'), median_of(rows, 'per_cpu_second')))
+        out.append('%-21s %-15s %8.0f per second, %.0f per CPU-second of the server' % ('handshakes', side, median_of(rows, 'per_second'), median_of(rows, 'per_cpu_second')))
     for rows in results.get('swarm', {}).values():
         out.append(swarm_line(sorted(rows, key=lambda row: row['gbit_per_cpu_second'])[len(rows) // 2]))
     if 'memory' in results:
         row = results['memory']
-        out.append('%-18s %-15s %.1f KiB an idle session: %d KiB resident with %d, %d KiB with none' % (
+        out.append('%-21s %-15s %.1f KiB an idle session: %d KiB resident with %d, %d KiB with none' % (
             'memory', 'gatehouse', row['per_session_kib'], row['full_kib'], row['sessions'], row['empty_kib']))
-        out.append('%-18s %-15s %.1f KiB a busy session, of %d that share %d echoes a second; %.2f %% of a core while they are idle' % (
+        out.append('%-21s %-15s %.1f KiB a busy session, of %d that share %d echoes a second; %.2f %% of a core while they are idle' % (
             '', '', row['per_busy_session_kib'], row['sessions'], BUSY_RATE, row['idle_core_percent']))
     return out
 

@@ -164,6 +164,24 @@ class Plain:
         return {}
 
 
+KERNEL_DROPS = r'''
+grep -E '^(Udp6RcvbufErrors|Udp6SndbufErrors)' /proc/net/snmp6
+for device in "$@"; do echo "${device}_tx $(cat /sys/class/net/$device/statistics/tx_dropped 2>/dev/null)"; done
+'''
+TUNS = {'relay': (gateway.RELAY_TUN, wireguard.TUN, connect_ip_go.TUN), 'agent-2': (gateway.AGENT_TUN, wireguard.TUN, connect_ip_go.TUN)}
+
+
+def kernel_drops(world):
+    """{('kernel', reason): count}: what a program did not take from its outer socket (IPv6) or its TUN device in time"""
+    found = {}
+    for host, devices in TUNS.items():
+        for line in world[host].run('/bin/sh', '-c', KERNEL_DROPS, 'drops', *devices).stdout.splitlines():
+            words = line.split()
+            if len(words) == 2:
+                found['kernel', '%s_%s' % (host, words[0])] = int(words[1])
+    return found
+
+
 KINDS = (Ours, WireguardGo, OursSmall, ConnectIpGo, Plain)
 
 

@@ -20,6 +20,7 @@ for _way in ('down', 'up'):
     MEASURES['udp %s 1200 gso' % _way] = ('udp', _way, 1200, ('gso',))
     # the same number for everybody: what a packet costs when it is not many that come at once
     MEASURES['udp %s 1200 at 20k' % _way] = ('udp-at', _way, 1200, (20e3,))
+for _way in ('down', 'up'):
     MEASURES['quic %s' % _way] = ('quic', _way, 1, ())
 MEASURES.update({'hub tcp x1': ('hub-tcp', 'up', 1, ()), 'hub udp 1200': ('hub-udp', 'up', 1200, ()),
                  'latency idle': ('latency', False, 0, ()), 'latency loaded': ('latency', True, 0, ())})
@@ -77,6 +78,9 @@ class Throughput:
         self.rates[side.name, name] = result['packets'] / result['seconds'] if result['loss'] <= load.LOSS_LIMIT else result['rate']
         return result
 
+    def drops(self, side):
+        return {**side.drops(), **sides.kernel_drops(self.world)}
+
     def turn(self, side):
         """One round of one tunnel."""
         names = wanted(self.options, side)
@@ -86,11 +90,11 @@ class Throughput:
         try:
             self.mtus[side.name] = side.inner_mtu()
             for name in names:
-                before = side.drops()
+                before = self.drops(side)
                 result = self.measure(side, name, pids)
-                result['drops'] = sides.moved(before, side.drops())
+                result['drops'] = sides.moved(before, self.drops(side))
                 self.results.setdefault(side.name, {}).setdefault(name, []).append(result)
-                say('  %-15s %-18s %s' % (side.name, name, line_of(result)))
+                say('  %-15s %-21s %s' % (side.name, name, line_of(result)))
         finally:
             side.stop()
 

@@ -35,7 +35,7 @@
 
 #define CERTIFICATE_DAYS 2u
 #define RTTS 65536u
-#define FORGET GH_NANOSECONDS /* datagrams of a session to which nothing came for so long are lost */
+#define FORGET (GH_NANOSECONDS * 3 / 10) /* datagrams of a session to which nothing came for so long are lost */
 #define GRACE (2 * GH_NANOSECONDS) /* for the last answers */
 
 struct swarm {
