@@ -17,7 +17,6 @@ GOALS = (
 LATENCY = ('added latency p50, idle, ms', 0.15, 0.05)
 LOADED = ('added by a saturating upload, p50, ms (at an RTT near zero)', 10, 10)
 HANDSHAKES = ('handshakes per CPU-second of the relay', 'quic-go', 1.5, 3)
-IDLE_GOAL = 64.0  # KiB
 
 
 def columns_of(result):
@@ -97,7 +96,9 @@ def goals(table, found, more):
         value = [statistics.median(row['per_cpu_second'] for row in made[side]) for side in ('gatehouse', HANDSHAKES[1])]
         rows.append(('%s: times %s' % HANDSHAKES[:2], value[0] / value[1], HANDSHAKES[2], HANDSHAKES[3], 1))
     if 'memory' in more:
-        rows.append(('KiB of an idle session', more['memory']['per_session_kib'], IDLE_GOAL, 40, -1))
+        rows.append(('KiB of an idle session', more['memory']['per_session_kib'], 64, 40, -1))
+        rows.append(('MiB of the relay at start', more['memory']['start_kib'] / 1024, 24, 24, -1))
+        rows.append(('percent of a core for %d idle sessions' % more['memory']['sessions'], more['memory']['idle_core_percent'], 1, 1, -1))
     return rows
 
 

@@ -77,10 +77,19 @@ def settled(pid):
     return last[-1]
 
 
+def proportional(pid):
+    """KiB that a process and all that it started have in memory; a page that several share counts by its part."""
+    total = 0
+    for one in load.descendants(pid):
+        with open('/proc/%d/smaps_rollup' % one, encoding='ascii') as file:
+            total += sum(int(line.split()[1]) for line in file if line.startswith('Pss:'))
+    return total
+
+
 def memory(site, sessions):
     relay = site.start_relay(relay__pools=crowd.POOLS)
     child = relay.children()[0]
-    before = settled(child)
+    before, start_kib = settled(child), proportional(relay.pid)
     made = crowd.Crowd(site, sessions)
     up = made.wait('up', 70)
     if up['up'] != sessions or up['failed'] or up['lost']:
@@ -97,7 +106,7 @@ def memory(site, sessions):
     told = made.stop_load()
     made.end()
     site.stop()
-    return {'sessions': sessions, 'empty_kib': before, 'full_kib': after, 'per_session_kib': (after - before) / sessions, 'seconds': up['seconds'],
+    return {'sessions': sessions, 'start_kib': start_kib, 'empty_kib': before, 'full_kib': after, 'per_session_kib': (after - before) / sessions, 'seconds': up['seconds'],
             'idle_core_percent': 100 * idle, 'busy_kib': busy, 'per_busy_session_kib': (busy - before) / sessions,
             'echoes': told['answered'], 'unanswered': told['sent'] - told['answered']}
 
@@ -166,6 +175,7 @@ def lines(results):
         row = results['memory']
         out.append('%-21s %-15s %.1f KiB an idle session: %d KiB resident with %d, %d KiB with none' % (
             'memory', 'gatehouse', row['per_session_kib'], row['full_kib'], row['sessions'], row['empty_kib']))
+        out.append('%-21s %-15s %.1f MiB at start, both processes' % ('', '', row['start_kib'] / 1024))
         out.append('%-21s %-15s %.1f KiB a busy session, of %d that share %d echoes a second; %.2f %% of a core while they are idle' % (
             '', '', row['per_busy_session_kib'], row['sessions'], BUSY_RATE, row['idle_core_percent']))
     return out
