@@ -271,6 +271,16 @@ static void print_config(FILE *out, const json_t *o)
         fprintf(out, "%-10s %s\n", "", text_of(reload, "detail"));
 }
 
+/* What is missing, and why. */
+static void print_ipv6(FILE *out, const json_t *o)
+{
+    const json_t *ipv6 = json_object_get(o, "ipv6");
+    const char *reason = json_string_value(json_object_get(ipv6, "reason"));
+
+    if (json_is_false(json_object_get(ipv6, "assigned")) && reason && *reason)
+        fprintf(out, "%-10s none: %s\n", "ipv6", reason);
+}
+
 static void print_status(FILE *out, const json_t *o)
 {
     fprintf(out, "%-10s %s since %s\n", "tunnel", text_of(o, "state"), text_of(o, "since"));
@@ -280,6 +290,7 @@ static void print_status(FILE *out, const json_t *o)
     print_paths(out, o);
     fprintf(out, "%-10s %s, mtu %lld, the tunnel carries %lld\n", "device", text_of(o, "device"), number_of(o, "mtu"), number_of(o, "tunnel_mtu"));
     print_list(out, o, "addresses", "addresses");
+    print_ipv6(out, o);
     print_list(out, o, "routes", "routes");
     print_nameservers(out, o);
     fprintf(out, "%-10s %lld packets, %lld bytes\n", "sent", number_of(o, "packets_out"), number_of(o, "bytes_out"));

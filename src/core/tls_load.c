@@ -50,7 +50,7 @@ int gh_tls_load(struct gh_privileged *p, struct gh_log *log, const char *area, c
 {
     struct gh_text cert = { 0 }, ca = { 0 };
     struct gh_signer signer;
-    struct gh_tls_config cfg = { .server = f->server, .alpn = "h3", .signer = &signer };
+    struct gh_tls_config cfg = { .server = f->server, .alpn = "h3", .aead = f->aead, .signer = &signer };
     char why[256] = "";
     int rc = read_pem(p, log, area, f->certificate, &cert);
 

@@ -14,6 +14,7 @@
 struct gh_tls_files {
     const char *certificate, *key, *ca; /* PEM */
     bool server;
+    enum gh_aead_engine aead;
 };
 
 /* 0, or an error after a log line of <area> that names the file or says what is wrong in it. */

@@ -19,8 +19,17 @@
 /* One TLS 1.3 cipher suite (RFC 8446, appendix B.4). Immutable. */
 struct gh_aead_suite;
 
+enum gh_aead_engine {
+    GH_AEAD_OPENSSL,
+    GH_AEAD_WIDE, /* crypto/gcm.h, for AES-128-GCM; OpenSSL for the others */
+};
+
+/* What this processor is served best with: GH_AEAD_WIDE when it has such vectors and they give what OpenSSL gives. */
+enum gh_aead_engine gh_aead_selftest(void);
+const char *gh_aead_engine_name(enum gh_aead_engine e);
+
 /* 0x1301 AES-128-GCM, 0x1302 AES-256-GCM, 0x1303 ChaCha20-Poly1305; NULL for others. */
-const struct gh_aead_suite *gh_aead_suite_find(uint16_t id);
+const struct gh_aead_suite *gh_aead_suite_find(uint16_t id, enum gh_aead_engine engine);
 /* What Initial packets use: AES-128-GCM with SHA-256. */
 const struct gh_aead_suite *gh_aead_suite_initial(void);
 size_t gh_aead_suite_secret_len(const struct gh_aead_suite *s);

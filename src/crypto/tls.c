@@ -99,7 +99,7 @@ static int cb_secret(SSL *ssl, uint32_t protection, int write, const unsigned ch
 
     if (!cipher)
         cipher = SSL_get_current_cipher(ssl);
-    suite = cipher ? gh_aead_suite_find(SSL_CIPHER_get_protocol_id(cipher)) : NULL;
+    suite = cipher ? gh_aead_suite_find(SSL_CIPHER_get_protocol_id(cipher), t->ctx->aead) : NULL;
     if (!suite || len != gh_aead_suite_secret_len(suite))
         return fail(t, GH_ERR_INTERNAL);
     if (!write && t->in_len > t->lent)

@@ -23,6 +23,7 @@ struct gh_tls_config {
     const struct gh_signer *signer; /* has the key; taken over, also when that fails. NULL: <key> counts */
     struct gh_span ca;          /* PEM: who may sign the peer's certificate */
     const char *alpn;           /* "h3" */
+    enum gh_aead_engine aead;   /* of the keys that the QUIC engine gets */
 };
 
 /* Reads the PEM texts. GH_ERR_CRYPTO with words in <err> that say which of them is bad and why. */

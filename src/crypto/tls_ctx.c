@@ -162,6 +162,7 @@ int gh_tls_ctx_create(const struct gh_tls_config *cfg, struct gh_tls_ctx **ret, 
     if (cfg->signer)
         c->signer = *cfg->signer;
     c->server = cfg->server;
+    c->aead = cfg->aead;
     c->alpn_len = strlen(cfg->alpn) + 1;
     if (c->alpn_len > sizeof c->alpn) {
         gh_tls_ctx_put(c);

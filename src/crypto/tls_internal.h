@@ -12,6 +12,7 @@ struct gh_tls_ctx {
     struct signer_provider *signers; /* of the key, when it is somewhere else; NULL otherwise */
     struct gh_signer signer;         /* released with the context */
     bool server;
+    enum gh_aead_engine aead;
     uint8_t alpn[32]; /* wire form: length and name */
     size_t alpn_len;
     bool tickets; /* server: gh_tls_ctx_set_tickets was called */

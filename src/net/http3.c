@@ -470,6 +470,12 @@ int gh_http_conn_request(struct gh_http_conn *c, const struct gh_http_head *head
     return 0;
 }
 
+void gh_http_conn_probe(struct gh_http_conn *c)
+{
+    gh_quic_probe(c->quic);
+    wake(c); /* else the timer that runs is that of the keep-alive */
+}
+
 void gh_http_conn_close(struct gh_http_conn *c, const char *reason)
 {
     gh_quic_close(c->quic, true, GH_H3_NO_ERROR, reason);

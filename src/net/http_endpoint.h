@@ -61,6 +61,8 @@ int gh_http_conn_request(struct gh_http_conn *c, const struct gh_http_head *head
 /* Closes without an error; on_closed follows at the end of the turn. */
 void gh_http_conn_close(struct gh_http_conn *c, const char *reason);
 struct gh_quic *gh_http_conn_quic(struct gh_http_conn *c);
+/* gh_quic_probe, at once. */
+void gh_http_conn_probe(struct gh_http_conn *c);
 /* The connection below a stream of an endpoint. */
 struct gh_quic *gh_http_endpoint_stream_quic(struct gh_http_stream *s);
 void gh_http_endpoint_stream_close(struct gh_http_stream *s, const char *reason);

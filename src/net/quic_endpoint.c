@@ -10,7 +10,6 @@
 #define RECEIVE_MESSAGES 16u /* of one recvmmsg: the slab is this many times 64 KiB */
 #define RECEIVE_ROUNDS 4u    /* receives in a turn before others have theirs */
 #define WRITE_BATCHES 8u     /* batches of one connection in a turn */
-#define SOCKET_BUFFER (8 * 1024 * 1024)
 
 struct cid_entry {
     struct gh_map_node node;
@@ -585,7 +584,7 @@ static void ready(void *arg, int events)
 int gh_quic_endpoint_create(const struct gh_quic_endpoint_config *cfg, struct gh_quic_endpoint **ret)
 {
     struct gh_quic_endpoint *e = calloc(1, sizeof *e);
-    int rc = GH_ERR_MEMORY, got;
+    int rc = GH_ERR_MEMORY;
 
     if (!e)
         return rc;
@@ -608,7 +607,6 @@ int gh_quic_endpoint_create(const struct gh_quic_endpoint_config *cfg, struct gh
         rc = gh_udp_init(&e->udp, cfg->fd, &cfg->features);
     if (rc < 0)
         goto out;
-    gh_udp_set_buffers(cfg->fd, SOCKET_BUFFER, &got); /* less is slower, not wrong */
     rc = gh_poll_open(cfg->worker, cfg->fd, GH_POLL_READ, ready, e, &e->poll);
     if (rc < 0)
         goto out;

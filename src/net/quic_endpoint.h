@@ -65,7 +65,7 @@ struct gh_quic_endpoint_config {
     struct gh_worker *worker;
     struct gh_quic_group *group; /* outlives the endpoint */
     unsigned index;              /* in the group */
-    int fd;                      /* taken over */
+    int fd;                      /* taken over, with the buffers that its maker gave it: without rights we could only make them smaller */
     struct gh_udp_features features;
     bool server;                 /* accept strangers */
     unsigned max_half_open;      /* handshakes under way */

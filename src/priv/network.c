@@ -120,6 +120,7 @@ int gh_network_tun(struct gh_changes *cs, const struct gh_priv_tun_config *t, ui
         rc = gh_netlink_link_mtu(nl, c.ifindex, t->mtu);
         if (rc < 0)
             return explain(cs, rc, "mtu of", t->name, error);
+        gh_netlink_link_no_addrgen(nl, c.ifindex); /* the kernel takes IPv6 off a device below 1280, and begins anew above */
     }
     rc = gh_netlink_link_up(nl, c.ifindex, t->up);
     if (rc < 0)

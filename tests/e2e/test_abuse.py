@@ -151,4 +151,4 @@ def test_a_flood_of_handshakes_from_false_addresses_keeps_nobody_out(honest):
     assert tried['opened'] >= 30 and tried['opened'] >= 0.99 * (tried['opened'] + tried['failed'])
     assert engaged and engaged[0] < 1.0
     assert peak[0] - memory < 64 * 1024
-    assert received >= 299, text
+    assert received >= 297, text  # 99 of 100, as for handshakes

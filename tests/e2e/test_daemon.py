@@ -238,7 +238,7 @@ def test_quit_dumps_the_state_to_the_log_and_goes_on(gateway, level):
 
 
 def test_status_and_readiness_show_listeners_workers_and_offloads(gateway):
-    gateway.start_relay(relay__offload_udp='false')
+    gateway.start_relay(relay__offload_udp='false', relay__wide_aes='false')
     try:
         gateway.start_agent(1)
         for found in (status(gateway), json.loads(gateway.get('/readyz?verbose')[1])):
@@ -248,8 +248,9 @@ def test_status_and_readiness_show_listeners_workers_and_offloads(gateway):
             assert [row['index'] for row in found['workers']] == [0, 1]
             assert sum(row['sessions'] for row in found['workers']) == 1
             features = {row['name']: row for row in found['features']}
-            assert set(features) == {'udp_gso', 'udp_gro', 'tun_tso', 'tun_uso', 'landlock', 'seccomp'}
+            assert set(features) == {'udp_gso', 'udp_gro', 'wide_aes', 'tun_tso', 'tun_uso', 'landlock', 'seccomp'}
             assert features['udp_gso'] == {'name': 'udp_gso', 'on': False, 'tested': True, 'detail': 'relay.offload_udp is off'}
+            assert features['wide_aes'] == {'name': 'wide_aes', 'on': False, 'tested': False, 'detail': 'relay.wide_aes is off'}
             assert features['tun_tso']['on'] is True
         assert status(gateway)['sessions'] == 1
     finally:

@@ -289,6 +289,7 @@ static void narrow(size_t payload)
 /* The last ADDRESS_ASSIGN and ROUTE_ADVERTISEMENT of an answer: which families are in them. */
 struct offer {
     unsigned addresses4, addresses6, refused6, routes4, routes6;
+    unsigned notices; /* why there is no IPv6 */
 };
 
 static struct offer offer_on(int64_t id)
@@ -302,6 +303,7 @@ static struct offer offer_on(int64_t id)
         struct gh_reader body = gh_reader_of(gh_read_span(&r, (size_t)len));
 
         assert_false(r.failed);
+        o.notices += type == 0x27617466;
         if (type == 1)
             o.addresses4 = o.addresses6 = o.refused6 = 0;
         if (type == 3)
@@ -405,6 +407,121 @@ static void P7_a_path_that_shrinks_aborts_the_stream_and_ipv4_goes_on(void **sta
     raw_assert_open(&c.peer);
     assert_offer(next, false);
     assert_int_equal(crosses(next, WORLD_AGENT4, "192.0.2.80"), 1);
+    conformance_end();
+}
+
+/* The agent of one instance, with words about its own direction. */
+static int64_t ask_as_agent(bool narrow)
+{
+    static const char *const fields[] = { ":method", "CONNECT", ":protocol", "connect-ip", ":scheme", "https", ":authority", "relay",
+                                          ":path", "/.well-known/masque/ip/*/*/", "capsule-protocol", "?1",
+                                          "gatehouse-instance", "00112233445566778899aabbccddeeff", "gatehouse-narrow", "?1", NULL };
+    const char *some[sizeof fields / sizeof *fields];
+    struct raw_bytes b = { .len = 0 };
+    int64_t id;
+
+    memcpy(some, fields, sizeof fields);
+    if (!narrow)
+        some[14] = NULL;
+    head_of(&b, some);
+    id = ask(&b, false);
+    assert_int_equal(answer_on(id)->status, 200);
+    return id;
+}
+
+static unsigned datagrams_for(const char *from, const char *to)
+{
+    unsigned before = c.peer.datagrams;
+
+    make_udp(&p, from, to, 443, 40000, 100);
+    from_network(&p);
+    raw_peer_wait(&c.peer, 50 * SIM_MS);
+    return c.peer.datagrams - before;
+}
+
+/* The tunnel that follows an aborted one is for the same session: it has its address at once, and hears why there is no IPv6. */
+static void P7_the_next_tunnel_goes_on_at_once_and_says_why(void **state)
+{
+    struct raw_bytes b = { .len = 0 };
+    int64_t id, next;
+    const char *session;
+    char before[17];
+
+    (void)state;
+    conformance_start_settled(OUR_SERVER);
+    id = ask_as_agent(false);
+    raw_peer_wait(&c.peer, 5 * SIM_S);
+    assert_offer(id, true);
+    assert_int_equal(crosses(id, WORLD_AGENT4, "192.0.2.80"), 1);
+    assert_int_equal(crosses(id, WORLD_AGENT6, "2001:db8::80"), 1);
+    session = gh_container_of(relay_world_worker(&c.relay)->sessions.next, struct session, link)->id;
+    snprintf(before, sizeof before, "%s", session);
+    narrow(1252);
+    for (int i = 0; i < 500 && !is_reset(&id); i++) {
+        make_udp(&p, "192.0.2.80", WORLD_AGENT4, 443, 40000, 1200);
+        from_network(&p);
+        raw_peer_wait(&c.peer, 20 * SIM_MS);
+    }
+    assert_stream_reset(id, CONNECT_ERROR);
+    next = ask_as_agent(false);
+    raw_peer_wait(&c.peer, 20 * SIM_MS);
+    assert_offer(next, false);
+    assert_int_equal(offer_on(next).notices, 1);
+    raw_frame(&b, 0x00, BYTES(0x02, 19, 1, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 128));
+    raw_send(&c.peer, next, &b, false);
+    raw_peer_wait(&c.peer, 50 * SIM_MS);
+    assert_int_equal(offer_on(next).refused6, 1);
+    assert_string_equal(gh_container_of(relay_world_worker(&c.relay)->sessions.next, struct session, link)->id, before);
+    assert_int_equal(datagrams_for("192.0.2.80", WORLD_AGENT4), 1);
+    assert_int_equal(datagrams_for("2001:db8::80", WORLD_AGENT6), 0);
+    conformance_end();
+}
+
+/* The direction that only the agent can measure. It aborts the stream as the relay would, and asks again. */
+static void P7_an_agent_whose_own_direction_is_narrow_has_ipv4_alone(void **state)
+{
+    static const uint64_t codes[] = { CONNECT_ERROR, 0x10c };
+    int64_t id, next;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        conformance_start_settled(OUR_SERVER);
+        id = ask_as_agent(false);
+        raw_peer_wait(&c.peer, SIM_S);
+        assert_offer(id, true);
+        assert_int_equal(crosses(id, WORLD_AGENT4, "192.0.2.80"), 1);
+        gh_quic_reset_stream(c.peer.q, id, codes[i]);
+        raw_peer_wait(&c.peer, SIM_S);
+        assert_int_equal(gh_pool_usage(c.relay.relay.pool, 0).held, codes[i] == CONNECT_ERROR ? 2 : 0);
+        next = ask_as_agent(true);
+        raw_peer_wait(&c.peer, 20 * SIM_MS);
+        assert_offer(next, false);
+        assert_int_equal(offer_on(next).notices, 0); /* it knows */
+        assert_int_equal(datagrams_for("192.0.2.80", WORLD_AGENT4), 1);
+        assert_int_equal(datagrams_for("2001:db8::80", WORLD_AGENT6), 0);
+        raw_peer_wait(&c.peer, 20 * SIM_S); /* however wide the other direction is */
+        assert_offer(next, false);
+        id = ask_as_agent(false); /* it is wide again */
+        raw_peer_wait(&c.peer, 20 * SIM_MS);
+        assert_offer(id, true);
+        assert_int_equal(crosses(id, WORLD_AGENT6, "2001:db8::80"), 1);
+        conformance_end();
+    }
+}
+
+/* Nobody comes: the session ends after ten seconds. */
+static void P7_an_agent_that_does_not_ask_again_is_gone(void **state)
+{
+    int64_t id;
+
+    (void)state;
+    conformance_start_settled(OUR_SERVER);
+    id = ask_as_agent(false);
+    gh_quic_reset_stream(c.peer.q, id, CONNECT_ERROR);
+    raw_peer_wait(&c.peer, 9 * SIM_S);
+    assert_int_equal(gh_pool_usage(c.relay.relay.pool, 0).held, 2);
+    raw_peer_wait(&c.peer, 2 * SIM_S);
+    assert_int_equal(gh_pool_usage(c.relay.relay.pool, 0).held, 0);
     conformance_end();
 }
 
@@ -590,6 +707,9 @@ int main(void)
         T(P7_ipv6_is_assigned_where_the_path_carries_it),
         T(P7_a_wish_for_ipv6_on_a_narrow_path_is_refused),
         T(P7_a_path_that_shrinks_aborts_the_stream_and_ipv4_goes_on),
+        T(P7_the_next_tunnel_goes_on_at_once_and_says_why),
+        T(P7_an_agent_whose_own_direction_is_narrow_has_ipv4_alone),
+        T(P7_an_agent_that_does_not_ask_again_is_gone),
         T(P11_what_is_inside_says_nothing_about_the_outer_header),
         T(P12_loopback_and_link_local_of_the_relay_are_no_destinations),
         T(P12_without_a_rule_nothing_is_reached),

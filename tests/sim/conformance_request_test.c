@@ -454,7 +454,7 @@ static void agent_ready(void *arg, struct gh_http_conn *conn)
     (void)arg;
     gh_agent_tunnel_init(&agent.tunnel, &agent_tunnel_events, NULL);
     assert_int_equal(gh_http_conn_request(conn, &agent.request.head, &gh_agent_tunnel_http_events, &agent.tunnel, false, &s), 0);
-    gh_agent_tunnel_start(&agent.tunnel, s);
+    gh_agent_tunnel_start(&agent.tunnel, s, false);
 }
 
 static void agent_drop(void *arg, enum gh_drop why, uint64_t count)

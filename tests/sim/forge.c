@@ -43,7 +43,7 @@ void forge_init(struct forge *f, struct sim *s)
 
 void forge_send(struct forge *f, struct sim *s, struct gh_span frames)
 {
-    const struct gh_aead_suite *suite = gh_aead_suite_find(0x1301); /* what both sides prefer */
+    const struct gh_aead_suite *suite = gh_aead_suite_find(0x1301, GH_AEAD_OPENSSL); /* what both sides prefer */
     uint8_t packet[1500], nonce[GH_AEAD_IV], mask[5];
     struct gh_header_key *header;
     struct gh_aead_key *key;

@@ -6,6 +6,7 @@
 #include "raw_peer.h"
 
 #define TICK (2 * SIM_MS)
+#define CLIENT_TO_SERVER 0 /* of sim.link */
 
 struct world {
     struct sim sim;
@@ -14,6 +15,8 @@ struct world {
 };
 
 static struct world w;
+static size_t most; /* the longest datagram offered; 0: what the path carries */
+static unsigned each; /* so many a tick */
 
 /* As much as fits, all the time. */
 static void offer(void *arg, int64_t now)
@@ -22,7 +25,9 @@ static void offer(void *arg, int64_t now)
     size_t max = gh_quic_datagram_max(w.client.q);
 
     (void)arg;
-    if (max)
+    if (most && max > most)
+        max = most;
+    for (unsigned i = 0; max && i < each; i++)
         gh_quic_send_datagram(w.client.q, gh_span_of(payload, 0), gh_span_of(payload, max), 0, now);
     gh_deadline_start(&w.sim.deadlines, &w.tick, now + TICK);
 }
@@ -45,6 +50,8 @@ static struct gh_quic_app app_with_probe;
 static void begin(uint64_t seed, size_t payload, size_t ceiling)
 {
     memset(&w, 0, sizeof w);
+    most = 0;
+    each = 1;
     sim_init(&w.sim, seed);
     w.sim.client.config.max_payload = w.sim.server.config.max_payload = ceiling;
     w.sim.client.config.queue_time = 50 * SIM_MS;
@@ -122,6 +129,39 @@ static void a_path_that_shrinks_is_noticed_and_measured_again(void **state)
     }
 }
 
+/* No datagram is long, but packets that carry several of them are. */
+static void a_path_that_shrinks_is_noticed_by_short_datagrams_too(void **state)
+{
+    static const struct {
+        size_t length, payload, found;
+        unsigned each;
+    } cases[] = { { 700, 1334, 1331, 2 }, { 330, 1334, 1331, 4 }, { 100, 1334, 1331, 14 }, { 100, 1252, 1200, 14 }, { 60, 1314, 1314, 21 } };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t found = cases[i].found;
+        uint64_t lost;
+        int64_t began;
+
+        begin(250 + i, 1472, 1452);
+        w.sim.link[0].delay = w.sim.link[1].delay = 5 * SIM_MS;
+        most = cases[i].length;
+        each = cases[i].each;
+        raw_peer_wait(&w.client, 3 * SIM_S);
+        assert_int_equal(gh_quic_counters(w.client.q)->datagrams_lost, 0);
+        path(cases[i].payload);
+        began = w.sim.now;
+        assert_true(sim_run(&w.sim, 10 * SIM_S, settled, &found));
+        print_message("datagrams of %zu, to %zu: measured again after %" PRId64 " ms\n", cases[i].length, cases[i].payload, (w.sim.now - began) / SIM_MS);
+        assert_true(w.sim.now - began < 2 * SIM_S);
+        raw_peer_wait(&w.client, SIM_S);
+        lost = gh_quic_counters(w.client.q)->datagrams_lost;
+        raw_peer_wait(&w.client, 3 * SIM_S);
+        assert_int_equal(gh_quic_counters(w.client.q)->datagrams_lost, lost); /* nothing goes on being lost */
+        end();
+    }
+}
+
 /* The other way round: ten minutes later the old size is there again. */
 static void a_path_that_widens_is_found_out(void **state)
 {
@@ -138,12 +178,31 @@ static void a_path_that_widens_is_found_out(void **state)
     end();
 }
 
+/* Each end measures what it sends; what comes the other way is as large as it was. */
+static void each_direction_has_a_size_of_its_own(void **state)
+{
+    (void)state;
+    for (int way = 0; way < 2; way++) {
+        begin(350 + (uint64_t)way, 1472, 1452);
+        raw_peer_wait(&w.client, 3 * SIM_S);
+        assert_int_equal(gh_quic_plpmtu(w.client.q), 1452);
+        assert_int_equal(gh_quic_plpmtu(w.server.q), 1452);
+        w.sim.link[way].max_payload = 1252;
+        raw_peer_wait(&w.client, 5 * SIM_S);
+        assert_int_equal(gh_quic_plpmtu(w.client.q) + gh_quic_plpmtu(w.server.q), way == CLIENT_TO_SERVER ? 1200 + 1452 : 2 * 1452);
+        assert_int_equal(gh_quic_plpmtu(w.client.q), way == CLIENT_TO_SERVER ? 1200 : 1452);
+        end();
+    }
+}
+
 /* Loss is not a narrow path: no black hole is seen where none is. */
 static void loss_and_darkness_are_no_black_holes(void **state)
 {
     (void)state;
     for (uint64_t seed = 400; seed < 406; seed++) {
         begin(seed, 1472, 1452);
+        most = seed % 2 ? 300 : 0;
+        each = seed % 2 ? 5 : 1;
         w.sim.link[0].loss = w.sim.link[1].loss = 0.1;
         raw_peer_wait(&w.client, 10 * SIM_S);
         w.sim.link[0].down = true;
@@ -160,7 +219,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_path_is_measured),
         cmocka_unit_test(a_path_that_shrinks_is_noticed_and_measured_again),
+        cmocka_unit_test(a_path_that_shrinks_is_noticed_by_short_datagrams_too),
         cmocka_unit_test(a_path_that_widens_is_found_out),
+        cmocka_unit_test(each_direction_has_a_size_of_its_own),
         cmocka_unit_test(loss_and_darkness_are_no_black_holes),
     };
 

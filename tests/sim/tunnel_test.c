@@ -225,7 +225,7 @@ static void on_ready(void *arg, struct gh_http_conn *c)
 
     gh_agent_tunnel_init(&a->tunnel, &tunnel_events, a);
     assert_int_equal(gh_http_conn_request(c, &a->request.head, &gh_agent_tunnel_http_events, &a->tunnel, false, &s), 0);
-    gh_agent_tunnel_start(&a->tunnel, s);
+    gh_agent_tunnel_start(&a->tunnel, s, false);
 }
 
 static void on_conn_closed(void *arg, struct gh_http_conn *c, const struct gh_quic_close *why)

@@ -8,7 +8,7 @@
 
 /* The last two only where somebody listens. */
 static const uint64_t kept[] = { GH_CAPSULE_DATAGRAM, GH_CAPSULE_ADDRESS_ASSIGN, GH_CAPSULE_ADDRESS_REQUEST,
-                                 GH_CAPSULE_ROUTE_ADVERTISEMENT, GH_CAPSULE_FAREWELL, GH_CAPSULE_DNS_ASSIGN, GH_CAPSULE_PREF64 };
+                                 GH_CAPSULE_ROUTE_ADVERTISEMENT, GH_CAPSULE_FAREWELL, GH_CAPSULE_NOTICE, GH_CAPSULE_DNS_ASSIGN, GH_CAPSULE_PREF64 };
 
 void gh_connect_ip_init(struct gh_connect_ip *c, const struct gh_connect_ip_events *events, void *arg)
 {
@@ -172,7 +172,7 @@ static int read_routes(struct gh_connect_ip *c, struct gh_span value, struct gh_
 }
 
 /* value = reason varint, then UTF-8 text to the end */
-static int on_farewell(struct gh_connect_ip *c, struct gh_span value)
+static int on_words(struct gh_connect_ip *c, struct gh_span value, void (*event)(void *arg, uint64_t why, struct gh_span text))
 {
     struct gh_reader r = gh_reader_of(value);
     uint64_t why = gh_read_varint(&r);
@@ -183,8 +183,8 @@ static int on_farewell(struct gh_connect_ip *c, struct gh_span value)
     text = gh_span_of(value.data + value.len - gh_reader_left(&r), gh_reader_left(&r));
     if (text.len > GH_FAREWELL_TEXT)
         text.len = GH_FAREWELL_TEXT;
-    if (c->events->on_farewell)
-        c->events->on_farewell(c->arg, why, text);
+    if (event)
+        event(c->arg, why, text);
     return 0;
 }
 
@@ -245,7 +245,9 @@ static int on_capsule(struct gh_connect_ip *c, const struct gh_capsule *capsule)
     case GH_CAPSULE_ADDRESS_REQUEST:
         return on_request(c, capsule->value);
     case GH_CAPSULE_FAREWELL:
-        return on_farewell(c, capsule->value);
+        return on_words(c, capsule->value, c->events->on_farewell);
+    case GH_CAPSULE_NOTICE:
+        return on_words(c, capsule->value, c->events->on_notice);
     case GH_CAPSULE_DNS_ASSIGN:
         return on_dns(c, capsule->value);
     case GH_CAPSULE_PREF64:
@@ -437,7 +439,7 @@ int gh_connect_ip_assign_pref64(struct gh_connect_ip *c, const struct gh_prefix 
     return send_value(c, GH_CAPSULE_PREF64, &w);
 }
 
-int gh_connect_ip_farewell(struct gh_connect_ip *c, enum gh_farewell why, const char *text)
+static int send_words(struct gh_connect_ip *c, uint64_t type, uint64_t why, const char *text)
 {
     uint8_t buf[GH_CAPSULE_HEAD_MAX + 8 + GH_FAREWELL_TEXT];
     struct gh_writer w = gh_writer_of(buf, sizeof buf);
@@ -447,5 +449,15 @@ int gh_connect_ip_farewell(struct gh_connect_ip *c, enum gh_farewell why, const 
         return GH_ERR_STATE;
     gh_write_varint(&w, why);
     gh_write_bytes(&w, text, strnlen(text, GH_FAREWELL_TEXT));
-    return send_value(c, GH_CAPSULE_FAREWELL, &w);
+    return send_value(c, type, &w);
+}
+
+int gh_connect_ip_farewell(struct gh_connect_ip *c, enum gh_farewell why, const char *text)
+{
+    return send_words(c, GH_CAPSULE_FAREWELL, why, text);
+}
+
+int gh_connect_ip_notice(struct gh_connect_ip *c, enum gh_notice what, const char *text)
+{
+    return send_words(c, GH_CAPSULE_NOTICE, what, text);
 }

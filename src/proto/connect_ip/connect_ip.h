@@ -50,6 +50,13 @@ struct gh_connect_ip_events {
      * capsules are skipped then like unknown ones. */
     void (*on_dns)(void *arg, struct gh_span value);
     void (*on_pref64)(void *arg, const struct gh_prefix *list, size_t count);
+    /* The peer tells something: a value of enum gh_notice or one that is not known here, and words of the peer's. May be NULL. */
+    void (*on_notice)(void *arg, uint64_t what, struct gh_span text);
+};
+
+/* What a peer tells of a tunnel that goes on. */
+enum gh_notice {
+    GH_NOTICE_NARROW = 1, /* the path does not carry what IPv6 needs: no IPv6 address is assigned (RFC 9484, section 7.2) */
 };
 
 /* Why the sender closes the tunnel; more may come. Gatehouse's own, as DESIGN 3 wants it: a stranger skips the capsule. */
@@ -60,7 +67,7 @@ enum gh_farewell {
     GH_FAREWELL_EXPIRED = 4,    /* the peer's certificate */
     GH_FAREWELL_REVOKED = 5,
 };
-#define GH_FAREWELL_TEXT 256u /* longest text of a farewell, bytes */
+#define GH_FAREWELL_TEXT 256u /* longest text of a farewell or a notice, bytes */
 
 struct gh_connect_ip_counters {
     uint64_t packets;        /* handed to on_packet */
@@ -115,6 +122,7 @@ int gh_connect_ip_assign_pref64(struct gh_connect_ip *c, const struct gh_prefix 
 
 /* Says why the tunnel is about to be closed: <text> of at most GH_FAREWELL_TEXT bytes. What send returned. */
 int gh_connect_ip_farewell(struct gh_connect_ip *c, enum gh_farewell why, const char *text);
+int gh_connect_ip_notice(struct gh_connect_ip *c, enum gh_notice what, const char *text);
 
 bool gh_connect_ip_is_refusal(const struct gh_connect_ip_address *a);
 

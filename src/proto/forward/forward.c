@@ -89,6 +89,13 @@ static const struct gh_ip *node_of(const struct passage *w)
     return w->ret->packet.version == 4 ? &w->fw->config.node4 : &w->fw->config.node6;
 }
 
+/* Under whose address an error goes out. To somebody on the network it passes our kernel, which drops what comes from an address of its own
+ * (IPv4), and strict filters want the way back to lead where it came from: the address that the packet was for is right in all of them. */
+static const struct gh_ip *speaker(const struct passage *w, enum gh_icmp_error e)
+{
+    return w->d == GH_DIRECTION_IN && e != GH_ICMP_TTL ? &w->ret->packet.dst : node_of(w);
+}
+
 static bool answer_allowed(const struct passage *w)
 {
     if (gh_rate_may(&w->s->icmp, w->clock->now) && gh_rate_may(&w->fw->icmp, w->clock->now))
@@ -110,9 +117,11 @@ static void answered(const struct passage *w, size_t len)
 
 static void answer(const struct passage *w, enum gh_icmp_error e)
 {
-    if (!gh_icmp_may_answer(&w->ret->packet, e) || node_of(w)->family == 0 || !answer_allowed(w))
+    const struct gh_ip *from = speaker(w, e);
+
+    if (!gh_icmp_may_answer(&w->ret->packet, e) || from->family == 0 || !answer_allowed(w))
         return;
-    answered(w, gh_icmp_emit_error(w->data, &w->ret->packet, e, w->s->mtu, node_of(w), w->ret->answer, sizeof w->ret->answer));
+    answered(w, gh_icmp_emit_error(w->data, &w->ret->packet, e, w->s->mtu, from, w->ret->answer, sizeof w->ret->answer));
 }
 
 static void drop(const struct passage *w, enum gh_drop why)

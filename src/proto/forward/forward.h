@@ -95,7 +95,8 @@ struct gh_forward_config {
     int64_t fragment_timeout;
     uint32_t icmp_per_second, icmp_burst;      /* answers of one session */
     uint32_t icmp_per_second_all;              /* of the engine; burst is a tenth */
-    struct gh_ip node4, node6;                 /* our addresses inside; family 0: no ICMP on that family */
+    struct gh_ip node4, node6;                 /* our addresses inside; family 0: no ICMP of that family to the peer. Errors to the outside go
+                                                * out under the peer's address, but for TTL (docs/internals/forwarding.md) */
 };
 
 extern const struct gh_forward_config gh_forward_config_default;

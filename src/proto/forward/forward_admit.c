@@ -26,7 +26,7 @@ static void tell(struct gh_forward *fw, struct gh_forward_session *s, enum gh_di
 static void tell_end(struct gh_forward *fw, const struct gh_flow *f, enum gh_direction d, const struct gh_ip_packet *tuple)
 {
     struct gh_forward_session *s = session_of(f);
-    const struct gh_ip *node = tuple->version == 4 ? &fw->config.node4 : &fw->config.node6;
+    const struct gh_ip *node = d == GH_DIRECTION_IN ? &tuple->dst : tuple->version == 4 ? &fw->config.node4 : &fw->config.node6;
     enum gh_direction to = !d;
     struct gh_ip_packet quoted = *tuple, back = *tuple;
     uint8_t quote[80], buf[160];

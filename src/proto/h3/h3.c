@@ -252,6 +252,7 @@ static int bind_streams(struct gh_h3 *h)
 {
     int64_t control = gh_quic_open_uni(h->q), enc = gh_quic_open_uni(h->q), dec = gh_quic_open_uni(h->q);
 
+    h->quiet = false;
     if (control < 0 || enc < 0 || dec < 0 || nghttp3_conn_bind_control_stream(h->conn, control) != 0 ||
         nghttp3_conn_bind_qpack_streams(h->conn, enc, dec) != 0) {
         /* RFC 9114, section 6.2: a peer must allow three unidirectional streams */
@@ -339,6 +340,7 @@ static int on_stream_data(void *arg, int64_t id, struct gh_span data, bool end)
     bool known = h->settings.control >= 0;
     int rc = 0, news = 0;
 
+    h->quiet = false;
     if (peer_uni(h, id)) {
         news = gh_h3_settings_feed(&h->settings, id, data);
         if (news < 0) {
@@ -366,6 +368,7 @@ static int on_stream_acked(void *arg, int64_t id, uint64_t bytes)
     size_t theirs = gh_h3_grease_acked(&h->grease, id, (size_t)bytes);
     int rc = theirs ? nghttp3_conn_add_ack_offset(h->conn, id, theirs) : 0;
 
+    h->quiet = false;
     return rc == 0 ? 0 : fail(h, rc);
 }
 
@@ -375,6 +378,7 @@ static int on_stream_closed(void *arg, int64_t id, uint64_t code)
     struct gh_h3_stream *s;
     int rc;
 
+    h->quiet = false;
     if (id == h->grease.stream)
         return 0;
     rc = nghttp3_conn_close_stream(h->conn, id, code);
@@ -395,6 +399,7 @@ static int on_stream_reset(void *arg, int64_t id, uint64_t code)
     struct gh_h3_stream *s = stream_find(h, id);
     int rc = nghttp3_conn_shutdown_stream_read(h->conn, id);
 
+    h->quiet = false;
     /* RFC 9484, section 4.1: closing a direction ends the tunnel, so a request that is reset is over for both */
     if (s)
         gh_quic_stop_writing(h->q, id, code);
@@ -406,6 +411,7 @@ static int on_stream_stopped(void *arg, int64_t id)
     struct gh_h3 *h = arg;
     struct gh_h3_stream *s = stream_find(h, id);
 
+    h->quiet = false;
     if (id == h->grease.stream) {
         gh_h3_grease_give_up(&h->grease);
         return 0;
@@ -421,6 +427,7 @@ static int on_stream_credit(void *arg, int64_t id)
     struct gh_h3 *h = arg;
     int rc = id == h->grease.stream ? 0 : nghttp3_conn_unblock_stream(h->conn, id);
 
+    h->quiet = false;
     return rc == 0 ? 0 : fail(h, rc);
 }
 
@@ -479,8 +486,13 @@ static int pull(void *arg, int64_t *ret_stream, bool *ret_end, struct gh_span *r
     struct gh_h3 *h = arg;
     nghttp3_vec vec[16];
     int fin = 0;
-    nghttp3_ssize n = nghttp3_conn_writev_stream(h->conn, ret_stream, &fin, vec, cap < 16 ? cap : 16);
+    nghttp3_ssize n;
 
+    if (h->quiet) { /* asked for every packet, and nearly all are datagrams */
+        *ret_stream = -1;
+        return 0;
+    }
+    n = nghttp3_conn_writev_stream(h->conn, ret_stream, &fin, vec, cap < 16 ? cap : 16);
     if (n < 0)
         return fail(h, (int)n);
     for (nghttp3_ssize i = 0; i < n; i++)
@@ -492,6 +504,7 @@ static int pull(void *arg, int64_t *ret_stream, bool *ret_end, struct gh_span *r
         *ret_end = true;
         return 1;
     }
+    h->quiet = *ret_stream == -1;
     return gh_h3_grease_replace(&h->grease, *ret_stream, ret_spans, (int)n);
 }
 

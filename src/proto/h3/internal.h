@@ -38,6 +38,7 @@ struct gh_h3 {
     struct gh_h3_grease grease;
     struct gh_h3_counters counters;
     uint64_t bidi_opened, bidi_closed;
+    bool quiet;    /* the library had nothing to send and nothing has happened to it since */
     bool draining; /* GOAWAY was told */
     bool peer_drains; /* GOAWAY was heard */
 };

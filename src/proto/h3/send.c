@@ -23,6 +23,7 @@ static int submit(struct gh_h3_stream *s, const nghttp3_nv *nv, size_t n, bool a
     struct gh_guard g;
     int rc;
 
+    s->h->quiet = false;
     if (GH_GUARD_ENTER(&g))
         return abandon(s->h, &g);
     rc = answer ? nghttp3_conn_submit_response(s->h->conn, s->id, nv, n, body)
@@ -101,6 +102,7 @@ int gh_h3_send(struct gh_h3_stream *s, struct gh_span data, bool end)
     if (gh_h3_body_append(&s->body, data) < 0)
         return GH_ERR_MEMORY;
     s->ended = end;
+    s->h->quiet = false;
     if (GH_GUARD_ENTER(&g))
         return abandon(s->h, &g);
     nghttp3_conn_resume_stream(s->h->conn, s->id);
@@ -142,6 +144,7 @@ void gh_h3_reset(struct gh_h3_stream *s, uint64_t code)
     if (s->closed)
         return;
     s->aborted = true;
+    s->h->quiet = false;
     if (GH_GUARD_ENTER(&g)) {
         abandon(s->h, &g);
         return;
@@ -160,6 +163,7 @@ int gh_h3_drain(struct gh_h3 *h)
     if (h->draining)
         return 0; /* requests that came meanwhile would make the library's second id the larger one: RFC 9114, section 5.2 */
     h->draining = true;
+    h->quiet = false;
     if (GH_GUARD_ENTER(&g))
         return abandon(h, &g);
     rc = nghttp3_conn_shutdown(h->conn);

@@ -31,6 +31,15 @@ void gh_quic_addr_of(const ngtcp2_addr *sa, struct gh_quic_addr *ret)
     }
 }
 
+bool gh_quic_addr_is(const struct gh_quic_addr *a, const ngtcp2_addr *sa)
+{
+    const struct gh_quic_sockaddr *s = (const void *)sa->addr;
+
+    if (sa->addr->sa_family == AF_INET)
+        return a->ip.family == 4 && htons(a->port) == s->v4.sin_port && memcmp(a->ip.bytes, &s->v4.sin_addr, 4) == 0;
+    return a->ip.family == 6 && htons(a->port) == s->v6.sin6_port && memcmp(a->ip.bytes, &s->v6.sin6_addr, 16) == 0;
+}
+
 void gh_quic_cid_to(const struct gh_quic_cid *c, ngtcp2_cid *ret)
 {
     ngtcp2_cid_init(ret, c->data, c->len);

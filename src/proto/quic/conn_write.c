@@ -27,6 +27,7 @@ struct target {
     ngtcp2_pkt_info info;
     uint8_t *buf;
     size_t cap;
+    size_t used; /* by what was put into the packet so far: frames, at least so many bytes */
 };
 
 static enum step write_stream(struct gh_quic *q, struct target *t, int64_t stream, bool end, const struct gh_span *spans, size_t count,
@@ -40,6 +41,8 @@ static enum step write_stream(struct gh_quic *q, struct target *t, int64_t strea
     n = ngtcp2_conn_writev_stream(q->conn, &t->path.path, &t->info, t->buf, t->cap, &taken,
                                   NGTCP2_WRITE_STREAM_FLAG_MORE | (end ? NGTCP2_WRITE_STREAM_FLAG_FIN : 0), stream, vec, count,
                                   (uint64_t)q->now);
+    if (taken > 0)
+        t->used += (size_t)taken;
     if (taken >= 0 && q->owner.app->on_sent(q->owner.app_arg, stream, (size_t)taken) < 0)
         return STEP_FAILED;
     if (n == NGTCP2_ERR_STREAM_DATA_BLOCKED || n == NGTCP2_ERR_STREAM_NOT_FOUND)
@@ -80,9 +83,9 @@ static size_t next_datagram(struct gh_quic *q, struct gh_span pieces[GH_QUIC_QUE
     return n;
 }
 
-static uint64_t least_size(const struct gh_quic *q, size_t datagram)
+static uint64_t least_size(const struct gh_quic *q, size_t frames)
 {
-    return datagram + DATAGRAM_OVERHEAD - 3 + ngtcp2_conn_get_dcid(q->conn)->datalen; /* the number takes one byte at least */
+    return frames + DATAGRAM_OVERHEAD - 3 + ngtcp2_conn_get_dcid(q->conn)->datalen; /* the number takes one byte at least */
 }
 
 /* A packet of exactly <size> bytes, with a datagram that nobody wants. How long its number is, only trying tells. */
@@ -109,14 +112,16 @@ static enum step write_mtu_probe(struct gh_quic *q, struct target *t, size_t siz
 static enum step write_datagram(struct gh_quic *q, struct target *t, const struct gh_span *pieces, size_t count, size_t *ret_len)
 {
     ngtcp2_vec vec[GH_QUIC_QUEUE_PIECES];
+    size_t len = length_of(pieces, count);
     int accepted = 0;
     ngtcp2_ssize n;
 
     for (size_t i = 0; i < count; i++)
         vec[i] = (ngtcp2_vec){ (uint8_t *)(uintptr_t)pieces[i].data, pieces[i].len };
     n = ngtcp2_conn_writev_datagram(q->conn, &t->path.path, &t->info, t->buf, t->cap, &accepted, NGTCP2_WRITE_DATAGRAM_FLAG_MORE,
-                                    least_size(q, length_of(pieces, count)), vec, count, (uint64_t)q->now);
+                                    least_size(q, t->used + len), vec, count, (uint64_t)q->now);
     if (accepted) {
+        t->used += len + (len > 63 ? 3 : 2); /* type and length */
         gh_quic_queue_consume(&q->queue);
         q->counters.datagrams_out++;
         gh_quic_silence_on_sent(&q->silence, q->now);
@@ -169,31 +174,26 @@ static enum step write_packet(struct gh_quic *q, struct target *t, size_t *ret_l
     return step;
 }
 
-static bool path_equals(const struct gh_quic_path *a, const struct gh_quic_path *b)
-{
-    return a->local.port == b->local.port && a->remote.port == b->remote.port && gh_ip_equals(&a->local.ip, &b->local.ip) &&
-           gh_ip_equals(&a->remote.ip, &b->remote.ip);
-}
-
 /* Takes the packet at the end of the batch into it. False when it does not belong: it waits for the next batch. */
 static bool append(struct gh_quic *q, struct gh_quic_batch *b, const struct target *t, size_t len)
 {
-    struct gh_quic_path path;
+    const ngtcp2_path *path = &t->path.path;
 
-    gh_quic_addr_of(&t->path.path.local, &path.local);
-    gh_quic_addr_of(&t->path.path.remote, &path.remote);
     if (b->len == 0) {
         b->segment = len;
-        b->path = path;
+        gh_quic_addr_of(&path->local, &b->path.local);
+        gh_quic_addr_of(&path->remote, &b->path.remote);
         b->ecn = (uint8_t)t->info.ecn;
-    } else if (len > b->segment || b->ecn != t->info.ecn || !path_equals(&path, &b->path)) {
+    } else if (len > b->segment || b->ecn != t->info.ecn || !gh_quic_addr_is(&b->path.remote, &path->remote) ||
+               !gh_quic_addr_is(&b->path.local, &path->local)) {
         if (!q->carry)
             q->carry = malloc(q->cfg.max_payload);
         if (!q->carry)
             return false; /* as if the network had lost it */
         memcpy(q->carry, b->buf + b->len, len);
         q->carry_len = len;
-        q->carry_path = path;
+        gh_quic_addr_of(&path->local, &q->carry_path.local);
+        gh_quic_addr_of(&path->remote, &q->carry_path.remote);
         q->carry_ecn = (uint8_t)t->info.ecn;
         return false;
     }

@@ -15,7 +15,7 @@
  * library that has another. */
 int ngtcp2_conn_on_loss_detection_timer(ngtcp2_conn *conn, ngtcp2_tstamp ts) __attribute__((weak));
 
-#define GH_QUIC_MTU_PROBE (UINT64_C(1) << 63) /* in the id of a datagram; else it is the least size that its packet has */
+#define GH_QUIC_MTU_PROBE (UINT64_C(1) << 63) /* in the id of a datagram; else it is the least size that its packet has up to its end */
 
 struct gh_quic {
     ngtcp2_conn *conn;
@@ -61,6 +61,7 @@ struct gh_quic_sockaddr {
 
 void gh_quic_sockaddr_of(const struct gh_quic_addr *a, struct gh_quic_sockaddr *ret);
 void gh_quic_addr_of(const ngtcp2_addr *sa, struct gh_quic_addr *ret);
+bool gh_quic_addr_is(const struct gh_quic_addr *a, const ngtcp2_addr *sa);
 void gh_quic_cid_to(const struct gh_quic_cid *c, ngtcp2_cid *ret);
 void gh_quic_cid_from(const ngtcp2_cid *c, struct gh_quic_cid *ret);
 

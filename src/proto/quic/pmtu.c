@@ -35,8 +35,15 @@ void gh_quic_pmtu_on_answer(struct gh_quic_pmtu *p)
 
 void gh_quic_pmtu_on_acked(struct gh_quic_pmtu *p, size_t size)
 {
-    if (p->lost && size >= p->smallest)
+    if (p->lost == 0 || size <= p->arrived)
+        return;
+    p->arrived = size;
+    if (size >= p->largest) {
         p->lost = p->batches = 0;
+    } else if (size >= p->smallest) { /* some were lost for another reason; that one was not is all that is known */
+        p->lost = p->batches = 1;
+        p->smallest = p->largest;
+    }
 }
 
 /* The next size above the cap that the ceiling allows; the search is over when there is none. */
@@ -52,15 +59,23 @@ static void next_step(struct gh_quic_pmtu *p, int64_t now, bool failed)
 
 bool gh_quic_pmtu_on_lost(struct gh_quic_pmtu *p, size_t size, int64_t now)
 {
-    if (size <= GH_QUIC_PAYLOAD_BASE)
+    if (size <= GH_QUIC_PAYLOAD_BASE || size > p->cap)
+        return false; /* above the cap: sent before it was lowered */
+    if (p->lost == 0) {
+        p->smallest = p->largest = size;
+        p->arrived = 0;
+    } else if (size <= p->arrived) {
         return false;
-    if (p->lost == 0 || size < p->smallest)
-        p->smallest = size;
+    }
     if (p->lost == 0 || now != p->lost_at)
         p->batches++;
+    if (size < p->smallest)
+        p->smallest = size;
+    if (size > p->largest)
+        p->largest = size;
     p->lost_at = now;
-    if (++p->lost < LOST_MIN || p->batches < BATCHES_MIN || size > p->cap)
-        return false; /* above the cap: sent before it was lowered */
+    if (++p->lost < LOST_MIN || p->batches < BATCHES_MIN)
+        return false;
     p->cap = GH_QUIC_PAYLOAD_BASE;
     p->lost = p->batches = 0;
     p->step = 0;

@@ -5,10 +5,10 @@
  * First flight. Datagrams that carry handshake packets of full size are made GH_QUIC_PAYLOAD_IPV6 long; after one time-out without an
  * answer they are 1200 bytes long. A handshake that succeeded without such a time-out proves the size before any probe.
  *
- * Black holes. Datagrams tell when they are acknowledged or lost, with the least size that their packet had. Large ones that are lost in
- * three batches or more, eight at least, while what is smaller gets through, mean that the path shrank: packets become 1200 bytes
- * long and the path is measured again, from below, by datagrams that nobody wants; each size is tried three times. What fails is tried again
- * after ten minutes.
+ * Black holes. Datagrams tell when they are acknowledged or lost, with the least size that their packet had: what stands before them in
+ * it, and they themselves. Those of eight large packets or more, lost in three batches or more while nothing as large arrives, mean that the
+ * path shrank: packets become 1200 bytes long and the path is measured again, from below, by datagrams that nobody wants; each size is
+ * tried three times. What fails is tried again after ten minutes. A size that arrives excuses the loss of what is not larger.
  */
 #ifndef GH_PROTO_QUIC_PMTU_H
 #define GH_PROTO_QUIC_PMTU_H
@@ -25,9 +25,10 @@ struct gh_quic_pmtu {
     size_t cap;      /* found after a black hole; the ceiling as long as none was seen */
     size_t proven;   /* by the handshake; 0: nothing yet */
     bool fell_back;  /* the first flight was not answered */
-    /* large datagrams lost since one of their size was last acknowledged */
+    /* large packets lost since one of the largest of them was last acknowledged */
     unsigned lost, batches;
-    size_t smallest;
+    size_t smallest, largest;
+    size_t arrived; /* the largest that was acknowledged meanwhile */
     int64_t lost_at;
     /* the search after a black hole */
     bool searching, in_flight;

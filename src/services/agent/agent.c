@@ -30,9 +30,14 @@ static const struct gh_metric agent_metrics[] = {
 
 static void unload(void *state);
 
+static enum gh_aead_engine agent_aead(const struct gh_agent_conf *c)
+{
+    return c->wide_aes ? gh_aead_selftest() : GH_AEAD_OPENSSL;
+}
+
 static int load_tls(struct gh_node *node, const struct gh_agent_conf *c, struct gh_tls_ctx **ret)
 {
-    const struct gh_tls_files files = { c->certificate, c->key, c->ca, false };
+    const struct gh_tls_files files = { c->certificate, c->key, c->ca, false, agent_aead(c) };
     const char *const paths[] = { c->certificate, c->key, c->ca };
     struct gh_run *run = gh_run_of(node);
     int rc = gh_tls_load(run->privileged, gh_node_log(node), "agent", &files, ret);
@@ -108,8 +113,8 @@ static int open_sockets(struct agent *a)
     gh_udp_selftest(&a->features);
     a->features.gso = a->features.gso && a->conf.offload_udp;
     a->features.gro = a->features.gro && a->conf.offload_udp;
-    gh_log_event(a->log, GH_LOG_INFO, "agent", "udp offloads", gh_log_bool("gso", a->features.gso), gh_log_bool("gro", a->features.gro),
-                 gh_log_bool("tested", a->features.tested));
+    gh_log_event(a->log, GH_LOG_INFO, "agent", "offloads", gh_log_bool("gso", a->features.gso), gh_log_bool("gro", a->features.gro),
+                 gh_log_bool("tested", a->features.tested), gh_log_str("aes", gh_aead_engine_name(agent_aead(&a->conf))));
     return 0;
 }
 
@@ -349,11 +354,13 @@ static void describe(void *state, struct gh_description *d)
     const struct agent *a = state;
     const char *const off = a->conf.offload_udp ? "the kernel lacks it or failed the self-test" : "agent.offload_udp is off";
 
+    const char *const aes = a->conf.wide_aes ? "the processor lacks it or failed the self-test" : "agent.wide_aes is off";
     const char *const tun = a->conf.offload_tun ? "the kernel lacks it" : "agent.offload_tun is off";
     unsigned offloads = a->queues[0].port ? gh_tun_port_offloads(a->queues[0].port) : 0;
 
     gh_describe_feature(d, "udp_gso", a->features.gso, a->features.tested, off);
     gh_describe_feature(d, "udp_gro", a->features.gro, a->features.tested, off);
+    gh_describe_feature(d, "wide_aes", agent_aead(&a->conf) == GH_AEAD_WIDE, a->conf.wide_aes, aes);
     gh_describe_feature(d, "tun_tso", offloads & GH_TUN_TSO4 && offloads & GH_TUN_TSO6, a->conf.offload_tun, tun);
     gh_describe_feature(d, "tun_uso", offloads & GH_TUN_USO, a->conf.offload_tun, tun);
     for (unsigned i = 0; i < d->worker_count; i++)

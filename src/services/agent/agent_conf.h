@@ -30,7 +30,7 @@ struct gh_agent_conf {
     bool routing; /* false: addresses alone */
     uint32_t table, fwmark;
     unsigned mtu;
-    bool offload_tun, offload_udp;
+    bool offload_tun, offload_udp, wide_aes;
     int64_t idle_timeout, keep_alive;
     int64_t reconnect_min, reconnect_max, assign_timeout;
     const char *socket; /* for status */

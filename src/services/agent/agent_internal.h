@@ -54,6 +54,11 @@ struct agent_link {
     struct gh_deadline timer;
     char tls_group[32], cipher[48], why[GH_AGENT_WORDS];
     bool was_up;
+    /* Width: IPv6 is not asked for because our direction is too narrow; it was seen to be wide; since when there is an address; when a tunnel was
+     * last asked for again on this connection, 0 for never; the relay says that its direction is too narrow. */
+    bool narrow, was_wide, renewing, peer_narrow;
+    struct gh_nl_route way; /* from here to the relay when it was opened; of family 0 when nobody knows */
+    int64_t up_at, again_at;
     /* The carrier's pulse: counts when something was last heard; since when something sent is unanswered, 0 for not. */
     uint64_t packets_in, packets_out;
     int64_t heard_at, unanswered_since;
@@ -136,6 +141,7 @@ struct agent {
     int64_t up_wall, mtu_looked;
     uint64_t tunnels, attempts;
     char why[GH_AGENT_WORDS];
+    char no_ipv6[GH_AGENT_WORDS]; /* why none is assigned; "": nothing was said */
     struct gh_forward forward;
     struct gh_forward_session session;
     struct gh_forward_verdict verdict;
@@ -163,6 +169,10 @@ int agent_link_open(struct agent *a, size_t relay, const struct gh_endpoint *rem
 void agent_link_end(struct agent_link *l, const char *words);
 /* Another one carries. */
 void agent_link_leave(struct agent_link *l);
+/* Does the carrier's path, our direction of it, carry IPv6? What is not known yet is taken for wide. */
+bool agent_link_is_narrow(struct agent_link *l, int64_t now);
+/* The carrier's tunnel is aborted and another one asked for, with or without IPv6. */
+void agent_link_renew(struct agent_link *l, bool narrow);
 
 /* agent_search.c: which connection carries */
 int agent_search_start(struct agent *a);
@@ -183,6 +193,7 @@ void agent_search_goaway(struct agent_link *l);
 void agent_network_assigned(struct agent *a, const struct gh_prefix *list, size_t count);
 /* 0, or an error after a log line. */
 int agent_network_routes(struct agent *a, const struct gh_ip *relay, const struct gh_ip_route *list, size_t count);
+bool agent_network_has_ipv6(const struct agent *a); /* an address or a route */
 /* Follows the tunnel's size. */
 void agent_network_refresh_mtu(struct agent *a);
 

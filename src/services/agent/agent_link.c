@@ -6,9 +6,13 @@
 #include "services/agent/agent_internal.h"
 
 #define SECOND INT64_C(1000000000)
+#define MEASURING (3 * SECOND)    /* how long it may take to find out that a path carries IPv6 */
+#define AGAIN_AFTER SECOND        /* a tunnel that is aborted sooner after the last one is a lost one */
+#define CONNECT_ERROR 0x10fu       /* RFC 9484, section 7.2: the path does not carry IPv6 (RFC 9114, section 8.1: H3_CONNECT_ERROR) */
 #define LEAVING_TIME (2 * SECOND) /* what is under way on an older connection still arrives */
 
 static const struct gh_agent_tunnel_events tunnel_events;
+static void request_again(struct agent_link *l);
 
 const char *agent_link_state_name(enum agent_link_state s)
 {
@@ -90,6 +94,8 @@ static void on_timer(void *arg, int64_t now)
     (void)now;
     if (l->state == AGENT_LINK_LEAVING)
         agent_link_end(l, "another connection carries the tunnel");
+    else if (l->state == AGENT_LINK_REQUESTING && l->tunnel.state == GH_AGENT_TUNNEL_ENDED)
+        request_again(l);
     else if (l->state == AGENT_LINK_REQUESTING)
         gh_agent_tunnel_end(&l->tunnel, GH_HTTP_REQUEST_CANCELLED, "the relay did not answer the request in time");
     else if (l->state == AGENT_LINK_ASSIGNING)
@@ -110,6 +116,8 @@ int agent_link_open(struct agent *a, size_t relay, const struct gh_endpoint *rem
     l->a = a;
     l->relay = relay;
     l->remote = *remote;
+    if (a->netlink)
+        (void)gh_netlink_route_get(a->netlink, &remote->ip, a->conf.fwmark, &l->way);
     gh_deadline_init(&l->timer, on_timer, l);
     gh_list_init(&l->node);
     gh_list_append(&a->links, &l->node);
@@ -164,14 +172,35 @@ static void on_refused(void *arg, const struct gh_endpoint *remote, const char *
     gh_log_event(a->log, GH_LOG_WARN, "agent", "handshake failed", gh_log_str("remote", gh_endpoint_emit(remote, text)), gh_log_str("reason", why));
 }
 
+/* Asks for a tunnel. After an error the link is on its way out. */
+static int request(struct agent_link *l)
+{
+    struct agent *a = l->a;
+    struct gh_http_head head = gh_agent_request_head(&a->relays[l->relay].request, l->narrow);
+    struct gh_http_stream *s;
+    int rc;
+
+    gh_agent_tunnel_init(&l->tunnel, &tunnel_events, l);
+    rc = gh_http_conn_request(l->conn, &head, &gh_agent_tunnel_http_events, &l->tunnel, false, &s);
+    if (rc < 0) {
+        say_why(l, rc == GH_ERR_STATE ? "the relay does not offer extended CONNECT and datagrams" : gh_error_text(rc));
+        gh_log_event(a->log, GH_LOG_ERROR, "agent", "the tunnel cannot be asked for", gh_log_str("reason", l->why));
+        lost(l);
+        close_conn(l, "no tunnel");
+        return rc;
+    }
+    l->state = AGENT_LINK_REQUESTING;
+    gh_agent_tunnel_start(&l->tunnel, s, l->narrow);
+    gh_worker_deadline_start(a->w, &l->timer, gh_worker_now(a->w) + a->conf.assign_timeout);
+    return 0;
+}
+
 static void on_ready(void *arg, struct gh_http_conn *c)
 {
     struct agent *a = arg;
     struct agent_link *l = link_of(a, c);
     struct gh_tls *tls = gh_quic_tls(gh_http_conn_quic(c));
-    struct gh_http_stream *s;
     char text[GH_ENDPOINT_TEXT];
-    int rc;
 
     if (!l || l->state != AGENT_LINK_CONNECTING)
         return;
@@ -180,19 +209,15 @@ static void on_ready(void *arg, struct gh_http_conn *c)
     gh_log_event(a->log, GH_LOG_INFO, "agent", "connected", gh_log_str("remote", remote_text(l, text)), gh_log_str("relay_id", l->identity.name),
                  gh_log_str("tls_group", l->tls_group), gh_log_str("cipher", l->cipher),
                  gh_log_bool("resumed", gh_tls_resumed(tls)));
-    gh_agent_tunnel_init(&l->tunnel, &tunnel_events, l);
-    rc = gh_http_conn_request(c, &a->relays[l->relay].request.head, &gh_agent_tunnel_http_events, &l->tunnel, false, &s);
-    if (rc < 0) {
-        say_why(l, rc == GH_ERR_STATE ? "the relay does not offer extended CONNECT and datagrams" : gh_error_text(rc));
-        gh_log_event(a->log, GH_LOG_ERROR, "agent", "the tunnel cannot be asked for", gh_log_str("reason", l->why));
-        lost(l);
-        close_conn(l, "no tunnel");
-        return;
-    }
-    l->state = AGENT_LINK_REQUESTING;
-    gh_agent_tunnel_start(&l->tunnel, s);
-    gh_worker_deadline_start(a->w, &l->timer, gh_worker_now(a->w) + a->conf.assign_timeout);
-    agent_search_reached(l);
+    if (request(l) == 0)
+        agent_search_reached(l);
+}
+
+/* The tunnel before it was aborted because of the path's size. The stream's events have returned: nobody looks at it any more. */
+static void request_again(struct agent_link *l)
+{
+    gh_agent_tunnel_fini(&l->tunnel);
+    (void)request(l);
 }
 
 /* Words about a connection that is over. */
@@ -256,6 +281,42 @@ static void on_open(void *arg)
     gh_worker_deadline_start(l->a->w, &l->timer, gh_worker_now(l->a->w) + l->a->conf.assign_timeout);
 }
 
+static void say_no_ipv6(struct agent *a, const char *words)
+{
+    if (strcmp(a->no_ipv6, words) == 0)
+        return;
+    snprintf(a->no_ipv6, sizeof a->no_ipv6, "%s", words);
+    gh_log_event(a->log, GH_LOG_WARN, "agent", "no IPv6 through this tunnel", gh_log_str("reason", words));
+}
+
+static void on_narrow(void *arg, const char *words)
+{
+    struct agent_link *l = arg;
+
+    l->peer_narrow = true;
+    if (l->state != AGENT_LINK_LEAVING && !l->narrow)
+        say_no_ipv6(l->a, words);
+}
+
+/* Why there is no IPv6, or that there is. */
+static void note_ipv6(struct agent_link *l, const struct gh_prefix *list, size_t count, size_t refused)
+{
+    struct agent *a = l->a;
+    bool has = false;
+
+    for (size_t i = 0; i < count; i++)
+        has |= list[i].addr.family == 6;
+    l->peer_narrow &= !has;
+    if (has && a->no_ipv6[0]) {
+        gh_log_event(a->log, GH_LOG_INFO, "agent", "IPv6 is assigned now");
+        a->no_ipv6[0] = 0;
+    } else if (!has && l->narrow) {
+        say_no_ipv6(a, "the path to the relay does not carry what IPv6 needs: UDP payloads of 1314 bytes do not arrive there");
+    } else if (!has && count && refused && !a->no_ipv6[0]) {
+        say_no_ipv6(a, "the relay refused an IPv6 address");
+    }
+}
+
 static void on_assigned(void *arg, const struct gh_prefix *list, size_t count, size_t refused)
 {
     struct agent_link *l = arg;
@@ -265,10 +326,13 @@ static void on_assigned(void *arg, const struct gh_prefix *list, size_t count, s
         return;
     if (refused)
         gh_log_event(a->log, GH_LOG_INFO, "agent", "the relay refused an address", gh_log_uint("requests", refused));
+    note_ipv6(l, list, count, refused);
     if (count == 0 && l->state == AGENT_LINK_ASSIGNING)
         return; /* another list may follow, until the time is up */
     if (count) {
         gh_worker_deadline_stop(a->w, &l->timer);
+        if (l->state != AGENT_LINK_UP)
+            l->up_at = gh_worker_now(a->w);
         l->state = AGENT_LINK_UP;
         agent_search_up(l);
         agent_network_assigned(a, list, count);
@@ -308,6 +372,42 @@ static void give_way(struct agent *a)
     gh_run_leave(a->run, AGENT_EXIT_TAKEN_OVER);
 }
 
+/* Was the tunnel aborted because of the path's size, and not the connection? Then it is replaced at once, on the same connection and for the same
+ * session: what flows through it goes on. */
+static bool is_renewed(struct agent_link *l, const struct gh_agent_tunnel_end *end)
+{
+    struct agent *a = l->a;
+    int64_t now = gh_worker_now(a->w);
+
+    if (a->stopping || l != a->carrier || l->state != AGENT_LINK_UP || !l->conn || end->farewell)
+        return false;
+    if (!l->renewing && (end->code != CONNECT_ERROR || (l->again_at && now - l->again_at < AGAIN_AFTER)))
+        return false;
+    l->again_at = now;
+    l->renewing = false;
+    l->state = AGENT_LINK_REQUESTING;
+    gh_worker_deadline_start(a->w, &l->timer, now);
+    return true;
+}
+
+bool agent_link_is_narrow(struct agent_link *l, int64_t now)
+{
+    bool narrow = gh_quic_plpmtu(gh_http_conn_quic(l->conn)) < GH_QUIC_PLPMTU_IPV6;
+
+    l->was_wide |= !narrow;
+    return narrow && (l->was_wide || now - l->up_at >= MEASURING);
+}
+
+void agent_link_renew(struct agent_link *l, bool narrow)
+{
+    if (l->state != AGENT_LINK_UP || (l->again_at && gh_worker_now(l->a->w) - l->again_at < AGAIN_AFTER))
+        return;
+    l->narrow = narrow;
+    l->renewing = true;
+    gh_agent_tunnel_end(&l->tunnel, GH_HTTP_CONNECT_ERROR,
+                        narrow ? "the path became too narrow for IPv6, a tunnel without is asked for" : "the path carries IPv6 again, a tunnel with it is asked for");
+}
+
 /* Device and routes stay as they are: what should go through the tunnel waits for the next one, and nothing leaves in clear. */
 static void on_end(void *arg, const struct gh_agent_tunnel_end *end)
 {
@@ -315,6 +415,11 @@ static void on_end(void *arg, const struct gh_agent_tunnel_end *end)
     struct agent *a = l->a;
     bool quiet = a->stopping || l->state == AGENT_LINK_LEAVING || l->state == AGENT_LINK_CLOSING;
 
+    if (is_renewed(l, end)) {
+        gh_log_event(a->log, GH_LOG_INFO, "agent", "the tunnel was aborted because of the path, another one is asked for at once",
+                     gh_log_str("reason", end->words), gh_log_uint("udp_payload", gh_quic_plpmtu(gh_http_conn_quic(l->conn))));
+        return;
+    }
     gh_log_event(a->log, quiet ? GH_LOG_INFO : GH_LOG_WARN, "agent", l == a->carrier ? "tunnel lost" : l->was_up ? "tunnel closed" : "the tunnel was not opened",
                  gh_log_str("reason", end->words), gh_log_uint("status", end->status), gh_log_uint("code", end->code));
     say_why(l, end->words);
@@ -341,4 +446,4 @@ static void on_pref64(void *arg, const struct gh_prefix *list, size_t count)
         agent_dns_told_pref64(l->a, list, count);
 }
 
-static const struct gh_agent_tunnel_events tunnel_events = { on_open, on_assigned, on_routes, on_packet, on_end, on_dns, on_pref64 };
+static const struct gh_agent_tunnel_events tunnel_events = { on_open, on_assigned, on_routes, on_packet, on_end, on_dns, on_pref64, on_narrow };

@@ -4,7 +4,8 @@
 #include "base/error.h"
 #include "services/agent/agent_internal.h"
 
-#define MTU_MIN 1280u /* RFC 9484, section 10.1: less cannot carry IPv6 */
+#define MTU_MIN 1280u /* RFC 9484, section 10.1: less cannot carry IPv6, and the kernel takes IPv6 off the device */
+#define MTU_MIN_IPV4 576u
 
 static size_t tunnel_mtu(const struct agent *a)
 {
@@ -13,11 +14,24 @@ static size_t tunnel_mtu(const struct agent *a)
 
 static size_t device_mtu(const struct agent *a)
 {
-    size_t mtu = a->conf.mtu ? a->conf.mtu : tunnel_mtu(a) & ~(size_t)7;
+    size_t mtu = a->conf.mtu ? a->conf.mtu : tunnel_mtu(a) & ~(size_t)7, min = MTU_MIN;
 
-    if (!a->conf.mtu && a->mtu > mtu && mtu < MTU_MIN)
+    if (!a->conf.mtu && a->mtu > mtu && mtu < MTU_MIN && (!a->carrier || !agent_link_is_narrow(a->carrier, gh_worker_now(a->w))))
         return a->mtu; /* a new path has not been measured yet */
-    return mtu < MTU_MIN ? MTU_MIN : mtu;
+    if (!a->conf.mtu && a->mtu && !agent_network_has_ipv6(a))
+        min = MTU_MIN_IPV4;
+    return mtu < min ? min : mtu;
+}
+
+bool agent_network_has_ipv6(const struct agent *a)
+{
+    for (size_t i = 0; i < a->assigned_count; i++)
+        if (a->assigned[i].addr.family == 6)
+            return true;
+    for (size_t i = 0; i < a->routes.prefix_count; i++)
+        if (a->routes.prefixes[i].addr.family == 6)
+            return true;
+    return false;
 }
 
 /* The parent answers within one system call or two; this happens when something changed, never for a packet. */

@@ -86,16 +86,6 @@ static void on_fragment(void *arg, struct gh_forward_session *s, struct gh_span 
 
 static const struct gh_forward_events forward_events = { .on_fragment = on_fragment };
 
-/* Errors go out under the address of whom the packet was for: one of our own would be a martian to our kernel. */
-static void answer_as_destination(struct agent *a, const uint8_t *packet, size_t len)
-{
-    a->forward.config.node4 = a->forward.config.node6 = (struct gh_ip){ 0 };
-    if (len >= 20 && packet[0] >> 4 == 4)
-        a->forward.config.node4 = gh_ip_v4(packet + 16);
-    else if (len >= 40 && packet[0] >> 4 == 6)
-        a->forward.config.node6 = gh_ip_v6(packet + 24);
-}
-
 static void answer_as_ourselves(struct agent *a)
 {
     struct gh_ip *node;
@@ -119,7 +109,6 @@ static void packet_out(struct agent *a, uint8_t *packet, size_t len)
         return;
     }
     a->session.mtu = gh_agent_tunnel_mtu(&a->carrier->tunnel);
-    answer_as_destination(a, packet, len);
     gh_forward_to_peer(&a->forward, &a->session, &clock, packet, len, 0, v);
     if (v->action == GH_FORWARD_PASS)
         send_in_place(a, packet, len);

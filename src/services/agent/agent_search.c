@@ -25,6 +25,7 @@
 #define DEAD_AFTER (2500 * MILLISECOND)
 #define SETTLE (50 * MILLISECOND)    /* changes of the network come in bunches */
 #define MTU_INTERVAL (SECOND / 4)
+#define RAISE (600 * SECOND)         /* a narrow path is measured again (RFC 8899, section 5.1.1) */
 #define QUEUE_TIME (200 * MILLISECOND) /* the longest that a packet waits for the window */
 #define QUEUE_TARGET (5 * MILLISECOND) /* CoDel: RFC 8290, section 5.2.1 */
 
@@ -42,12 +43,18 @@ const char *agent_state_name(const struct agent *a)
     return a->next ? agent_link_state_name(a->next->state) : names[a->search];
 }
 
+/* The carrier is none, also while it asks for another tunnel. */
+static bool is_attempt(const struct agent *a, const struct agent_link *l)
+{
+    return l->state <= AGENT_LINK_ASSIGNING && l != a->carrier;
+}
+
 static size_t trying(const struct agent *a)
 {
     size_t n = 0;
 
     gh_list_each(it, (struct gh_list *)(uintptr_t)&a->links)
-        n += gh_container_of(it, struct agent_link, node)->state <= AGENT_LINK_ASSIGNING;
+        n += is_attempt(a, gh_container_of(it, struct agent_link, node));
     return n;
 }
 
@@ -57,7 +64,7 @@ static void end_attempts(struct agent *a, const struct agent_link *but)
     {
         struct agent_link *l = gh_container_of(it, struct agent_link, node);
 
-        if (l != but && l->state <= AGENT_LINK_ASSIGNING)
+        if (l != but && is_attempt(a, l))
             agent_link_end(l, "another connection was faster");
     }
 }
@@ -217,12 +224,13 @@ static void try_next(struct agent *a, bool impatient)
         give_up(a);
 }
 
-/* A look-up would go through the tunnel that is down: what worked before is tried first. Relays from the first to before <limit>, <skip>
+/* A look-up would go through the tunnel that is down: what worked before is tried first. Relays from <first> to before <limit>, <skip>
  * left out. */
-static void begin_among(struct agent *a, size_t limit, size_t skip)
+static void begin_among(struct agent *a, size_t first, size_t limit, size_t skip)
 {
     a->attempts++;
-    a->at = a->candidate = 0;
+    a->at = first;
+    a->candidate = 0;
     a->limit = limit;
     a->skip = skip;
     a->fresh = false;
@@ -231,7 +239,7 @@ static void begin_among(struct agent *a, size_t limit, size_t skip)
 
 static void begin(struct agent *a)
 {
-    begin_among(a, a->conf.relay_count, SIZE_MAX);
+    begin_among(a, 0, a->conf.relay_count, SIZE_MAX);
 }
 
 /* ---- back to a preferred relay ---- */
@@ -251,7 +259,7 @@ static void on_prefer(void *arg, int64_t now)
     (void)now;
     if (a->stopping || !a->carrier || a->carrier->relay == 0 || a->search != AGENT_SEARCH_NONE)
         return; /* a search under way ends with another look */
-    begin_among(a, a->carrier->relay, SIZE_MAX);
+    begin_among(a, 0, a->carrier->relay, SIZE_MAX);
 }
 
 void agent_search_goaway(struct agent_link *l)
@@ -262,7 +270,7 @@ void agent_search_goaway(struct agent_link *l)
         return;
     gh_log_event(a->log, GH_LOG_INFO, "agent", "the relay takes no new tunnels; this one goes on until it is closed");
     if (a->conf.relay_count > 1 && a->search == AGENT_SEARCH_NONE && !a->stopping)
-        begin_among(a, a->conf.relay_count, l->relay);
+        begin_among(a, 0, a->conf.relay_count, l->relay);
 }
 
 void agent_search_reached(struct agent_link *l)
@@ -394,7 +402,40 @@ static void watch_carrier(struct agent *a, int64_t now)
     if (now - l->unanswered_since >= DEAD_AFTER)
         roam(a, "nothing heard although packets were sent");
     else if (now - l->unanswered_since >= PROBE_AFTER)
-        gh_quic_probe(q);
+        gh_http_conn_probe(l->conn);
+}
+
+/* QUIC measures a path when it begins and does not see that what is behind our own address is another path: a new connection to the same relay
+ * measures it, and carries when it is up. */
+static void measure_anew(struct agent *a, const char *why)
+{
+    if (a->search != AGENT_SEARCH_NONE || a->stopping)
+        return;
+    gh_log_event(a->log, GH_LOG_INFO, "agent", "the path was too narrow for IPv6 and may not be any more, another connection measures it",
+                 gh_log_str("reason", why));
+    begin_among(a, a->carrier->relay, a->carrier->relay + 1, SIZE_MAX);
+}
+
+static bool is_narrow_somewhere(struct agent_link *l, int64_t now)
+{
+    return l->narrow || l->peer_narrow || agent_link_is_narrow(l, now);
+}
+
+/* RFC 9484, section 7.2, for what we send: IPv6 goes when the path gets too narrow, and comes back. */
+static void watch_width(struct agent *a, int64_t now)
+{
+    struct agent_link *l = a->carrier;
+    bool narrow;
+
+    if (l->state != AGENT_LINK_UP)
+        return;
+    narrow = agent_link_is_narrow(l, now);
+    if (narrow && !l->narrow && agent_network_has_ipv6(a))
+        agent_link_renew(l, true);
+    else if (l->narrow && l->was_wide && !narrow)
+        agent_link_renew(l, false);
+    else if (is_narrow_somewhere(l, now) && now - l->up_at >= RAISE)
+        measure_anew(a, "ten minutes are over");
 }
 
 static void on_watch(void *arg, int64_t now)
@@ -404,6 +445,10 @@ static void on_watch(void *arg, int64_t now)
     if (!a->carrier)
         return;
     watch_carrier(a, now);
+    if (a->carrier)
+        watch_width(a, now);
+    if (!a->carrier)
+        return;
     /* a path is measured in its first seconds; later changes are rare */
     if (now - a->mtu_looked >= (now - a->carrier->heard_at < 10 * SECOND ? MTU_INTERVAL : 8 * MTU_INTERVAL)) {
         a->mtu_looked = now;
@@ -414,12 +459,27 @@ static void on_watch(void *arg, int64_t now)
 
 /* ---- the machine's network ---- */
 
+static bool is_same_way(const struct gh_nl_route *a, const struct gh_nl_route *b)
+{
+    return a->ifindex == b->ifindex && gh_ip_equals(&a->via, &b->via) && gh_ip_equals(&a->source, &b->source);
+}
+
+/* The relay learns where we are now; a path that is another one may be a wider one. */
+static void look_from_here(struct agent *a, const struct gh_nl_route *way, int64_t now)
+{
+    struct agent_link *l = a->carrier;
+
+    gh_http_conn_probe(l->conn);
+    if (a->netlink && !is_same_way(way, &l->way) && is_narrow_somewhere(l, now))
+        measure_anew(a, "the way to the relay is another one");
+    l->way = *way;
+}
+
 static void network_changed(void *arg, int64_t now)
 {
     struct agent *a = arg;
-    struct gh_nl_route r;
+    struct gh_nl_route r = { 0 };
 
-    (void)now;
     if (a->stopping)
         return;
     if (a->search != AGENT_SEARCH_NONE && a->search != AGENT_SEARCH_RESOLVING && !a->next) {
@@ -434,7 +494,7 @@ static void network_changed(void *arg, int64_t now)
     if (a->netlink && gh_netlink_route_get(a->netlink, &a->carrier->remote.ip, a->conf.fwmark, &r) == GH_ERR_NOT_FOUND)
         roam(a, "the machine has no route to it");
     else
-        gh_quic_probe(gh_http_conn_quic(a->carrier->conn)); /* from where we are now */
+        look_from_here(a, &r, now);
 }
 
 static void on_netlink(void *arg, int events)

@@ -33,6 +33,17 @@ static void emit_addresses(const struct agent *a, struct gh_text *t)
     gh_text_append(t, "]");
 }
 
+static void emit_ipv6(const struct agent *a, struct gh_text *t)
+{
+    bool has = false;
+
+    for (size_t i = 0; i < a->assigned_count; i++)
+        has |= a->assigned[i].addr.family == 6;
+    gh_text_printf(t, ",\"ipv6\":{\"assigned\":%s", has ? "true" : "false");
+    emit_string(t, "reason", has ? "" : a->no_ipv6);
+    gh_text_append(t, "}");
+}
+
 static void emit_time(struct gh_text *t, const char *name, int64_t wall)
 {
     gh_text_printf(t, ",\"%s\":", name);
@@ -158,6 +169,7 @@ static void emit_status(struct agent *a, struct gh_text *t)
     gh_text_printf(t, ",\"tunnels\":%llu,\"attempts\":%llu", (unsigned long long)a->tunnels, (unsigned long long)a->attempts);
     gh_text_printf(t, ",\"sandbox\":{\"landlock\":%d,\"seccomp\":%s}", a->run->sandbox.landlock, a->run->sandbox.seccomp ? "true" : "false");
     emit_addresses(a, t);
+    emit_ipv6(a, t);
     emit_paths(a, t);
     agent_dns_emit_status(a, t);
     emit_node(a, t);

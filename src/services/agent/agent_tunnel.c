@@ -80,6 +80,8 @@ static void ip_assign(void *arg, const struct gh_connect_ip_address *list, size_
     for (size_t i = 0; i < count; i++) {
         if (gh_connect_ip_is_refusal(&list[i]))
             refused++;
+        else if (t->no_ipv6 && list[i].prefix.addr.family == 6)
+            continue;
         else if (n < GH_FORWARD_PREFIXES && gh_ip_is_unicast(&list[i].prefix.addr) && !gh_ip_is_link_local(&list[i].prefix.addr))
             usable[n++] = list[i].prefix;
     }
@@ -101,6 +103,8 @@ static void ip_routes(void *arg, const struct gh_ip_route *list, size_t count)
 {
     struct gh_agent_tunnel *t = arg;
 
+    while (t->no_ipv6 && count && list[count - 1].start.family == 6) /* IPv4 comes first (RFC 9484, section 4.7.3) */
+        count--;
     t->events->on_routes(t->arg, list, count);
 }
 
@@ -141,7 +145,18 @@ static void ip_pref64(void *arg, const struct gh_prefix *list, size_t count)
         t->events->on_pref64(t->arg, list, count);
 }
 
-static const struct gh_connect_ip_events ip_events = { ip_send, ip_assign, ip_request, ip_routes, ip_packet, ip_farewell, ip_dns, ip_pref64 };
+static void ip_notice(void *arg, uint64_t what, struct gh_span text)
+{
+    struct gh_agent_tunnel *t = arg;
+    char words[GH_FAREWELL_TEXT + 1];
+
+    append_printable(words, sizeof words, 0, text);
+    if (what == GH_NOTICE_NARROW && t->events->on_narrow)
+        t->events->on_narrow(t->arg, words);
+}
+
+static const struct gh_connect_ip_events ip_events = { ip_send,     ip_assign, ip_request, ip_routes, ip_packet,
+                                                       ip_farewell, ip_dns,    ip_pref64,  ip_notice };
 
 /* ---- what the stream tells ---- */
 
@@ -160,7 +175,7 @@ static void open_tunnel(struct gh_agent_tunnel *t)
 
     t->state = GH_AGENT_TUNNEL_OPEN;
     t->events->on_open(t->arg);
-    if (t->state == GH_AGENT_TUNNEL_OPEN && gh_connect_ip_request(&t->ip, wishes, 2, &first) < 0)
+    if (t->state == GH_AGENT_TUNNEL_OPEN && gh_connect_ip_request(&t->ip, wishes, t->no_ipv6 ? 1 : 2, &first) < 0)
         gh_agent_tunnel_end(t, GH_HTTP_INTERNAL_ERROR, "the request for addresses could not be sent");
 }
 
@@ -269,9 +284,10 @@ void gh_agent_tunnel_fini(struct gh_agent_tunnel *t)
         *t = (struct gh_agent_tunnel){ 0 };
 }
 
-void gh_agent_tunnel_start(struct gh_agent_tunnel *t, struct gh_http_stream *s)
+void gh_agent_tunnel_start(struct gh_agent_tunnel *t, struct gh_http_stream *s, bool no_ipv6)
 {
     t->stream = s;
+    t->no_ipv6 = no_ipv6;
     t->state = GH_AGENT_TUNNEL_REQUESTED;
 }
 
@@ -328,6 +344,7 @@ int gh_agent_request_init(struct gh_agent_request *r, const char *host, uint16_t
     gh_hex_encode(instance, 16, r->instance);
     r->fields[0] = (struct gh_http_field){ gh_span_str("capsule-protocol"), gh_span_str("?1") };
     r->fields[1] = (struct gh_http_field){ gh_span_str("gatehouse-instance"), gh_span_str(r->instance) };
+    r->fields[2] = (struct gh_http_field){ gh_span_str("gatehouse-narrow"), gh_span_str("?1") };
     r->head = (struct gh_http_head){ .method = gh_span_str("CONNECT"),
                                      .scheme = gh_span_str("https"),
                                      .authority = gh_span_str(r->authority),
@@ -336,4 +353,12 @@ int gh_agent_request_init(struct gh_agent_request *r, const char *host, uint16_t
                                      .fields = r->fields,
                                      .field_count = 2 };
     return 0;
+}
+
+struct gh_http_head gh_agent_request_head(const struct gh_agent_request *r, bool no_ipv6)
+{
+    struct gh_http_head head = r->head;
+
+    head.field_count = no_ipv6 ? 3 : 2;
+    return head;
 }

@@ -36,6 +36,8 @@ struct gh_agent_tunnel_events {
     /* Nameservers and prefixes of a NAT64, as gh_connect_ip_events has them; both or none. */
     void (*on_dns)(void *arg, struct gh_span value);
     void (*on_pref64)(void *arg, const struct gh_prefix *list, size_t count);
+    /* The relay says why no IPv6 is assigned; printable. May be NULL. */
+    void (*on_narrow)(void *arg, const char *words);
 };
 
 struct gh_agent_tunnel {
@@ -45,6 +47,7 @@ struct gh_agent_tunnel {
     struct gh_connect_ip ip;
     enum gh_agent_tunnel_state state;
     bool feeding, refused, body_begun;
+    bool no_ipv6;                    /* none is wished for */
     bool end_wanted;                 /* said while feeding */
     enum gh_http_reset end_reset;
     struct gh_agent_tunnel_end end;
@@ -55,8 +58,8 @@ extern const struct gh_http_events gh_agent_tunnel_http_events;
 
 void gh_agent_tunnel_init(struct gh_agent_tunnel *t, const struct gh_agent_tunnel_events *events, void *arg);
 void gh_agent_tunnel_fini(struct gh_agent_tunnel *t);
-/* The request was sent on <s>. */
-void gh_agent_tunnel_start(struct gh_agent_tunnel *t, struct gh_http_stream *s);
+/* The request was sent on <s>. <no_ipv6>: what is assigned or advertised of IPv6 is not ours to use. */
+void gh_agent_tunnel_start(struct gh_agent_tunnel *t, struct gh_http_stream *s, bool no_ipv6);
 /* Ends it from our side: the stream is reset; on_end tells <words>. Does nothing when it is over. */
 void gh_agent_tunnel_end(struct gh_agent_tunnel *t, enum gh_http_reset why, const char *words);
 /* Ends it in order: our direction is closed (RFC 9484, section 4.1). */
@@ -69,9 +72,12 @@ size_t gh_agent_tunnel_mtu(const struct gh_agent_tunnel *t);
 /* What goes into the request's head. Spans of <ret> point into the object. */
 struct gh_agent_request {
     char authority[300], path[1200], instance[33];
-    struct gh_http_field fields[2];
+    struct gh_http_field fields[3];
     struct gh_http_head head;
 };
+
+/* The head of a request; <no_ipv6> tells a relay of ours that our direction is too narrow for it. */
+struct gh_http_head gh_agent_request_head(const struct gh_agent_request *r, bool no_ipv6);
 
 /* <template> is a path or absolute. 0, GH_ERR_MALFORMED or GH_ERR_TOO_LONG. */
 int gh_agent_request_init(struct gh_agent_request *r, const char *host, uint16_t port, const char *template, const uint8_t instance[16]);

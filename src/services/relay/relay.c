@@ -15,7 +15,7 @@
 #include "services/relay/relay_worker.h"
 
 #define TUN_MTU 1418u          /* what a datagram of the largest UDP payload carries */
-#define SOCKET_BUFFER (4u << 20)
+#define SOCKET_BUFFER (8u << 20)
 
 static const char *const check_names[RELAY_CHECKS] = { "tls", "policy", "pool", "tun", "crl" };
 
@@ -32,9 +32,14 @@ static int complain(struct relay *r, const char *what, const char *subject, int 
 
 /* ---- what the configuration names ---- */
 
+enum gh_aead_engine relay_aead(const struct gh_relay_conf *c)
+{
+    return c->wide_aes ? gh_aead_selftest() : GH_AEAD_OPENSSL;
+}
+
 static int load_tls(struct relay *r, const struct gh_relay_conf *c, struct gh_tls_ctx **ret)
 {
-    const struct gh_tls_files files = { c->certificate, c->key, c->client_ca, true };
+    const struct gh_tls_files files = { c->certificate, c->key, c->client_ca, true, relay_aead(c) };
 
     return gh_tls_load(r->run->privileged, r->log, "relay", &files, ret);
 }
@@ -311,7 +316,8 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
         gh_udp_selftest(&r->features);
         if (!r->conf.offload_udp)
             r->features.gso = r->features.gro = false;
-        gh_log_event(r->log, GH_LOG_INFO, "relay", "UDP offloads", gh_log_bool("gso", r->features.gso), gh_log_bool("gro", r->features.gro));
+        gh_log_event(r->log, GH_LOG_INFO, "relay", "offloads", gh_log_bool("gso", r->features.gso), gh_log_bool("gro", r->features.gro),
+                     gh_log_str("aes", gh_aead_engine_name(relay_aead(&r->conf))));
         rc = load_parts(r);
     }
     if (rc < 0) {

@@ -32,6 +32,7 @@ enum {
     POLICY,
     OFFLOAD_TUN,
     OFFLOAD_UDP,
+    WIDE_AES,
     IDLE_TIMEOUT,
     KEEP_ALIVE,
     MAX_SESSIONS,
@@ -100,6 +101,8 @@ static const struct gh_conf_row rows[] = {
     [POLICY] = { "policy", GH_CONF_PATH, .min = "1", .required = true, .reload = true, .help = "file with the rules of who reaches what" },
     [OFFLOAD_TUN] = { "offload_tun", GH_CONF_BOOL, .dflt = "true", .help = "let the kernel hand over many segments as one packet" },
     [OFFLOAD_UDP] = { "offload_udp", GH_CONF_BOOL, .dflt = "true", .help = "send and receive many datagrams with one call" },
+    [WIDE_AES] = { "wide_aes", GH_CONF_BOOL, .dflt = "true", .reload = true,
+                   .help = "seal packets with vectors of 512 bits where the processor has them, and not with OpenSSL" },
     [IDLE_TIMEOUT] = { "idle_timeout", GH_CONF_DURATION, .dflt = "30s", .min = "1s", .max = "1h",
                        .help = "a connection without packets for so long is over" },
     [KEEP_ALIVE] = { "keep_alive", GH_CONF_DURATION, .dflt = "10s", .min = "0s", .max = "1h",
@@ -318,6 +321,7 @@ int gh_relay_conf_load(const struct gh_conf *conf, struct gh_relay_conf *ret)
         .policy = load_string(conf, POLICY),
         .offload_tun = gh_conf_bool(conf, section, OFFLOAD_TUN),
         .offload_udp = gh_conf_bool(conf, section, OFFLOAD_UDP),
+        .wide_aes = gh_conf_bool(conf, section, WIDE_AES),
     };
     ret->crl = load_string(conf, CRL);
     ret->crl_expired_refuse = gh_conf_uint(conf, section, CRL_EXPIRED) == 1;

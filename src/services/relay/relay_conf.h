@@ -37,7 +37,7 @@ struct gh_relay_conf {
     const char *tun;
     unsigned mtu; /* 0: as large as the path carries */
     const char *policy;
-    bool offload_tun, offload_udp;
+    bool offload_tun, offload_udp, wide_aes;
     int64_t idle_timeout, keep_alive;
     unsigned retry; /* enum gh_quic_retry_mode */
     unsigned handshakes_per_source, capsules_per_second; /* 0: no limit */

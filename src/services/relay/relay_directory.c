@@ -155,11 +155,13 @@ static uint64_t of_worker(const struct relay *r, unsigned worker, unsigned row, 
 static void describe_features(const struct relay *r, struct gh_description *d)
 {
     const char *const udp = r->conf.offload_udp ? "the kernel lacks it or failed the self-test" : "relay.offload_udp is off";
+    const char *const aes = r->conf.wide_aes ? "the processor lacks it or failed the self-test" : "relay.wide_aes is off";
     const char *const tun = r->conf.offload_tun ? "the kernel lacks it" : "relay.offload_tun is off";
     unsigned offloads = r->at[0] && r->at[0]->tun ? gh_tun_port_offloads(r->at[0]->tun) : 0;
 
     gh_describe_feature(d, "udp_gso", r->features.gso, r->features.tested, udp);
     gh_describe_feature(d, "udp_gro", r->features.gro, r->features.tested, udp);
+    gh_describe_feature(d, "wide_aes", relay_aead(&r->conf) == GH_AEAD_WIDE, r->conf.wide_aes, aes);
     gh_describe_feature(d, "tun_tso", offloads & GH_TUN_TSO4 && offloads & GH_TUN_TSO6, r->conf.offload_tun, tun);
     gh_describe_feature(d, "tun_uso", offloads & GH_TUN_USO, r->conf.offload_tun, tun);
 }

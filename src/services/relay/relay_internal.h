@@ -169,6 +169,7 @@ struct tunnel {
     uint8_t *early;                /* WAITING: capsules that came before the answer */
     size_t early_len;
     bool early_end;
+    bool peer_narrow;              /* the agent says that its direction carries no IPv6 */
     bool narrow;                   /* the path carries no IPv6, or nobody knows yet: none is assigned */
     int64_t assign_at;             /* when addresses are told though it is not known yet; 0: they were told */
     int64_t measured_at;           /* when nobody's knowing is over; 0: it is */
@@ -256,6 +257,7 @@ void relay_move_ask(struct tunnel *t, const struct gh_directory_found *held);
 void relay_directory_publish(struct relay *r);
 /* Listeners, offloads, sessions and flows, what each worker carries. */
 void relay_describe(void *state, struct gh_description *d);
+enum gh_aead_engine relay_aead(const struct gh_relay_conf *c);
 void relay_card_add(struct session *s);
 void relay_card_remove(struct session *s);
 void relay_card_measure(struct session *s); /* which has a carrier */

@@ -165,6 +165,12 @@ static int read_instance(const struct gh_http_head *head, uint8_t ret[RELAY_INST
     return gh_hex_decode(text, GH_HEX_LOWER, ret, RELAY_INSTANCE) ? 0 : gh_random_bytes(ret, RELAY_INSTANCE);
 }
 
+/* An agent whose own direction carries no IPv6 says so: a structured boolean (RFC 9651, section 3.3.6). */
+static bool says_narrow(const struct gh_http_head *head)
+{
+    return gh_span_equals(gh_http_field_find(head, "gatehouse-narrow"), gh_span_str("?1"));
+}
+
 void relay_request(void *arg, struct gh_http_stream *stream, const struct gh_http_head *head)
 {
     struct relay_worker *rw = arg;
@@ -180,6 +186,7 @@ void relay_request(void *arg, struct gh_http_stream *stream, const struct gh_htt
     t = relay_tunnel_create(rw, stream);
     if (!t)
         return;
+    t->peer_narrow = says_narrow(head);
     status = refusal(head, &asked);
     if (status) {
         relay_tunnel_refuse(t, status, NULL);

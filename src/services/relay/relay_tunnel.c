@@ -12,6 +12,7 @@
 #define MEASURING INT64_C(3000000000)       /* how long it may take to find out that a path carries IPv6 */
 #define ASSIGN_WITHIN INT64_C(300000000)    /* many know one assignment alone: it waits a moment for what belongs into it */
 #define AWAITED INT64_C(10000000000)        /* for the tunnel that follows an aborted one */
+#define CONNECT_ERROR 0x10fu                /* H3_CONNECT_ERROR (RFC 9114, section 8.1) */
 #define AGE INT64_C(10000000000)            /* for what is under way in an older tunnel of a session */
 
 /* What CONNECT-IP tells. */
@@ -25,14 +26,14 @@ static int tunnel_send(void *arg, struct gh_span capsules)
 
 static bool is_narrow(const struct tunnel *t)
 {
-    return gh_http_plpmtu(t->stream) < GH_QUIC_PLPMTU_IPV6;
+    return t->peer_narrow || gh_http_plpmtu(t->stream) < GH_QUIC_PLPMTU_IPV6;
 }
 
 /* RFC 9484, section 7.2: a path that does not carry 1280 bytes carries no IPv6; a wish for it is refused. While the path is being measured
  * the wish waits. */
 static int assign(struct tunnel *t)
 {
-    const struct session *s = t->session;
+    struct session *s = t->session;
     struct gh_connect_ip_address list[2];
     size_t count = 0;
 
@@ -42,6 +43,8 @@ static int assign(struct tunnel *t)
         else
             list[count++] = (struct gh_connect_ip_address){ t->ids[i], { s->addrs[i], (uint8_t)gh_ip_bits(&s->addrs[i]) } };
     }
+    if (t == s->carrier)
+        s->forward.assigned_count = count; /* IPv4 first: what is not assigned is nobody's */
     return gh_connect_ip_assign(&t->ip, list, count, t->measured_at == 0);
 }
 
@@ -253,6 +256,8 @@ static void on_closed(void *arg, struct gh_http_stream *stream, uint64_t code)
     struct session *s = t->state == TUNNEL_OPEN ? t->session : NULL;
 
     (void)stream;
+    if (s && t == s->carrier && code == CONNECT_ERROR) /* the agent's direction: the next one comes at once */
+        s->awaited_until = gh_worker_now(t->rw->w) + AWAITED;
     tunnel_destroy(t);
     if (!s)
         return;
@@ -317,7 +322,22 @@ void relay_tunnel_refuse(struct tunnel *t, unsigned status, const char *proxy_st
     gh_http_respond(stream, status, fields, n, true);
 }
 
-static int open_stream(struct tunnel *t)
+/* The agent is told why. */
+static int tell_narrow(struct tunnel *t)
+{
+    char text[GH_FAREWELL_TEXT];
+
+    if (t->session->addrs[t->session->addr_count - 1].family != 6)
+        return 0;
+    say_narrow(t, "the path of the agent is too narrow for IPv6, which is not assigned");
+    if (t->peer_narrow)
+        return 0; /* it knows */
+    snprintf(text, sizeof text, "the path from the relay carries UDP payloads of %zu bytes, and IPv6 needs %u", gh_http_plpmtu(t->stream), GH_QUIC_PLPMTU_IPV6);
+    return gh_connect_ip_notice(&t->ip, GH_NOTICE_NARROW, text);
+}
+
+/* <known>: how wide the path is was found out before. */
+static int open_stream(struct tunnel *t, bool known)
 {
     static const struct gh_http_field fields[] = { { { (const uint8_t *)"capsule-protocol", 16 }, { (const uint8_t *)"?1", 2 } } };
     int rc = gh_http_respond(t->stream, 200, fields, 1, false);
@@ -326,8 +346,11 @@ static int open_stream(struct tunnel *t)
     gh_connect_ip_limit(&t->ip, t->rw->conf.max_capsule_bytes);
     gh_rate_init(&t->capsules, t->rw->conf.capsules_per_second, 10 * t->rw->conf.capsules_per_second);
     t->narrow = is_narrow(t);
-    t->measured_at = t->narrow ? gh_worker_now(t->rw->w) + MEASURING : 0;
-    t->assign_at = t->narrow ? gh_worker_now(t->rw->w) + ASSIGN_WITHIN : 0;
+    known |= t->peer_narrow;
+    t->measured_at = t->narrow && !known ? gh_worker_now(t->rw->w) + MEASURING : 0;
+    t->assign_at = t->narrow && !known ? gh_worker_now(t->rw->w) + ASSIGN_WITHIN : 0;
+    if (rc == 0 && t->narrow && known)
+        rc = tell_narrow(t);
     if (rc == 0 && t->assign_at == 0)
         rc = assign(t);
     if (rc == 0 && t->assign_at == 0)
@@ -377,8 +400,7 @@ static void measure(struct tunnel *t)
     if (decided)
         t->measured_at = 0;
     if (narrow && was) {
-        say_narrow(t, "the path of the agent is too narrow for IPv6, which is not assigned");
-        if (assign(t) < 0)
+        if (tell_narrow(t) < 0 || assign(t) < 0)
             gh_http_reset(t->stream, GH_HTTP_INTERNAL_ERROR);
     } else if (narrow) {
         say_narrow(t, "the path of the agent became too narrow for IPv6, its tunnel is aborted");
@@ -407,6 +429,7 @@ void relay_tunnel_measure(struct relay_worker *rw)
 void relay_tunnel_join(struct tunnel *t, struct session *s)
 {
     struct gh_span early = gh_span_of(t->early, t->early_len);
+    bool known = s->awaited_until != 0; /* the one before was aborted because of it */
 
     t->session = s;
     t->state = TUNNEL_OPEN;
@@ -421,7 +444,7 @@ void relay_tunnel_join(struct tunnel *t, struct session *s)
     s->scope = t->scope;
     s->forward.scope = s->scope.count ? s->scope.routes : NULL;
     s->forward.scope_count = s->scope.count;
-    if (open_stream(t) < 0)
+    if (open_stream(t, known) < 0)
         gh_http_reset(t->stream, GH_HTTP_INTERNAL_ERROR);
     else if (early.len > 0 || t->early_end)
         on_body(t, t->stream, early, t->early_end);

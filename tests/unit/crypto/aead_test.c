@@ -160,7 +160,7 @@ static void A4_retry_tag(void **state)
 
 static void A5_chacha20_short_header_and_key_update(void **state)
 {
-    const struct gh_aead_suite *s = gh_aead_suite_find(0x1303);
+    const struct gh_aead_suite *s = gh_aead_suite_find(0x1303, GH_AEAD_OPENSSL);
     uint8_t secret[32], next[32], packet[64], sample[16], mask[5];
     struct keys k;
 
@@ -187,7 +187,7 @@ static void a_changed_packet_or_another_generation_is_denied(void **state)
 
     (void)state;
     for (unsigned i = 0; i < 3; i++) {
-        const struct gh_aead_suite *s = gh_aead_suite_find(ids[i]);
+        const struct gh_aead_suite *s = gh_aead_suite_find(ids[i], GH_AEAD_OPENSSL);
         struct keys a, b;
 
         memset(secret, 7, sizeof secret);
@@ -214,12 +214,37 @@ static void a_changed_packet_or_another_generation_is_denied(void **state)
 static void unknown_suites_are_none(void **state)
 {
     (void)state;
-    assert_null(gh_aead_suite_find(0x1304));
-    assert_null(gh_aead_suite_find(0));
+    assert_null(gh_aead_suite_find(0x1304, GH_AEAD_OPENSSL));
+    assert_null(gh_aead_suite_find(0, GH_AEAD_OPENSSL));
     /* RFC 9001, section 6.6 and appendix B */
-    assert_true(gh_aead_suite_seal_limit(gh_aead_suite_find(0x1301)) == UINT64_C(1) << 23);
-    assert_true(gh_aead_suite_open_limit(gh_aead_suite_find(0x1302)) == UINT64_C(1) << 52);
-    assert_true(gh_aead_suite_open_limit(gh_aead_suite_find(0x1303)) == UINT64_C(1) << 36);
+    assert_true(gh_aead_suite_seal_limit(gh_aead_suite_find(0x1301, GH_AEAD_OPENSSL)) == UINT64_C(1) << 23);
+    assert_true(gh_aead_suite_open_limit(gh_aead_suite_find(0x1302, GH_AEAD_OPENSSL)) == UINT64_C(1) << 52);
+    assert_true(gh_aead_suite_open_limit(gh_aead_suite_find(0x1303, GH_AEAD_OPENSSL)) == UINT64_C(1) << 36);
+}
+
+/* RFC 9001 is silent about engines: what one seals the other opens. */
+static void both_engines_are_of_one_opinion(void **state)
+{
+    const struct gh_aead_suite *plain = gh_aead_suite_find(0x1301, GH_AEAD_OPENSSL), *wide = gh_aead_suite_find(0x1301, gh_aead_selftest());
+    uint8_t secret[GH_AEAD_SECRET_MAX] = { 9 }, packet[700 + GH_AEAD_TAG], mask[2][5];
+    struct keys a, b;
+
+    (void)state;
+    assert_ptr_equal(gh_aead_suite_find(0x1302, GH_AEAD_WIDE), gh_aead_suite_find(0x1302, GH_AEAD_OPENSSL));
+    keys_init(&a, plain, secret);
+    keys_init(&b, wide, secret);
+    assert_memory_equal(a.iv, b.iv, sizeof a.iv);
+    for (size_t i = 0; i < sizeof packet; i++)
+        packet[i] = (uint8_t)i;
+    assert_int_equal(gh_aead_seal(b.seal, packet, gh_span_of(packet, 700), a.iv, gh_span_str("head")), 0);
+    assert_int_equal(gh_header_mask(a.header, mask[0], packet), 0);
+    assert_int_equal(gh_header_mask(b.header, mask[1], packet), 0);
+    assert_memory_equal(mask[0], mask[1], 5);
+    assert_int_equal(gh_aead_open(a.open, packet, gh_span_of(packet, sizeof packet), a.iv, gh_span_str("head")), 0);
+    for (size_t i = 0; i < 700; i++)
+        assert_int_equal(packet[i], (uint8_t)i);
+    keys_fini(&a);
+    keys_fini(&b);
 }
 
 int main(void)
@@ -231,6 +256,7 @@ int main(void)
         cmocka_unit_test(A4_retry_tag),
         cmocka_unit_test(A5_chacha20_short_header_and_key_update),
         cmocka_unit_test(a_changed_packet_or_another_generation_is_denied),
+        cmocka_unit_test(both_engines_are_of_one_opinion),
         cmocka_unit_test(unknown_suites_are_none),
     };
 

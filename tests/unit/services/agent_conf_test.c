@@ -42,7 +42,7 @@ static void defaults_are_those_that_the_documentation_promises(void **state)
     assert_true(a.routing);
     assert_int_equal(a.table, 5100);
     assert_int_equal(a.fwmark, 0x4748);
-    assert_true(a.offload_tun && a.offload_udp);
+    assert_true(a.offload_tun && a.offload_udp && a.wide_aes);
     assert_int_equal(a.idle_timeout, 30 * SECOND);
     assert_int_equal(a.keep_alive, 10 * SECOND);
     assert_int_equal(a.reconnect_min, SECOND / 5);

@@ -54,7 +54,7 @@ static void defaults_are_those_that_the_documentation_promises(void **state)
     assert_true(r.nat);
     assert_string_equal(r.tun, "gh0");
     assert_int_equal(r.mtu, 0);
-    assert_true(r.offload_tun && r.offload_udp);
+    assert_true(r.offload_tun && r.offload_udp && r.wide_aes);
     assert_int_equal(r.idle_timeout, 30 * SECOND);
     assert_int_equal(r.keep_alive, 10 * SECOND);
     assert_int_equal(r.max_sessions, 1000);

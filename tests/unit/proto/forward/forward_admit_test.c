@@ -447,6 +447,8 @@ static void assert_cut_icmp(int i, enum gh_direction to, unsigned type, unsigned
 
     assert_int_equal(w.cuts[i].to, to);
     assert_int_equal(gh_ip_packet_parse(w.cuts[i].data, w.cuts[i].len, &a), 0);
+    if (to == GH_DIRECTION_OUT) /* our own address would not pass our kernel */
+        assert_true(gh_prefix_contains(&sess.assigned[a.version == 4 ? 0 : 1], &a.src));
     assert_int_equal(a.icmp_type, type);
     assert_int_equal(a.icmp_code, code);
     assert_true(gh_ip_equals(&a.dst, &want));

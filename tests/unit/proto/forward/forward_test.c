@@ -354,6 +354,41 @@ static void P8_an_echo_to_all_nodes_is_answered(void **state)
     assert_dropped(from_peer(), GH_DROP_LINK_LOCAL);
 }
 
+static void assert_speaker(const char *address)
+{
+    struct gh_ip_packet a;
+    struct gh_ip want = ip_of(address);
+
+    assert_int_equal(gh_ip_packet_parse(verdict.answer, verdict.answer_len, &a), 0);
+    assert_true(gh_ip_equals(&a.src, &want));
+}
+
+/* Our kernel takes no IPv4 packet from its own address out of a device (docs/internals/forwarding.md). */
+static void P4_errors_to_the_outside_come_from_the_peer_and_those_to_the_peer_from_us(void **state)
+{
+    (void)state;
+    start();
+    w.in = true;
+    sess.mtu = 1300;
+    make_udp(&p, WEB4, PEER4, 53, 1000, 1301 - 28);
+    put16(p.data + 6, 0x4000);
+    seal_v4(&p);
+    assert_dropped(to_peer(), GH_DROP_TOO_BIG);
+    assert_speaker(PEER4);
+    make_udp(&p, WEB6, PEER6, 53, 1000, 1301 - 48);
+    assert_dropped(to_peer(), GH_DROP_TOO_BIG);
+    assert_speaker(PEER6);
+    make_udp(&p, WEB6, PEER6, 53, 1000, 10);
+    p.data[7] = 1;
+    assert_dropped(to_peer(), GH_DROP_TTL); /* who traces a route asks who we are */
+    assert_answer(3, 0);
+    assert_memory_equal(verdict.answer + 8, fw.config.node6.bytes, 16);
+    make_udp(&p, "10.100.0.3", WEB4, 1000, 53, 10);
+    assert_dropped(from_peer(), GH_DROP_SOURCE);
+    assert_answer(3, 13);
+    assert_memory_equal(verdict.answer + 12, fw.config.node4.bytes, 4);
+}
+
 static void without_an_own_address_nothing_is_answered(void **state)
 {
     (void)state;
@@ -517,6 +552,7 @@ int main(void)
         cmocka_unit_test(P6_a_packet_above_the_datagram_is_dropped_not_sent_otherwise),
         cmocka_unit_test(P8_link_local_never_crosses),
         cmocka_unit_test(P8_an_echo_to_all_nodes_is_answered),
+        cmocka_unit_test(P4_errors_to_the_outside_come_from_the_peer_and_those_to_the_peer_from_us),
         cmocka_unit_test(without_an_own_address_nothing_is_answered),
         cmocka_unit_test(a_syn_is_clamped_both_ways),
         cmocka_unit_test(an_agent_checks_routes_and_own_addresses_without_flows),

@@ -90,6 +90,37 @@ static void smaller_ones_that_arrive_do_not_hide_it(void **state)
     assert_true(hole);
 }
 
+/* Packets of all sizes, and some are lost without being too long: only those that are all lost count. */
+static void a_size_that_arrives_excuses_what_is_not_larger(void **state)
+{
+    struct gh_quic_pmtu p = fresh();
+    bool hole = false;
+
+    (void)state;
+    for (int64_t i = 0; i < 20 && !hole; i++) {
+        hole = gh_quic_pmtu_on_lost(&p, 1250, i); /* by chance */
+        gh_quic_pmtu_on_acked(&p, 1300);
+        hole |= gh_quic_pmtu_on_lost(&p, (size_t)(1340 + 5 * i), i);
+    }
+    assert_true(hole);
+    p = fresh();
+    for (int64_t i = 0; i < 1000; i++) {
+        assert_false(gh_quic_pmtu_on_lost(&p, (size_t)(1250 + i % 50), i));
+        gh_quic_pmtu_on_acked(&p, 1300);
+    }
+}
+
+/* Many short ones in a packet: what arrived before the path shrank says nothing about later. */
+static void an_episode_that_is_over_is_forgotten(void **state)
+{
+    struct gh_quic_pmtu p = fresh();
+
+    (void)state;
+    assert_false(gh_quic_pmtu_on_lost(&p, 1452, 1));
+    gh_quic_pmtu_on_acked(&p, 1452);
+    assert_true(shrink(&p, 1340, 100));
+}
+
 /* A path that carries <limit>: what the search finds, and how many probes it takes. */
 static size_t search(struct gh_quic_pmtu *p, size_t limit, int64_t now, unsigned *ret_probes)
 {
@@ -173,6 +204,8 @@ int main(void)
         cmocka_unit_test(large_ones_lost_in_three_batches_are_a_black_hole),
         cmocka_unit_test(random_loss_of_large_and_small_is_none),
         cmocka_unit_test(smaller_ones_that_arrive_do_not_hide_it),
+        cmocka_unit_test(a_size_that_arrives_excuses_what_is_not_larger),
+        cmocka_unit_test(an_episode_that_is_over_is_forgotten),
         cmocka_unit_test(the_search_goes_up_and_tries_each_size_three_times),
         cmocka_unit_test(what_failed_is_tried_again_after_ten_minutes),
         cmocka_unit_test(losses_of_what_was_sent_before_do_not_count_twice),

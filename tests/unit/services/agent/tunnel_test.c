@@ -14,6 +14,7 @@ struct world {
     size_t count, refused, route_count, packet_len;
     uint8_t packet[64];
     struct gh_agent_tunnel_end end;
+    char narrow[80];
     bool end_on_routes; /* the owner ends the tunnel while the engine is in use */
 };
 
@@ -60,9 +61,16 @@ static void on_end(void *arg, const struct gh_agent_tunnel_end *end)
     w->end = *end;
 }
 
-static const struct gh_agent_tunnel_events events = { on_open, on_assigned, on_routes, on_packet, on_end };
+static void on_narrow(void *arg, const char *words)
+{
+    struct world *w = arg;
 
-static void begin(struct world *w)
+    snprintf(w->narrow, sizeof w->narrow, "%s", words);
+}
+
+static const struct gh_agent_tunnel_events events = { on_open, on_assigned, on_routes, on_packet, on_end, .on_narrow = on_narrow };
+
+static void begin_with(struct world *w, bool no_ipv6)
 {
     *w = (struct world){ 0 };
     gh_fake_stream_init(&w->stream);
@@ -71,7 +79,12 @@ static void begin(struct world *w)
     w->stream.stream.events = &gh_agent_tunnel_http_events;
     w->stream.stream.arg = &w->tunnel;
     gh_agent_tunnel_init(&w->tunnel, &events, w);
-    gh_agent_tunnel_start(&w->tunnel, &w->stream.stream);
+    gh_agent_tunnel_start(&w->tunnel, &w->stream.stream, no_ipv6);
+}
+
+static void begin(struct world *w)
+{
+    begin_with(w, false);
 }
 
 static void finish(struct world *w)
@@ -289,10 +302,60 @@ static void a_request_for_our_addresses_is_refused(void **state)
     finish(&w);
 }
 
+/* Our direction carries no IPv6: a relay that assigns it all the same is not of our kind. */
+static void without_ipv6_none_is_asked_for_nor_taken(void **state)
+{
+    static const uint8_t expected[] = { 0x02, 7, 1, 4, 0, 0, 0, 0, 32 };
+    static const uint8_t both[] = { 0x01, 26, 1, 4, 10, 100, 0, 2, 32, 0, 6, 0xfd, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 128 };
+    static const uint8_t routes[] = { 0x03, 44, 4, 0, 0, 0, 0, 255, 255, 255, 255, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+                                      255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 0 };
+    struct world w;
+
+    (void)state;
+    begin_with(&w, true);
+    answer(&w, 200, NULL, NULL);
+    assert_int_equal(w.stream.body_len, sizeof expected);
+    assert_memory_equal(w.stream.body, expected, sizeof expected);
+    gh_fake_stream_body(&w.stream, both, sizeof both, false);
+    assert_int_equal(w.count, 1);
+    assert_int_equal(w.list[0].addr.family, 4);
+    gh_fake_stream_body(&w.stream, routes, sizeof routes, false);
+    assert_int_equal(w.route_count, 1);
+    finish(&w);
+    begin(&w);
+    answer(&w, 200, NULL, NULL);
+    gh_fake_stream_body(&w.stream, both, sizeof both, false);
+    assert_int_equal(w.count, 2);
+    gh_fake_stream_body(&w.stream, routes, sizeof routes, false);
+    assert_int_equal(w.route_count, 2);
+    finish(&w);
+}
+
+/* Type 0x27617466: what, then words; what cannot be printed does not get into logs. */
+static void the_relay_says_why_there_is_no_ipv6(void **state)
+{
+    static const uint8_t notice[] = { 0xa7, 0x61, 0x74, 0x66, 9, 1, 't', 'o', 'o', 27, 't', 'h', 'i', 'n' };
+    static const uint8_t other[] = { 0xa7, 0x61, 0x74, 0x66, 2, 9, 'x' }, malformed[] = { 0xa7, 0x61, 0x74, 0x66, 0 };
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    answer(&w, 200, NULL, NULL);
+    gh_fake_stream_body(&w.stream, notice, sizeof notice, false);
+    assert_string_equal(w.narrow, "too thin");
+    gh_fake_stream_body(&w.stream, other, sizeof other, false);
+    assert_string_equal(w.narrow, "too thin");
+    assert_int_equal(w.ended, 0);
+    gh_fake_stream_body(&w.stream, malformed, sizeof malformed, false);
+    assert_int_equal(w.ended, 1);
+    finish(&w);
+}
+
 static void R1_the_request_names_everything(void **state)
 {
     static const uint8_t instance[16] = { 0x00, 0x11, 0x22, 0xff };
     struct gh_agent_request r;
+    struct gh_http_head head;
 
     (void)state;
     assert_int_equal(gh_agent_request_init(&r, "relay.gatehouse.example", 4433, "/.well-known/masque/ip/{target}/{ipproto}/", instance), 0);
@@ -305,6 +368,10 @@ static void R1_the_request_names_everything(void **state)
                 gh_span_equals(r.head.path, gh_span_str("/.well-known/masque/ip/%2A/%2A/")));
     assert_true(gh_span_equals(gh_http_field_find(&r.head, "capsule-protocol"), gh_span_str("?1")));
     assert_true(gh_span_equals(gh_http_field_find(&r.head, "gatehouse-instance"), gh_span_str("001122ff000000000000000000000000")));
+    head = gh_agent_request_head(&r, false);
+    assert_int_equal(gh_http_field_find(&head, "gatehouse-narrow").len, 0);
+    head = gh_agent_request_head(&r, true);
+    assert_true(gh_span_equals(gh_http_field_find(&head, "gatehouse-narrow"), gh_span_str("?1")));
     assert_int_equal(gh_agent_request_init(&r, "2001:db8::1", 443, "/ip", instance), 0);
     assert_true(gh_span_equals(r.head.authority, gh_span_str("[2001:db8::1]")));
     assert_int_equal(gh_agent_request_init(&r, "relay", 443, "https://other.example/t{?target}", instance), 0);
@@ -325,6 +392,8 @@ int main(void)
         cmocka_unit_test(R7_the_peers_end_is_the_tunnels_end),
         cmocka_unit_test(ending_from_an_event_waits_until_the_engine_is_done),
         cmocka_unit_test(a_request_for_our_addresses_is_refused),
+        cmocka_unit_test(without_ipv6_none_is_asked_for_nor_taken),
+        cmocka_unit_test(the_relay_says_why_there_is_no_ipv6),
         cmocka_unit_test(R1_the_request_names_everything),
     };
 
