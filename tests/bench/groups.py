@@ -12,6 +12,7 @@ GROUPS = (
     ('TUN', 'any', r'^(tun_|do_readv|do_writev)'),
     ('kernel UDP', 'any', r'^(udp_|udpv6_|__sys_sendmsg|__sys_sendmmsg|__sys_recvmsg|__sys_recvmmsg|do_recvmmsg|inet6?_(send|recv)msg)'),
     ('waiting, waking', 'any', r'^(do_epoll_|ep_poll|__x64_sys_epoll|do_futex|futex_|__x64_sys_futex|schedule$|do_syscall_64.*sched|eventfd_|__x64_sys_nanosleep|runtime\.(futex|schedule|findRunnable|mcall|park_m|gopark|goready|ready|selectgo|chan|netpoll))'),
+    ('handshakes', 'leaf', r'(^(fe|ge|sc|scalar|matrix|vector)_|^(cmov|slide|k25519Precomp)|_ntt$|_cpa$|getrn|nistz256|ecp_|x25519|fe51_|ml_?kem|[Kk]eccak|sha(1|256|512|3)|[Ss]ha3|ecdsa|(^|_)(bn|BN|EC|X509|x509|ASN1|asn1|PEM|d2i|i2d|OBJ)_|tls13_|tls_(process|construct)|ossl_statem|SSL_|ssl_|HMAC|hkdf|OPENSSL_(LH|sk)|evp_(generic|keymgmt|pkey)|EVP_(PKEY|KDF|MD|Digest))'),
     ('AEAD', 'leaf', r'(aes|ghash|gcm|chacha|poly1305|blake2s|_ctr32_|evp_|EVP_|OSSL_PARAM|ossl_param|ossl_cipher|CRYPTO_memcmp)'),
     ('AEAD', 'leaf', r'^(skip_iv_len|gh_aead_|gh_quic_encrypt|cb_decrypt|cb_hp_mask)'),
     ('AEAD', 'source', r'^src/(crypto/|proto/quic/crypto_glue)'),

@@ -113,13 +113,20 @@ def memory(site, sessions):
 
 # ---- traffic of many
 
-def swarm(site, count, seconds):
-    """<count> sessions send datagrams that come back, as many under way as UNDER_WAY for all together."""
+def risen(site, count):
+    """A relay without NAT, and sessions on it that are up."""
     relay = site.start_relay('relay-interop.yaml', relay__pools=crowd.POOLS)
     made = crowd.Crowd(site, count)
     up = made.wait('up', 70)
     if up['up'] != count or up['failed'] or up['lost']:
         raise AssertionError('sessions did not come up: %s' % up)
+    return relay, made
+
+
+def swarm(site, count, seconds, ready=lambda pid: None):
+    """<count> sessions send datagrams that come back, as many under way as UNDER_WAY for all together. <ready> is told of the relay before."""
+    relay, made = risen(site, count)
+    ready(relay.pid)
     before = site.metrics()
     cpu = load.cpu_seconds(relay.pid)
     told = made.say('flood %d %d %d %g' % (ECHO_PORT, SIZE, max(UNDER_WAY // count, 1), seconds), 'flooded', seconds + 15)
@@ -137,13 +144,17 @@ def swarm(site, count, seconds):
                       if name.startswith('gatehouse_drops_total') and after[name] != before.get(name, 0)}}
 
 
-def swarms(site, rounds, seconds):
-    """{sessions: [result of a round]}"""
-    world = site.world
+def echoing(world):
+    """What swarms send to."""
     world['relay'].run('sysctl', '-qw', 'net.ipv4.ip_forward=1')
     world['internet'].run('ip', 'route', 'replace', '10.100.0.0/16', 'via', '198.51.100.1')
     world['internet'].start('echo', load.PUMP, 'echo', worlds.WEB_V4, ECHO_PORT, stdin=subprocess.PIPE).wait_line('"ready"')
+
+
+def swarms(site, rounds, seconds):
+    """{sessions: [result of a round]}"""
     found = {}
+    echoing(site.world)
     for _ in range(rounds):
         for count in CROWDS:
             found.setdefault(count, []).append(swarm(site, count, seconds))
