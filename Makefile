@@ -52,12 +52,14 @@ e2e: all ## the end-to-end tests alone
 check: $(STAMP) ## both compilers, layers, sizes, licences, tests under ASan and UBSan
 	@tools/check
 
-check-deep: $(STAMP) build-asan/build.ninja build-tsan/build.ninja ## e2e and interop under ASan+UBSan, units under TSan, failing allocations
+TSAN_AT_LOAD = connectivity session roaming revocation crash reload scale
+
+check-deep: $(STAMP) build-asan/build.ninja build-tsan/build.ninja ## e2e and interop under ASan+UBSan, units and load under TSan, failing allocations
 	@ninja -C build-asan
 	@$(PYTHON) tools/test --build build-asan e2e interop
 	@$(PYTHON) tools/fail-alloc --build build-asan --minutes $(ALLOC_MINUTES)
 	@ninja -C build-tsan
-	@$(PYTHON) tools/test --build build-tsan unit sim
+	@TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp $(PYTHON) tools/test --build build-tsan unit sim $(TSAN_AT_LOAD:%=e2e/test_%.py)
 
 coverage: $(STAMP) build-cov/build.ninja ## lines and branches per folder, with the thresholds
 	@ninja -C build-cov

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/ip_addr.h"
 #include "cli/admin_client.h"
+#include "cli/recorded.h"
 
 const char gh_cli_trace_usage[] =
     "trace [--client NAME] [--to ADDRESS[:PORT]|PREFIX] [--proto tcp|udp|icmp|icmpv6|NUMBER] [--count N] [--json] [--socket PATH]\n"
@@ -238,21 +239,27 @@ static bool show(const json_t *answer, bool json, long long *left)
     return fflush(stdout) == 0 && *left != 0;
 }
 
-/* Until Ctrl-C, <left> packets (-1: no end), or nobody reads. */
-static int follow(struct gh_admin_call *call, const char *id, bool json, long long left)
+/* Before anything is asked for: whoever ends us while we ask leaves no watch behind either. */
+static int open_signals(void)
 {
-    struct pollfd fds[1];
     sigset_t mask;
-    char path[128];
-    json_t *answer;
-    int code = GH_EXIT_OK;
-    bool more = true;
 
     sigemptyset(&mask);
     sigaddset(&mask, SIGINT);
     sigaddset(&mask, SIGTERM);
     sigprocmask(SIG_BLOCK, &mask, NULL);
-    fds[0] = (struct pollfd){ .fd = signalfd(-1, &mask, SFD_CLOEXEC), .events = POLLIN };
+    return signalfd(-1, &mask, SFD_CLOEXEC);
+}
+
+/* Until Ctrl-C, <left> packets (-1: no end), or nobody reads. */
+static int follow(struct gh_admin_call *call, const char *id, int signals, bool json, long long left)
+{
+    struct pollfd fds[1] = { { .fd = signals, .events = POLLIN } };
+    char path[128];
+    json_t *answer;
+    int code = GH_EXIT_OK;
+    bool more = true;
+
     snprintf(path, sizeof path, "/v1/trace/watch/%s", id);
     call->path = path;
     while (more && code == GH_EXIT_OK) {
@@ -265,7 +272,6 @@ static int follow(struct gh_admin_call *call, const char *id, bool json, long lo
         more = show(answer, json, &left) && !asked;
         json_decref(answer);
     }
-    close(fds[0].fd);
     if (code != GH_EXIT_OK)
         return code;
     call->method = "DELETE";
@@ -273,38 +279,6 @@ static int follow(struct gh_admin_call *call, const char *id, bool json, long lo
     if (code == GH_EXIT_OK)
         json_decref(answer);
     return code;
-}
-
-static int show_recorded(struct gh_admin_call *call, const char *count, bool json)
-{
-    char path[64];
-    json_t *answer;
-    const json_t *row;
-    size_t i;
-    int code;
-
-    snprintf(path, sizeof path, "/v1/trace?limit=%.10s", count);
-    call->method = "GET";
-    call->path = path;
-    code = gh_admin_client_call(call, stderr, &answer);
-    if (code != GH_EXIT_OK)
-        return code;
-    json_array_foreach(json_object_get(answer, "events"), i, row) {
-        long long at = gh_admin_client_number(row, "at_ns");
-
-        if (json) {
-            json_dumpf(row, stdout, JSON_COMPACT);
-        } else {
-            printf("%lld.%06lld worker %lld %-16s ", at / 1000000000, at % 1000000000 / 1000, gh_admin_client_number(row, "worker"),
-                   *gh_admin_client_text(row, "session_id") ? gh_admin_client_text(row, "session_id") : "-");
-            print(stdout, gh_admin_client_text(row, "event"));
-            putchar(' ');
-            print(stdout, gh_admin_client_text(row, "text"));
-        }
-        putchar('\n');
-    }
-    json_decref(answer);
-    return GH_EXIT_OK;
 }
 
 int gh_cli_trace(const struct gh_cli_verb *verb, int argc, char **argv)
@@ -318,24 +292,29 @@ int gh_cli_trace(const struct gh_cli_verb *verb, int argc, char **argv)
     char query[512], path[560], *end = NULL, id[32];
     long long left = count ? strtoll(count, &end, 10) : -1;
     json_t *answer;
-    int code;
+    int code, signals;
 
     if (argc > 1)
         return gh_cli_usage(verb, "takes no such argument");
     if (recorded || all)
-        return show_recorded(&call, all ? "1000" : recorded, json);
+        return gh_recorded_show(&call, all ? "1000" : recorded, json);
     if (count && (*end || left < 1))
         return gh_cli_usage(verb, "--count takes a number from 1");
     if (gh_trace_query(client, to, protocol, query, sizeof query) < 0)
         return gh_cli_usage(verb, "--to takes an address, a prefix or ADDRESS:PORT ([IPv6]:PORT), --proto a protocol");
     snprintf(path, sizeof path, "/v1/trace/watch%s%s", *query ? "?" : "", query);
     call.path = path;
+    signals = open_signals();
     code = gh_admin_client_call(&call, stderr, &answer);
-    if (code != GH_EXIT_OK)
+    if (code != GH_EXIT_OK) {
+        close(signals);
         return code;
+    }
     snprintf(id, sizeof id, "%s", gh_admin_client_text(answer, "id"));
     json_decref(answer);
     if (isatty(STDERR_FILENO))
         fputs("watching; Ctrl-C ends it\n", stderr);
-    return follow(&call, id, json, left);
+    code = follow(&call, id, signals, json, left);
+    close(signals);
+    return code;
 }
