@@ -7,6 +7,7 @@ MESON_FLAGS ?=
 PYTHON ?= /usr/bin/python3
 FUZZ_SECONDS ?= 60
 ALLOC_MINUTES ?= 15
+BENCH ?=
 
 export PATH := $(PATH):/usr/lib/go-1.23/bin:/usr/sbin:/sbin
 export GOTOOLCHAIN ?= auto
@@ -18,7 +19,7 @@ SANITIZED = -Db_sanitize=address,undefined -Db_lundef=false
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help all relay agent bootstrap certs demo test e2e check check-deep coverage soak bench fuzz bare deb deb-test clean
+.PHONY: help all relay agent bootstrap certs demo test e2e check check-deep coverage soak bench bench-profile fuzz bare deb deb-test clean
 
 help: ## this list
 	@echo "Gatehouse. A new machine: make demo, then make test."
@@ -71,8 +72,11 @@ coverage: $(STAMP) build-cov/build.ninja ## lines and branches per folder, with 
 soak: all ## an hour with churn: does the memory of relay and agent stay?
 	@$(PYTHON) tools/soak --build $(BUILD)
 
-bench: all ## throughput, handshakes, latency, memory: ours beside a peer
-	@GATEHOUSE_BUILD=$(BUILD) exec $(PYTHON) tests/bench/run
+bench: all ## ours beside wireguard-go and connect-ip-go, with the figures to reach; BENCH=--quick for two minutes
+	@GATEHOUSE_BUILD=$(BUILD) exec $(PYTHON) tests/bench/run $(BENCH)
+
+bench-profile: all ## where relay and agent spend their time in a TCP download and an upload
+	@GATEHOUSE_BUILD=$(BUILD) exec $(PYTHON) tests/bench/profile $(BENCH)
 
 fuzz: $(STAMP) build-fuzz/build.ninja ## every fuzz target for FUZZ_SECONDS (60) each
 	@ninja -C build-fuzz
