@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "os/netlink_read.h"
 
 #define BUFFER 32768u /* a dump's message is at most this long */
 
@@ -129,29 +130,29 @@ static struct nlmsghdr *begin(struct gh_netlink *nl, uint16_t type, uint16_t fla
 }
 
 /* Sends and reads to the end of the answer: an acknowledgement, the end of a dump, or (<single>) the first message. */
-static int talk(struct gh_netlink *nl, struct nlmsghdr *h, mnl_cb_t on_message, void *arg, bool single)
+static int talk(struct gh_netlink *nl, struct nlmsghdr *h, gh_nl_message_fn on_message, void *arg, bool single)
 {
     unsigned port = mnl_socket_get_portid(nl->socket);
-    int run = MNL_CB_OK;
+    int run = 0;
 
     nl->last_errno = 0;
     if (mnl_socket_sendto(nl->socket, h, h->nlmsg_len) < 0)
         goto failed;
-    do {
+    while (run == 0) {
         ssize_t n = mnl_socket_recvfrom(nl->socket, nl->in, sizeof nl->in);
 
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             goto failed;
-        run = mnl_cb_run(nl->in, (size_t)n, nl->seq, port, on_message, arg);
+        run = gh_nl_answer(gh_span_of(nl->in, (size_t)n), nl->seq, port, on_message, arg);
         if (run < 0 && errno == EPROTO) /* the rest of an earlier dump that failed half-way */
-            run = MNL_CB_OK;
+            run = 0;
         else if (run < 0)
             goto failed;
         else if (single)
             break;
-    } while (run > MNL_CB_STOP);
+    }
     return 0;
 failed:
     nl->last_errno = errno;
@@ -315,86 +316,12 @@ int gh_netlink_route_del(struct gh_netlink *nl, const struct gh_nl_route *r)
     return route_change(nl, RTM_DELROUTE, 0, r);
 }
 
-static struct gh_ip ip_of(uint8_t af, const struct nlattr *a)
-{
-    size_t want = af == AF_INET ? 4 : 16;
-
-    if (mnl_attr_get_payload_len(a) < want)
-        return (struct gh_ip){ 0 };
-    return af == AF_INET ? gh_ip_v4(mnl_attr_get_payload(a)) : gh_ip_v6(mnl_attr_get_payload(a));
-}
-
-static uint32_t u32_of(const struct nlattr *a)
-{
-    return mnl_attr_get_payload_len(a) >= 4 ? mnl_attr_get_u32(a) : 0;
-}
-
-static void parse_route(const struct nlmsghdr *h, struct gh_nl_route *ret, uint8_t *ret_kernel_type)
-{
-    const struct rtmsg *m = mnl_nlmsg_get_payload(h);
-    const struct nlattr *a;
-
-    *ret = (struct gh_nl_route){ .table = m->rtm_table };
-    ret->type = m->rtm_type == RTN_UNREACHABLE ? GH_NL_UNREACHABLE : GH_NL_UNICAST;
-    ret->dst.addr.family = m->rtm_family == AF_INET ? 4 : 6;
-    ret->dst.len = m->rtm_dst_len;
-    *ret_kernel_type = m->rtm_type;
-    mnl_attr_for_each(a, h, sizeof *m) {
-        switch (mnl_attr_get_type(a)) {
-        case RTA_DST:
-            ret->dst.addr = ip_of(m->rtm_family, a);
-            break;
-        case RTA_GATEWAY:
-            ret->via = ip_of(m->rtm_family, a);
-            break;
-        case RTA_PREFSRC:
-            ret->source = ip_of(m->rtm_family, a);
-            break;
-        case RTA_OIF:
-            ret->ifindex = u32_of(a);
-            break;
-        case RTA_TABLE:
-            ret->table = u32_of(a);
-            break;
-        case RTA_PRIORITY:
-            ret->metric = u32_of(a);
-            break;
-        case RTA_METRICS: {
-            const struct nlattr *x;
-
-            mnl_attr_for_each_nested(x, a)
-                if (mnl_attr_get_type(x) == RTAX_MTU)
-                    ret->mtu = u32_of(x);
-            break;
-        }
-        default:
-            break;
-        }
-    }
-    if (ret->type == GH_NL_UNREACHABLE)
-        ret->ifindex = 0;
-}
-
-struct found_route {
-    struct gh_nl_route route;
-    uint8_t kernel_type;
-};
-
-static int on_route_found(const struct nlmsghdr *h, void *arg)
-{
-    struct found_route *f = arg;
-
-    if (h->nlmsg_type == RTM_NEWROUTE)
-        parse_route(h, &f->route, &f->kernel_type);
-    return MNL_CB_OK;
-}
-
 int gh_netlink_route_get(struct gh_netlink *nl, const struct gh_ip *to, uint32_t mark, struct gh_nl_route *ret)
 {
     void *extra;
     struct nlmsghdr *h = begin(nl, RTM_GETROUTE, 0, sizeof(struct rtmsg), &extra);
     struct rtmsg *m = extra;
-    struct found_route f = { 0 };
+    struct gh_nl_found f = { 0 };
     int rc;
 
     m->rtm_family = af_of(to->family);
@@ -403,7 +330,7 @@ int gh_netlink_route_get(struct gh_netlink *nl, const struct gh_ip *to, uint32_t
     put_ip(h, RTA_DST, to);
     if (mark)
         mnl_attr_put_u32(h, RTA_MARK, mark);
-    rc = talk(nl, h, on_route_found, &f, true);
+    rc = talk(nl, h, gh_nl_find_route, &f, true);
     if (rc < 0)
         return rc;
     if (f.kernel_type != RTN_UNICAST && f.kernel_type != RTN_LOCAL)
@@ -447,117 +374,35 @@ int gh_netlink_rule_del(struct gh_netlink *nl, const struct gh_nl_rule *r)
 
 /* ---- walks ---- */
 
-struct walk {
-    bool (*on_route)(void *arg, const struct gh_nl_route *r);
-    bool (*on_rule)(void *arg, const struct gh_nl_rule *r);
-    bool (*on_addr)(void *arg, const struct gh_prefix *a);
-    void *arg;
-    uint32_t table;
-    unsigned ifindex;
-    bool ended; /* the rest of the dump is read and left */
-};
-
-static int on_walk_route(const struct nlmsghdr *h, void *arg)
-{
-    const struct rtmsg *m = mnl_nlmsg_get_payload(h);
-    struct walk *w = arg;
-    struct gh_nl_route r;
-    uint8_t type;
-
-    if (w->ended || h->nlmsg_type != RTM_NEWROUTE || (m->rtm_flags & RTM_F_CLONED))
-        return MNL_CB_OK;
-    parse_route(h, &r, &type);
-    if ((type == RTN_UNICAST || type == RTN_UNREACHABLE) && r.table == w->table)
-        w->ended = !w->on_route(w->arg, &r);
-    return MNL_CB_OK;
-}
-
 int gh_netlink_routes(struct gh_netlink *nl, uint8_t family, uint32_t table, bool (*fn)(void *arg, const struct gh_nl_route *r),
                       void *arg)
 {
     void *extra;
     struct nlmsghdr *h = begin(nl, RTM_GETROUTE, NLM_F_DUMP, sizeof(struct rtmsg), &extra);
-    struct walk w = { .on_route = fn, .arg = arg, .table = table ? table : GH_NL_TABLE_MAIN };
+    struct gh_nl_walk w = { .on_route = fn, .arg = arg, .table = table ? table : GH_NL_TABLE_MAIN };
 
     ((struct rtmsg *)extra)->rtm_family = af_of(family);
-    return talk(nl, h, on_walk_route, &w, false);
-}
-
-static int on_walk_rule(const struct nlmsghdr *h, void *arg)
-{
-    const struct fib_rule_hdr *m = mnl_nlmsg_get_payload(h);
-    struct walk *w = arg;
-    struct gh_nl_rule r = { .family = m->family == AF_INET ? 4 : 6, .table = m->table };
-    const struct nlattr *a;
-
-    if (w->ended || h->nlmsg_type != RTM_NEWRULE)
-        return MNL_CB_OK;
-    r.invert = (m->flags & FIB_RULE_INVERT) != 0;
-    mnl_attr_for_each(a, h, sizeof *m) {
-        switch (mnl_attr_get_type(a)) {
-        case FRA_TABLE:
-            r.table = u32_of(a);
-            break;
-        case FRA_PRIORITY:
-            r.priority = u32_of(a);
-            break;
-        case FRA_FWMARK:
-            r.mark = u32_of(a);
-            r.has_mark = true;
-            break;
-        case FRA_SUPPRESS_PREFIXLEN:
-            r.has_suppress = u32_of(a) != UINT32_MAX; /* the kernel's "none" */
-            r.suppress = r.has_suppress ? u32_of(a) : 0;
-            break;
-        default:
-            break;
-        }
-    }
-    w->ended = !w->on_rule(w->arg, &r);
-    return MNL_CB_OK;
+    return talk(nl, h, gh_nl_walk_route, &w, false);
 }
 
 int gh_netlink_rules(struct gh_netlink *nl, uint8_t family, bool (*fn)(void *arg, const struct gh_nl_rule *r), void *arg)
 {
     void *extra;
     struct nlmsghdr *h = begin(nl, RTM_GETRULE, NLM_F_DUMP, sizeof(struct fib_rule_hdr), &extra);
-    struct walk w = { .on_rule = fn, .arg = arg };
+    struct gh_nl_walk w = { .on_rule = fn, .arg = arg };
 
     ((struct fib_rule_hdr *)extra)->family = af_of(family);
-    return talk(nl, h, on_walk_rule, &w, false);
-}
-
-static int on_walk_addr(const struct nlmsghdr *h, void *arg)
-{
-    const struct ifaddrmsg *m = mnl_nlmsg_get_payload(h);
-    struct walk *w = arg;
-    struct gh_prefix p = { .len = m->ifa_prefixlen };
-    const struct nlattr *a;
-    bool local = false; /* on a point-to-point link IFA_ADDRESS is the other end */
-
-    if (w->ended || h->nlmsg_type != RTM_NEWADDR || m->ifa_index != w->ifindex)
-        return MNL_CB_OK;
-    mnl_attr_for_each(a, h, sizeof *m) {
-        if (mnl_attr_get_type(a) == IFA_LOCAL) {
-            p.addr = ip_of(m->ifa_family, a);
-            local = true;
-        }
-        if (mnl_attr_get_type(a) == IFA_ADDRESS && !local)
-            p.addr = ip_of(m->ifa_family, a);
-    }
-    if (p.addr.family)
-        w->ended = !w->on_addr(w->arg, &p);
-    return MNL_CB_OK;
+    return talk(nl, h, gh_nl_walk_rule, &w, false);
 }
 
 int gh_netlink_addrs(struct gh_netlink *nl, unsigned ifindex, bool (*fn)(void *arg, const struct gh_prefix *addr), void *arg)
 {
     void *extra;
     struct nlmsghdr *h = begin(nl, RTM_GETADDR, NLM_F_DUMP, sizeof(struct ifaddrmsg), &extra);
-    struct walk w = { .on_addr = fn, .arg = arg, .ifindex = ifindex };
+    struct gh_nl_walk w = { .on_addr = fn, .arg = arg, .ifindex = ifindex };
 
     ((struct ifaddrmsg *)extra)->ifa_family = AF_UNSPEC;
-    return talk(nl, h, on_walk_addr, &w, false);
+    return talk(nl, h, gh_nl_walk_addr, &w, false);
 }
 
 int gh_netlink_monitor_open(void)
@@ -573,40 +418,6 @@ int gh_netlink_monitor_open(void)
     return GH_ERR_SYSTEM;
 }
 
-static int attr_cb(const struct nlattr *attr, void *arg)
-{
-    const struct nlattr **oif = arg;
-
-    if (mnl_attr_get_type(attr) == RTA_OIF && mnl_attr_validate(attr, MNL_TYPE_U32) == 0)
-        *oif = attr;
-    return MNL_CB_OK;
-}
-
-/* Is the message about somebody else's things? */
-static bool concerns(const struct nlmsghdr *nlh, int ifindex)
-{
-    const struct nlattr *oif = NULL;
-
-    switch (nlh->nlmsg_type) {
-    case RTM_NEWLINK:
-    case RTM_DELLINK:
-        return mnl_nlmsg_get_payload_len(nlh) >= sizeof(struct ifinfomsg) &&
-               ((const struct ifinfomsg *)mnl_nlmsg_get_payload(nlh))->ifi_index != ifindex;
-    case RTM_NEWADDR:
-    case RTM_DELADDR:
-        return mnl_nlmsg_get_payload_len(nlh) >= sizeof(struct ifaddrmsg) &&
-               (int)((const struct ifaddrmsg *)mnl_nlmsg_get_payload(nlh))->ifa_index != ifindex;
-    case RTM_NEWROUTE:
-    case RTM_DELROUTE:
-        if (mnl_nlmsg_get_payload_len(nlh) < sizeof(struct rtmsg) || ((const struct rtmsg *)mnl_nlmsg_get_payload(nlh))->rtm_table != RT_TABLE_MAIN)
-            return false;
-        mnl_attr_parse(nlh, sizeof(struct rtmsg), attr_cb, &oif);
-        return !oif || (int)mnl_attr_get_u32(oif) != ifindex;
-    default:
-        return false;
-    }
-}
-
 bool gh_netlink_monitor_read(int fd, int ifindex)
 {
     _Alignas(struct nlmsghdr) char buf[BUFFER];
@@ -614,7 +425,6 @@ bool gh_netlink_monitor_read(int fd, int ifindex)
 
     for (;;) {
         ssize_t n = recv(fd, buf, sizeof buf, 0);
-        int left;
 
         if (n < 0 && errno == ENOBUFS) {
             changed = true; /* messages were lost: look */
@@ -622,8 +432,6 @@ bool gh_netlink_monitor_read(int fd, int ifindex)
         }
         if (n <= 0)
             return changed;
-        left = (int)n;
-        for (const struct nlmsghdr *nlh = (const struct nlmsghdr *)buf; mnl_nlmsg_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left))
-            changed |= concerns(nlh, ifindex);
+        changed |= gh_nl_is_change(gh_span_of(buf, (size_t)n), ifindex);
     }
 }
