@@ -410,7 +410,7 @@ void gh_http_endpoint_drain(struct gh_http_endpoint *h)
     {
         struct gh_http_conn *c = gh_container_of(it, struct gh_http_conn, link);
 
-        if (gh_quic_handshake_complete(c->quic) && !gh_quic_is_closed(c->quic))
+        if (!gh_quic_is_closed(c->quic))
             gh_h3_drain(c->h3);
         wake(c);
     }

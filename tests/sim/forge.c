@@ -3,7 +3,7 @@
 #include <ngtcp2/ngtcp2.h>
 
 #include "../unit/test.h"
-#include "crypto/aead.h"
+#include "packet_seal.h"
 
 #define NUMBER UINT32_C(0x00100000)
 
@@ -57,29 +57,17 @@ bool forge_ready(const struct forge *f, bool as_server)
 void forge_send_as(struct forge *f, struct sim *s, bool as_server, struct gh_span frames)
 {
     const struct gh_aead_suite *suite = gh_aead_suite_find(0x1301, GH_AEAD_OPENSSL); /* what both sides prefer */
-    uint8_t packet[1500], nonce[GH_AEAD_IV], mask[5];
     const struct gh_quic_cid *to = &f->to[as_server];
-    uint32_t number = NUMBER + f->sent++;
-    struct gh_header_key *header;
-    struct gh_aead_key *key;
+    struct packet_keys keys;
+    uint8_t packet[1500];
     size_t head = 1 + GH_QUIC_CID_LEN + 4;
 
     assert_true(forge_ready(f, as_server) && to->len == GH_QUIC_CID_LEN && head + frames.len + GH_AEAD_TAG <= sizeof packet);
-    assert_int_equal(gh_aead_key_derive(suite, secrets[as_server], true, &key, nonce, &header), 0);
+    assert_int_equal(packet_keys_derive(&keys, suite, secrets[as_server]), 0);
     packet[0] = 0x43; /* short header, fixed bit, packet number of four bytes */
     memcpy(packet + 1, to->data, GH_QUIC_CID_LEN);
-    for (int i = 0; i < 4; i++) {
-        packet[head - 1 - (size_t)i] = (uint8_t)(number >> 8 * i);
-        nonce[GH_AEAD_IV - 1 - i] ^= (uint8_t)(number >> 8 * i);
-    }
-    assert_int_equal(gh_aead_seal(key, packet + head, frames, nonce, gh_span_of(packet, head)), 0);
-    assert_int_equal(gh_header_mask(header, mask, packet + head), 0); /* the sample begins 4 bytes behind the number's start */
-    packet[0] ^= mask[0] & 0x1f;
-    for (size_t i = 0; i < 4; i++)
-        packet[head - 4 + i] ^= mask[1 + i];
-    sim_inject(s, as_server, gh_span_of(packet, head + frames.len + GH_AEAD_TAG));
-    gh_aead_key_destroy(key);
-    gh_header_key_destroy(header);
+    sim_inject(s, as_server, gh_span_of(packet, packet_seal(&keys, packet, head, NUMBER + f->sent++, frames)));
+    packet_keys_fini(&keys);
 }
 
 void forge_send(struct forge *f, struct sim *s, struct gh_span frames)

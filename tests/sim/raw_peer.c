@@ -51,6 +51,8 @@ static int on_stream_data(void *arg, int64_t id, struct gh_span data, bool end)
     struct raw_peer *p = arg;
     struct raw_stream *s = stream_of(p, id);
 
+    if (p->forgets)
+        s->in_len = 0;
     assert_true(data.len <= sizeof s->in - s->in_len);
     if (data.len)
         memcpy(s->in + s->in_len, data.data, data.len);

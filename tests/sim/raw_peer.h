@@ -24,6 +24,7 @@ struct raw_peer {
     struct sim_end *end;
     struct gh_quic *q;
     bool keys, handshake;
+    bool forgets; /* of what comes on streams only the last piece is kept: there may be any amount */
     uint8_t cert[1024]; /* that the other end proved in the handshake */
     size_t cert_len;
     struct raw_stream streams[RAW_STREAMS];

@@ -11,14 +11,14 @@
 static const char allow_everything[] = "version: \"1.0\"\nmetadata: { name: sim }\ndefault_action: allow\nclients:\n  client-1:\n    rules:\n"
                                        "      - { id: all, type: default, action: allow }\n      - { id: in, type: default, action: allow, direction: in }\n";
 
-static struct relay_policy *load_policy(const char *text)
+static struct relay_policy *load_policy(const char *text, uint64_t generation)
 {
     struct gh_policy_findings findings = { 0 };
     struct relay_policy *p = calloc(1, sizeof *p);
     char line[512];
 
     assert_non_null(p);
-    p->generation = 1;
+    p->generation = generation;
     if (gh_policy_load(gh_span_str(text), NULL, &findings, &p->policy) < 0)
         fail_msg("policy: %s", findings.count ? gh_policy_finding_emit(&findings.items[0], "policy", line, sizeof line) : "");
     gh_policy_findings_fini(&findings);
@@ -101,7 +101,8 @@ void relay_world_init(struct relay_world *w, uint64_t seed, const char *policy, 
     assert_int_equal(gh_snapshot_init(&r->trust), 0);
     assert_int_equal(relay_trust_load(r, &r->conf, &trust), 0);
     assert_int_equal(gh_snapshot_swap(&r->trust, trust, relay_trust_destroy), 0);
-    assert_int_equal(gh_snapshot_swap(&r->policy, load_policy(policy ? policy : allow_everything), relay_policy_destroy), 0);
+    r->policy_generation = 1;
+    assert_int_equal(gh_snapshot_swap(&r->policy, load_policy(policy ? policy : allow_everything, 1), relay_policy_destroy), 0);
     assert_int_equal(gh_pool_create(&pc, &r->pool), 0);
     assert_int_equal(gh_directory_create(&dc, &r->directory), 0);
     assert_int_equal(relay_worker_start(r, &w->worker), 0);
@@ -122,6 +123,14 @@ void relay_world_fini(struct relay_world *w)
     gh_snapshot_fini(&r->trust);
     pthread_mutex_destroy(&r->cards_lock);
     gh_metrics_destroy(w->node.metrics);
+}
+
+void relay_world_reload(struct relay_world *w, const char *policy)
+{
+    struct relay *r = &w->relay;
+
+    assert_int_equal(gh_snapshot_swap(&r->policy, load_policy(policy ? policy : allow_everything, ++r->policy_generation), relay_policy_destroy), 0);
+    relay_policy_refresh(relay_world_worker(w));
 }
 
 struct relay_worker *relay_world_worker(struct relay_world *w)

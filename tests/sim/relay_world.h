@@ -27,6 +27,8 @@ struct relay_world {
 /* <policy> is the text of a policy file; NULL allows everything. Packets for the network go to <on_network>. */
 void relay_world_init(struct relay_world *w, uint64_t seed, const char *policy, void (*on_network)(void *arg, struct gh_span packet), void *arg);
 void relay_world_fini(struct relay_world *w);
+/* Another policy, as a reload brings it; it must be a good one. */
+void relay_world_reload(struct relay_world *w, const char *policy);
 struct relay_worker *relay_world_worker(struct relay_world *w);
 uint64_t relay_world_drops(const struct relay_world *w, enum gh_drop why);
 

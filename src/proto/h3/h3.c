@@ -260,6 +260,9 @@ static int bind_streams(struct gh_h3 *h)
         return GH_ERR_PROTOCOL;
     }
     gh_h3_grease_init(&h->grease, control, gh_quic_open_uni(h->q), gh_quic_noise(h->q));
+    h->bound = true;
+    if (h->draining && nghttp3_conn_shutdown(h->conn) != 0) /* asked for too early: the library asserts that it can be said */
+        return GH_ERR_MEMORY;
     return 0;
 }
 

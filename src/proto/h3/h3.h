@@ -79,7 +79,8 @@ int gh_h3_send(struct gh_h3_stream *s, struct gh_span data, bool end);
 int gh_h3_send_datagram(struct gh_h3_stream *s, struct gh_span payload, uint32_t flow, int64_t now);
 size_t gh_h3_datagram_max(const struct gh_h3_stream *s);
 void gh_h3_reset(struct gh_h3_stream *s, uint64_t code);
-/* GOAWAY: no new requests from the peer, those that run go on. Once; later calls do nothing. */
+/* GOAWAY: no new requests from the peer, those that run go on. Once; later calls do nothing. During the handshake it is kept until it can
+ * be said. */
 int gh_h3_drain(struct gh_h3 *h);
 
 int64_t gh_h3_stream_id(const struct gh_h3_stream *s);

@@ -39,7 +39,8 @@ struct gh_h3 {
     struct gh_h3_counters counters;
     uint64_t bidi_opened, bidi_closed;
     bool quiet;    /* the library had nothing to send and nothing has happened to it since */
-    bool draining; /* GOAWAY was told */
+    bool bound;    /* our control stream is open */
+    bool draining; /* GOAWAY was told, or will be once it is */
     bool peer_drains; /* GOAWAY was heard */
 };
 

@@ -164,6 +164,8 @@ int gh_h3_drain(struct gh_h3 *h)
         return 0; /* requests that came meanwhile would make the library's second id the larger one: RFC 9114, section 5.2 */
     h->draining = true;
     h->quiet = false;
+    if (!h->bound)
+        return 0;
     if (GH_GUARD_ENTER(&g))
         return abandon(h, &g);
     rc = nghttp3_conn_shutdown(h->conn);
