@@ -14,7 +14,7 @@ struct world {
     size_t body_client, body_server;
     uint8_t seen[DATAGRAMS];
     bool client_end, server_end, refuse_datagrams;
-    unsigned closed_client, closed_server;
+    unsigned closed_client, closed_server, goaways;
     uint64_t code_client, code_server;
     bool answered;
 };
@@ -136,7 +136,12 @@ static void server_closed(void *arg, struct gh_h3_stream *s, uint64_t code)
     w->server_stream = NULL;
 }
 
-static const struct gh_h3_events client_events = { handshake, client_settings, NULL, client_answer, client_body, client_datagram, ignore_writable, client_closed, handshake };
+static void client_goaway(void *arg)
+{
+    ((struct world *)arg)->goaways++;
+}
+
+static const struct gh_h3_events client_events = { handshake, client_settings, NULL, client_answer, client_body, client_datagram, ignore_writable, client_closed, client_goaway };
 static const struct gh_h3_events server_events = { handshake, server_settings, server_request, NULL, server_body, server_datagram, ignore_writable, server_closed, handshake };
 
 static void start(struct world *w, uint64_t seed)
@@ -360,6 +365,45 @@ static void ending_both_directions_closes_the_stream_without_error(void **state)
     sim_fini(&w.sim);
 }
 
+static bool has_server(void *arg)
+{
+    struct world *w = arg;
+
+    return w->sim.server.quic != NULL;
+}
+
+static bool has_goaway(void *arg)
+{
+    struct world *w = arg;
+
+    return w->goaways > 0 || w->sim.client.closed || w->sim.server.closed;
+}
+
+/* The library asserts that its control stream is open. */
+static void a_goaway_asked_for_in_the_handshake_is_said_after_it(void **state)
+{
+    static struct world w;
+
+    (void)state;
+    start(&w, 10);
+    assert_true(sim_run(&w.sim, SIM_S, has_server, &w));
+    assert_false(gh_quic_handshake_complete(w.sim.server.quic));
+    assert_int_equal(gh_h3_drain(w.sim.client.h3), 0);
+    sim_run(&w.sim, SIM_S, has_goaway, &w);
+    assert_false(w.sim.client.closed || w.sim.server.closed);
+    assert_int_equal(w.settings, 1);
+    sim_fini(&w.sim);
+
+    start(&w, 11);
+    gh_h3_drain(w.sim.client.h3);
+    assert_true(sim_run(&w.sim, SIM_S, has_server, &w));
+    assert_int_equal(gh_h3_drain(w.sim.server.h3), 0);
+    assert_true(sim_run(&w.sim, SIM_S, has_goaway, &w));
+    assert_int_equal(w.goaways, 1);
+    assert_false(w.sim.client.closed || w.sim.server.closed);
+    sim_fini(&w.sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -373,6 +417,7 @@ int main(void)
         cmocka_unit_test(D4_datagram_of_a_possible_stream_is_dropped),
         cmocka_unit_test(a_stream_goes_on_when_the_connection_window_opens),
         cmocka_unit_test(ending_both_directions_closes_the_stream_without_error),
+        cmocka_unit_test(a_goaway_asked_for_in_the_handshake_is_said_after_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -357,10 +357,15 @@ static bool admits(struct sim *s, struct gh_quic_initial *first)
     return false;
 }
 
+static struct gh_quic_addr seen(const struct sim_end *e)
+{
+    return e->nat.port ? e->nat : e->addr;
+}
+
 static void accept_first(struct sim *s, const struct flying *f)
 {
     struct gh_quic_initial first;
-    struct gh_quic_path path = { s->server.addr, s->client.addr };
+    struct gh_quic_path path = { s->server.addr, seen(&s->client) };
     struct gh_quic_owner owner;
     struct gh_tls_ctx *tls;
 
@@ -382,11 +387,6 @@ static bool left_behind(struct sim *s, const struct flying *f)
         gh_quic_token_check(&s->tokens, &first, &s->client.addr, sim_wall(s)) < 0 || first.proof != GH_QUIC_PROOF_RETRY)
         return false;
     return first.dcid.len != dcid->len || memcmp(first.dcid.data, dcid->data, dcid->len) != 0;
-}
-
-static struct gh_quic_addr seen(const struct sim_end *e)
-{
-    return e->nat.port ? e->nat : e->addr;
 }
 
 static void deliver(struct sim *s, struct flying *f)

@@ -53,6 +53,7 @@ struct fuzzed {
     const uint8_t *judged;
     unsigned out, queued, given;
     uint64_t taken; /* datagrams that the connection took for the agent */
+    bool moved;     /* the client was somewhere else: what was sent to where it had been is gone */
 };
 
 static struct fuzzed f;
@@ -351,7 +352,7 @@ static void check_queue(void)
 {
     const struct gh_quic_counters *q = f.relay.sim.server.quic ? gh_quic_counters(f.relay.sim.server.quic) : NULL;
 
-    if (!is_up() || !q || f.relay.sim.server.closed || f.relay.sim.lost)
+    if (f.moved || !is_up() || !q || f.relay.sim.server.closed || f.relay.sim.lost)
         return;
     sim_run(&f.relay.sim, 2 * SIM_S, NULL, NULL);
     if (!is_up() || f.relay.sim.server.quic == NULL || f.relay.sim.server.closed || f.relay.sim.lost)
@@ -387,6 +388,7 @@ static void move(unsigned op)
 {
     struct sim *s = &f.relay.sim;
 
+    f.moved |= !(op & 0x80);
     if (op & 0x80)
         s->link[op >> 6 & 1].max_payload = op & 0x20 ? 1290 : 0;
     else
@@ -504,6 +506,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(&f, 0, offsetof(struct fuzzed, packet));
     f.judged = NULL;
     f.given = 0;
+    f.moved = false;
     relay_world_init(&f.relay, 1, NULL, on_network, NULL);
     f.relay.sim.link[0].delay = f.relay.sim.link[1].delay = SIM_MS;
     if (data[0] & 2)
