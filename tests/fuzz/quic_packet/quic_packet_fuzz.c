@@ -4,7 +4,8 @@
  * The first byte says who is spoken to (0 the server, 1 the client), the second how many datagrams of the handshake arrive before. Then
  * come operations: a byte, of which the lower three bits say what it is, and what that needs.
  *
- *   0, 1   a 1-RTT packet: a byte of bits, the length of its frames as a varint, the frames
+ *   0      a 1-RTT packet: a byte of bits, the length of its frames as a varint, the frames
+ *   1      a 1-RTT packet of well-formed frames: a byte of bits, their number, for each its kind and two bytes that choose its values
  *   2      a packet with a long header: a byte of bits, length, frames
  *   3      bytes as they are
  *   4      time passes: 2^n ms, n in the lower four bits of a byte
@@ -67,6 +68,88 @@ static size_t read_frames(struct fuzzed *f, uint8_t *at, size_t room)
     return len;
 }
 
+/* Chance finds few frames that parse: here all do, with values at which rules begin and end. */
+static uint64_t value_of(unsigned choice)
+{
+    static const uint64_t values[] = { 0, 1, 2, 3, 4, 5, 6, 8, 12, 16, 60, 64, 1200, 1 << 14, 1 << 20, (UINT64_C(1) << 60), (UINT64_C(1) << 62) - 1 };
+    size_t count = sizeof values / sizeof *values;
+
+    return choice < 0xe0 ? values[choice % count] : choice - 0xe0;
+}
+
+#define MAX_LEN 60u
+enum { PING = 0x01, ACK, ACK_ECN, RESET_STREAM, STOP_SENDING, CRYPTO, NEW_TOKEN, STREAM, MAX_DATA = 0x10, STREAMS_BLOCKED_UNI = 0x17,
+       NEW_CONNECTION_ID, RETIRE_CONNECTION_ID, PATH_CHALLENGE, PATH_RESPONSE, CLOSE, CLOSE_APPLICATION, HANDSHAKE_DONE, KINDS, DATAGRAM = 0x31 };
+
+static void put_bytes(struct gh_writer *w, size_t len)
+{
+    static const uint8_t bytes[MAX_LEN] = { 0x00, 0x04, 0x00, 0x01 };
+
+    gh_write_varint(w, len);
+    gh_write_bytes(w, bytes, len);
+}
+
+static void put_new_cid(struct gh_writer *w, uint64_t a, uint64_t b)
+{
+    uint8_t cid[8 + GH_QUIC_RESET_TOKEN];
+
+    memset(cid, (int)(a & 0xff), sizeof cid);
+    gh_write_varint(w, a);
+    gh_write_varint(w, b);
+    gh_write_u8(w, 8);
+    gh_write_bytes(w, cid, sizeof cid);
+}
+
+/* RFC 9000, section 19: what the two values are depends on the kind; most are varints one after the other. */
+static void put_frame(struct gh_writer *w, unsigned kind, uint64_t a, uint64_t b, const uint8_t *answer)
+{
+    static const uint8_t varints[KINDS] = { [ACK] = 4, [ACK_ECN] = 7, [RESET_STREAM] = 3, [STOP_SENDING] = 2, [0x10] = 1, [0x11] = 2, [0x12] = 1,
+                                            [0x13] = 1, [0x14] = 1, [0x15] = 2, [0x16] = 1, [0x17] = 1, [RETIRE_CONNECTION_ID] = 1 };
+    unsigned frame = kind == KINDS ? DATAGRAM : kind;
+
+    gh_write_varint(w, frame);
+    for (unsigned i = 0; kind < KINDS && i < varints[kind]; i++) /* an ACK has one range, of <b>, and no delay; counts are <b> */
+        gh_write_varint(w, i == 0 ? a : (kind == ACK || kind == ACK_ECN) && i < 3 ? 0 : b);
+    if (frame == CRYPTO) {
+        gh_write_varint(w, a);
+        put_bytes(w, b % MAX_LEN);
+    } else if (frame == NEW_TOKEN || frame == DATAGRAM) {
+        put_bytes(w, a % MAX_LEN);
+    } else if (frame >= STREAM && frame < MAX_DATA) {
+        gh_write_varint(w, a % 24);
+        if (frame & 4)
+            gh_write_varint(w, b);
+        if (frame & 2)
+            put_bytes(w, b % MAX_LEN);
+    } else if (frame == NEW_CONNECTION_ID) {
+        put_new_cid(w, a, b);
+    } else if (frame == PATH_CHALLENGE || frame == PATH_RESPONSE) {
+        gh_write_bytes(w, answer, 8);
+    } else if (frame == CLOSE || frame == CLOSE_APPLICATION) {
+        gh_write_varint(w, a);
+        if (frame == CLOSE)
+            gh_write_varint(w, b);
+        put_bytes(w, b % MAX_LEN);
+    }
+}
+
+static size_t generate_frames(struct fuzzed *f, uint8_t *at, size_t room)
+{
+    struct gh_writer w = gh_writer_of(at, room < 1100 ? room : 1100);
+    unsigned count = gh_read_u8(&f->in) % 12;
+    size_t len;
+
+    while (count--) {
+        unsigned kind = gh_read_u8(&f->in) % (KINDS + 1), a = gh_read_u8(&f->in), b = gh_read_u8(&f->in);
+
+        put_frame(&w, kind, value_of(a), value_of(b), f->to->drawn);
+    }
+    len = gh_writer_len(&w);
+    while (len < 4)
+        at[len++] = 0;
+    return len;
+}
+
 static void seal(struct fuzzed *f, enum gh_tls_level level, bool update, bool repeat, size_t head, size_t frames)
 {
     uint8_t secret[GH_AEAD_SECRET_MAX], *packet = f->datagram + f->len, text[4096];
@@ -86,8 +169,9 @@ static void seal(struct fuzzed *f, enum gh_tls_level level, bool update, bool re
 }
 
 /* Bits: 0x7c are turned round in the first byte, 0x02 sealed with the next keys, 0x80 the number of the packet before. */
-static void short_packet(struct fuzzed *f, unsigned op, bool answers)
+static void short_packet(struct fuzzed *f, unsigned op)
 {
+    bool answers = (op & 7) == 7;
     const struct gh_quic_cid *dcid = dcid_of(f, op);
     uint8_t *packet = f->datagram + f->len;
     size_t head = 1 + (size_t)dcid->len + 4, frames = 0, room = 1500;
@@ -102,7 +186,8 @@ static void short_packet(struct fuzzed *f, unsigned op, bool answers)
         memcpy(packet + head + 1, f->to->drawn, sizeof f->to->drawn);
         frames = 9;
     }
-    frames += read_frames(f, packet + head + frames, room - head - frames - GH_AEAD_TAG);
+    room -= head + frames + GH_AEAD_TAG;
+    frames += (op & 7) == 1 ? generate_frames(f, packet + head + frames, room) : read_frames(f, packet + head + frames, room);
     if (f->from->sends[GH_TLS_APPLICATION].suite)
         seal(f, GH_TLS_APPLICATION, bits & 2, bits & 0x80, head, frames);
 }
@@ -196,7 +281,7 @@ static void step(struct fuzzed *f)
     case 0:
     case 1:
     case 7:
-        short_packet(f, op, (op & 7) == 7);
+        short_packet(f, op);
         break;
     case 2:
         long_packet(f, op);
