@@ -238,21 +238,46 @@ static bool show(const json_t *answer, bool json, long long *left)
     return fflush(stdout) == 0 && *left != 0;
 }
 
-/* Until Ctrl-C, <left> packets (-1: no end), or nobody reads. */
-static int follow(struct gh_admin_call *call, const char *id, bool json, long long left)
+/* From here on these wait in a descriptor: between the answer that begins a watch and the request that ends it, none of them ends us. Without a
+ * reader of what we print, printing fails. -1 when there is no descriptor to be had. */
+static int hold_signals(void)
 {
-    struct pollfd fds[1];
     sigset_t mask;
+
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGINT);
+    sigaddset(&mask, SIGTERM);
+    sigaddset(&mask, SIGHUP);
+    sigprocmask(SIG_BLOCK, &mask, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    return signalfd(-1, &mask, SFD_CLOEXEC);
+}
+
+/* The watch ends at the relay, also when it could not be read; then that is what is said, and not that it is over already. */
+static int end_watch(struct gh_admin_call *call, int code)
+{
+    FILE *err = code == GH_EXIT_OK ? stderr : fopen("/dev/null", "we");
+    json_t *answer;
+    int rc;
+
+    call->method = "DELETE";
+    rc = err ? gh_admin_client_call(call, err, &answer) : code;
+    if (err && rc == GH_EXIT_OK)
+        json_decref(answer);
+    if (err && err != stderr)
+        fclose(err);
+    return code == GH_EXIT_OK ? rc : code;
+}
+
+/* Until a signal, <left> packets (-1: no end), or nobody reads. */
+static int follow(struct gh_admin_call *call, const char *id, int signals, bool json, long long left)
+{
+    struct pollfd fds[1] = { { .fd = signals, .events = POLLIN } };
     char path[128];
     json_t *answer;
     int code = GH_EXIT_OK;
     bool more = true;
 
-    sigemptyset(&mask);
-    sigaddset(&mask, SIGINT);
-    sigaddset(&mask, SIGTERM);
-    sigprocmask(SIG_BLOCK, &mask, NULL);
-    fds[0] = (struct pollfd){ .fd = signalfd(-1, &mask, SFD_CLOEXEC), .events = POLLIN };
     snprintf(path, sizeof path, "/v1/trace/watch/%s", id);
     call->path = path;
     while (more && code == GH_EXIT_OK) {
@@ -265,14 +290,7 @@ static int follow(struct gh_admin_call *call, const char *id, bool json, long lo
         more = show(answer, json, &left) && !asked;
         json_decref(answer);
     }
-    close(fds[0].fd);
-    if (code != GH_EXIT_OK)
-        return code;
-    call->method = "DELETE";
-    code = gh_admin_client_call(call, stderr, &answer);
-    if (code == GH_EXIT_OK)
-        json_decref(answer);
-    return code;
+    return end_watch(call, code);
 }
 
 static int show_recorded(struct gh_admin_call *call, const char *count, bool json)
@@ -318,7 +336,7 @@ int gh_cli_trace(const struct gh_cli_verb *verb, int argc, char **argv)
     char query[512], path[560], *end = NULL, id[32];
     long long left = count ? strtoll(count, &end, 10) : -1;
     json_t *answer;
-    int code;
+    int code, signals;
 
     if (argc > 1)
         return gh_cli_usage(verb, "takes no such argument");
@@ -330,12 +348,19 @@ int gh_cli_trace(const struct gh_cli_verb *verb, int argc, char **argv)
         return gh_cli_usage(verb, "--to takes an address, a prefix or ADDRESS:PORT ([IPv6]:PORT), --proto a protocol");
     snprintf(path, sizeof path, "/v1/trace/watch%s%s", *query ? "?" : "", query);
     call.path = path;
+    signals = hold_signals();
+    if (signals < 0) {
+        fputs("gatehouse: no descriptor for signals\n", stderr);
+        return GH_EXIT_CHECK_FAILED;
+    }
     code = gh_admin_client_call(&call, stderr, &answer);
-    if (code != GH_EXIT_OK)
-        return code;
-    snprintf(id, sizeof id, "%s", gh_admin_client_text(answer, "id"));
-    json_decref(answer);
-    if (isatty(STDERR_FILENO))
-        fputs("watching; Ctrl-C ends it\n", stderr);
-    return follow(&call, id, json, left);
+    if (code == GH_EXIT_OK) {
+        snprintf(id, sizeof id, "%s", gh_admin_client_text(answer, "id"));
+        json_decref(answer);
+        if (isatty(STDERR_FILENO))
+            fputs("watching; Ctrl-C ends it\n", stderr);
+        code = follow(&call, id, signals, json, left);
+    }
+    close(signals);
+    return code;
 }
