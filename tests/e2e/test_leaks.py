@@ -120,7 +120,7 @@ def test_nothing_leaves_while_ipv6_is_taken_back_and_returns(road, way):
     road.start_relay()
     agent = road.start_agent(1)
     host = road.world['agent-1']
-    knocks = host.start('knock-%d' % road.world.starts, PYTHON, os.path.join(HERE, 'traffic.py'), 'knock', OUTSIDE6, '9', '30')
+    knocks = host.start('knock-%d' % road.world.starts, PYTHON, os.path.join(HERE, 'traffic.py'), 'knock', OUTSIDE6, '9', '60')
     knocks.wait_line('"began"')
     bulk = host.start('bulk-%d' % road.world.starts, PYTHON, os.path.join(HERE, 'traffic.py'), 'bulk', INSIDE4, str(4 << 20))
     road.box.mtu(1280, way=way)
@@ -133,9 +133,8 @@ def test_nothing_leaves_while_ipv6_is_taken_back_and_returns(road, way):
         until(lambda: len(road.addresses(1)) == 2, 30, 'IPv6 is assigned')
         until(lambda: host.ping(INSIDE6, 1)[0] == 1, 10, 'IPv6 goes through the tunnel again')
         assert json.loads(status(road, '--json'))['unreachable'] == []
-        answer = knocks.wait_line('"over"', 40).data
-        assert answer['sent'] > 100
-        assert road.outside.counts()['ipv6'] == 0, answer
+        assert road.outside.counts()['ipv6'] == 0
+        assert knocks.process.poll() is None, 'somebody knocked all the time'
     finally:
         knocks.kill()
         road.agents[1].stop()

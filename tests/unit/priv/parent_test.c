@@ -12,6 +12,7 @@
 
 #include "../netns.h"
 #include "base/error.h"
+#include "os/netlink.h"
 #include "puppet.h"
 
 /* Everything that a gateway changes on a machine, as text. The caller frees it. */
@@ -322,6 +323,25 @@ static void what_the_next_child_does_not_ask_for_is_given_up(void **state)
     free(after);
 }
 
+enum way { WAY_DEVICE, WAY_UNREACHABLE, WAY_OTHER };
+
+static enum way way_to(const char *address)
+{
+    struct gh_nl_route r = { 0 };
+    struct gh_netlink *nl;
+    struct gh_ip to;
+    int rc, device;
+
+    assert_int_equal(gh_ip_parse(address, strlen(address), &to), 0);
+    assert_int_equal(gh_netlink_create(&nl), 0);
+    rc = gh_netlink_route_get(nl, &to, 0, &r);
+    device = gh_netlink_link_index(nl, "ghpriv0");
+    gh_netlink_destroy(nl);
+    if (rc < 0)
+        return rc == GH_ERR_NOT_FOUND ? WAY_UNREACHABLE : WAY_OTHER;
+    return (int)r.ifindex == device ? WAY_DEVICE : WAY_OTHER;
+}
+
 static void routes_become_exactly_the_set(void **state)
 {
     const struct gh_priv_request open = tun_request(1), addresses = address_request();
@@ -356,6 +376,48 @@ static void routes_become_exactly_the_set(void **state)
     assert_non_null(strstr(text, "10.100.0.0/24")); /* the network of the address stays */
     free(text);
     puppet_close(&p);
+}
+
+/* A network of a family that the tunnel does not carry now, and then does: at no time does nobody say where it is. */
+static void what_is_unreachable_gives_way_to_a_route_and_comes_back(void **state)
+{
+    const struct gh_priv_request open = tun_request(1), addresses = address_request();
+    const struct gh_priv_request grant = rule_request();
+    struct gh_priv_request blocked = route_request("", 51821, "10.250.0.0/16", "fd66::/48"), carried = route_request("ghpriv0", 51821, "10.250.0.0/16", "fd66::/48");
+    struct puppet p;
+    char *before = machine(), *text;
+
+    (void)state;
+    blocked.routes.metric = 65535;
+    blocked.routes.first = blocked.routes.last = carried.routes.first = carried.routes.last = 1;
+    puppet_open(&p, NULL);
+    puppet_start(&p);
+    assert_int_equal(puppet_call(&p, &open), 0);
+    assert_int_equal(puppet_call(&p, &addresses), 0);
+    assert_int_equal(puppet_call(&p, &grant), 0);
+    assert_int_equal(puppet_call(&p, &blocked), 0);
+    assert_int_equal(way_to("10.250.1.1"), WAY_UNREACHABLE);
+    assert_int_equal(way_to("fd66::1"), WAY_UNREACHABLE);
+    assert_int_equal(puppet_call(&p, &carried), 0);
+    assert_int_equal(puppet_call(&p, &blocked), 0); /* both are there: the device's counts */
+    assert_int_equal(way_to("10.250.1.1"), WAY_DEVICE);
+    assert_int_equal(way_to("fd66::1"), WAY_DEVICE);
+    carried.routes.count = 0;
+    assert_int_equal(puppet_call(&p, &carried), 0);
+    assert_int_equal(way_to("10.250.1.1"), WAY_UNREACHABLE);
+    assert_int_equal(way_to("fd66::1"), WAY_UNREACHABLE);
+    blocked.routes.count = 1;
+    assert_int_equal(puppet_call(&p, &blocked), 0);
+    assert_int_equal(way_to("10.250.1.1"), WAY_UNREACHABLE);
+    assert_int_not_equal(way_to("fd66::1"), WAY_DEVICE);
+    text = machine();
+    assert_null(strstr(text, "fd66::/48"));
+    free(text);
+    puppet_close(&p);
+    text = machine();
+    assert_string_equal(text, before);
+    free(text);
+    free(before);
 }
 
 static void a_child_has_no_right_and_names_nothing_new_when_it_runs(void **state)
@@ -743,6 +805,7 @@ int main(void)
         cmocka_unit_test(a_dead_child_is_followed_by_one_with_the_same_device_and_sockets),
         cmocka_unit_test(what_the_next_child_does_not_ask_for_is_given_up),
         cmocka_unit_test(routes_become_exactly_the_set),
+        cmocka_unit_test(what_is_unreachable_gives_way_to_a_route_and_comes_back),
         cmocka_unit_test(a_child_has_no_right_and_names_nothing_new_when_it_runs),
         cmocka_unit_test(a_child_can_be_another_user_whose_folder_it_gets),
         cmocka_unit_test(a_message_that_is_no_request_is_refused_and_harmless),
