@@ -134,6 +134,7 @@ def test_nothing_leaves_while_ipv6_is_taken_back_and_returns(road, way):
         until(lambda: host.ping(INSIDE6, 1)[0] == 1, 10, 'IPv6 goes through the tunnel again')
         assert json.loads(status(road, '--json'))['unreachable'] == []
         assert road.outside.counts()['ipv6'] == 0
+        assert not agent.find(lambda line: 'another instance' in line.text), 'its own new connection is no other agent'
         assert knocks.process.poll() is None, 'somebody knocked all the time'
     finally:
         knocks.kill()

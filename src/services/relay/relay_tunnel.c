@@ -419,6 +419,8 @@ void relay_tunnel_measure(struct relay_worker *rw)
     {
         struct session *s = gh_container_of(it, struct session, link);
 
+        if (s->why == SESSION_MOVED)
+            continue;
         if (s->carrier)
             relay_card_measure(s);
         if (s->carrier && s->addrs[s->addr_count - 1].family == 6)
