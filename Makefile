@@ -7,6 +7,7 @@ MESON_FLAGS ?=
 PYTHON ?= /usr/bin/python3
 FUZZ_SECONDS ?= 60
 ALLOC_MINUTES ?= 15
+BENCH ?=
 
 export PATH := $(PATH):/usr/lib/go-1.23/bin:/usr/sbin:/sbin
 export GOTOOLCHAIN ?= auto
@@ -18,7 +19,7 @@ SANITIZED = -Db_sanitize=address,undefined -Db_lundef=false
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help all relay agent bootstrap certs demo test e2e check check-deep coverage soak bench fuzz bare deb deb-test clean
+.PHONY: help all relay agent bootstrap certs demo test e2e check check-deep coverage soak bench bench-profile fuzz bare deb deb-test clean
 
 help: ## this list
 	@echo "Gatehouse. A new machine: make demo, then make test."
@@ -51,24 +52,31 @@ e2e: all ## the end-to-end tests alone
 check: $(STAMP) ## both compilers, layers, sizes, licences, tests under ASan and UBSan
 	@tools/check
 
-check-deep: $(STAMP) build-asan/build.ninja build-tsan/build.ninja ## e2e and interop under ASan+UBSan, units under TSan, failing allocations
+# Ten times what an instrumented build can take is less than ten times what is shipped can.
+SLOW = GATEHOUSE_FLOOD=2000
+TSAN_AT_LOAD = connectivity session roaming revocation crash reload scale
+
+check-deep: $(STAMP) build-asan/build.ninja build-tsan/build.ninja ## e2e and interop under ASan+UBSan, units and load under TSan, failing allocations
 	@ninja -C build-asan
-	@$(PYTHON) tools/test --build build-asan e2e interop
+	@$(SLOW) $(PYTHON) tools/test --build build-asan e2e interop
 	@$(PYTHON) tools/fail-alloc --build build-asan --minutes $(ALLOC_MINUTES)
 	@ninja -C build-tsan
-	@$(PYTHON) tools/test --build build-tsan unit sim
+	@TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp $(PYTHON) tools/test --build build-tsan unit sim $(TSAN_AT_LOAD:%=e2e/test_%.py)
 
 coverage: $(STAMP) build-cov/build.ninja ## lines and branches per folder, with the thresholds
 	@ninja -C build-cov
 	@find build-cov -name '*.gcda' -delete
-	@$(PYTHON) tools/test --build build-cov
+	@$(SLOW) $(PYTHON) tools/test --build build-cov
 	@$(PYTHON) tools/coverage build-cov
 
 soak: all ## an hour with churn: does the memory of relay and agent stay?
 	@$(PYTHON) tools/soak --build $(BUILD)
 
-bench: all ## throughput, handshakes, latency, memory: ours beside a peer
-	@GATEHOUSE_BUILD=$(BUILD) exec $(PYTHON) tests/bench/run
+bench: all ## ours beside wireguard-go and connect-ip-go, with the figures to reach; BENCH=--quick for two minutes
+	@GATEHOUSE_BUILD=$(BUILD) exec $(PYTHON) tests/bench/run $(BENCH)
+
+bench-profile: all ## where relay and agent spend their time in a TCP download and an upload
+	@GATEHOUSE_BUILD=$(BUILD) exec $(PYTHON) tests/bench/profile $(BENCH)
 
 fuzz: $(STAMP) build-fuzz/build.ninja ## every fuzz target for FUZZ_SECONDS (60) each
 	@ninja -C build-fuzz
@@ -107,7 +115,7 @@ build-tsan/build.ninja: | $(STAMP)
 	@$(SETUP) -Db_sanitize=thread -Db_lundef=false build-tsan >/dev/null
 
 build-cov/build.ninja: | $(STAMP)
-	@$(SETUP) -Db_coverage=true -Doptimization=0 build-cov >/dev/null
+	@$(SETUP) -Db_coverage=true -Doptimization=0 -Dc_args=-fprofile-update=atomic build-cov >/dev/null
 
 build-fuzz/build.ninja: | $(STAMP)
 	@CC=clang $(SETUP) -Dfuzz=true -Dc_args=-fsanitize=fuzzer-no-link $(SANITIZED) build-fuzz >/dev/null

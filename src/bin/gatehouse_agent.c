@@ -60,11 +60,12 @@ int main(int argc, char **argv)
     static const struct gh_cli_verb verbs[] = {
         { .name = "up", .run_with = gh_cli_agent_up, .summary = "connect, and stay in the foreground", .usage = gh_cli_agent_up_usage, .arg = &agent },
         { .name = "status", .run_with = gh_cli_agent_status, .summary = "what the running agent does", .usage = gh_cli_agent_status_usage, .arg = &agent },
+        { .name = "trace", .run_with = gh_cli_agent_trace, .summary = "what the running agent went through", .usage = gh_cli_agent_trace_usage, .arg = &agent },
         { .name = "down", .run_with = gh_cli_agent_down, .summary = "end the running agent", .usage = gh_cli_agent_down_usage, .arg = &agent },
         { .name = "cleanup", .run_with = gh_cli_agent_cleanup, .summary = "put back what a killed agent left", .usage = gh_cli_agent_cleanup_usage, .arg = &agent },
-        { .name = "doctor", .run_with = gh_cli_doctor, .summary = "is this machine right for an agent?", .usage = gh_cli_doctor_usage, .arg = &doctor },
-        { .name = "config", .run_with = gh_cli_config, .summary = "show the configuration that counts", .usage = gh_cli_config_usage, .arg = sections },
-        { .name = "check", .run_with = gh_cli_check_here, .summary = "is a configuration right?", .usage = gh_cli_check_usage, .arg = sections },
+        { .name = "doctor", .run_with = gh_cli_doctor, .summary = "is this machine right for an agent?", .usage = gh_cli_agent_doctor_usage, .arg = &doctor },
+        { .name = "config", .run_with = gh_cli_config, .summary = "show the configuration that counts", .usage = gh_cli_agent_config_usage, .arg = sections },
+        { .name = "check", .run_with = gh_cli_check_here, .summary = "is a configuration right?", .usage = gh_cli_agent_check_usage, .arg = sections },
         { 0 },
     };
 

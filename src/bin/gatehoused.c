@@ -27,13 +27,18 @@ static int reload_main(struct gh_priv_client *c, int argc, char **argv)
 
 static int usage(FILE *out, int code)
 {
-    fputs("usage: gatehoused [-c FILE] [--check] [--version]\n"
+    fputs("usage: gatehoused [-c|--config FILE] [--check]\n"
+          "       gatehoused --version\n"
           "\n"
-          "  -c, --config FILE   configuration (default /etc/gatehouse/gatehouse.yaml)\n"
-          "      --check         read it, say everything that is wrong with it, and end\n"
-          "      --version\n"
+          "  -c, --config FILE  configuration (/etc/gatehouse/gatehouse.yaml)\n"
+          "  --check            read it, say everything that is wrong with it, and end\n"
+          "  --version          print the release\n"
           "\n"
-          "example: gatehoused --config examples/relay.yaml\n",
+          "Serves in the foreground. SIGHUP reads the configuration again, SIGTERM drains and ends, a second one ends at once, SIGQUIT writes\n"
+          "the state to the log.\n"
+          "\n"
+          "example: gatehoused --config /etc/gatehouse/gatehouse.yaml\n"
+          "exit codes: 0 ended as asked, 1 the configuration is bad or something could not be set up, 2 usage, 75 try later\n",
           out);
     return code;
 }
@@ -57,7 +62,7 @@ int main(int argc, char **argv)
             check = true;
         else if (strcmp(argv[i], "--version") == 0)
             return printf("gatehoused %s\n", GH_VERSION) < 0;
-        else if (strcmp(argv[i], "--help") == 0)
+        else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
             return usage(stdout, 0);
         else
             return usage(stderr, 2);

@@ -9,35 +9,53 @@
 #include "base/error.h"
 #include "core/boot.h"
 #include "core/conf.h"
+#include "cli/recorded.h"
 #include "cli/watch.h"
 #include "net/http1_client.h"
 
 #define CONFIG "/etc/gatehouse/agent.yaml"
 #define DOWN_PATIENCE 300 /* tenths of a second */
 
+#define CONFIG_OPTION "  -c, --config FILE  the agent's configuration (" CONFIG ")\n"
+#define SOCKET_OPTION "  --socket PATH      its socket, instead of the one that FILE names\n"
+
 const char gh_cli_agent_up_usage[] =
     "up [-c|--config FILE] [--run-dir DIR]\n\n"
-    "  connects to the relay that FILE names and stays in the foreground; ends with SIGTERM, SIGINT or `gatehouse-agent down`\n"
-    "  FILE   default " CONFIG "\n"
-    "  DIR    default: node.run_dir of FILE\n"
-    "  exit code: 0 ended as asked, 1 the configuration is bad or something could not be set up, 75 try later\n\n"
-    "example: gatehouse-agent up --config /etc/gatehouse/agent.yaml";
+    CONFIG_OPTION
+    "  --run-dir DIR      instead of node.run_dir of FILE\n\n"
+    "Connects to the relay that FILE names and stays in the foreground; ends with SIGTERM, SIGINT or `gatehouse-agent down`.\n\n"
+    "example: gatehouse-agent up --config /etc/gatehouse/agent.yaml\n"
+    "exit codes: 0 ended as asked, 1 the configuration is bad or something could not be set up, 2 usage, 5 no permission, or another agent\n"
+    "            with this certificate took over, 75 try later (one is running)";
 const char gh_cli_agent_status_usage[] =
     "status [--json] [--watch [SECONDS]] [-c|--config FILE | --socket PATH]\n\n"
-    "  asks the running agent: state, identity, addresses, routes, paths, counters\n"
-    "  --watch  again every SECONDS (2), until Ctrl-C\n"
-    "  exit code: 0 the tunnel is up, 75 it is not (yet), 4 no agent answers, 5 not allowed; with --watch 0 at its end\n\n"
-    "example: gatehouse-agent status --json";
+    "  --json             everything, as JSON (version 1)\n"
+    "  --watch            again every SECONDS (2), until Ctrl-C\n"
+    CONFIG_OPTION SOCKET_OPTION
+    "\nAsks the running agent: state, identity, relay, paths with RTT, MTU and loss, addresses, routes, counters, last reload, offloads.\n\n"
+    "example: gatehouse-agent status --json\n"
+    "exit codes: 0 the tunnel is up, 75 it is not (yet), 2 usage, 4 no agent answers, 5 no permission; with --watch 0 at its end";
 const char gh_cli_agent_down_usage[] =
     "down [-c|--config FILE | --socket PATH]\n\n"
-    "  ends the running agent and waits until it has put everything back\n"
-    "  exit code: 0 it ended, 4 no agent answers, 5 not allowed, 75 it is still ending\n\n"
-    "example: gatehouse-agent down";
+    CONFIG_OPTION SOCKET_OPTION
+    "\nEnds the running agent and waits until it has put everything back.\n\n"
+    "example: gatehouse-agent down\n"
+    "exit codes: 0 it ended, 2 usage, 4 no agent answers, 5 no permission, 75 it is still ending";
+const char gh_cli_agent_trace_usage[] =
+    "trace [--recorded [N]] [--json] [-c|--config FILE | --socket PATH]\n\n"
+    "  --recorded N       the last N events (1000) that each worker's flight recorder has, which is what is shown in any case\n"
+    "  --json             one JSON object a line (schema 1)\n"
+    CONFIG_OPTION SOCKET_OPTION
+    "\nWhat the agent went through: states, connections, handshakes, paths, drops. The relay's `gatehouse trace` watches packets.\n\n"
+    "example: gatehouse-agent trace --recorded 100\n"
+    "exit codes: 0 done, 1 the configuration is bad, 2 usage, 4 no agent answers, 5 no permission";
 const char gh_cli_agent_cleanup_usage[] =
     "cleanup [-c|--config FILE | --run-dir DIR]\n\n"
-    "  removes device, routes and rules that an agent left when it was killed; the next `up` does the same\n"
-    "  exit code: 0 done, 1 something could not be put back, 75 an agent is running\n\n"
-    "example: gatehouse-agent cleanup";
+    CONFIG_OPTION
+    "  --run-dir DIR      instead of node.run_dir of FILE\n\n"
+    "Removes device, routes and rules that an agent left when it was killed; the next `up` does the same.\n\n"
+    "example: gatehouse-agent cleanup\n"
+    "exit codes: 0 done, 1 something could not be put back, 2 usage, 75 an agent is running";
 
 /* Takes -c, --config. */
 static const char *take_config(int *argc, char **argv, bool *ret_given)
@@ -264,11 +282,26 @@ static void print_config(FILE *out, const json_t *o)
     const json_t *config = json_object_get(o, "config"), *reload = json_object_get(config, "last_reload");
 
     fprintf(out, "%-10s generation %lld", "config", number_of(config, "generation"));
-    if (json_is_object(reload))
+    if (!json_is_object(reload))
+        fputs(", never reloaded", out);
+    else
         fprintf(out, ", %s %s", json_is_true(json_object_get(reload, "ok")) ? "reloaded" : "reload failed", text_of(reload, "at"));
     fputc('\n', out);
     if (json_is_object(reload) && !json_is_true(json_object_get(reload, "ok")))
         fprintf(out, "%-10s %s\n", "", text_of(reload, "detail"));
+}
+
+static void print_drops(FILE *out, const json_t *o)
+{
+    json_t *drops = json_object_get(o, "drops"), *count;
+    const char *name, *before = " ";
+
+    fprintf(out, "%-10s", "drops");
+    json_object_foreach(drops, name, count) {
+        fprintf(out, "%s%s %lld", before, name, (long long)json_integer_value(count));
+        before = ", ";
+    }
+    fputs(json_object_size(drops) ? "\n" : " none\n", out);
 }
 
 /* What is missing, and why. */
@@ -297,6 +330,7 @@ static void print_status(FILE *out, const json_t *o)
     print_nameservers(out, o);
     fprintf(out, "%-10s %lld packets, %lld bytes\n", "sent", number_of(o, "packets_out"), number_of(o, "bytes_out"));
     fprintf(out, "%-10s %lld packets, %lld bytes\n", "received", number_of(o, "packets_in"), number_of(o, "bytes_in"));
+    print_drops(out, o);
     print_config(out, o);
     print_features(out, o);
     if (!json_is_true(json_object_get(o, "up")))
@@ -350,6 +384,23 @@ int gh_cli_agent_status(const struct gh_cli_verb *verb, int argc, char **argv)
     if (!socket)
         return GH_EXIT_CHECK_FAILED;
     code = gh_watch_run(seconds, show, &(struct view){ socket, json }, stdout);
+    free(socket);
+    return code;
+}
+
+int gh_cli_agent_trace(const struct gh_cli_verb *verb, int argc, char **argv)
+{
+    bool json = gh_cli_take_flag(&argc, argv, "--json");
+    char *socket = take_socket(verb->arg, &argc, argv);
+    const char *count = gh_cli_take_option(&argc, argv, "--recorded");
+    int code = GH_EXIT_CHECK_FAILED;
+
+    if (!count)
+        (void)gh_cli_take_flag(&argc, argv, "--recorded");
+    if (argc > 1)
+        code = gh_cli_usage(verb, "trace takes no other argument");
+    else if (socket)
+        code = gh_recorded_show(&(struct gh_admin_call){ .program = &gh_admin_agent, .socket = socket }, count ? count : "1000", json);
     free(socket);
     return code;
 }

@@ -1,4 +1,4 @@
-/* cli/agent.h - the verbs of gatehouse-agent: up, status, down, cleanup */
+/* cli/agent.h - the verbs of gatehouse-agent: up, status, trace, down, cleanup */
 #ifndef GH_CLI_AGENT_H
 #define GH_CLI_AGENT_H
 
@@ -16,10 +16,11 @@ struct gh_cli_agent {
     int (*cleanup)(const char *run_dir);
 };
 
-extern const char gh_cli_agent_up_usage[], gh_cli_agent_status_usage[], gh_cli_agent_down_usage[], gh_cli_agent_cleanup_usage[];
+extern const char gh_cli_agent_up_usage[], gh_cli_agent_status_usage[], gh_cli_agent_trace_usage[], gh_cli_agent_down_usage[], gh_cli_agent_cleanup_usage[];
 
 int gh_cli_agent_up(const struct gh_cli_verb *verb, int argc, char **argv);
 int gh_cli_agent_status(const struct gh_cli_verb *verb, int argc, char **argv);
+int gh_cli_agent_trace(const struct gh_cli_verb *verb, int argc, char **argv);
 int gh_cli_agent_down(const struct gh_cli_verb *verb, int argc, char **argv);
 int gh_cli_agent_cleanup(const struct gh_cli_verb *verb, int argc, char **argv);
 

@@ -43,7 +43,7 @@ const char gh_cli_audit_usage[] =
     "          gatehouse audit verify /var/log/gatehouse/audit.log* --key audit.key\n"
     "          journalctl -t gatehouse-audit -o cat | gatehouse audit verify - --key audit.key\n"
     "\n"
-    "Exit codes: 0 nothing is wrong, 1 something is (init, keygen: it failed), 2 usage, or a file cannot be read.";
+    "exit codes: 0 nothing is wrong, 1 something is (init, keygen: it failed), 2 usage, or a file cannot be read.";
 
 static int failed(const char *path, const char *why)
 {

@@ -11,15 +11,14 @@
 #include "cli/ca_internal.h"
 
 static const char help_text[] =
-    "Usage:\n"
-    "  gatehouse ca init [--dir DIR] [--trust-domain DOMAIN] [--key ed25519|p256] [--json]\n"
-    "  gatehouse ca issue relay|agent|connector NAME [--dns NAME]... [--ip ADDRESS]... [--days DAYS]\n"
-    "                     [--key ed25519|p256] [--dir DIR] [--out DIR] [--force] [--json]\n"
-    "  gatehouse ca renew NAME [--days DAYS] [--new-key [--key ed25519|p256]] [--certificate FILE]\n"
-    "                     [--dir DIR] [--out DIR] [--force] [--json]\n"
-    "  gatehouse ca revoke NAME|SERIAL [--reason REASON] [--days DAYS] [--dir DIR] [--json]\n"
-    "  gatehouse ca crl [--days DAYS] [--dir DIR] [--json]\n"
-    "  gatehouse ca list [--dir DIR] [--json]\n"
+    "usage: gatehouse ca init [--dir DIR] [--trust-domain DOMAIN] [--key ed25519|p256] [--json]\n"
+    "       gatehouse ca issue relay|agent|connector NAME [--dns NAME]... [--ip ADDRESS]... [--days DAYS]\n"
+    "                          [--key ed25519|p256] [--dir DIR] [--out DIR] [--force] [--json]\n"
+    "       gatehouse ca renew NAME [--days DAYS] [--new-key [--key ed25519|p256]] [--certificate FILE]\n"
+    "                          [--dir DIR] [--out DIR] [--force] [--json]\n"
+    "       gatehouse ca revoke NAME|SERIAL [--reason REASON] [--days DAYS] [--dir DIR] [--json]\n"
+    "       gatehouse ca crl [--days DAYS] [--dir DIR] [--json]\n"
+    "       gatehouse ca list [--dir DIR] [--json]\n"
     "\n"
     "A certificate authority in a folder: ca.crt, ca.key, ca.crl and index.jsonl, which lists what was issued and revoked.\n"
     "The CA lives ten years. Keep ca.key away from relays and agents: they need ca.crt, NAME.crt and NAME.key.\n"
@@ -42,7 +41,7 @@ static const char help_text[] =
     "  --force                replace NAME.crt and NAME.key\n"
     "  --json                 write the result as JSON\n"
     "\n"
-    "Examples:\n"
+    "examples:\n"
     "  gatehouse ca init --trust-domain clinic.example\n"
     "  gatehouse ca issue relay relay --dns relay.clinic.example --ip 192.0.2.1\n"
     "  gatehouse ca issue agent client-1 --days 90\n"
@@ -51,7 +50,7 @@ static const char help_text[] =
     "  gatehouse ca crl --days 7\n"
     "  gatehouse ca list\n"
     "\n"
-    "Exit codes: 0 done, 1 failed, 2 usage.\n";
+    "exit codes: 0 done, 1 failed, 2 usage.\n";
 
 enum verb_bit { INIT = 1, ISSUE = 2, LIST = 4, REVOKE = 8, RENEW = 16, CRL = 32, ALL = 63 };
 

@@ -10,11 +10,15 @@
 
 #include "core/conf.h"
 
-const char gh_cli_check_usage[] =
-    "check [--json] FILE …\n\n"
-    "  reads each file as the program that it is for would, environment included, and prints every error\n"
-    "  exit code: 0 all is well, 1 a file has errors\n\n"
-    "example: gatehouse check /etc/gatehouse/relay.yaml";
+#define USAGE                                                                                              \
+    "check [--json] FILE …\n\n"                                                                            \
+    "  reads each file as the program that it is for would, environment included, and prints every error\n" \
+    "  --json  as JSON, a line for each file\n\n"
+
+const char gh_cli_check_usage[] = USAGE "example: gatehouse check /etc/gatehouse/gatehouse.yaml\n"
+                                        "exit codes: 0 all is well, 1 a file has errors, 2 usage";
+const char gh_cli_agent_check_usage[] = USAGE "example: gatehouse-agent check /etc/gatehouse/agent.yaml\n"
+                                              "exit codes: 0 all is well, 1 a file has errors, 2 usage";
 
 static void emit_error_json(const char *file, unsigned line, unsigned col, struct gh_span message, struct gh_text *out)
 {

@@ -6,7 +6,7 @@
 
 struct gh_conf_section;
 
-extern const char gh_cli_check_usage[];
+extern const char gh_cli_check_usage[], gh_cli_agent_check_usage[]; /* the operator's tool's, the agent's */
 
 /* For run_with of a verb.
  * Runs `gatehoused --check` found beside this binary, or `gatehouse-agent check` for a file with an agent section. */

@@ -1,11 +1,14 @@
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/pages.h"
 #include "core/nearest.h"
+
+#define INDENT "       " /* under "usage: " */
 
 static const char *program_of(const char *path)
 {
@@ -22,17 +25,44 @@ static void print_verbs(const struct gh_cli_verb *verbs, const char *program, FI
     fprintf(out, "\n%s VERB --help shows what a verb takes, with an example.\n", program);
 }
 
-static void print_usage(const struct gh_cli_verb *verb, FILE *out)
+const char *gh_cli_program(void)
+{
+    return program_of(program_invocation_name);
+}
+
+void gh_cli_print_usage(const char *program, const char *usage, bool all, FILE *out)
+{
+    size_t verb = strcspn(usage, " \n");
+    const char *at = usage;
+
+    fprintf(out, "usage: %s ", program);
+    while (*at && *at != '\n') { /* a line that goes on has no verb */
+        size_t len = strcspn(at, "\n");
+
+        if (at != usage && strncmp(at, INDENT, strlen(INDENT)) == 0 && strncmp(at + strlen(INDENT), usage, verb) == 0)
+            fprintf(out, INDENT "%s %.*s\n", program, (int)(len - strlen(INDENT)), at + strlen(INDENT));
+        else
+            fprintf(out, "%.*s\n", (int)len, at);
+        at += len + (at[len] == '\n');
+    }
+    if (all && *at)
+        fprintf(out, "%s\n", at);
+}
+
+static void print_help(const struct gh_cli_verb *verb, const char *program, FILE *out)
 {
     if (verb->summary)
-        fprintf(out, "%s: %s\n\n", verb->name, verb->summary);
-    fprintf(out, "usage: %s\n", verb->usage ? verb->usage : verb->name);
+        fprintf(out, "%s %s: %s\n\n", program, verb->name, verb->summary);
+    gh_cli_print_usage(program, verb->usage ? verb->usage : verb->name, true, out);
 }
 
 int gh_cli_usage(const struct gh_cli_verb *verb, const char *message)
 {
-    fprintf(stderr, "%s: %s\n", verb->name, message);
-    print_usage(verb, stderr);
+    const char *program = gh_cli_program();
+
+    fprintf(stderr, "%s %s: %s\n", program, verb->name, message);
+    gh_cli_print_usage(program, verb->usage ? verb->usage : verb->name, false, stderr);
+    fprintf(stderr, "%s %s --help says more\n", program, verb->name);
     return GH_EXIT_USAGE;
 }
 
@@ -143,7 +173,7 @@ static int help(const struct gh_cli_verb *verbs, const char *program, const char
     if (verb && !verb->usage && verb->run)
         return verb->run(2, (char *[]){ (char *)(uintptr_t)verb->name, (char[]){ "--help" }, NULL });
     if (verb)
-        print_usage(verb, stdout);
+        print_help(verb, program, stdout);
     else
         print_verbs(verbs, program, stdout);
     return GH_EXIT_OK;
@@ -169,7 +199,7 @@ int gh_cli_main(const struct gh_cli_verb *verbs, int argc, char **argv)
     if (!verb)
         return unknown_verb(verbs, program, name);
     if (verb->usage && wants_help(argc - 1, argv + 1)) {
-        print_usage(verb, stdout);
+        print_help(verb, program, stdout);
         return GH_EXIT_OK;
     }
     code = verb->run ? verb->run(argc - 1, argv + 1) : verb->run_with(verb, argc - 1, argv + 1);

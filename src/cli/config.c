@@ -5,12 +5,16 @@
 
 #include "core/conf.h"
 
-const char gh_cli_config_usage[] =
-    "config show --effective [--json] FILE\n"
-    "       config man\n\n"
-    "  show --effective   prints every option with the value that counts and where it comes from; secrets are not shown\n"
-    "  man                prints all options in the form of a manual page\n\n"
-    "example: gatehouse config show --effective /etc/gatehouse/relay.yaml";
+#define USAGE                                                                                                            \
+    "config show --effective [--json] FILE\n"                                                                            \
+    "       config man\n\n"                                                                                              \
+    "  show --effective   prints every option with the value that counts and where it comes from; secrets are not shown\n" \
+    "  man                prints all options in the form of a manual page\n"                                             \
+    "  --json             as JSON\n\n"
+#define CODES "exit codes: 0 done, 1 the file has errors, 2 usage"
+
+const char gh_cli_config_usage[] = USAGE "example: gatehouse config show --effective /etc/gatehouse/gatehouse.yaml\n" CODES;
+const char gh_cli_agent_config_usage[] = USAGE "example: gatehouse-agent config show --effective /etc/gatehouse/agent.yaml\n" CODES;
 
 static int show(const char *path, bool json, const struct gh_conf_section *const *sections)
 {

@@ -23,8 +23,9 @@ const char gh_cli_conform_usage[] =
     "  --ca           who signs the proxy's (default: the system's)\n"
     "  --row          only these rows, such as H6 (may be repeated)\n"
     "  --timeout      for everything that is waited for (default 2)\n"
-    "  exit code: 0 every MUST is kept, 1 some are not, 4 nobody answers\n\n"
-    "example: gatehouse conform --cert client.crt --key client.key --ca ca.crt https://relay.example:4433";
+    "  --tap, --json  the report in that form\n\n"
+    "example: gatehouse conform --cert client.crt --key client.key --ca ca.crt https://relay.example:4433\n"
+    "exit codes: 0 every MUST is kept, 1 some are not, 2 usage, 4 nobody answers";
 
 enum format { HUMAN, TAP, JSON };
 
@@ -46,7 +47,9 @@ struct tally {
 
 static int usage(const char *message)
 {
-    fprintf(stderr, "conform: %s\nusage: %s\n", message, gh_cli_conform_usage);
+    fprintf(stderr, "%s conform: %s\n", gh_cli_program(), message);
+    gh_cli_print_usage(gh_cli_program(), gh_cli_conform_usage, false, stderr);
+    fprintf(stderr, "%s conform --help says more\n", gh_cli_program());
     return GH_EXIT_USAGE;
 }
 

@@ -13,17 +13,20 @@
 #include "core/node_conf.h"
 #include "os/clock.h"
 
-const char gh_cli_doctor_usage[] =
-    "doctor [--config FILE] [--fix] [--json]\n"
-    "       doctor --list\n"
-    "\n"
-    "  --config FILE  the configuration whose certificates and folders are looked at\n"
-    "  --fix          puts right what can be put right without harm: modes of files and folders\n"
-    "  --json         as JSON (schema 1)\n"
-    "  --list         every check with its code, meaning and remedy, as in docs/doctor.md\n"
-    "\n"
-    "example: gatehouse doctor --config /etc/gatehouse/gatehouse.yaml --fix\n"
-    "exit codes: 0 nothing is wrong (there may be warnings), 1 something is, 2 usage";
+#define USAGE(program, file)                                                                                  \
+    "doctor [--config FILE] [--fix] [--json]\n"                                                               \
+    "       doctor --list\n"                                                                                  \
+    "\n"                                                                                                      \
+    "  --config FILE  the configuration whose certificates and folders are looked at (" file ")\n"            \
+    "  --fix          puts right what can be put right without harm: modes of files and folders\n"            \
+    "  --json         as JSON (schema 1)\n"                                                                   \
+    "  --list         every check with its code, meaning and remedy, as in docs/doctor.md\n"                  \
+    "\n"                                                                                                      \
+    "example: " program " doctor --config " file " --fix\n"                                                   \
+    "exit codes: 0 nothing is wrong (there may be warnings), 1 something is, 2 usage"
+
+const char gh_cli_doctor_usage[] = USAGE("gatehouse", "/etc/gatehouse/gatehouse.yaml");
+const char gh_cli_agent_doctor_usage[] = USAGE("gatehouse-agent", "/etc/gatehouse/agent.yaml");
 
 const struct gh_doctor_check gh_doctor_checks[] = {
     { "GH-K01", "kernel", "TUN device", "Packets come and go through /dev/net/tun. Without it neither relay nor agent can start.",

@@ -43,7 +43,7 @@ struct gh_doctor_check {
 };
 
 extern const struct gh_doctor_check gh_doctor_checks[]; /* ends with a NULL code */
-extern const char gh_cli_doctor_usage[];
+extern const char gh_cli_doctor_usage[], gh_cli_agent_doctor_usage[]; /* the operator's tool's, the agent's */
 
 /* What bin gives the verb. */
 struct gh_doctor_program {

@@ -32,7 +32,7 @@ static void man_text(const char *text, FILE *out)
 }
 
 /* Verbs that answer --help themselves write to standard output. */
-char *gh_cli_help_of(const struct gh_cli_verb *verb)
+char *gh_cli_help_of(const struct gh_cli_verb *verb, const char *program)
 {
     char *text = NULL, name[64], flag[] = "--help";
     size_t len;
@@ -41,7 +41,7 @@ char *gh_cli_help_of(const struct gh_cli_verb *verb)
     if (!to)
         return NULL;
     if (verb->usage) {
-        fputs(verb->usage, to);
+        gh_cli_print_usage(program, verb->usage, true, to);
     } else {
         snprintf(name, sizeof name, "%s", verb->name);
         fflush(stdout);
@@ -71,7 +71,7 @@ static int emit_man(const struct gh_cli_verb *verbs, const char *program, FILE *
                                               : "Connects this machine to a relay, and keeps it connected. The configuration is described in gatehouse.yaml(5).");
     fputs(".PP\n.B \\-\\-version\n.RB [ \\-\\-json ]\nprints the release,\n.B VERB \\-\\-help\nwhat a verb takes.\n.SH VERBS\n", out);
     for (const struct gh_cli_verb *v = verbs; v->name; v++) {
-        char *help = gh_cli_help_of(v);
+        char *help = gh_cli_help_of(v, program);
 
         if (!help)
             return GH_EXIT_TRY_LATER;
@@ -147,7 +147,7 @@ static int emit_bash(const struct gh_cli_verb *verbs, const char *program, FILE 
     emit_verbs(verbs, out);
     fputs("\" ;;\n", out);
     for (const struct gh_cli_verb *v = verbs; v->name; v++) {
-        char *help = gh_cli_help_of(v);
+        char *help = gh_cli_help_of(v, program);
 
         if (!help)
             return GH_EXIT_TRY_LATER;
@@ -178,7 +178,7 @@ static int emit_zsh(const struct gh_cli_verb *verbs, const char *program, FILE *
     }
     fputs(")\nif (( CURRENT == 2 )); then\n    _describe verb verbs\n    return\nfi\ncase $words[2] in\n", out);
     for (const struct gh_cli_verb *v = verbs; v->name; v++) {
-        char *help = gh_cli_help_of(v);
+        char *help = gh_cli_help_of(v, program);
 
         if (!help)
             return GH_EXIT_TRY_LATER;

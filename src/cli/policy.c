@@ -26,7 +26,7 @@ static const char usage[] =
     "\n"
     "packet: --protocol NAME|NUMBER  --port NUMBER (the destination's; means tcp without --protocol)\n"
     "        --icmp NAME|TYPE[/CODE]  --src ADDRESS  --dst ADDRESS  --at TIME (now)\n"
-    "FILE may be '-' for standard input. Exit code: 0 ok, 1 check failed, 2 wrong command line.\n"
+    "FILE may be '-' for standard input. exit codes: 0 ok, 1 check failed, 2 wrong command line.\n"
     "\n"
     "example: gatehouse policy explain examples/policy.yaml --client client-1 --dst 9.9.9.9 --protocol udp --port 53\n";
 

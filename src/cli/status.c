@@ -48,6 +48,36 @@ static void print_head(FILE *out, const json_t *status)
     fputc('\n', out);
 }
 
+static void print_identity(FILE *out, const json_t *status)
+{
+    const json_t *identity = json_object_get(status, "identity");
+    const char *name = gh_admin_client_text(identity, "name"), *end = gh_admin_client_text(identity, "not_after");
+
+    fputs("identity   ", out);
+    print(out, *name ? name : "none");
+    if (*end) {
+        fputs(", certificate valid until ", out);
+        print(out, end);
+    }
+    fputc('\n', out);
+}
+
+/* The paths of all sessions; "sessions" shows each. */
+static void print_paths(FILE *out, const json_t *status)
+{
+    const json_t *paths = json_object_get(status, "paths"), *rtt = json_object_get(paths, "rtt_us"), *mtu = json_object_get(paths, "mtu");
+    char low[32], high[32], loss[32];
+
+    fprintf(out, "paths      %lld", gh_admin_client_number(paths, "count"));
+    if (gh_admin_client_number(paths, "count")) {
+        gh_watch_emit_rtt(low, sizeof low, gh_admin_client_number(rtt, "min"));
+        gh_watch_emit_rtt(high, sizeof high, gh_admin_client_number(rtt, "max"));
+        gh_watch_emit_loss(loss, sizeof loss, gh_admin_client_number(paths, "datagrams_sent"), gh_admin_client_number(paths, "datagrams_lost"));
+        fprintf(out, ", rtt %s to %s, mtu %lld to %lld, loss %s", low, high, gh_admin_client_number(mtu, "min"), gh_admin_client_number(mtu, "max"), loss);
+    }
+    fputc('\n', out);
+}
+
 static void print_ready(FILE *out, const json_t *status, bool colour)
 {
     bool ready = json_is_true(json_object_get(status, "ready"));
@@ -70,7 +100,7 @@ static void print_config(FILE *out, const json_t *status, bool colour)
     const json_t *config = json_object_get(status, "config"), *reload = json_object_get(config, "last_reload");
     const char *policy = gh_admin_client_text(json_object_get(status, "policy"), "version");
 
-    fprintf(out, "config     generation %lld\n", gh_admin_client_number(config, "generation"));
+    fprintf(out, "config     generation %lld%s\n", gh_admin_client_number(config, "generation"), json_is_object(reload) ? "" : ", never reloaded");
     if (json_is_object(reload) && json_is_true(json_object_get(reload, "ok"))) {
         fputs("           reloaded ", out);
         print(out, gh_admin_client_text(reload, "at"));
@@ -149,9 +179,11 @@ static void print_drops(FILE *out, const json_t *status)
 void gh_status_print(FILE *out, const json_t *status, bool colour)
 {
     print_head(out, status);
+    print_identity(out, status);
     print_ready(out, status, colour);
     print_config(out, status, colour);
     fprintf(out, "sessions   %lld, flows %lld\n", gh_admin_client_number(status, "sessions"), gh_admin_client_number(status, "flows"));
+    print_paths(out, status);
     print_lists(out, status);
     print_drops(out, status);
 }

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/ip_addr.h"
 #include "cli/admin_client.h"
+#include "cli/recorded.h"
 
 const char gh_cli_trace_usage[] =
     "trace [--client NAME] [--to ADDRESS[:PORT]|PREFIX] [--proto tcp|udp|icmp|icmpv6|NUMBER] [--count N] [--json] [--socket PATH]\n"
@@ -293,38 +294,6 @@ static int follow(struct gh_admin_call *call, const char *id, int signals, bool 
     return end_watch(call, code);
 }
 
-static int show_recorded(struct gh_admin_call *call, const char *count, bool json)
-{
-    char path[64];
-    json_t *answer;
-    const json_t *row;
-    size_t i;
-    int code;
-
-    snprintf(path, sizeof path, "/v1/trace?limit=%.10s", count);
-    call->method = "GET";
-    call->path = path;
-    code = gh_admin_client_call(call, stderr, &answer);
-    if (code != GH_EXIT_OK)
-        return code;
-    json_array_foreach(json_object_get(answer, "events"), i, row) {
-        long long at = gh_admin_client_number(row, "at_ns");
-
-        if (json) {
-            json_dumpf(row, stdout, JSON_COMPACT);
-        } else {
-            printf("%lld.%06lld worker %lld %-16s ", at / 1000000000, at % 1000000000 / 1000, gh_admin_client_number(row, "worker"),
-                   *gh_admin_client_text(row, "session_id") ? gh_admin_client_text(row, "session_id") : "-");
-            print(stdout, gh_admin_client_text(row, "event"));
-            putchar(' ');
-            print(stdout, gh_admin_client_text(row, "text"));
-        }
-        putchar('\n');
-    }
-    json_decref(answer);
-    return GH_EXIT_OK;
-}
-
 int gh_cli_trace(const struct gh_cli_verb *verb, int argc, char **argv)
 {
     bool json = gh_cli_take_flag(&argc, argv, "--json");
@@ -341,7 +310,7 @@ int gh_cli_trace(const struct gh_cli_verb *verb, int argc, char **argv)
     if (argc > 1)
         return gh_cli_usage(verb, "takes no such argument");
     if (recorded || all)
-        return show_recorded(&call, all ? "1000" : recorded, json);
+        return gh_recorded_show(&call, all ? "1000" : recorded, json);
     if (count && (*end || left < 1))
         return gh_cli_usage(verb, "--count takes a number from 1");
     if (gh_trace_query(client, to, protocol, query, sizeof query) < 0)

@@ -94,6 +94,9 @@ struct gh_conf_input {
     const char *file;                               /* its name, for messages and relative paths */
     const char *const *env;                         /* "NAME=value", ends with NULL; NULL: none */
     const struct gh_conf_section *const *sections;  /* ends with NULL */
+    /* How files that the environment names are read; NULL: gh_conf_read_file. As that, and <ret_why> may say why not. */
+    int (*read_file)(void *arg, const char *path, struct gh_text *ret, const char **ret_why);
+    void *arg;
 };
 
 void gh_conf_errors_init(struct gh_conf_errors *e);

@@ -111,13 +111,14 @@ static const char *env_find(const char *const *env, const char *name)
 
 static int read_secret_file(struct parse *p, const char *variable, const char *path, struct gh_text *text)
 {
-    int rc = gh_conf_read_file(path, text);
+    const char *why = NULL;
+    int rc = p->in->read_file ? p->in->read_file(p->in->arg, path, text, &why) : gh_conf_read_file(path, text);
 
     if (rc == GH_ERR_MEMORY)
         return rc;
     if (rc < 0) {
         gh_conf_errors_add(p->errors, 0, 0, "the environment's %s names %s, which cannot be read: %s", variable, path,
-                           rc == GH_ERR_SYSTEM ? strerror(errno) : gh_error_text(rc));
+                           why ? why : rc == GH_ERR_SYSTEM ? strerror(errno) : gh_error_text(rc));
         return GH_ERR_MALFORMED;
     }
     /* editors end a file with a newline that is not part of the secret */
@@ -492,7 +493,7 @@ int gh_conf_parse_file(const char *path, const struct gh_conf_section *const *se
     gh_text_init(&text, GH_CONF_FILE_MAX);
     rc = gh_conf_read_file(path, &text);
     if (rc == 0) {
-        rc = gh_conf_parse(&(struct gh_conf_input){ gh_span_of(text.data, text.len), path, env, sections }, errors, ret);
+        rc = gh_conf_parse(&(struct gh_conf_input){ .yaml = gh_span_of(text.data, text.len), .file = path, .env = env, .sections = sections }, errors, ret);
     } else if (rc != GH_ERR_MEMORY) {
         if (!errors->file)
             errors->file = strdup(path);

@@ -21,6 +21,8 @@ struct gh_description {
     struct gh_status_feature features[GH_DESCRIBE_FEATURES];
     size_t feature_count;
     uint32_t sessions, flows;
+    char identity[GH_DESCRIBE_ADDRESS + 1]; /* of our own certificate; "": none */
+    int64_t not_after;                      /* wall seconds, 0: unknown */
 };
 
 /* <address> is copied; the other words live as long as the program. */

@@ -255,6 +255,20 @@ int gh_privileged_watch(struct gh_privileged *p, const char *path, uint32_t *ret
     return rc;
 }
 
+int gh_privileged_watch_begin(struct gh_privileged *p)
+{
+    const struct gh_priv_request q = { .kind = GH_PRIV_WATCH_BEGIN };
+
+    return call(p, &q, NULL, NULL, 0, NULL);
+}
+
+int gh_privileged_watch_end(struct gh_privileged *p)
+{
+    const struct gh_priv_request q = { .kind = GH_PRIV_WATCH_END };
+
+    return call(p, &q, NULL, NULL, 0, NULL);
+}
+
 int gh_privileged_notify(struct gh_privileged *p, enum gh_priv_state s, const char *text)
 {
     struct gh_priv_request q = { .kind = GH_PRIV_NOTIFY, .notify.state = (uint32_t)s };

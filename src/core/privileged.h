@@ -48,6 +48,9 @@ int gh_privileged_nat_set(struct gh_privileged *p, const char *device, const str
 int gh_privileged_sysctl_set(struct gh_privileged *p, enum gh_priv_sysctl s);
 /* From now on an event tells that <path> changed. */
 int gh_privileged_watch(struct gh_privileged *p, const char *path, uint32_t *ret_id);
+/* A reload: what is not named by gh_privileged_watch between begin and end is watched no more. */
+int gh_privileged_watch_begin(struct gh_privileged *p);
+int gh_privileged_watch_end(struct gh_privileged *p);
 int gh_privileged_notify(struct gh_privileged *p, enum gh_priv_state s, const char *text);
 /* The configuration is to be read again: the parent checks it and an event follows. */
 int gh_privileged_reload(struct gh_privileged *p);

@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "core/audit_open.h"
 #include "core/dump.h"
+#include "core/secret.h"
 #include "loop/worker.h"
 #include "os/clock.h"
 #include "os/process.h"
@@ -80,12 +81,26 @@ int gh_run_check(const char *path, const struct gh_service *const *services, con
     return rc < 0 ? EXIT_CHECK_FAILED : 0;
 }
 
+/* A secret that the environment names by its file: the parent opens it, the child need not be able to. */
+static int read_named(void *arg, const char *path, struct gh_text *ret, const char **ret_why)
+{
+    struct gh_privileged *p = arg;
+    int rc = gh_privileged_read_file(p, path, GH_SECRET_MAX, ret);
+
+    if (rc < 0) {
+        *ret = (struct gh_text){ 0 };
+        *ret_why = gh_privileged_why(p);
+    }
+    return rc;
+}
+
 /* Reads the file through the parent: the child need not be able to. */
 static int read_conf(struct runner *r, struct gh_conf_errors *errors, struct gh_conf **ret)
 {
     const struct gh_conf_section *sections[GH_RUN_SECTIONS];
     struct gh_text text;
-    struct gh_conf_input in = { .file = r->cfg->config_path, .env = r->cfg->env, .sections = sections };
+    struct gh_conf_input in = { .file = r->cfg->config_path, .env = r->cfg->env, .sections = sections,
+                                .read_file = read_named, .arg = r->cfg->privileged };
     int rc = gh_privileged_read_file(r->cfg->privileged, r->cfg->config_path, GH_CONF_FILE_MAX, &text);
 
     if (rc < 0) {
@@ -241,15 +256,15 @@ void gh_run_reload_note(struct gh_run *run, const char *line)
     size_t len;
 
     pthread_mutex_lock(&run->lock);
-    len = strlen(run->reload.why);
-    snprintf(run->reload.why + len, sizeof run->reload.why - len, "%s%s", len ? "\n" : "", line);
+    len = strlen(run->reload_why);
+    snprintf(run->reload_why + len, sizeof run->reload_why - len, "%s%s", len ? "\n" : "", line);
     pthread_mutex_unlock(&run->lock);
 }
 
 static void begin_reload(struct runner *r)
 {
     pthread_mutex_lock(&r->run.lock);
-    r->run.reload.why[0] = 0;
+    r->run.reload_why[0] = 0;
     pthread_mutex_unlock(&r->run.lock);
 }
 
@@ -258,19 +273,21 @@ static void end_reload(struct runner *r, int rc)
     pthread_mutex_lock(&r->run.lock);
     r->run.reload.wall = gh_clock_wall();
     r->run.reload.ok = rc == 0;
-    if (rc == 0)
-        r->run.reload.why[0] = 0;
-    else if (!r->run.reload.why[0])
-        snprintf(r->run.reload.why, sizeof r->run.reload.why, "%s", gh_error_text(rc));
+    snprintf(r->run.reload.why, sizeof r->run.reload.why, "%s", rc == 0 ? "" : r->run.reload_why[0] ? r->run.reload_why : gh_error_text(rc));
     pthread_mutex_unlock(&r->run.lock);
 }
 
 static int take_conf(struct runner *r, struct gh_conf *next, const char *cause)
 {
-    int rc = gh_node_reload(r->run.node, next, cause);
+    int rc;
 
+    /* what the next configuration does not name any more is none of ours; a refused one leaves everything watched */
+    (void)gh_privileged_watch_begin(r->cfg->privileged);
+    rc = gh_node_reload(r->run.node, next, cause);
     if (rc < 0)
         return rc;
+    (void)gh_run_watch(&r->run, r->cfg->config_path);
+    (void)gh_privileged_watch_end(r->cfg->privileged);
     gh_node_conf_load(gh_node_conf_current(r->run.node), &r->run.conf);
     gh_log_set_level(&r->log, r->run.conf.log_level);
     return 0;

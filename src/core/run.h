@@ -36,8 +36,9 @@ struct gh_run {
     struct gh_node *node;
     struct gh_node_conf conf;
     struct gh_pulse pulse;
-    pthread_mutex_t lock;        /* of <reload> */
+    pthread_mutex_t lock;        /* of the two */
     struct gh_run_reload reload; /* read it with gh_run_last_reload */
+    char reload_why[GH_RUN_WHY]; /* of the one that is under way */
     int64_t started_wall;
     struct gh_sandbox_report sandbox;
     /* Set by the service that has them, when it loads; NULL when none does. */

@@ -1,31 +1,57 @@
 #include "core/tls_load.h"
 
+#include <stdio.h>
+
+#include "core/log.h"
+#include "core/run.h"
 #include "crypto/cert.h"
 #include "os/clock.h"
 
 #define PEM_MAX (256u * 1024)
+#define WHY 256u
 
-static int complain(struct gh_privileged *p, struct gh_log *log, const char *area, const char *path, int rc)
+struct loading {
+    struct gh_run *run;
+    struct gh_log *log;
+    const char *area;
+};
+
+static int complain(const struct loading *l, const char *path, int rc)
 {
-    gh_log_event(log, GH_LOG_ERROR, area, "file cannot be read", gh_log_str("file", path), gh_log_str("reason", gh_privileged_why(p)),
-                 gh_log_result("error", rc));
+    const char *why = gh_privileged_why(l->run->privileged);
+    char line[GH_PRIV_PATH + GH_PRIV_TEXT + 8];
+
+    snprintf(line, sizeof line, "%s: %s", path, why);
+    gh_run_reload_note(l->run, line);
+    gh_log_event(l->log, GH_LOG_ERROR, l->area, "file cannot be read", gh_log_str("file", path), gh_log_str("reason", why), gh_log_result("error", rc));
     return rc;
 }
 
-static int read_pem(struct gh_privileged *p, struct gh_log *log, const char *area, const char *path, struct gh_text *ret)
+static int read_pem(const struct loading *l, const char *path, struct gh_text *ret)
 {
-    int rc = gh_privileged_read_file(p, path, PEM_MAX, ret);
+    int rc = gh_privileged_read_file(l->run->privileged, path, PEM_MAX, ret);
 
     if (rc < 0)
         *ret = (struct gh_text){ 0 };
-    return rc < 0 ? complain(p, log, area, path, rc) : 0;
+    return rc < 0 ? complain(l, path, rc) : 0;
 }
 
-static int open_key(struct gh_privileged *p, struct gh_log *log, const char *area, const char *path, struct gh_signer *ret)
+static int open_key(const struct loading *l, const char *path, struct gh_signer *ret)
 {
-    int rc = gh_privileged_open_key(p, path, ret);
+    int rc = gh_privileged_open_key(l->run->privileged, path, ret);
 
-    return rc < 0 ? complain(p, log, area, path, rc) : 0;
+    return rc < 0 ? complain(l, path, rc) : 0;
+}
+
+/* What the files have does not fit together, or is not what it should be. */
+static void refuse(const struct loading *l, const struct gh_tls_files *f, const char *why)
+{
+    char line[3 * GH_PRIV_PATH + WHY + 64];
+
+    snprintf(line, sizeof line, "TLS cannot be set up with %s, %s and %s: %s", f->certificate, f->key, f->ca, why);
+    gh_run_reload_note(l->run, line);
+    gh_log_event(l->log, GH_LOG_ERROR, l->area, "TLS cannot be set up", gh_log_str("reason", why), gh_log_str("certificate", f->certificate),
+                 gh_log_str("key", f->key), gh_log_str("ca", f->ca));
 }
 
 /* Nobody will believe us: said here, where the operator looks first. */
@@ -46,26 +72,26 @@ static void look_at_time(struct gh_log *log, const char *area, const char *path,
     gh_cert_destroy(c);
 }
 
-int gh_tls_load(struct gh_privileged *p, struct gh_log *log, const char *area, const struct gh_tls_files *f, struct gh_tls_ctx **ret)
+int gh_tls_load(struct gh_run *run, struct gh_log *log, const char *area, const struct gh_tls_files *f, struct gh_tls_ctx **ret)
 {
+    const struct loading l = { run, log, area };
     struct gh_text cert = { 0 }, ca = { 0 };
     struct gh_signer signer;
     struct gh_tls_config cfg = { .server = f->server, .alpn = "h3", .aead = f->aead, .signer = &signer };
-    char why[256] = "";
-    int rc = read_pem(p, log, area, f->certificate, &cert);
+    char why[WHY] = "";
+    int rc = read_pem(&l, f->certificate, &cert);
 
     if (rc == 0)
-        rc = read_pem(p, log, area, f->ca, &ca);
+        rc = read_pem(&l, f->ca, &ca);
     if (rc == 0)
-        rc = open_key(p, log, area, f->key, &signer); /* the last: the context takes it over */
+        rc = open_key(&l, f->key, &signer); /* the last: the context takes it over */
     if (rc == 0) {
         cfg.certificate = gh_span_of(cert.data, cert.len);
         cfg.ca = gh_span_of(ca.data, ca.len);
         look_at_time(log, area, f->certificate, cfg.certificate);
         rc = gh_tls_ctx_create(&cfg, ret, why, sizeof why);
         if (rc < 0)
-            gh_log_event(log, GH_LOG_ERROR, area, "TLS cannot be set up", gh_log_str("reason", why),
-                         gh_log_str("certificate", f->certificate), gh_log_str("key", f->key), gh_log_str("ca", f->ca));
+            refuse(&l, f, why);
     }
     gh_text_fini(&cert);
     gh_text_fini(&ca);

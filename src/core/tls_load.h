@@ -7,9 +7,10 @@
 
 #include <stdbool.h>
 
-#include "core/log.h"
-#include "core/privileged.h"
 #include "crypto/tls.h"
+
+struct gh_log;
+struct gh_run;
 
 struct gh_tls_files {
     const char *certificate, *key, *ca; /* PEM */
@@ -17,7 +18,7 @@ struct gh_tls_files {
     enum gh_aead_engine aead;
 };
 
-/* 0, or an error after a log line of <area> that names the file or says what is wrong in it. */
-int gh_tls_load(struct gh_privileged *p, struct gh_log *log, const char *area, const struct gh_tls_files *f, struct gh_tls_ctx **ret);
+/* 0, or an error after a log line of <area> that names the file or says what is wrong in it; the last reload's words say it, too. */
+int gh_tls_load(struct gh_run *run, struct gh_log *log, const char *area, const struct gh_tls_files *f, struct gh_tls_ctx **ret);
 
 #endif

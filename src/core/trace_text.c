@@ -52,7 +52,7 @@ static void emit_remote(const struct gh_trace_record *r, const char *before, cha
 
 const char *gh_trace_text(const struct gh_trace_record *r, char ret[GH_TRACE_TEXT])
 {
-    char addr[64], word[9] = "", protocol[8];
+    char addr[64], word[13] = "", protocol[8];
 
     switch (r->event) {
     case GH_TRACE_DECISION:
@@ -71,13 +71,21 @@ const char *gh_trace_text(const struct gh_trace_record *r, char ret[GH_TRACE_TEX
     case GH_TRACE_SESSION_CLOSE:
     case GH_TRACE_STATE:
         memcpy(word, &r->a, 8);
+        memcpy(word + 8, &r->b, 4);
         snprintf(ret, GH_TRACE_TEXT, "%s", word);
         break;
     case GH_TRACE_HANDSHAKE:
     case GH_TRACE_SESSION_OPEN:
     case GH_TRACE_PATH:
+    case GH_TRACE_CONNECT:
         emit_addr(r, addr);
         snprintf(ret, GH_TRACE_TEXT, "%s%s %u", r->event != GH_TRACE_HANDSHAKE ? "" : r->detail ? "accepted " : "refused ", addr, r->b >> 16);
+        break;
+    case GH_TRACE_NETWORK:
+        snprintf(ret, GH_TRACE_TEXT, "%s", "changed");
+        break;
+    case GH_TRACE_MTU:
+        snprintf(ret, GH_TRACE_TEXT, "%llu", (unsigned long long)r->a);
         break;
     case GH_TRACE_POLICY:
         snprintf(ret, GH_TRACE_TEXT, "generation %llu", (unsigned long long)r->a);

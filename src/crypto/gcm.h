@@ -21,7 +21,7 @@ struct gh_gcm_key; /* read-only once it is made: threads may share one */
 /* Does this processor have the instructions (AVX-512 F, BW, VL; VAES; VPCLMULQDQ)? */
 bool gh_gcm_supported(void);
 
-/* NULL when there is no memory, or no support. */
+/* Only where it is supported: to ask each time would cost more than the key, since a virtual machine's host answers. NULL: no memory. */
 struct gh_gcm_key *gh_gcm_key_create(const uint8_t key[GH_GCM_KEY]);
 /* Wipes it. NULL is fine. */
 void gh_gcm_key_destroy(struct gh_gcm_key *k);

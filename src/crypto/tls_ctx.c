@@ -116,6 +116,7 @@ static int configure(struct gh_tls_ctx *c, const struct gh_tls_config *cfg, char
     if (cfg->server)
         SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_TICKET);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_mode(ctx, SSL_MODE_NO_AUTO_CHAIN); /* else our own chain would be built and verified anew for every handshake */
     SSL_CTX_set_num_tickets(ctx, 0); /* made when the handshake is complete (tls_ticket.c) */
     if (!cfg->server)
         gh_tls_ticket_keep(c);

@@ -124,10 +124,18 @@ void gh_tls_ctx_set_wall(struct gh_tls_ctx *c, int64_t wall)
     atomic_store_explicit(&c->wall, wall, memory_order_relaxed);
 }
 
+/* Is the leaf enough, without what the peer sent beside it? A handshake that found an anchor right above it has just seen that. */
+static bool stands_alone(SSL *ssl)
+{
+    const STACK_OF(X509) *chain = SSL_get0_verified_chain(ssl);
+
+    return (chain && sk_X509_num(chain) <= 2) || vouched(ssl, SSL_get0_peer_certificate(ssl), NULL, true);
+}
+
 /* A ticket has room for the leaf alone: who needs an intermediate to be believed gets none. */
 int gh_tls_ticket_issue(struct gh_tls_ctx *c, SSL *ssl)
 {
-    if (!c->tickets || !vouched(ssl, SSL_get0_peer_certificate(ssl), NULL, true))
+    if (!c->tickets || !stands_alone(ssl))
         return 0;
     /* two, for a client that tries two addresses at a time; each is written at the next call into libssl */
     for (int i = 0; i < 2; i++)

@@ -14,7 +14,7 @@
 
 #define GH_TRACE_RECORDS 65536u
 
-/* event, name, what <detail> is, what <a> is, what <b> is ("" for nothing). A word: its first eight letters. */
+/* event, name, what <detail> is, what <a> is, what <b> is ("" for nothing). A word: its first eight letters; with "…" in <b> the next four. */
 #define GH_TRACE_EVENTS(X)                                                                       \
     X(DECISION, "decision", "drop reason, none: allowed", "remote address", "port and protocol") \
     X(DROP, "drop", "drop reason", "count", "")                                                  \
@@ -25,7 +25,10 @@
     X(HANDSHAKE, "handshake", "1: accepted", "peer's address", "its port")                       \
     X(PATH, "path", "", "peer's new address", "its port")                                        \
     X(POLICY, "policy", "", "generation", "")                                                    \
-    X(STATE, "state", "", "state of the agent, a word", "")
+    X(STATE, "state", "", "state of the agent, a word", "…")                                     \
+    X(CONNECT, "connect", "", "relay's address", "its port")                                     \
+    X(NETWORK, "network", "", "", "")                                                            \
+    X(MTU, "mtu", "", "bytes that a packet in the tunnel may have", "")
 
 enum gh_trace_event {
 #define X(name, text, detail, a, b) GH_TRACE_##name,

@@ -87,7 +87,8 @@ int gh_http_send(struct gh_http_stream *s, struct gh_span data, bool end);
 int gh_http_send_datagram(struct gh_http_stream *s, struct gh_span payload, uint32_t flow);
 /* Longest payload of an HTTP datagram now, in bytes; 0 when the stream carries none. */
 size_t gh_http_datagram_max(const struct gh_http_stream *s);
-/* Largest UDP payload that the path below carries, as far as that is known; SIZE_MAX when there is no such limit. */
+/* Largest UDP payload that the path below carries, as far as that is known; SIZE_MAX when there is no such limit, 0 when the connection
+ * is over, which on_closed says soon. */
 size_t gh_http_plpmtu(const struct gh_http_stream *s);
 /* Aborts both directions; on_closed follows, perhaps before this returns. */
 void gh_http_reset(struct gh_http_stream *s, enum gh_http_reset why);

@@ -32,6 +32,8 @@ struct gh_node_status {
     const char *node;    /* its name; "" when it has none */
     uint64_t generation; /* of the configuration */
     const char *policy_version; /* "" without a policy */
+    const char *identity; /* what the node's own certificate says; "" when nothing */
+    int64_t not_after;    /* of the certificate, wall seconds; 0: unknown */
     uint32_t sessions, flows;
     struct gh_reload_result reload; /* the last one */
     const struct gh_status_listener *listeners;

@@ -1,30 +1,64 @@
 #include "priv/client.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "os/clock.h"
 #include "os/fdpass.h"
+
+#define SECOND INT64_C(1000000000)
 
 struct gh_priv_client {
     int requests, events;
-    pthread_mutex_t lock; /* one request at a time; and <error> */
+    pthread_mutex_t lock; /* of what is below */
+    pthread_cond_t free;
+    bool busy;            /* a thread talks to the parent, since <since> */
+    int64_t since;
+    size_t owed;          /* answers for which nobody waits any more; who is busy has it */
     char error[GH_PRIV_TEXT];
 };
+
+/* How long whoever asks may be kept from its work: signatures are asked for in the middle of a worker's turn. */
+static int64_t patience(uint32_t kind)
+{
+    if (kind == GH_PRIV_SIGN || kind == GH_PRIV_FORGET_KEY)
+        return GH_PRIV_SIGN_PATIENCE * SECOND;
+    return (kind == GH_PRIV_NAT ? 3 : 1) * GH_PRIV_PATIENCE * SECOND; /* another program does it */
+}
+
+static int init_lock(struct gh_priv_client *c)
+{
+    pthread_condattr_t attr;
+    bool ok = pthread_condattr_init(&attr) == 0;
+
+    if (!ok)
+        return GH_ERR_MEMORY;
+    ok = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0 && pthread_cond_init(&c->free, &attr) == 0;
+    pthread_condattr_destroy(&attr);
+    if (!ok)
+        return GH_ERR_MEMORY;
+    pthread_mutex_init(&c->lock, NULL);
+    return 0;
+}
 
 int gh_priv_client_create(int request_fd, int event_fd, struct gh_priv_client **ret)
 {
     struct gh_priv_client *c = calloc(1, sizeof *c);
 
-    if (!c)
+    if (!c || init_lock(c) < 0) {
+        free(c);
         return GH_ERR_MEMORY;
+    }
     c->requests = request_fd;
     c->events = event_fd;
-    pthread_mutex_init(&c->lock, NULL);
     *ret = c;
     return 0;
 }
@@ -35,8 +69,114 @@ void gh_priv_client_destroy(struct gh_priv_client *c)
         return;
     close(c->requests);
     close(c->events);
+    pthread_cond_destroy(&c->free);
     pthread_mutex_destroy(&c->lock);
     free(c);
+}
+
+/* ---- whose turn it is ---- */
+
+/* Whoever is impatient does not queue behind a call that already takes longer than it would wait itself. */
+static int begin_call(struct gh_priv_client *c, int64_t wait, int64_t *ret_deadline)
+{
+    int64_t deadline = gh_clock_now() + wait, until;
+    struct timespec at;
+
+    pthread_mutex_lock(&c->lock);
+    while (c->busy) {
+        until = c->since + wait < deadline ? c->since + wait : deadline;
+        at = (struct timespec){ until / SECOND, until % SECOND };
+        if (gh_clock_now() >= until) {
+            pthread_mutex_unlock(&c->lock);
+            return GH_ERR_TIMEOUT;
+        }
+        (void)pthread_cond_timedwait(&c->free, &c->lock, &at);
+    }
+    c->busy = true;
+    c->since = gh_clock_now();
+    pthread_mutex_unlock(&c->lock);
+    *ret_deadline = deadline;
+    return 0;
+}
+
+static void end_call(struct gh_priv_client *c, int rc, const struct gh_priv_reply *reply)
+{
+    pthread_mutex_lock(&c->lock);
+    c->busy = false;
+    if (rc == 0 && reply->rc < 0)
+        snprintf(c->error, sizeof c->error, "%.*s", GH_PRIV_TEXT - 1, reply->text);
+    else if (rc < 0)
+        snprintf(c->error, sizeof c->error, "the parent process %s", rc == GH_ERR_TIMEOUT ? "does not answer" : "is gone");
+    pthread_cond_signal(&c->free);
+    pthread_mutex_unlock(&c->lock);
+}
+
+/* ---- one request, one answer, in order ---- */
+
+static int wait_for(int fd, short events, int64_t deadline)
+{
+    struct pollfd f = { .fd = fd, .events = events };
+    int64_t left;
+    int n;
+
+    do {
+        left = deadline - gh_clock_now();
+        n = poll(&f, 1, left > 0 ? (int)(left / 1000000) + 1 : 0);
+    } while ((n < 0 && errno == EINTR) || (n == 0 && gh_clock_now() < deadline));
+    return n > 0 ? 0 : n == 0 ? GH_ERR_TIMEOUT : GH_ERR_SYSTEM;
+}
+
+static void close_all(const int *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        close(fds[i]);
+}
+
+/* Answers that came after their time-out. 0, also when some are still owed. */
+static int take_late(struct gh_priv_client *c)
+{
+    struct gh_priv_reply late;
+    int fds[GH_PRIV_QUEUES], rc;
+    size_t count = 0;
+
+    while (c->owed) {
+        rc = gh_fdpass_receive(c->requests, &late, sizeof late, fds, GH_PRIV_QUEUES, &count, MSG_DONTWAIT);
+        if (rc == GH_ERR_AGAIN)
+            return 0;
+        if (rc == GH_ERR_CLOSED || rc == GH_ERR_SYSTEM)
+            return rc;
+        close_all(fds, rc == 0 ? count : 0);
+        c->owed--;
+    }
+    return 0;
+}
+
+static int talk(struct gh_priv_client *c, const struct gh_priv_request *q, int64_t deadline, struct gh_priv_reply *ret, int fds[GH_PRIV_QUEUES],
+                size_t *ret_count)
+{
+    int rc = take_late(c);
+
+    /* who hangs is not asked for another signature: a worker would stand still for each */
+    if (rc == 0 && c->owed && (q->kind == GH_PRIV_SIGN || q->kind == GH_PRIV_FORGET_KEY))
+        rc = GH_ERR_TIMEOUT;
+    if (rc == 0)
+        rc = wait_for(c->requests, POLLOUT, deadline);
+    if (rc == 0)
+        rc = gh_fdpass_send(c->requests, q, sizeof *q, NULL, 0);
+    if (rc < 0)
+        return rc;
+    c->owed++;
+    while (rc == 0) {
+        rc = wait_for(c->requests, POLLIN, deadline);
+        if (rc < 0)
+            break;
+        rc = gh_fdpass_receive(c->requests, ret, sizeof *ret, fds, GH_PRIV_QUEUES, ret_count, 0);
+        if (--c->owed == 0)
+            break;
+        close_all(fds, rc == 0 ? *ret_count : 0); /* an earlier one's */
+        rc = rc == GH_ERR_MALFORMED ? 0 : rc;
+    }
+    return rc;
 }
 
 int gh_priv_call(struct gh_priv_client *c, const struct gh_priv_request *q, struct gh_priv_reply *ret, int *ret_fds,
@@ -45,17 +185,14 @@ int gh_priv_call(struct gh_priv_client *c, const struct gh_priv_request *q, stru
     struct gh_priv_reply reply;
     int fds[GH_PRIV_QUEUES], rc;
     size_t count = 0;
+    int64_t deadline;
 
     memset(&reply, 0, sizeof reply);
-    pthread_mutex_lock(&c->lock);
-    rc = gh_fdpass_send(c->requests, q, sizeof *q, NULL, 0);
-    if (rc == 0)
-        rc = gh_fdpass_receive(c->requests, &reply, sizeof reply, fds, GH_PRIV_QUEUES, &count, 0);
-    if (rc == 0 && reply.rc < 0)
-        snprintf(c->error, sizeof c->error, "%.*s", GH_PRIV_TEXT - 1, reply.text);
-    else if (rc < 0)
-        snprintf(c->error, sizeof c->error, "the parent process is gone");
-    pthread_mutex_unlock(&c->lock);
+    rc = begin_call(c, patience(q->kind), &deadline);
+    if (rc < 0)
+        return rc;
+    rc = talk(c, q, deadline, &reply, fds, &count);
+    end_call(c, rc, &reply);
     if (rc < 0)
         return rc;
     if (reply.rc == 0 && count > fd_cap)

@@ -1,6 +1,8 @@
 /* priv/client.h - the child's side of the request table
  *
- * Requests are synchronous; any thread may make them, one at a time goes out. Events come on a descriptor of their own.
+ * Requests are synchronous; any thread may make them, one at a time goes out. Events come on a descriptor of their own. Nobody waits
+ * for ever: a parent that does not answer (it was stopped, or its disk is) is GH_ERR_TIMEOUT after a while, and signatures are then
+ * refused at once until it has answered what it owes.
  * Every action returns 0 or what the parent answered; gh_priv_client_error tells a person more.
  */
 #ifndef GH_PRIV_CLIENT_H
@@ -12,12 +14,16 @@
 
 struct gh_priv_client;
 
+#define GH_PRIV_SIGN_PATIENCE 1 /* s: for a signature, which a worker waits for in the middle of its turn */
+#define GH_PRIV_PATIENCE 10     /* s: for anything else; three times as long for what another program does */
+
 /* Takes both descriptors (a request and an event channel). The parent's fork does this for the child. */
 int gh_priv_client_create(int request_fd, int event_fd, struct gh_priv_client **ret);
 void gh_priv_client_destroy(struct gh_priv_client *c);
 
 /* Any request. <ret_fds> takes at most <fd_cap> descriptors, the caller's from then on; the rest is GH_ERR_MALFORMED.
- * GH_ERR_CLOSED: the parent is gone, the child should end. <ret> may be NULL. */
+ * GH_ERR_CLOSED: the parent is gone, the child should end. GH_ERR_TIMEOUT: it does not answer; what was asked may still be done.
+ * <ret> may be NULL. */
 int gh_priv_call(struct gh_priv_client *c, const struct gh_priv_request *q, struct gh_priv_reply *ret, int *ret_fds,
                  size_t fd_cap, size_t *ret_fd_count);
 /* The parent's text for the last request that failed, with errno; "" when none did. Copied out; returns <buf>. */

@@ -13,6 +13,7 @@
  *   ROUTE        yes     through a device that was opened, or in a table that RULE was granted
  *   RULE, NAT    yes     the same again
  *   SYSCTL, WATCH, KEY   yes     the same again
+ *   WATCH_BEGIN, _END    yes     yes
  *   SIGN, FORGET_KEY     yes     with a key that was opened
  *   NOTIFY, CLEANUP      yes     yes
  *   RELOAD       no      yes
@@ -53,6 +54,8 @@ enum gh_priv_kind {
     GH_PRIV_SIGN,           /* sign -> signature; of a TLS 1.3 CertificateVerify and nothing else */
     GH_PRIV_FORGET_KEY,     /* sign.key: no signature with it will be asked for any more */
     GH_PRIV_WATCH,          /* path -> a number; GH_PRIV_EVENT_FILE from now on */
+    GH_PRIV_WATCH_BEGIN,    /* what is watched now is watched no more at GH_PRIV_WATCH_END, unless WATCH names it in between */
+    GH_PRIV_WATCH_END,
     GH_PRIV_NOTIFY,         /* notify: to the service manager, when there is one */
     GH_PRIV_CLEANUP,        /* undo addresses, routes, rules, NAT, sysctls and devices now, in reverse order */
     GH_PRIV_RELOAD,         /* as if SIGHUP had come: check the configuration, then GH_PRIV_EVENT_SIGNAL or …_RELOAD_FAILED */

@@ -181,6 +181,8 @@ static bool is_naming(uint32_t kind)
     case GH_PRIV_RELOAD:
     case GH_PRIV_LOOKUP:
     case GH_PRIV_NETLINK:
+    case GH_PRIV_WATCH_BEGIN:
+    case GH_PRIV_WATCH_END:
         return false;
     default:
         return true;
@@ -693,6 +695,12 @@ static int answer(struct gh_serve *s, struct gh_serve_child *c, const struct gh_
         rc = c->reload ? 0 : gh_watches_add(s->watches, q->path);
         ret->reply.id = rc < 0 ? 0 : (uint32_t)rc;
         return rc < 0 ? rc : 0;
+    case GH_PRIV_WATCH_BEGIN:
+        gh_watches_begin(s->watches);
+        return 0;
+    case GH_PRIV_WATCH_END:
+        gh_watches_end(s->watches);
+        return 0;
     case GH_PRIV_NOTIFY:
         return gh_notify_send(s->notify_socket, &q->notify, now_us());
     case GH_PRIV_CLEANUP:

@@ -18,6 +18,7 @@
 struct watch {
     char path[GH_PRIV_PATH];
     bool there, changed;
+    bool named; /* since gh_watches_begin */
     dev_t dev;
     ino_t ino;
     off_t size;
@@ -26,7 +27,8 @@ struct watch {
 
 struct gh_watches {
     int fd;
-    size_t count;
+    size_t count;         /* of the places; one may be free */
+    bool renewing;        /* between begin and end */
     bool missing;         /* a folder is not watched */
     int64_t at, at_most;  /* of the next look; INT64_MAX: none */
     struct watch *all[GH_WATCHES_MAX];
@@ -53,6 +55,7 @@ void gh_watches_clear(struct gh_watches *ws)
     for (size_t i = 0; i < ws->count; i++)
         free(ws->all[i]);
     ws->count = 0; /* folders stay watched: an event too many only makes us look */
+    ws->renewing = false;
 }
 
 void gh_watches_destroy(struct gh_watches *ws)
@@ -109,25 +112,72 @@ static bool look(struct watch *w)
     return !same;
 }
 
+void gh_watches_begin(struct gh_watches *ws)
+{
+    for (size_t i = 0; i < ws->count; i++)
+        if (ws->all[i])
+            ws->all[i]->named = false;
+    ws->renewing = true;
+}
+
+/* Only the folders of what is left; and whoever writes into another one wakes us no more. */
+static void watch_anew(struct gh_watches *ws)
+{
+    int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+
+    if (fd < 0)
+        return; /* they stay watched */
+    close(ws->fd);
+    ws->fd = fd;
+    for (size_t i = 0; i < ws->count; i++)
+        if (ws->all[i])
+            watch_folders(ws, ws->all[i]);
+    ws->at = 0; /* what changed meanwhile was no event */
+}
+
+void gh_watches_end(struct gh_watches *ws)
+{
+    bool forgotten = false;
+
+    for (size_t i = 0; ws->renewing && i < ws->count; i++) {
+        if (!ws->all[i] || ws->all[i]->named)
+            continue;
+        free(ws->all[i]);
+        ws->all[i] = NULL;
+        forgotten = true;
+    }
+    ws->renewing = false;
+    if (forgotten)
+        watch_anew(ws);
+}
+
 int gh_watches_add(struct gh_watches *ws, const char *path)
 {
+    size_t at = ws->count;
     struct watch *w;
 
-    for (size_t i = 0; i < ws->count; i++)
-        if (!strcmp(ws->all[i]->path, path))
+    for (size_t i = 0; i < ws->count; i++) {
+        if (!ws->all[i]) {
+            at = i;
+        } else if (!strcmp(ws->all[i]->path, path)) {
+            ws->all[i]->named = true;
             return (int)i;
-    if (ws->count == GH_WATCHES_MAX)
+        }
+    }
+    if (at == GH_WATCHES_MAX)
         return GH_ERR_FULL;
     w = calloc(1, sizeof *w);
     if (!w)
         return GH_ERR_MEMORY;
     snprintf(w->path, sizeof w->path, "%s", path);
+    w->named = true;
     watch_folders(ws, w); /* before the look: what changes in between is an event */
     look(w);
     if (ws->missing && ws->at == INT64_MAX)
         ws->at = 0;
-    ws->all[ws->count] = w;
-    return (int)ws->count++;
+    ws->all[at] = w;
+    ws->count += at == ws->count;
+    return (int)at;
 }
 
 int gh_watches_fd(const struct gh_watches *ws)
@@ -157,6 +207,8 @@ void gh_watches_look(struct gh_watches *ws, int64_t now)
         return;
     ws->missing = false;
     for (size_t i = 0; i < ws->count; i++) {
+        if (!ws->all[i])
+            continue;
         watch_folders(ws, ws->all[i]);
         if (look(ws->all[i]))
             ws->all[i]->changed = true;
@@ -168,7 +220,7 @@ void gh_watches_look(struct gh_watches *ws, int64_t now)
 int gh_watches_next(struct gh_watches *ws)
 {
     for (size_t i = 0; i < ws->count; i++) {
-        if (ws->all[i]->changed) {
+        if (ws->all[i] && ws->all[i]->changed) {
             ws->all[i]->changed = false;
             return (int)i;
         }

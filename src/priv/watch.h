@@ -22,6 +22,10 @@ void gh_watches_destroy(struct gh_watches *ws);
  * be watched. */
 int gh_watches_add(struct gh_watches *ws, const char *path);
 void gh_watches_clear(struct gh_watches *ws);
+/* Between them every file that shall stay is named anew by gh_watches_add; what was not is forgotten at the end. An end without its
+ * beginning changes nothing, and neither does a beginning without its end. */
+void gh_watches_begin(struct gh_watches *ws);
+void gh_watches_end(struct gh_watches *ws);
 int gh_watches_fd(const struct gh_watches *ws);
 /* Readable: something moved. <now> in milliseconds of the monotonic clock, here and below. */
 void gh_watches_on_ready(struct gh_watches *ws, int64_t now);

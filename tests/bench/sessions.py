@@ -1,6 +1,8 @@
-"""What sessions cost: handshakes a CPU-second beside quic-go, added latency, memory of an idle session"""
-import re
+"""What sessions cost: handshakes a CPU-second beside quic-go, traffic of many at a time, memory of one that is idle or busy"""
 import statistics
+import subprocess
+import threading
+import time
 
 import connect_ip_go
 import crowd
@@ -10,8 +12,11 @@ import peers
 from process import until
 import world as worlds
 
-IDLE_GOAL = 64.0   # KiB
-PINGS = 400
+PARTS = ('handshakes', 'swarm', 'memory')
+CROWDS = (1, 10, 100, 1000)
+SIZE, ECHO_PORT = 1200, 7000
+UNDER_WAY = 1000  # datagrams of all sessions
+BUSY_RATE, BUSY_SECONDS, IDLE_SECONDS = 5000, 4, 5
 
 
 def say(text=''):
@@ -59,40 +64,6 @@ def handshakes(site, rounds, seconds, alone):
     return {side: rows for side, rows in found.items() if rows}
 
 
-# ---- latency
-
-def round_trips(host, target, count=PINGS):
-    """Sorted milliseconds."""
-    done = host.run('ping', '-n', '-i', '0.01', '-c', count, target, timeout=60)
-    times = sorted(float(word) for word in re.findall(r'time=([0-9.]+)', done.stdout))
-    if len(times) < count * 0.99:
-        raise AssertionError('only %d of %d pings were answered' % (len(times), count))
-    return times
-
-
-def quantiles(times):
-    return {'p50': statistics.median(times), 'p99': times[len(times) - 1 - len(times) // 100]}
-
-
-def latency(site, rounds):
-    """Round trips between agent-2 and the internet, plain and through the tunnel by turns; what the tunnel adds."""
-    world = site.world
-    world['relay'].run('sysctl', '-qw', 'net.ipv4.ip_forward=1')
-    world['internet'].run('ip', 'route', 'replace', '172.16.2.0/24', 'via', '198.51.100.1')
-    world['wan'].run('ip', 'route', 'replace', '198.51.100.0/24', 'via', worlds.RELAY_V4)
-    site.start_relay(relay__pools=crowd.POOLS)
-    plain, tunnel = [], []
-    for _ in range(rounds):
-        plain += round_trips(world['agent-2'], worlds.WEB_V4)
-        site.start_agent(2)
-        tunnel += round_trips(world['agent-2'], worlds.WEB_V4)
-        agent = site.agents.pop(2)
-        agent.stop()
-    site.stop()
-    plain, tunnel = quantiles(sorted(plain)), quantiles(sorted(tunnel))
-    return {'plain': plain, 'tunnel': tunnel, 'added': {name: tunnel[name] - plain[name] for name in plain}}
-
-
 # ---- memory
 
 def settled(pid):
@@ -106,18 +77,96 @@ def settled(pid):
     return last[-1]
 
 
+def proportional(pid):
+    """KiB that a process and all that it started have in memory; a page that several share counts by its part."""
+    total = 0
+    for one in load.descendants(pid):
+        with open('/proc/%d/smaps_rollup' % one, encoding='ascii') as file:
+            total += sum(int(line.split()[1]) for line in file if line.startswith('Pss:'))
+    return total
+
+
 def memory(site, sessions):
     relay = site.start_relay(relay__pools=crowd.POOLS)
     child = relay.children()[0]
-    before = settled(child)
+    before, start_kib = settled(child), proportional(relay.pid)
     made = crowd.Crowd(site, sessions)
     up = made.wait('up', 70)
     if up['up'] != sessions or up['failed'] or up['lost']:
         raise AssertionError('sessions did not come up: %s' % up)
     after = settled(child)
+    cpu, start = load.cpu_seconds(relay.pid), time.monotonic()
+    threading.Event().wait(IDLE_SECONDS)
+    idle = (load.cpu_seconds(relay.pid) - cpu) / (time.monotonic() - start)
+    made.load(BUSY_RATE)
+    busy, start = 0, time.monotonic()
+    while time.monotonic() - start < BUSY_SECONDS:
+        threading.Event().wait(0.1)
+        busy = max(busy, crowd.resident(child))
+    told = made.stop_load()
     made.end()
     site.stop()
-    return {'sessions': sessions, 'empty_kib': before, 'full_kib': after, 'per_session_kib': (after - before) / sessions, 'seconds': up['seconds']}
+    return {'sessions': sessions, 'start_kib': start_kib, 'empty_kib': before, 'full_kib': after, 'per_session_kib': (after - before) / sessions, 'seconds': up['seconds'],
+            'idle_core_percent': 100 * idle, 'busy_kib': busy, 'per_busy_session_kib': (busy - before) / sessions,
+            'echoes': told['answered'], 'unanswered': told['sent'] - told['answered']}
+
+
+# ---- traffic of many
+
+def risen(site, count):
+    """A relay without NAT, and sessions on it that are up."""
+    relay = site.start_relay('relay-interop.yaml', relay__pools=crowd.POOLS)
+    made = crowd.Crowd(site, count)
+    up = made.wait('up', 70)
+    if up['up'] != count or up['failed'] or up['lost']:
+        raise AssertionError('sessions did not come up: %s' % up)
+    return relay, made
+
+
+def swarm(site, count, seconds, ready=lambda pid: None):
+    """<count> sessions send datagrams that come back, as many under way as UNDER_WAY for all together. <ready> is told of the relay before."""
+    relay, made = risen(site, count)
+    ready(relay.pid)
+    before = site.metrics()
+    cpu = load.cpu_seconds(relay.pid)
+    told = made.say('flood %d %d %d %g' % (ECHO_PORT, SIZE, max(UNDER_WAY // count, 1), seconds), 'flooded', seconds + 15)
+    cpu = load.cpu_seconds(relay.pid) - cpu
+    after = site.metrics()
+    made.end()
+    site.stop()
+    if told['wrong']:
+        raise AssertionError('what came back is not what was sent: %s' % told)
+    packets = told['pushed'] + told['returned']
+    return {'sessions': count, 'gbit_per_second': 8 * SIZE * packets / 1e9 / told['seconds'], 'gbit_per_cpu_second': 8 * SIZE * packets / 1e9 / max(cpu, 0.01),
+            'packets_per_cpu_second': packets / max(cpu, 0.01), 'loss': 1 - told['returned'] / max(told['pushed'], 1),
+            'least_of_mean': told['least'] * count / max(told['returned'], 1), 'most_of_mean': told['most'] * count / max(told['returned'], 1),
+            'drops': {name.split('"')[1]: int(after[name] - before.get(name, 0)) for name in after
+                      if name.startswith('gatehouse_drops_total') and after[name] != before.get(name, 0)}}
+
+
+def echoing(world):
+    """What swarms send to."""
+    world['relay'].run('sysctl', '-qw', 'net.ipv4.ip_forward=1')
+    world['internet'].run('ip', 'route', 'replace', '10.100.0.0/16', 'via', '198.51.100.1')
+    world['internet'].start('echo', load.PUMP, 'echo', worlds.WEB_V4, ECHO_PORT, stdin=subprocess.PIPE).wait_line('"ready"')
+
+
+def swarms(site, rounds, seconds):
+    """{sessions: [result of a round]}"""
+    found = {}
+    echoing(site.world)
+    for _ in range(rounds):
+        for count in CROWDS:
+            found.setdefault(count, []).append(swarm(site, count, seconds))
+            say('  ' + swarm_line(found[count][-1]))
+    return found
+
+
+def swarm_line(row):
+    drops = '  dropped: ' + ', '.join('%s %d' % item for item in row['drops'].items()) if row['drops'] else ''
+    return '%-21s %-15s %.2f Gbit/s both ways together; per CPU-second of the relay %.2f Gbit, %.0f thousand packets; loss %.3f %%; least and most of a session %.2f and %.2f of the mean%s' % (
+        'swarm of %d' % row['sessions'], 'gatehouse', row['gbit_per_second'], row['gbit_per_cpu_second'], row['packets_per_cpu_second'] / 1e3, 100 * row['loss'],
+        row['least_of_mean'], row['most_of_mean'], drops)
 
 
 # ---- all of it
@@ -126,20 +175,21 @@ def median_of(rows, name):
     return statistics.median(row[name] for row in rows)
 
 
-def show(results):
+def lines(results):
+    """The table of what sessions cost."""
+    out = [''] if results else []
     for side, rows in results.get('handshakes', {}).items():
-        say('handshakes    %-12s %8.0f per second %8.0f per CPU-second of the server' % (side, median_of(rows, 'per_second'), median_of(rows, 'per_cpu_second')))
-    if 'latency' in results:
-        for name in ('p50', 'p99'):
-            say('latency %s   plain %.3f ms, tunnel %.3f ms, added %.3f ms' % (name, *(results['latency'][kind][name] for kind in ('plain', 'tunnel', 'added'))))
+        out.append('%-21s %-15s %8.0f per second, %.0f per CPU-second of the server' % ('handshakes', side, median_of(rows, 'per_second'), median_of(rows, 'per_cpu_second')))
+    for rows in results.get('swarm', {}).values():
+        out.append(swarm_line(sorted(rows, key=lambda row: row['gbit_per_cpu_second'])[len(rows) // 2]))
     if 'memory' in results:
         row = results['memory']
-        say('memory        %.1f KiB an idle session: %d KiB resident with %d, %d KiB with none' % (row['per_session_kib'], row['full_kib'], row['sessions'], row['empty_kib']))
-
-
-def judge(results):
-    row = results.get('memory')
-    return ['an idle session has %.1f KiB, and not at most %g' % (row['per_session_kib'], IDLE_GOAL)] if row and row['per_session_kib'] > IDLE_GOAL else []
+        out.append('%-21s %-15s %.1f KiB an idle session: %d KiB resident with %d, %d KiB with none' % (
+            'memory', 'gatehouse', row['per_session_kib'], row['full_kib'], row['sessions'], row['empty_kib']))
+        out.append('%-21s %-15s %.1f MiB at start, both processes' % ('', '', row['start_kib'] / 1024))
+        out.append('%-21s %-15s %.1f KiB a busy session, of %d that share %d echoes a second; %.2f %% of a core while they are idle' % (
+            '', '', row['per_busy_session_kib'], row['sessions'], BUSY_RATE, row['idle_core_percent']))
+    return out
 
 
 def run(options):
@@ -149,13 +199,15 @@ def run(options):
         try:
             site = crowded(world, 1000)
             if 'handshakes' in options.parts:
-                results['handshakes'] = handshakes(site, options.rounds, options.seconds, options.alone)
+                say('handshakes')
+                results['handshakes'] = handshakes(site, min(options.rounds, 3), options.seconds, options.alone)
+            if 'swarm' in options.parts:
+                say('swarms')
+                results['swarm'] = swarms(site, min(options.rounds, 3), options.seconds)
             if 'memory' in options.parts:
+                say('memory')
                 results['memory'] = memory(site, 1000)
-            if 'latency' in options.parts:
-                results['latency'] = latency(site, options.rounds)
-        except (AssertionError, OSError, RuntimeError, LookupError):
+        except Exception:
             say(world.report())
             raise
-    show(results)
     return results

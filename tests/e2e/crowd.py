@@ -1,10 +1,10 @@
-"""Many sessions at a time: tests/load with certificates of the test's CA, from a hundred addresses of agent-1."""
+"""Many sessions at a time: tests/bench/swarm with certificates of the test's CA, from a hundred addresses of agent-1."""
 import os
 import subprocess
 
 from world import RELAY_NAME, RELAY_V4, WEB_V4, build_folder
 
-PROGRAM = os.path.join(build_folder(), 'tests', 'load', 'load')
+PROGRAM = os.path.join(build_folder(), 'tests', 'bench', 'swarm', 'swarm')
 FROM, ADDRESSES = '172.16.1.100', 100
 POOLS = '10.100.0.0/16, fd00:100::/64'
 

@@ -11,6 +11,9 @@ import time
 Line = collections.namedtuple('Line', 'stream text data at')
 
 
+SANITIZER = re.compile(r'(WARNING|ERROR|FATAL): (Address|Thread|Leak|UndefinedBehavior)Sanitizer|: runtime error: ')
+
+
 class Timeout(AssertionError):
     pass
 
@@ -110,6 +113,15 @@ class Daemon:
     def tail(self, count=30):
         with self.changed:
             return '\n'.join('%s %s: %s' % (self.name, line.stream, line.text) for line in self.lines[-count:])
+
+    def accusations(self):
+        """What the sanitizers of its build said, from the first line on; '' when nothing."""
+        with self.changed:
+            texts = [line.text for line in self.lines if line.stream == 'err']
+        for at, text in enumerate(texts):
+            if SANITIZER.search(text):
+                return '%s:\n%s' % (self.name, '\n'.join(texts[at:at + 60]))
+        return ''
 
     def send(self, number):
         self.process.send_signal(number)

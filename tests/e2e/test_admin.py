@@ -73,7 +73,31 @@ def test_both_ends_show_the_path(site):
     until(lambda: row()['datagrams_sent'] >= 3, 3, 'the relay knows the path, too')
     assert row()['rtt_us'] > 0 and row()['udp_payload'] >= 1314 and row()['mtu'] >= 1280 and row()['datagrams_lost'] == 0
     screen = agent.run(program('gatehouse-agent'), 'status', '-c', site.world.path('examples', 'agent-1.yaml')).stdout
-    assert 'identity   client-1' in screen and '(carries), rtt ' in screen and 'udp_gso' in screen
+    for words in ('identity   client-1, certificate valid until ', '(carries), rtt ', 'udp_gso', 'drops ', 'config     generation 1, never reloaded',
+                  'relay      relay.gatehouse.example port 4433'):
+        assert words in screen, screen
+
+
+def test_the_relays_status_shows_identity_sessions_and_paths(site):
+    for number in (1, 2):
+        assert site.world['agent-%d' % number].ping('1.1.1.1', 3)[0] == 3
+    relay = site.world['relay']
+
+    def status():
+        return json.loads(relay.run(program('gatehouse'), 'status', '--json').stdout)
+    told = until(lambda: status() if status()['paths']['datagrams_sent'] >= 6 else None, 5, 'both paths are known')
+    assert told['identity']['name'] == 'relay' and told['identity']['not_after'].endswith('Z')
+    assert told['sessions'] == 2 and sum(row['sessions'] for row in told['workers']) == 2
+    assert site.metrics()['gatehouse_relay_sessions'] == 2
+    paths = told['paths']
+    assert paths['count'] == 2 and 0 < paths['rtt_us']['min'] <= paths['rtt_us']['max'] and paths['datagrams_lost'] == 0
+    assert 1280 <= paths['mtu']['min'] <= paths['mtu']['max']
+    assert told['policy']['version'] and told['config'] == {'generation': 1, 'last_reload': None}
+    assert {'udp_gso', 'udp_gro', 'tun_tso', 'tun_uso', 'landlock', 'seccomp'} <= {row['name'] for row in told['features']}
+    screen = relay.run(program('gatehouse'), 'status').stdout
+    for words in ('identity   relay, certificate valid until ', 'sessions   2, flows ', 'paths      2, rtt ', ', mtu ', ', loss 0.00 %', 'policy     1-',
+                  'config     generation 1, never reloaded', 'offload    udp_gso '):
+        assert words in screen, screen
 
 
 def test_a_watched_status_comes_again_until_it_is_interrupted(site):

@@ -228,6 +228,6 @@ def test_a_damaged_node_key_is_moved_away_and_agents_come_back(stopped):
     relay = stopped.start_relay()
     line = said(relay, 'moved away')
     assert line['file'] == path and os.path.getsize(line['kept_as']) == 5 and os.path.getsize(path) == 32
-    # nobody can end the old connection: the agent notices by itself
-    pings(stopped, 40)
+    # nobody can end the old connection, and what the relay says of it is nothing that the agent could believe: it notices the silence
+    pings(stopped)
     assert stopped.addresses(2) == addresses

@@ -88,6 +88,13 @@ def test_the_child_never_had_the_key(site):
         assert not [name for name in open_files if name.endswith('.key')], open_files
 
 
+def last_reload(site, where):
+    """What status says of it on the relay, or on the agent."""
+    argv = ['gatehouse', 'status'] if where == 'relay' else ['gatehouse-agent', 'status', '-c', site.world.path('examples', 'agent-1.yaml')]
+    told = json.loads(site.world[where].run(program(argv[0]), *argv[1:], '--json').stdout)
+    return told['config']['last_reload']
+
+
 def test_a_key_of_another_certificate_is_refused_in_words_and_the_old_one_stays(site):
     mark = site.relay.mark()
     with open(site.certs.file('relay.key'), encoding='ascii') as file:
@@ -97,6 +104,8 @@ def test_a_key_of_another_certificate_is_refused_in_words_and_the_old_one_stays(
     write(site.certs.file('relay.key'), other)
     site.relay.send(signal.SIGHUP)
     site.relay.wait_line(lambda line: "it is not the certificate's" in json.dumps(line.data), 5, mark)
+    told = until(lambda: last_reload(site, 'relay'), 5, 'status knows of the reload')
+    assert not told['ok'] and 'relay.key' in told['detail'] and "it is not the certificate's" in told['detail'], told
     site.agents[1].stop()
     site.start_agent(1)
     mark = site.relay.mark()
@@ -105,6 +114,39 @@ def test_a_key_of_another_certificate_is_refused_in_words_and_the_old_one_stays(
     site.agents[1].stop()
     site.start_agent(1)
     assert site.world['agent-1'].ping(RESOLVERS[0], 1)[0] == 1
+
+
+def test_a_certificate_that_cannot_be_read_is_named_by_status_on_both_ends(site):
+    for daemon, where, name in ((site.relay, 'relay', 'relay.crt'), (site.agents[1], 'agent-1', 'client-1.crt')):
+        path = site.certs.file(name)
+        os.rename(path, path + '.away')
+        try:
+            told = until(lambda: last_reload(site, where), 10, 'status of the %s knows of the reload' % where)
+            assert not told['ok'] and name in told['detail'] and 'No such file' in told['detail'], told
+        finally:
+            os.rename(path + '.away', path)
+        until(lambda: last_reload(site, where)['ok'], 10, 'the file is back')
+
+
+def test_a_parent_that_stands_still_costs_handshakes_and_stops_no_worker(site):
+    """Its signatures are missed by those who come; who is there goes on."""
+    host = site.world['agent-1']
+    assert host.ping(RESOLVERS[0], 1)[0] == 1
+    mark = site.relay.mark()
+    site.relay.send(signal.SIGSTOP)
+    try:
+        newcomer = site.start_agent(2, wait=False)
+        newcomer.wait_line(lambda line: line.data.get('message') == 'connection failed', 20)
+        # by now a worker has waited for its signature once; the next ones are refused at once
+        first = len(newcomer.find(lambda line: line.data.get('message') == 'connection failed'))
+        newcomer.wait_line(lambda line: line.data.get('message') == 'connection failed', 20, count=first + 3)
+        text = host.run('ping', '-n', '-c', 200, '-i', '0.02', '-W', 1, RESOLVERS[0], check=False).stdout
+        assert ' 0% packet loss' in text, text
+    finally:
+        site.relay.send(signal.SIGCONT)
+    site.wait_tunnel(2, timeout=20)
+    assert host.ping(RESOLVERS[0], 1)[0] == 1
+    assert not site.relay.find('the child was ended', mark)
 
 
 def write(path, text):
@@ -128,6 +170,17 @@ def test_certificate_and_key_may_change_names_together(site):
         site.world.write('examples/agent-1.yaml', moved)
         agent.send(signal.SIGHUP)
         agent.wait_line(lambda line: line.data.get('message') == 'Configuration reloaded', 5, mark)
+        # what the configuration does not name any more is none of the agent's
+        mark = agent.mark()
+        os.utime(site.certs.file('client-1.crt'))
+        os.utime(os.path.join(out, 'client-1.crt'))
+        agent.wait_line(lambda line: line.data.get('message') == 'Configuration reloaded', 5, mark)
+        mark = agent.mark()
+        os.utime(site.certs.file('client-1.crt'))
+        # nothing can be waited for that does not come: what comes next is the signal's, not the file's
+        agent.send(signal.SIGHUP)
+        line = agent.wait_line(lambda line: line.data.get('message') == 'Configuration reloaded', 5, mark)
+        assert line.data['cause'] == 'SIGHUP', line.text
         mark = site.relay.mark()
         site.world['relay'].run('curl', '-s', '-X', 'DELETE', '--unix-socket', '/run/gatehouse/admin.sock',
                                 'http://localhost/v1/sessions/' + site.sessions()[0]['id'])

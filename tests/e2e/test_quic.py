@@ -1,5 +1,6 @@
 """How connections begin and go on, seen from outside."""
 from process import until
+from world import WEB_V4
 
 
 def counted(gateway, name, timeout=5):
@@ -55,5 +56,33 @@ def test_a_resumed_session_passes_the_checks_of_a_full_one(gateway):
         counted(gateway, 'gatehouse_quic_resumed_total', 20)
         assert 'relay.pins' in gateway.relay.wait_audit(event_type='auth.fail')['reason']
         assert gateway.sessions() == []
+    finally:
+        gateway.stop()
+
+
+def marks(host):
+    """Packets that a host received, by the two bits of ECN, of both families."""
+    found = {}
+    for line in host.run('cat', '/proc/net/snmp6').stdout.splitlines():
+        name, _, value = line.partition(' ')
+        if name.startswith('Ip6In') and name.endswith('Pkts'):
+            found[name[3:]] = found.get(name[3:], 0) + int(value)
+    lines = [line.split() for line in host.run('cat', '/proc/net/netstat').stdout.splitlines() if line.startswith('IpExt:')]
+    for name, value in zip(lines[0][1:], lines[1][1:]):
+        found[name] = found.get(name, 0) + int(value)
+    return {name: found[name] for name in ('InNoECTPkts', 'InECT0Pkts', 'InECT1Pkts', 'InCEPkts')}
+
+
+def test_what_both_ends_send_is_marked_ect0(gateway):
+    gateway.world.serve(1 << 16)
+    gateway.start_relay()
+    try:
+        gateway.start_agent(2)
+        hosts = [gateway.world['relay'], gateway.world['agent-2']]
+        before = [marks(host) for host in hosts]
+        assert hosts[1].ping(WEB_V4, 100, interval='0.01')[0] == 100
+        for host, was in zip(hosts, before):
+            moved = {name: value - was[name] for name, value in marks(host).items()}
+            assert moved['InECT0Pkts'] >= 100 and moved['InECT1Pkts'] == moved['InCEPkts'] == 0, moved
     finally:
         gateway.stop()

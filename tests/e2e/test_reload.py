@@ -6,7 +6,7 @@ import socket
 import time
 
 import crowd
-from world import RELAY_NAME, RELAY_V4, RELAY_V6, WEB_V4
+from world import RELAY_NAME, RELAY_V4, RELAY_V6, WEB_V4, sanitizers
 
 RELOADS = 1000
 SESSIONS = 40
@@ -76,11 +76,12 @@ def test_a_thousand_reloads_under_load_drop_nothing(gateway):
     assert told['up'] >= took / 2, told  # sessions that were opened meanwhile, with either certificate
     after = gateway.metrics()
     moved = {name: after[name] - drops.get(name, 0) for name in after if 'drops_total' in name and after[name] != drops.get(name, 0)}
-    # an echo's answer may come for a session that the generator has just ended
-    assert set(moved) <= {'gatehouse_drops_total{reason="no_route"}'} and sum(moved.values()) < told['up'], moved
+    # an echo's answer may come for a session that the generator has just ended, whether its address is taken back already or not
+    assert set(moved) <= {'gatehouse_drops_total{reason="%s"}' % why for why in ('no_route', 'no_session')} and sum(moved.values()) < told['up'], moved
     assert hold.process.poll() is None and relay.children()[0] == child
-    for before, now in zip(early, late):
-        assert now <= before + GROWTH, (early, late)
+    if 'thread' not in sanitizers():  # what that one keeps of every access is not ours to count
+        for before, now in zip(early, late):
+            assert now <= before + GROWTH, (early, late)
     hold.stop(signal.SIGKILL)
     assert made.end() == 0
     gateway.stop()

@@ -87,7 +87,7 @@ def test_the_relays_parent_may_be_killed(running, pristine):
     running.relay.wait_exit()
     running.start_relay()
     assert running.world['relay'].state() == before
-    until(lambda: running.world['agent-1'].ping(RESOLVERS[0], 1)[0] == 1, 40, 'a ping through the new relay')
+    until(lambda: running.world['agent-1'].ping(RESOLVERS[0], 1)[0] == 1, 10, 'a ping through the new relay')
     running.relay.stop()
     assert running.world['relay'].state() == pristine['relay']
 

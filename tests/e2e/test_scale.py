@@ -14,6 +14,8 @@ def test_a_thousand_sessions_come_up_and_are_answered_within_60_s(gateway):
     assert (up['up'], up['failed'], up['lost']) == (SESSIONS, 0, 0), up
     assert up['answered'] >= SESSIONS and up['seconds'] < 60, up
     assert len(gateway.sessions()) == SESSIONS
+    assert gateway.metrics()['gatehouse_relay_sessions'] == SESSIONS
     assert made.end() == 0
-    until(lambda: not gateway.sessions(), 40, 'no session is left: the close of one may be lost, its idle time-out is 30 s')
+    until(lambda: not gateway.sessions(), 5, 'no session is left')
+    assert gateway.metrics()['gatehouse_relay_sessions'] == 0
     gateway.stop()

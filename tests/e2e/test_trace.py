@@ -1,5 +1,6 @@
 """Packets watched as they pass, and what the workers recorded."""
 import json
+import os
 import signal
 
 import pytest
@@ -75,6 +76,7 @@ def test_it_ends_when_nobody_reads_it_any_more_and_leaves_no_watch(up):
 
 
 def test_the_flight_recorder_tells_of_handshakes_sessions_and_decisions(up):
+    assert up.world['agent-1'].ping('1.1.1.1', 1)[0] == 1
     up.world['agent-1'].peer('flows', '9.9.9.9', 31000, 1, check=False)
     done = up.world['relay'].run(program('gatehouse'), 'trace', '--recorded', '1000', '--json').stdout
     events = [json.loads(line) for line in done.splitlines()]
@@ -89,6 +91,67 @@ def test_the_flight_recorder_tells_of_handshakes_sessions_and_decisions(up):
     lines = up.relay.find(lambda line: line.data.get('what') == 'trace', since=mark)
     assert {row['worker'] for row in (line.data for line in lines)} <= {0, 1}
     assert any('session_open' in line.data['events'] for line in lines)
+
+
+def recorded(up, *words):
+    """What the agent's recorder has."""
+    done = up.world['agent-1'].run(program('gatehouse-agent'), 'trace', '-c', up.world.path('examples', 'agent-1.yaml'), '--json', *words)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_the_agents_flight_recorder_tells_of_states_connections_paths_and_drops(up):
+    host, agent = up.world['agent-1'], up.agents[1]
+    assert host.ping('1.1.1.1', 1)[0] == 1
+    events = recorded(up)
+    story = [(row['event'], row['text']) for row in events if row['event'] in ('state', 'connect', 'handshake', 'session_open')]
+    relay = [text for event, text in story if event == 'connect'][0]
+    assert [entry for entry in story if entry[0] == 'state'][:4] == [('state', word) for word in ('resolving', 'connecting', 'requesting', 'assigning')]
+    assert ('handshake', 'accepted ' + relay) in story and ('session_open', relay) in story and ('state', 'up') in story
+    assert {row['connection'] for row in events if row['event'] in ('handshake', 'session_open')} == {1}
+    stamps = [row['at_ns'] for row in events if row['worker'] == 0]
+    assert stamps == sorted(stamps) and {row['worker'] for row in events} <= {0, 1}
+    # a session that the relay ends
+    kicked = up.world['relay'].run(program('gatehouse'), 'sessions', 'kick', up.sessions()[0]['id'], check=False)
+    assert kicked.returncode == 0, kicked
+    until(lambda: host.ping('1.1.1.1', 1)[0] == 1, 10, 'the agent is back')
+    late = recorded(up)
+    assert any(row['event'] == 'session_close' and row['text'] == 'lost' and row['connection'] == 1 for row in late), late
+    assert ('state', 'waiting') in [(row['event'], row['text']) for row in late]
+    assert [row['connection'] for row in late if row['event'] == 'session_open'] == [1, 2]
+    assert len(recorded(up, '--recorded', '3')) <= 6
+    text = host.run(program('gatehouse-agent'), 'trace', '-c', up.world.path('examples', 'agent-1.yaml')).stdout
+    assert ' worker 0 2 ' in ' '.join(text.split()) and 'session_open ' + relay in text
+    bad = host.run(program('gatehouse-agent'), 'trace', '-c', up.world.path('examples', 'agent-1.yaml'), '--recorded', '0', check=False)
+    assert bad.returncode == 1 and 'from 1 to 65536' in bad.stderr
+    # and on SIGQUIT
+    mark = agent.mark()
+    agent.send(signal.SIGQUIT)
+    agent.wait_line(lambda line: line.data.get('what') == 'end', since=mark)
+    lines = agent.find(lambda line: line.data.get('what') == 'trace', since=mark)
+    assert any('session_open 1 ' in line.data['events'] and 'state ' in line.data['events'] for line in lines), [line.text for line in lines]
+
+
+def test_a_full_recorder_is_told_whole(up):
+    """65,536 events of a worker: packets that find no room, each a drop."""
+    host, agent = up.world['agent-1'], up.agents[1]
+    up.relay.send(signal.SIGSTOP)
+    try:
+        for pid in up.relay.children():
+            os.kill(pid, signal.SIGSTOP)
+        for _ in range(10):
+            host.peer('flow', '9.9.9.9', 9, 64, 40000, 2)
+            events = recorded(up, '--recorded', '65536')
+            if max(sum(row['worker'] == worker for row in events) for worker in (0, 1)) == 65536:
+                break
+        else:
+            raise AssertionError('%d events alone' % len(events))
+    finally:
+        for pid in up.relay.children():
+            os.kill(pid, signal.SIGCONT)
+        up.relay.send(signal.SIGCONT)
+    assert any(row['event'] == 'drop' and row['text'].startswith('queue_full ') for row in events), events[-3:]
+    assert agent.process.poll() is None
+    until(lambda: host.ping('1.1.1.1', 1)[0] == 1, 20, 'the tunnel is back')
 
 
 def test_a_stranger_may_not_watch(up):

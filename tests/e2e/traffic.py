@@ -317,6 +317,7 @@ def verb_flow(address, port, size, rate, seconds):
         number += 1
     for _ in range(5):
         sock.send(struct.pack('!Qd', END, 0))
+        time.sleep(0.02)  # at once they would travel in one packet of the tunnel, and be lost with it
     say(sent=number, failed=failed)
 
 

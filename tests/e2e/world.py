@@ -113,6 +113,14 @@ def build_folder():
     return folder if os.path.isabs(folder) else os.path.join(ROOT, folder)
 
 
+def sanitizers():
+    """What the programs are built with: {'address', 'undefined'}, {'thread'}, or nothing."""
+    with open(os.path.join(build_folder(), 'meson-info', 'intro-buildoptions.json'), encoding='utf-8') as file:
+        value = [option['value'] for option in json.load(file) if option['name'] == 'b_sanitize'][0]
+    words = value if isinstance(value, list) else value.split(',')
+    return set(words) - {'none', ''}
+
+
 def program(name):
     return os.path.join(build_folder(), 'src', 'bin', name)
 
@@ -322,6 +330,7 @@ class World:
             host.keeper.close()
         if self.users:
             self.users.close()
+        accusations = [text for text in (daemon.accusations() for daemon in self.daemons) if text]
         for daemon in self.daemons:
             daemon.file.close()
         self.daemons = []
@@ -329,6 +338,8 @@ class World:
         self.users = None
         if self.own_folder:
             shutil.rmtree(self.folder, ignore_errors=True)
+        if accusations:
+            raise AssertionError('a sanitizer spoke up\n' + '\n'.join(accusations))
 
     def report(self):
         """The last lines of everybody, for a failed test."""
@@ -405,4 +416,4 @@ class Box:
         self.daemon.wait_exit()
 
 
-__all__ = ['Box', 'World', 'Host', 'Daemon', 'until', 'program', 'build_folder', 'why_not']
+__all__ = ['Box', 'World', 'Host', 'Daemon', 'until', 'program', 'build_folder', 'sanitizers', 'why_not']

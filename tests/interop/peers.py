@@ -15,9 +15,9 @@ def cache():
 
 
 @functools.lru_cache(maxsize=None)
-def build(name):
-    """(folder with the peer's programs, None), or (None, why there are none)."""
-    source = os.path.join(HERE, 'peers', name)
+def build(name, base=HERE, packages='./...'):
+    """(folder with the peer's programs, None), or (None, why there are none). Its module is <base>/peers/<name>."""
+    source = os.path.join(base, 'peers', name)
     digest = hashlib.sha256()
     for path in sorted(glob.glob(os.path.join(source, '**'), recursive=True)):
         if os.path.isfile(path):
@@ -30,7 +30,7 @@ def build(name):
         return None, 'no Go to build %s with' % name
     part = '%s.%d' % (folder, os.getpid())
     os.makedirs(part)
-    done = subprocess.run(['go', 'build', '-trimpath', '-o', part + '/', './...'], cwd=source, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    done = subprocess.run(['go', 'build', '-trimpath', '-o', part + '/', packages], cwd=source, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, env=dict(os.environ, GOFLAGS='-mod=readonly -buildvcs=false', CGO_ENABLED='0',
                                                              GOTOOLCHAIN=os.environ.get('GOTOOLCHAIN', 'auto')))
     if done.returncode != 0:

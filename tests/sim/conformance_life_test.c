@@ -532,6 +532,29 @@ static unsigned char traffic_class(const uint8_t *packet)
     return packet[0] >> 4 == 4 ? packet[1] : (unsigned char)(packet[0] << 4 | packet[1] >> 4);
 }
 
+/* Between a close and what the relay is told of it, its housekeeping may run: nobody is waited for then. */
+static void a_client_that_closes_is_not_taken_for_one_on_a_narrow_path(void **state)
+{
+    static uint8_t buf[GH_QUIC_BATCH_MAX];
+    struct gh_quic_batch b = { .buf = buf };
+    struct gh_quic_path path;
+
+    (void)state;
+    conformance_start_settled(OUR_SERVER);
+    (void)open_tunnel();
+    raw_peer_wait(&c.peer, 5 * SIM_S);
+    assert_int_equal(atomic_load(&c.relay.relay.sessions), 1);
+    path = (struct gh_quic_path){ c.sim->server.addr, c.sim->client.addr };
+    gh_quic_close(c.peer.q, true, 0x100, "done");
+    assert_int_equal(gh_quic_write(c.peer.q, &b, c.sim->now), 1);
+    gh_quic_recv(c.sim->server.quic, &path, 0, gh_span_of(buf, b.len), c.sim->now);
+    assert_int_equal(gh_quic_plpmtu(c.sim->server.quic), 0);
+    relay_tunnel_measure(relay_world_worker(&c.relay));
+    (void)sim_run(c.sim, SIM_S, NULL, NULL);
+    assert_int_equal(atomic_load(&c.relay.relay.sessions), 0);
+    conformance_end();
+}
+
 static void set_traffic_class(struct packet *to, unsigned value)
 {
     if (to->data[0] >> 4 == 4) {
@@ -707,6 +730,7 @@ int main(void)
         T(P7_ipv6_is_assigned_where_the_path_carries_it),
         T(P7_a_wish_for_ipv6_on_a_narrow_path_is_refused),
         T(P7_a_path_that_shrinks_aborts_the_stream_and_ipv4_goes_on),
+        T(a_client_that_closes_is_not_taken_for_one_on_a_narrow_path),
         T(P7_the_next_tunnel_goes_on_at_once_and_says_why),
         T(P7_an_agent_whose_own_direction_is_narrow_has_ipv4_alone),
         T(P7_an_agent_that_does_not_ask_again_is_gone),

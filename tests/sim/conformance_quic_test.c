@@ -26,6 +26,8 @@ static void start(uint64_t client_offer, uint64_t server_offer)
     raw_peer_init(&w.client, &w.sim, false);
     raw_peer_connect(&w.client);
     raw_peer_wait(&w.client, SIM_S);
+    assert_non_null(w.client.q);
+    assert_non_null(w.server.q);
 }
 
 static uint64_t offered_by(struct sim_end *other)
@@ -146,6 +148,7 @@ static void queue(unsigned count, size_t size)
 {
     static const uint8_t payload[1200];
 
+    assert_non_null(w.client.q);
     for (unsigned i = 0; i < count; i++)
         assert_int_equal(gh_quic_send_datagram(w.client.q, gh_span_of(payload, 0), gh_span_of(payload, size), 0, w.sim.now), 0);
 }
@@ -279,6 +282,7 @@ static void queue_both(unsigned count, size_t size)
     static const uint8_t payload[1200];
 
     queue(count, size);
+    assert_non_null(w.server.q);
     for (unsigned i = 0; i < count; i++)
         assert_int_equal(gh_quic_send_datagram(w.server.q, gh_span_of(payload, 0), gh_span_of(payload, size), 0, w.sim.now), 0);
 }

@@ -52,6 +52,7 @@ static void go(void)
     raw_peer_connect(&w.client);
     raw_peer_wait(&w.client, SIM_S);
     assert_true(w.server.handshake);
+    assert_false(w.sim.client.closed || w.sim.server.closed);
 }
 
 static void a_retry_costs_one_round_trip_and_nothing_is_kept_before(void **state)
@@ -284,8 +285,11 @@ static void restart_server(const uint8_t *key, const char *ca, int64_t later)
 
 static bool resumed(void)
 {
-    bool at_client = gh_tls_resumed(gh_quic_tls(w.client.q));
+    bool at_client;
 
+    assert_non_null(w.client.q);
+    assert_non_null(w.server.q);
+    at_client = gh_tls_resumed(gh_quic_tls(w.client.q));
     assert_int_equal(gh_tls_resumed(gh_quic_tls(w.server.q)), at_client);
     return at_client;
 }
@@ -405,6 +409,47 @@ static void no_early_data_is_offered_when_resuming(void **state)
     sim_fini(&w.sim);
 }
 
+/* As long as a stateless reset, of somebody who has other keys (RFC 9000, section 10.3). */
+static void inject_junk(void)
+{
+    uint8_t junk[43];
+
+    for (size_t i = 0; i < sizeof junk; i++)
+        junk[i] = (uint8_t)sim_random(&w.sim);
+    junk[0] = (uint8_t)(0x40 | (junk[0] & 0x3f));
+    sim_inject(&w.sim, true, gh_span_of(junk, sizeof junk));
+}
+
+static void what_has_no_keys_is_no_sign_of_life(void **state)
+{
+    const struct gh_quic_counters *c;
+    uint64_t heard, sent;
+
+    (void)state;
+    init(21);
+    go();
+    c = gh_quic_counters(w.client.q);
+    heard = c->heard;
+    assert_in_range(heard, 1, c->packets_in);
+    w.sim.link[0].down = w.sim.link[1].down = true;
+    for (int i = 0; i < 10; i++) { /* each one seems to be an answer */
+        sent = c->packets_out;
+        gh_quic_probe(w.client.q);
+        w.sim.link[1].down = false;
+        inject_junk();
+        w.sim.link[1].down = true;
+        (void)sim_run(&w.sim, SIM_S, NULL, NULL);
+        assert_true(c->packets_out > sent);
+    }
+    assert_true(c->packets_in >= heard + 10);
+    assert_int_equal(c->heard, heard);
+    w.sim.link[0].down = w.sim.link[1].down = false;
+    gh_quic_probe(w.client.q);
+    (void)sim_run(&w.sim, 5 * SIM_S, NULL, NULL);
+    assert_true(c->heard > heard);
+    sim_fini(&w.sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -424,6 +469,7 @@ int main(void)
         cmocka_unit_test(a_ticket_of_a_client_that_nobody_vouches_for_now_is_not_taken),
         cmocka_unit_test(what_a_server_needs_for_its_handshake_goes_with_it),
         cmocka_unit_test(no_early_data_is_offered_when_resuming),
+        cmocka_unit_test(what_has_no_keys_is_no_sign_of_life),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

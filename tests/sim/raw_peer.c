@@ -103,7 +103,8 @@ static int on_datagram(void *arg, struct gh_span payload)
     struct raw_peer *p = arg;
 
     assert_true(payload.len <= sizeof p->datagram);
-    memcpy(p->datagram, payload.data, payload.len);
+    if (payload.len)
+        memcpy(p->datagram, payload.data, payload.len);
     p->datagram_len = payload.len;
     p->datagrams++;
     if (p->on_datagram)

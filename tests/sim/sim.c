@@ -272,6 +272,13 @@ static int64_t serialize(struct sim *s, struct sim_link *l, size_t len)
     return l->busy - s->now;
 }
 
+/* More waits than a queue should hold. */
+static bool stands(const struct sim *s, const struct sim_link *l)
+{
+    return l->rate && l->mark_above && l->busy > s->now &&
+           (l->busy - s->now) / (SIM_S / (int64_t)l->rate) / 8 > (int64_t)l->mark_above;
+}
+
 static void send_payload(struct sim *s, bool from_server, struct gh_span payload, uint8_t ecn)
 {
     struct sim_link *l = &s->link[from_server];
@@ -283,7 +290,13 @@ static void send_payload(struct sim *s, bool from_server, struct gh_span payload
     if (s->on_wire)
         s->on_wire(s->on_wire_arg, from_server, payload);
     l->ecn[ecn]++;
-    if (l->congested && ecn)
+    if (ecn && l->ecn_fault == SIM_ECN_DROPPED) {
+        s->lost++;
+        return;
+    }
+    if (ecn && l->ecn_fault)
+        ecn = l->ecn_fault == SIM_ECN_SWAPPED;
+    if (ecn && (l->congested || stands(s, l)))
         ecn = 3;
     if (l->down || (l->max_payload && payload.len > l->max_payload) || sim_chance(s) < l->loss) {
         s->lost++;
@@ -371,10 +384,15 @@ static bool left_behind(struct sim *s, const struct flying *f)
     return first.dcid.len != dcid->len || memcmp(first.dcid.data, dcid->data, dcid->len) != 0;
 }
 
+static struct gh_quic_addr seen(const struct sim_end *e)
+{
+    return e->nat.port ? e->nat : e->addr;
+}
+
 static void deliver(struct sim *s, struct flying *f)
 {
     struct sim_end *to = f->to_server ? &s->server : &s->client, *from = f->to_server ? &s->client : &s->server;
-    struct gh_quic_path path = { to->addr, from->addr };
+    struct gh_quic_path path = { to->addr, seen(from) };
     struct gh_quic_initial first;
 
     s->delivered++;
@@ -393,13 +411,26 @@ static void deliver(struct sim *s, struct flying *f)
     free(f);
 }
 
+static bool same(const struct gh_quic_addr *a, const struct gh_quic_addr *b)
+{
+    return a->port == b->port && gh_ip_equals(&a->ip, &b->ip);
+}
+
+/* An address that an end had is nobody's. */
+static bool leads_somewhere(const struct sim *s, const struct sim_end *from, const struct gh_quic_path *path)
+{
+    const struct gh_quic_addr there = seen(from->server ? &s->client : &s->server);
+
+    return same(&path->local, &from->addr) && same(&path->remote, &there);
+}
+
 static void flush(struct sim *s, struct sim_end *e)
 {
     static uint8_t buf[GH_QUIC_BATCH_MAX];
     struct gh_quic_batch b = { .buf = buf };
 
     while (e->quic && gh_quic_write(e->quic, &b, s->now) == 1)
-        for (size_t at = 0; at < b.len; at += b.segment)
+        for (size_t at = 0; at < b.len && leads_somewhere(s, e, &b.path); at += b.segment)
             send_payload(s, e->server, gh_span_of(buf + at, b.len - at < b.segment ? b.len - at : b.segment), b.ecn);
 }
 

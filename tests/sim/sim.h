@@ -26,6 +26,8 @@ struct sim_link {
     int64_t busy;         /* until when it sends what it has */
     size_t max_payload;   /* larger datagrams vanish; 0: no limit */
     bool congested;       /* what may be marked arrives with CE (RFC 3168) */
+    size_t mark_above;    /* with a rate: bytes that wait, above which what may be marked arrives with CE; 0: never */
+    enum sim_ecn { SIM_ECN_KEPT, SIM_ECN_CLEARED, SIM_ECN_SWAPPED, SIM_ECN_DROPPED } ecn_fault; /* ECT(0) gone, made ECT(1), lost */
     uint64_t ecn[4];      /* datagrams sent, by the two bits of ECN */
 };
 
@@ -46,6 +48,7 @@ struct sim_end {
     struct sim_stack stack; /* open NULL: HTTP/3 */
     struct gh_quic_config config;
     struct gh_quic_addr addr;
+    struct gh_quic_addr nat; /* what the other end sees instead; port 0: no NAT */
     struct gh_quic *quic;
     struct gh_h3 *h3;
     struct gh_h3_config h3_config;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/tally.h"
 
 const struct gh_flow_timeouts gh_flow_timeouts_default = GH_FLOW_TIMEOUTS_DEFAULT;
 
@@ -54,7 +55,7 @@ void gh_flow_owner_init(struct gh_flow_owner *o)
 {
     for (int i = 0; i < GH_FLOW_GROUPS; i++)
         gh_list_init(&o->flows[i]);
-    o->count = 0;
+    gh_tally_set32(&o->count, 0);
 }
 
 /* The request type that an ICMP query or its reply belongs to; 0: not a query. */
@@ -194,7 +195,7 @@ static struct gh_flow *enter(struct gh_flow_table *t, struct gh_flow *f, uint64_
     link_by_use(t, f, now);
     gh_map_insert(&t->map, &f->node, hash);
     t->count++;
-    f->owner->count++;
+    gh_tally_set32(&f->owner->count, f->owner->count + 1);
     return f;
 }
 
@@ -236,7 +237,7 @@ void gh_flow_release(struct gh_flow_table *t, struct gh_flow *f)
     gh_map_remove(&t->map, &f->node);
     gh_list_unlink(&f->in_class);
     gh_list_unlink(&f->in_owner);
-    f->owner->count--;
+    gh_tally_set32(&f->owner->count, f->owner->count - 1);
     f->owner = NULL;
     f->serial = 0; /* references to it no longer match */
     f->node.next = t->free ? &t->free->node : NULL;

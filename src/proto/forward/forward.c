@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/tally.h"
 #include "proto/connect_ip/routes.h"
 #include "proto/forward/forward_admit.h"
 #include "proto/forward/mss.h"
@@ -151,10 +152,10 @@ static void drop_and_answer(const struct passage *w, enum gh_drop why, enum gh_i
 static void pass(const struct passage *w, struct gh_flow *f)
 {
     w->ret->action = GH_FORWARD_PASS;
-    w->fw->packets[w->d]++;
-    w->fw->bytes[w->d] += w->len;
-    w->s->packets[w->d]++;
-    w->s->bytes[w->d] += w->len;
+    gh_tally_add(&w->fw->packets[w->d], 1);
+    gh_tally_add(&w->fw->bytes[w->d], w->len);
+    gh_tally_add(&w->s->packets[w->d], 1);
+    gh_tally_add(&w->s->bytes[w->d], w->len);
     if (!f)
         return;
     gh_flow_observe(&w->fw->flows, f, w->d, w->ret->packet.frag_off ? NULL : &w->ret->packet, w->len, w->clock->now);

@@ -321,8 +321,12 @@ static int cb_path_validation(ngtcp2_conn *conn, uint32_t flags, const ngtcp2_pa
 
     (void)conn;
     (void)flags;
-    if (res == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS && (!old_path || !ngtcp2_path_eq(path, old_path)))
+    if (res == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS && (!old_path || !ngtcp2_path_eq(path, old_path))) {
         gh_quic_pmtu_reset(&q->pmtu, q->now);
+        q->unmarked = q->repeated;
+    }
+    q->challenged = 0;
+    q->repeated = false;
     return 0;
 }
 
@@ -530,6 +534,16 @@ void gh_quic_destroy(struct gh_quic *q)
     free(q);
 }
 
+/* It is the peer, who has the keys: not somebody who sends us anything, nor a successor who has forgotten the connection. */
+static void on_heard(struct gh_quic *q)
+{
+    q->counters.heard++;
+    if (!q->probing)
+        return;
+    ngtcp2_conn_set_keep_alive_timeout(q->conn, q->cfg.keep_alive ? (uint64_t)q->cfg.keep_alive : UINT64_MAX);
+    q->probing = false;
+}
+
 void gh_quic_recv(struct gh_quic *q, const struct gh_quic_path *path, uint8_t ecn, struct gh_span payload, int64_t now)
 {
     struct gh_quic_sockaddr sa[2];
@@ -549,11 +563,9 @@ void gh_quic_recv(struct gh_quic *q, const struct gh_quic_path *path, uint8_t ec
         gh_quic_break(q, &g);
         return;
     }
-    if (q->probing) {
-        ngtcp2_conn_set_keep_alive_timeout(q->conn, q->cfg.keep_alive ? (uint64_t)q->cfg.keep_alive : UINT64_MAX);
-        q->probing = false;
-    }
     rc = ngtcp2_conn_read_pkt(q->conn, &lib_path, &info, payload.data, payload.len, (uint64_t)now);
+    if (g.opened > 0)
+        on_heard(q);
     if (rc == 0 && !q->server)
         gh_quic_pmtu_on_answer(&q->pmtu);
     if (q->why.kind == GH_QUIC_CLOSED_RESET && q->closing)
@@ -624,8 +636,10 @@ void gh_quic_expire(struct gh_quic *q, int64_t now)
         gh_quic_break(q, &g);
         return;
     }
-    if (!q->handshake_done && now - q->last_out >= (int64_t)ngtcp2_conn_get_pto(q->conn) / 2)
+    if (!q->handshake_done && now - q->last_out >= (int64_t)ngtcp2_conn_get_pto(q->conn) / 2) {
         gh_quic_pmtu_on_timeout(&q->pmtu);
+        q->unmarked = true;
+    }
     rc = ngtcp2_conn_handle_expiry(q->conn, (uint64_t)now);
     q->probe_due = q->silence.outstanding && now - q->silence.since > (int64_t)ngtcp2_conn_get_pto(q->conn);
     if (rc == 0 && now >= gh_quic_silence_deadline(&q->silence, probe_interval(q)))

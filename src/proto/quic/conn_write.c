@@ -174,17 +174,35 @@ static enum step write_packet(struct gh_quic *q, struct target *t, size_t *ret_l
     return step;
 }
 
+/* RFC 9000, section 13.4.2.1: some paths drop what is marked. What was not answered goes out again without; the library believes that it was
+ * marked, and that the path lost the mark. */
+static uint8_t mark_of(struct gh_quic *q, const struct target *t)
+{
+    if (q->challenging) {
+        q->challenging = false;
+        if (!q->challenged)
+            q->challenged = q->now;
+        if (q->now - q->challenged >= (int64_t)ngtcp2_conn_get_pto(q->conn) * 7 / 8) {
+            q->repeated |= ngtcp2_path_eq(&t->path.path, ngtcp2_conn_get_path(q->conn));
+            q->unmarked |= q->repeated;
+            return NGTCP2_ECN_NOT_ECT;
+        }
+    }
+    return q->unmarked ? NGTCP2_ECN_NOT_ECT : (uint8_t)t->info.ecn;
+}
+
 /* Takes the packet at the end of the batch into it. False when it does not belong: it waits for the next batch. */
 static bool append(struct gh_quic *q, struct gh_quic_batch *b, const struct target *t, size_t len)
 {
     const ngtcp2_path *path = &t->path.path;
+    uint8_t ecn = mark_of(q, t);
 
     if (b->len == 0) {
         b->segment = len;
         gh_quic_addr_of(&path->local, &b->path.local);
         gh_quic_addr_of(&path->remote, &b->path.remote);
-        b->ecn = (uint8_t)t->info.ecn;
-    } else if (len > b->segment || b->ecn != t->info.ecn || !gh_quic_addr_is(&b->path.remote, &path->remote) ||
+        b->ecn = ecn;
+    } else if (len > b->segment || b->ecn != ecn || !gh_quic_addr_is(&b->path.remote, &path->remote) ||
                !gh_quic_addr_is(&b->path.local, &path->local)) {
         if (!q->carry)
             q->carry = malloc(q->cfg.max_payload);
@@ -194,7 +212,7 @@ static bool append(struct gh_quic *q, struct gh_quic_batch *b, const struct targ
         q->carry_len = len;
         gh_quic_addr_of(&path->local, &q->carry_path.local);
         gh_quic_addr_of(&path->remote, &q->carry_path.remote);
-        q->carry_ecn = (uint8_t)t->info.ecn;
+        q->carry_ecn = ecn;
         return false;
     }
     b->len += len;

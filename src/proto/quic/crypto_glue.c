@@ -1,4 +1,6 @@
 /* What the QUIC library asks of cryptography, answered by crypto/aead.h and crypto/tls.h. */
+#include <stdlib.h>
+
 #include "base/error.h"
 #include "proto/quic/internal.h"
 
@@ -62,6 +64,8 @@ static int cb_decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp
     (void)nonce_len;
     if (rc == GH_ERR_DENIED)
         return NGTCP2_ERR_DECRYPT;
+    if (rc == 0 && *gh_guard_top())
+        (*gh_guard_top())->opened++;
     return rc < 0 ? NGTCP2_ERR_CALLBACK_FAILURE : 0;
 }
 
@@ -246,6 +250,7 @@ static int cb_path_challenge(ngtcp2_conn *conn, uint8_t *data, void *arg)
     struct gh_quic *q = arg;
 
     (void)conn;
+    q->challenging = true;
     return q->cfg.random.fill(q->cfg.random.arg, data, NGTCP2_PATH_CHALLENGE_DATALEN) < 0 ? NGTCP2_ERR_CALLBACK_FAILURE : 0;
 }
 
@@ -324,11 +329,39 @@ static int on_send(void *arg, enum gh_tls_level level, struct gh_span bytes)
     return ngtcp2_conn_submit_crypto_data(q->conn, level_to(level), bytes.data, bytes.len) == 0 ? 0 : GH_ERR_MEMORY;
 }
 
+#define MAX_IDLE_TIMEOUT 0x01                      /* RFC 9000, section 18.2 */
+#define IDLE_FOR_EVER (UINT64_C(0xc0) << 56 | UINT64_C(1) << 43) /* as a number of 8 bytes: 278 years of milliseconds */
+
+/* The library takes milliseconds for nanoseconds times a million without looking for the end of 64 bits: a peer that never wants to be idle
+ * would be at once. Such a number has 8 bytes, and gets another of as many. */
+static void bound_idle_timeout(uint8_t *params, size_t len)
+{
+    struct gh_reader r = gh_reader_of(gh_span_of(params, len));
+
+    while (gh_reader_left(&r) && !r.failed) {
+        uint64_t id = gh_read_varint(&r);
+        struct gh_span value = gh_read_span(&r, (size_t)gh_read_varint(&r));
+        struct gh_reader v = gh_reader_of(value);
+
+        if (r.failed || id != MAX_IDLE_TIMEOUT || value.len != 8 || gh_read_varint(&v) <= UINT64_C(1) << 43)
+            continue;
+        for (int i = 0; i < 8; i++)
+            params[(size_t)(value.data - params) + (size_t)i] = (uint8_t)(IDLE_FOR_EVER >> 8 * (7 - i));
+    }
+}
+
 static int on_transport_params(void *arg, struct gh_span params)
 {
     struct gh_quic *q = arg;
+    uint8_t *copy = malloc(params.len ? params.len : 1);
 
-    q->liberr = ngtcp2_conn_decode_and_set_remote_transport_params(q->conn, params.data, params.len);
+    if (!copy)
+        return GH_ERR_MEMORY;
+    if (params.len)
+        memcpy(copy, params.data, params.len);
+    bound_idle_timeout(copy, params.len);
+    q->liberr = ngtcp2_conn_decode_and_set_remote_transport_params(q->conn, copy, params.len);
+    free(copy);
     return q->liberr == 0 ? 0 : GH_ERR_PROTOCOL;
 }
 

@@ -16,13 +16,14 @@ struct gh_guard {
     jmp_buf env;
     struct gh_guard *outer;
     char text[160]; /* the assertion: file:line: expression */
+    unsigned opened; /* packets that were found authentic since the entry: callbacks for that have no connection */
 };
 
 /* The guard that is innermost on this thread, for enter and leave alone. */
 struct gh_guard **gh_guard_top(void);
 
 /* True when the entry was left by a failed assertion. */
-#define GH_GUARD_ENTER(g) ((g)->outer = *gh_guard_top(), *gh_guard_top() = (g), setjmp((g)->env) != 0)
+#define GH_GUARD_ENTER(g) ((g)->outer = *gh_guard_top(), (g)->opened = 0, *gh_guard_top() = (g), setjmp((g)->env) != 0)
 
 void gh_guard_leave(struct gh_guard *g);
 

@@ -41,6 +41,10 @@ struct gh_quic {
     bool broken;   /* the library's state cannot be trusted: never call it again */
     bool room_wanted;
     bool probing;  /* PINGs are sent until something is heard */
+    bool unmarked; /* no ECN: whatever said it on this path was not answered in time */
+    bool challenging;    /* the packet that is being written asks whether a path is good */
+    int64_t challenged;  /* when the first was that has no answer; 0: none */
+    bool repeated;       /* the path that is being asked about was asked a second time */
     struct gh_quic_close why;
     /* a packet that did not fit the batch before it */
     uint8_t *carry; /* cfg.max_payload bytes, made when there is one */

@@ -123,6 +123,7 @@ struct gh_quic_counters {
     uint64_t key_updates;          /* begun here */
     uint64_t key_generations;      /* keys made ready, by whichever end */
     uint64_t packets_in, packets_out, bytes_in, bytes_out;
+    uint64_t heard;                /* of <packets_in> those that the peer, and nobody else, can have sent */
 };
 
 struct gh_quic_owner {
@@ -228,7 +229,7 @@ struct gh_tls *gh_quic_tls(struct gh_quic *q);
 const struct gh_quic_counters *gh_quic_counters(const struct gh_quic *q);
 bool gh_quic_handshake_complete(const struct gh_quic *q);
 struct gh_quic_path gh_quic_current_path(struct gh_quic *q);
-/* Largest UDP payload that the path was seen to carry. While one that shrank is being measured, 1331 until that is disproved. */
+/* Largest UDP payload that the path was seen to carry; 0 when the connection is over. While one that shrank is being measured, 1331 until that is disproved. */
 size_t gh_quic_plpmtu(const struct gh_quic *q);
 /* Smoothed round-trip time, nanoseconds. */
 int64_t gh_quic_rtt(struct gh_quic *q);

@@ -90,6 +90,8 @@ static void read_status(void *self, struct gh_node_status *ret)
     ret->policy_version = a->run->policy_version ? a->run->policy_version(a->run->policy_arg, a->policy, sizeof a->policy) : "";
     fill_reload(a, &a->last, &ret->reload);
     gh_node_describe(a->node, &a->description);
+    ret->identity = a->description.identity;
+    ret->not_after = a->description.not_after;
     ret->sessions = a->description.sessions;
     ret->flows = a->description.flows;
     ret->listeners = a->description.listeners;

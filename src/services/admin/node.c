@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "ports/lifecycle.h"
 #include "ports/node_status.h"
+#include "ports/session_directory.h"
 #include "services/admin/request.h"
 
 static json_t *listeners_json(const struct gh_node_status *s)
@@ -87,6 +88,65 @@ static json_t *config_json(const struct gh_node_status *s)
     return config;
 }
 
+static json_t *identity_json(const struct gh_node_status *s)
+{
+    json_t *identity = json_object();
+
+    gh_admin_json_set(&identity, "name", gh_admin_json_text(s->identity));
+    gh_admin_json_set(&identity, "not_after", s->not_after ? gh_admin_json_time(s->not_after) : json_null());
+    return identity;
+}
+
+/* All paths at a glance; /v1/sessions has each. */
+struct paths {
+    unsigned count; /* whose round-trip time is known */
+    uint32_t rtt[2], mtu[2]; /* smallest and largest */
+    uint64_t sent, lost;
+};
+
+static void extend(uint32_t range[2], uint32_t value, bool first)
+{
+    range[0] = first || value < range[0] ? value : range[0];
+    range[1] = first || value > range[1] ? value : range[1];
+}
+
+static void add_path(void *arg, const struct gh_session_row *s)
+{
+    struct paths *p = arg;
+
+    if (!s->peer || !s->rtt_us)
+        return;
+    extend(p->rtt, s->rtt_us, p->count == 0);
+    extend(p->mtu, s->mtu, p->count == 0);
+    p->count++;
+    p->sent += s->datagrams_sent;
+    p->lost += s->datagrams_lost;
+}
+
+static json_t *range_json(const uint32_t range[2])
+{
+    json_t *o = json_object();
+
+    gh_admin_json_set(&o, "min", json_integer(range[0]));
+    gh_admin_json_set(&o, "max", json_integer(range[1]));
+    return o;
+}
+
+static json_t *paths_json(const struct gh_port_sessions *port)
+{
+    struct paths p = { 0 };
+    json_t *o = json_object();
+
+    if (port)
+        port->list(port->self, add_path, &p);
+    gh_admin_json_set(&o, "count", json_integer(p.count));
+    gh_admin_json_set(&o, "rtt_us", range_json(p.rtt));
+    gh_admin_json_set(&o, "mtu", range_json(p.mtu));
+    gh_admin_json_set(&o, "datagrams_sent", json_integer((json_int_t)p.sent));
+    gh_admin_json_set(&o, "datagrams_lost", json_integer((json_int_t)p.lost));
+    return o;
+}
+
 void gh_admin_status_serve(const struct gh_admin_request *r)
 {
     const struct gh_admin *a = r->admin;
@@ -105,6 +165,7 @@ void gh_admin_status_serve(const struct gh_admin_request *r)
     gh_admin_json_set(&body, "schema", json_integer(1));
     gh_admin_json_set(&body, "version", gh_admin_json_text(a->config.version));
     gh_admin_json_set(&body, "node", gh_admin_json_text(s.node));
+    gh_admin_json_set(&body, "identity", identity_json(&s));
     gh_admin_json_set(&body, "uptime_seconds", json_integer(gh_admin_uptime(a)));
     gh_admin_json_set(&body, "timestamp", gh_admin_json_time(a->config.wall(a->config.self)));
     gh_admin_json_set(&body, "ready", json_boolean(reading.ready));
@@ -116,6 +177,7 @@ void gh_admin_status_serve(const struct gh_admin_request *r)
     gh_admin_json_set(&body, "policy", policy);
     gh_admin_json_set(&body, "sessions", json_integer(s.sessions));
     gh_admin_json_set(&body, "flows", json_integer(s.flows));
+    gh_admin_json_set(&body, "paths", paths_json(a->config.sessions));
     gh_admin_json_parts(&body, &s);
     gh_admin_json_set(&body, "drops", drops_json(&s));
     gh_admin_reply_json(r, 200, body);

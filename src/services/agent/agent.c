@@ -11,7 +11,6 @@
 #include "services/agent/agent_internal.h"
 
 #define UDP_BUFFER (8u * 1024 * 1024)
-#define CERTIFICATE_MAX (256u * 1024)
 #define PRIORITY_DEFAULT 5100u
 #define PRIORITY_MAX 32000u /* before the rules of the system's own tables */
 
@@ -40,24 +39,12 @@ static int load_tls(struct gh_node *node, const struct gh_agent_conf *c, struct 
     const struct gh_tls_files files = { c->certificate, c->key, c->ca, false, agent_aead(c) };
     const char *const paths[] = { c->certificate, c->key, c->ca };
     struct gh_run *run = gh_run_of(node);
-    int rc = gh_tls_load(run->privileged, gh_node_log(node), "agent", &files, ret);
+    int rc = gh_tls_load(run, gh_node_log(node), "agent", &files, ret);
 
     for (size_t i = 0; rc == 0 && i < sizeof paths / sizeof *paths; i++)
         if (gh_run_watch(run, paths[i]) < 0)
             gh_log_event(gh_node_log(node), GH_LOG_WARN, "agent", "changes of a file will not be noticed", gh_log_str("file", paths[i]));
     return rc;
-}
-
-/* Whoever we are for the relay; without an answer the name stays empty. */
-static void read_identity(struct gh_node *node, const struct gh_agent_conf *c, struct agent_self *ret)
-{
-    struct gh_text pem = { 0 };
-
-    *ret = (struct agent_self){ 0 };
-    if (gh_privileged_read_file(gh_run_of(node)->privileged, c->certificate, CERTIFICATE_MAX, &pem) < 0)
-        return;
-    agent_identity_own(gh_span_of(pem.data, pem.len), c->trust_domain, ret);
-    gh_text_fini(&pem);
 }
 
 static struct gh_prefix *copy_prefixes(const struct gh_prefix *list, size_t count)
@@ -170,7 +157,7 @@ static int load_parts(struct agent *a, const struct gh_agent_conf *c)
         return rc;
     }
     rc = load_tls(a->node, c, &a->tls);
-    read_identity(a->node, c, &a->self);
+    gh_self_read(a->run->privileged, c->certificate, c->trust_domain, GH_ROLE_AGENT, &a->self);
     if (rc == 0)
         rc = open_sockets(a);
     if (rc == 0)
@@ -290,7 +277,7 @@ static void stop(void *state, struct gh_worker *w)
 struct change {
     struct agent *a;
     struct gh_tls_ctx *tls;
-    struct agent_self self;
+    struct gh_self self;
     struct gh_prefix *allow;
     size_t allow_count;
 };
@@ -307,7 +294,7 @@ static int prepare(void *state, const struct gh_conf *conf, void **ret_next)
         n->allow = copy_prefixes(c.allow_routes, c.allow_route_count);
         n->allow_count = c.allow_route_count;
         rc = n->allow ? load_tls(a->node, &c, &n->tls) : GH_ERR_MEMORY;
-        read_identity(a->node, &c, &n->self);
+        gh_self_read(a->run->privileged, c.certificate, c.trust_domain, GH_ROLE_AGENT, &n->self);
     }
     if (rc < 0) {
         if (n)

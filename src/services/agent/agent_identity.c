@@ -28,20 +28,3 @@ int agent_identity_of_relay(struct gh_span der, const char *trust_domain, struct
     ret->not_after = id.not_after;
     return 0;
 }
-
-void agent_identity_own(struct gh_span pem, const char *trust_domain, struct agent_self *ret)
-{
-    const struct gh_identity_rules rules = { .trust_domain = trust_domain,
-                                             .sources = { GH_IDENTITY_SAN_URI },
-                                             .source_count = 1,
-                                             .roles = GH_ROLE_BIT(GH_ROLE_AGENT) };
-    char why[GH_IDENTITY_WHY];
-    struct gh_identity id;
-    struct gh_cert *cert = NULL;
-
-    if (gh_cert_parse_pem(pem, &cert) == 0 && gh_identity_of_cert(cert, &rules, &id, why) == 0) {
-        snprintf(ret->name, sizeof ret->name, "%s", id.name);
-        ret->not_after = id.not_after;
-    }
-    gh_cert_destroy(cert);
-}

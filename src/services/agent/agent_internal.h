@@ -18,7 +18,9 @@
 
 #include "base/list.h"
 #include "core/run.h"
+#include "core/self.h"
 #include "crypto/tls.h"
+#include "loop/trace.h"
 #include "loop/worker.h"
 #include "net/http_endpoint.h"
 #include "net/tun_port.h"
@@ -46,6 +48,7 @@ struct agent_link {
     struct gh_list node; /* in a->links */
     struct agent *a;
     enum agent_link_state state;
+    uint64_t number; /* of all that were opened */
     size_t relay; /* of conf.relays */
     struct gh_endpoint remote;
     struct gh_http_conn *conn;
@@ -60,7 +63,7 @@ struct agent_link {
     struct gh_nl_route way; /* from here to the relay when it was opened; of family 0 when nobody knows */
     int64_t up_at, again_at;
     /* The carrier's pulse: counts when something was last heard; since when something sent is unanswered, 0 for not. */
-    uint64_t packets_in, packets_out;
+    uint64_t heard, packets_out;
     int64_t heard_at, unanswered_since;
 };
 
@@ -89,19 +92,13 @@ struct agent_queue {
     _Atomic uint64_t packets; /* read from the kernel; for status */
 };
 
-/* What our own certificate says. */
-struct agent_self {
-    char name[129];    /* "": unknown */
-    int64_t not_after; /* wall seconds */
-};
-
 struct agent {
     struct gh_node *node;
     struct gh_run *run;
     struct gh_log *log;
     struct gh_agent_conf conf; /* strings and lists are the agent's own; what names files is NULL */
     struct gh_tls_ctx *tls;
-    struct agent_self self; /* worker 0 */
+    struct gh_self self; /* worker 0 */
     struct gh_udp_features features;
     struct gh_quic_group groups[AGENT_FAMILIES];
     struct gh_quic_memory memory; /* of relays, for whatever endpoint comes next */
@@ -139,7 +136,9 @@ struct agent {
     struct gh_netlink *netlink;   /* to ask for routes; NULL: cannot */
     int64_t up_since;             /* monotonic, 0: no tunnel */
     int64_t up_wall, mtu_looked;
-    uint64_t tunnels, attempts;
+    uint64_t tunnels, attempts, connections;
+    const char *noted_state;      /* the last in the flight recorder */
+    int64_t dumped;               /* monotonic: after an assertion */
     char why[GH_AGENT_WORDS];
     char no_ipv6[GH_AGENT_WORDS]; /* why none is assigned; "": nothing was said */
     struct gh_forward forward;
@@ -193,6 +192,15 @@ void agent_search_lost(struct agent_link *l, enum agent_link_state before);
 void agent_search_gone(struct agent *a);
 void agent_search_goaway(struct agent_link *l);
 
+/* agent_trace.c: into the flight recorder of the worker; the state, when it is another one; a drop, which is counted, too */
+void agent_note_link(const struct agent_link *l, enum gh_trace_event event, unsigned detail);
+void agent_note_end(const struct agent_link *l, const char *word);
+void agent_note(struct agent *a, enum gh_trace_event event, uint64_t value);
+void agent_note_state(struct agent *a);
+void agent_note_drop(struct agent_queue *q, enum gh_drop why, uint64_t count);
+/* The last <max> events of each worker as JSON. */
+void agent_trace_emit(const struct agent *a, size_t max, struct gh_text *t);
+
 /* agent_network.c: addresses, routes and size of the device */
 void agent_network_assigned(struct agent *a, const struct gh_prefix *list, size_t count);
 /* 0, or an error after a log line. */
@@ -215,8 +223,6 @@ void agent_queue_stop(struct agent_queue *q);
 /* agent_identity.c: 0, or GH_ERR_DENIED and the like with words in <ret_why>. */
 #define AGENT_WHY 384u
 int agent_identity_of_relay(struct gh_span der, const char *trust_domain, struct gh_http_identity *ret, char ret_why[AGENT_WHY]);
-/* <ret> stays as it is when the certificate names nobody. */
-void agent_identity_own(struct gh_span pem, const char *trust_domain, struct agent_self *ret);
 
 /* agent_dns.c: what the relay tells of nameservers stays until it tells something else */
 void agent_dns_told(struct agent *a, struct gh_span value);

@@ -114,6 +114,7 @@ int agent_link_open(struct agent *a, size_t relay, const struct gh_endpoint *rem
     if (!l)
         return GH_ERR_MEMORY;
     l->a = a;
+    l->number = ++a->connections;
     l->relay = relay;
     l->remote = *remote;
     if (a->netlink)
@@ -122,6 +123,7 @@ int agent_link_open(struct agent *a, size_t relay, const struct gh_endpoint *rem
     gh_list_init(&l->node);
     gh_list_append(&a->links, &l->node);
     gh_log_event(a->log, GH_LOG_INFO, "agent", "connecting", gh_log_str("relay", a->conf.relays[relay].host), gh_log_str("remote", remote_text(l, text)));
+    agent_note_link(l, GH_TRACE_CONNECT, 0);
     rc = gh_http_endpoint_connect(http, remote, server_name, &l->conn);
     if (rc == 0)
         return 0;
@@ -204,6 +206,7 @@ static void on_ready(void *arg, struct gh_http_conn *c)
 
     if (!l || l->state != AGENT_LINK_CONNECTING)
         return;
+    agent_note_link(l, GH_TRACE_HANDSHAKE, 1);
     snprintf(l->tls_group, sizeof l->tls_group, "%s", gh_tls_group(tls));
     snprintf(l->cipher, sizeof l->cipher, "%s", gh_tls_cipher(tls));
     gh_log_event(a->log, GH_LOG_INFO, "agent", "connected", gh_log_str("remote", remote_text(l, text)), gh_log_str("relay_id", l->identity.name),
@@ -243,6 +246,8 @@ static void on_closed(void *arg, struct gh_http_conn *c, const struct gh_quic_cl
         return;
     closed_words(c, why, words, sizeof words);
     never = l->state == AGENT_LINK_CONNECTING;
+    if (never)
+        agent_note_link(l, GH_TRACE_HANDSHAKE, 0);
     quiet = a->stopping || l->state == AGENT_LINK_CLOSING || l->state == AGENT_LINK_LEAVING;
     gh_log_event(a->log, quiet ? GH_LOG_INFO : GH_LOG_WARN, "agent", never ? "connection failed" : "disconnected",
                  gh_log_str("remote", remote_text(l, text)), gh_log_str("reason", words));
@@ -266,7 +271,7 @@ static void on_drop(void *arg, enum gh_drop why, uint64_t count)
 {
     struct agent *a = arg;
 
-    gh_counter_add(&a->queues[0].drops[why], count);
+    agent_note_drop(&a->queues[0], why, count);
 }
 
 const struct gh_http_endpoint_events agent_link_events = { on_peer, on_refused, on_ready, on_closed, on_goaway, on_drop };
@@ -278,6 +283,7 @@ static void on_open(void *arg)
     struct agent_link *l = arg;
 
     l->state = AGENT_LINK_ASSIGNING;
+    agent_note_state(l->a);
     gh_worker_deadline_start(l->a->w, &l->timer, gh_worker_now(l->a->w) + l->a->conf.assign_timeout);
 }
 
@@ -420,6 +426,7 @@ static void on_end(void *arg, const struct gh_agent_tunnel_end *end)
                      gh_log_str("reason", end->words), gh_log_uint("udp_payload", gh_quic_plpmtu(gh_http_conn_quic(l->conn))));
         return;
     }
+    agent_note_end(l, end->status ? "refused" : end->farewell == GH_FAREWELL_TAKEN_OVER ? "replaced" : l == a->carrier ? "lost" : "closed");
     gh_log_event(a->log, quiet ? GH_LOG_INFO : GH_LOG_WARN, "agent", l == a->carrier ? "tunnel lost" : l->was_up ? "tunnel closed" : "the tunnel was not opened",
                  gh_log_str("reason", end->words), gh_log_uint("status", end->status), gh_log_uint("code", end->code));
     say_why(l, end->words);

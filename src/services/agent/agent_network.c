@@ -197,6 +197,7 @@ void agent_network_refresh_mtu(struct agent *a)
 
     if (a->assigned_count == 0 || mtu == a->mtu)
         return;
+    agent_note(a, GH_TRACE_MTU, mtu);
     if (configure(a, mtu) == 0)
         gh_log_event(a->log, GH_LOG_DEBUG, "agent", "mtu changed", gh_log_uint("mtu", mtu));
 }

@@ -31,15 +31,9 @@ static void put(struct agent_handover *h)
         free(h);
 }
 
-static void drop(struct agent_queue *q, enum gh_drop why, uint64_t count)
-{
-    if (why != GH_DROP_NONE)
-        gh_counter_add(&q->drops[why], count);
-}
-
 static void on_drop(void *arg, enum gh_drop why, uint64_t count)
 {
-    drop(arg, why, count);
+    agent_note_drop(arg, why, count);
 }
 
 /* ---- worker 0 ---- */
@@ -61,7 +55,7 @@ static void send_in_place(struct agent *a, uint8_t *packet, size_t len)
     uint32_t flow = gh_ip_flow_number(packet, len, a->forward.flows.seed.k0);
     enum gh_drop why = a->carrier ? gh_agent_tunnel_send(&a->carrier->tunnel, packet, len, flow) : GH_DROP_NO_DATAGRAM;
 
-    drop(&a->queues[0], why, 1);
+    agent_note_drop(&a->queues[0], why, 1);
     if (why == GH_DROP_NONE)
         count(a, AGENT_OUT, len);
 }
@@ -113,7 +107,7 @@ static void packet_out(struct agent *a, uint8_t *packet, size_t len)
     struct gh_forward_verdict *v = &a->verdict;
 
     if (!a->carrier) {
-        drop(&a->queues[0], GH_DROP_NO_DATAGRAM, 1);
+        agent_note_drop(&a->queues[0], GH_DROP_NO_DATAGRAM, 1);
         return;
     }
     refresh_mtu(a);
@@ -121,9 +115,9 @@ static void packet_out(struct agent *a, uint8_t *packet, size_t len)
     if (v->action == GH_FORWARD_PASS)
         send_in_place(a, packet, len);
     else if (v->action == GH_FORWARD_DROP)
-        drop(&a->queues[0], v->reason, 1);
+        agent_note_drop(&a->queues[0], v->reason, 1);
     if (v->limited)
-        drop(&a->queues[0], GH_DROP_ICMP_LIMIT, 1);
+        agent_note_drop(&a->queues[0], GH_DROP_ICMP_LIMIT, 1);
     if (v->answer_len)
         gh_tun_port_send(a->queues[0].port, gh_span_of(v->answer, v->answer_len));
 }
@@ -135,7 +129,7 @@ void agent_packet_in(struct agent *a, struct gh_span packet)
     uint8_t *data = (uint8_t *)(uintptr_t)packet.data; /* decrypted in place: nobody else reads it */
 
     if (!a->carrier) { /* without an address nothing is for us */
-        drop(&a->queues[0], GH_DROP_NO_DATAGRAM, 1);
+        agent_note_drop(&a->queues[0], GH_DROP_NO_DATAGRAM, 1);
         return;
     }
     refresh_mtu(a);
@@ -145,10 +139,10 @@ void agent_packet_in(struct agent *a, struct gh_span packet)
         count(a, AGENT_IN, packet.len);
         gh_tun_port_send(a->queues[0].port, packet);
     } else if (v->action == GH_FORWARD_DROP) {
-        drop(&a->queues[0], v->reason, 1);
+        agent_note_drop(&a->queues[0], v->reason, 1);
     }
     if (v->limited)
-        drop(&a->queues[0], GH_DROP_ICMP_LIMIT, 1);
+        agent_note_drop(&a->queues[0], GH_DROP_ICMP_LIMIT, 1);
     if (v->answer_len)
         send_copy(a, gh_span_of(v->answer, v->answer_len), gh_span_of(NULL, 0));
 }
@@ -224,7 +218,7 @@ static void post(struct agent_queue *q)
     atomic_fetch_sub(&q->handover->out, 1);
     put(q->handover);
     free(b);
-    drop(q, GH_DROP_MAILBOX_FULL, packets);
+    agent_note_drop(q, GH_DROP_MAILBOX_FULL, packets);
 }
 
 static void on_turn_end(void *arg, int64_t now)
@@ -258,14 +252,14 @@ static void hand_over(struct agent_queue *q, const uint8_t *packet, size_t len)
     uint8_t *at;
 
     if (room > BATCH_BYTES) {
-        drop(q, GH_DROP_TOO_BIG, 1);
+        agent_note_drop(q, GH_DROP_TOO_BIG, 1);
         return;
     }
     if (q->batch && q->batch->used + room > BATCH_BYTES)
         post(q);
     why = begin_batch(q);
     if (why != GH_DROP_NONE) {
-        drop(q, why, 1);
+        agent_note_drop(q, why, 1);
         return;
     }
     at = q->batch->data + q->batch->used;

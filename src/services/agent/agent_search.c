@@ -74,6 +74,7 @@ static void search_end(struct agent *a)
     a->search = AGENT_SEARCH_NONE;
     a->next = NULL;
     gh_worker_deadline_stop(a->w, &a->timer);
+    agent_note_state(a);
 }
 
 /* Nothing came of the search: wait, and begin again. */
@@ -84,6 +85,7 @@ static void rest(struct agent *a)
 
     a->next = NULL;
     a->search = AGENT_SEARCH_WAITING;
+    agent_note_state(a);
     if (gh_random_bytes(&random, sizeof random) < 0)
         random = (uint64_t)gh_worker_now(a->w);
     delay = gh_agent_backoff_next(&a->backoff, random);
@@ -136,6 +138,7 @@ static int start_lookup(struct agent *a)
     int rc = l ? 0 : GH_ERR_MEMORY;
 
     a->search = AGENT_SEARCH_RESOLVING;
+    agent_note_state(a);
     if (a->looking_up) /* an earlier one still runs: we go on when it is over */
         return 0;
     if (l) {
@@ -205,6 +208,7 @@ static void try_next(struct agent *a, bool impatient)
         if (a->at != a->skip && try_candidate(a) == 0) {
             bool more = a->candidate < a->relays[a->at].resolved.count;
 
+            agent_note_state(a);
             gh_worker_deadline_start(a->w, &a->timer, gh_worker_now(a->w) + (more ? STAGGER : RELAY_STAGGER));
             return;
         }
@@ -280,6 +284,7 @@ void agent_search_reached(struct agent_link *l)
     if (a->next && a->next != l)
         return; /* two answered at once: the tunnels race, and the relay keeps one session */
     a->next = l;
+    agent_note_state(a);
     gh_worker_deadline_stop(a->w, &a->timer);
     end_attempts(a, l);
 }
@@ -308,6 +313,7 @@ void agent_search_lost(struct agent_link *l, enum agent_link_state before)
     }
     if (l == a->next)
         a->next = NULL;
+    agent_note_state(a);
     if (a->stopping)
         return;
     if (a->search == AGENT_SEARCH_NONE)
@@ -339,6 +345,7 @@ void agent_search_up(struct agent_link *l)
         return;
     a->carrier = l;
     a->why[0] = 0;
+    agent_note_link(l, old ? GH_TRACE_PATH : GH_TRACE_SESSION_OPEN, 0);
     search_end(a);
     end_attempts(a, l);
     l->heard_at = gh_worker_now(a->w);
@@ -384,10 +391,10 @@ static void watch_carrier(struct agent *a, int64_t now)
     struct gh_quic *q = gh_http_conn_quic(l->conn);
     const struct gh_quic_counters *c = gh_quic_counters(q);
 
-    if (c->packets_in != l->packets_in) {
+    if (c->heard != l->heard) {
         bool again = l->unanswered_since && now - l->unanswered_since >= DEAD_AFTER;
 
-        l->packets_in = c->packets_in;
+        l->heard = c->heard;
         l->packets_out = c->packets_out;
         l->heard_at = now;
         l->unanswered_since = 0;
@@ -480,6 +487,7 @@ static void network_changed(void *arg, int64_t now)
     struct agent *a = arg;
     struct gh_nl_route r = { 0 };
 
+    agent_note(a, GH_TRACE_NETWORK, 0);
     if (a->stopping)
         return;
     if (a->search != AGENT_SEARCH_NONE && a->search != AGENT_SEARCH_RESOLVING && !a->next) {
@@ -595,6 +603,7 @@ static void stop_timers(struct agent *a)
 void agent_search_stop(struct agent *a)
 {
     a->stopping = true;
+    agent_note_state(a);
     stop_timers(a);
     gh_list_each(it, &a->links)
         agent_link_end(gh_container_of(it, struct agent_link, node), "the agent ends");

@@ -1,4 +1,4 @@
-/* What the unix socket answers: GET /v1/status, POST /v1/down. The socket's mode says who may ask. */
+/* What the unix socket answers: GET /v1/status, GET /v1/trace, POST /v1/down. The socket's mode says who may ask. */
 #include <stdlib.h>
 
 #include "base/error.h"
@@ -6,6 +6,8 @@
 #include "services/agent/agent_internal.h"
 
 #define STATUS_MAX (256u * 1024)
+#define TRACE_MAX (60u << 20) /* a little below what a client takes */
+#define EVENTS 1000u          /* of a worker, when nobody says how many */
 #define CONNECTIONS 16u
 
 static void emit_string(struct gh_text *t, const char *name, const char *value)
@@ -68,7 +70,7 @@ static void emit_path(struct agent *a, struct agent_link *l, struct gh_text *t)
     const struct gh_quic_counters *n = q ? gh_quic_counters(q) : NULL;
     char remote[GH_ENDPOINT_TEXT];
 
-    gh_text_printf(t, "{\"state\":\"%s\",\"carrier\":%s", agent_link_state_name(l->state), l == a->carrier ? "true" : "false");
+    gh_text_printf(t, "{\"connection\":%llu,\"state\":\"%s\",\"carrier\":%s", (unsigned long long)l->number, agent_link_state_name(l->state), l == a->carrier ? "true" : "false");
     emit_string(t, "relay", a->conf.relays[l->relay].host);
     emit_string(t, "remote", gh_endpoint_emit(&l->remote, remote));
     gh_text_printf(t, ",\"rtt_us\":%lld,\"mtu\":%zu,\"udp_payload\":%zu,\"datagrams_sent\":%llu,\"datagrams_lost\":%llu}",
@@ -201,14 +203,70 @@ static void answer_status(struct agent *a, struct gh_http_stream *s)
     gh_text_fini(&t);
 }
 
+/* <query>: nothing, or "?limit=N". */
+static bool read_limit(struct gh_span query, size_t *ret)
+{
+    static const char name[] = "?limit=";
+    const size_t len = sizeof name - 1;
+    size_t n = 0;
+
+    *ret = EVENTS;
+    if (query.len == 0)
+        return true;
+    if (query.len <= len || query.len > len + 5 || memcmp(query.data, name, len) != 0)
+        return false;
+    for (size_t i = len; i < query.len; i++) {
+        if (query.data[i] < '0' || query.data[i] > '9')
+            return false;
+        n = n * 10 + (size_t)(query.data[i] - '0');
+    }
+    *ret = n;
+    return n >= 1 && n <= GH_TRACE_RECORDS;
+}
+
+static void answer_trace(struct agent *a, struct gh_http_stream *s, struct gh_span query)
+{
+    struct gh_text t;
+    size_t limit;
+
+    if (!read_limit(query, &limit)) {
+        answer_text(s, 400, "{\"version\":1,\"error\":\"bad_request\",\"detail\":\"limit is a number from 1 to 65536\",\"hint\":\"/v1/trace?limit=1000\"}\n");
+        return;
+    }
+    gh_text_init(&t, TRACE_MAX);
+    agent_trace_emit(a, limit, &t);
+    if (t.failed)
+        answer_text(s, 503, "{\"version\":1,\"error\":\"memory\",\"detail\":\"there is not memory enough for so many\"}\n");
+    else
+        answer_text(s, 200, gh_text_string(&t));
+    gh_text_fini(&t);
+}
+
+/* True when <path> is <name>, perhaps with a query. */
+static bool is_path(struct gh_span path, const char *name, struct gh_span *ret_query)
+{
+    size_t len = strlen(name);
+
+    if (path.len < len || memcmp(path.data, name, len) != 0 || (path.len > len && path.data[len] != '?'))
+        return false;
+    *ret_query = gh_span_of(path.data + len, path.len - len);
+    return true;
+}
+
 void agent_status_request(void *arg, struct gh_http_stream *s, const struct gh_http_head *head)
 {
     struct agent *a = arg;
+    struct gh_span query;
     bool get = gh_span_equals(head->method, gh_span_str("GET")), post = gh_span_equals(head->method, gh_span_str("POST"));
 
     if (gh_span_equals(head->path, gh_span_str("/v1/status"))) {
         if (get)
             answer_status(a, s);
+        else
+            answer_text(s, 405, "{\"version\":1,\"error\":\"method\",\"hint\":\"GET\"}\n");
+    } else if (is_path(head->path, "/v1/trace", &query)) {
+        if (get)
+            answer_trace(a, s, query);
         else
             answer_text(s, 405, "{\"version\":1,\"error\":\"method\",\"hint\":\"GET\"}\n");
     } else if (gh_span_equals(head->path, gh_span_str("/v1/down"))) {
@@ -220,7 +278,7 @@ void agent_status_request(void *arg, struct gh_http_stream *s, const struct gh_h
         answer_text(s, 202, "{\"version\":1,\"ok\":true}\n");
         a->run->quit(a->run);
     } else {
-        answer_text(s, 404, "{\"version\":1,\"error\":\"not_found\",\"hint\":\"/v1/status, /v1/down\"}\n");
+        answer_text(s, 404, "{\"version\":1,\"error\":\"not_found\",\"hint\":\"/v1/status, /v1/trace, /v1/down\"}\n");
     }
 }
 
@@ -231,7 +289,7 @@ int agent_status_start(struct agent *a)
 
     if (fd < 0)
         return 0;
-    rc = gh_http_listener_create(a->w, &(struct gh_http_listener_config){ .connections_max = CONNECTIONS, .out_max = STATUS_MAX + 4096 }, handler, &a->status);
+    rc = gh_http_listener_create(a->w, &(struct gh_http_listener_config){ .connections_max = CONNECTIONS, .out_max = TRACE_MAX + 4096 }, handler, &a->status);
     if (rc < 0)
         return rc;
     a->socket = -1; /* the listener's now */

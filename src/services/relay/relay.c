@@ -37,11 +37,12 @@ enum gh_aead_engine relay_aead(const struct gh_relay_conf *c)
     return c->wide_aes ? gh_aead_selftest() : GH_AEAD_OPENSSL;
 }
 
-static int load_tls(struct relay *r, const struct gh_relay_conf *c, struct gh_tls_ctx **ret)
+static int load_tls(struct relay *r, const struct gh_relay_conf *c, struct gh_tls_ctx **ret, struct gh_self *ret_self)
 {
     const struct gh_tls_files files = { c->certificate, c->key, c->client_ca, true, relay_aead(c) };
 
-    return gh_tls_load(r->run->privileged, r->log, "relay", &files, ret);
+    gh_self_read(r->run->privileged, c->certificate, c->trust_domain, GH_ROLE_RELAY, ret_self);
+    return gh_tls_load(r->run, r->log, "relay", &files, ret);
 }
 
 /* An agent resumes its TLS session with the relay, also after a restart. */
@@ -251,7 +252,7 @@ static int load_parts(struct relay *r)
 {
     struct relay_policy *policy = NULL;
     struct relay_trust *trust = NULL;
-    int rc = load_tls(r, &r->conf, &r->tls);
+    int rc = load_tls(r, &r->conf, &r->tls, &r->self);
 
     if (rc == 0)
         rc = relay_trust_load(r, &r->conf, &trust);
@@ -334,6 +335,7 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
 
 struct next {
     struct gh_relay_conf conf;
+    struct gh_self self;
     struct gh_tls_ctx *tls;
     struct relay_trust *trust;
     struct relay_policy *policy;
@@ -360,7 +362,7 @@ static int prepare(void *state, const struct gh_conf *conf, void **ret_next)
         return GH_ERR_MEMORY;
     rc = gh_relay_conf_load(conf, &n->conf);
     if (rc == 0)
-        rc = load_tls(r, &n->conf, &n->tls);
+        rc = load_tls(r, &n->conf, &n->tls, &n->self);
     if (rc == 0)
         rc = give_tickets(r, n->tls);
     if (rc == 0)
@@ -431,6 +433,9 @@ static void commit(void *state, void *arg)
     tell_workers(r, take_reload);
     r->next_conf = NULL;
     r->conf = n->conf;
+    pthread_mutex_lock(&r->cards_lock);
+    r->self = n->self;
+    pthread_mutex_unlock(&r->cards_lock);
     gh_tls_ctx_put(old);
     watch_files(r); /* they may have other names now */
     free(n);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/tally.h"
 #include "os/sock.h"
 #include "os/tun.h"
 #include "services/relay/relay_internal.h"
@@ -60,11 +61,6 @@ void relay_card_remove(struct session *s)
     pthread_mutex_unlock(&r->cards_lock);
 }
 
-static uint64_t now_of(const uint64_t *counter)
-{
-    return __atomic_load_n(counter, __ATOMIC_RELAXED);
-}
-
 static void list(void *self, gh_session_fn fn, void *arg)
 {
     struct relay *r = self;
@@ -82,11 +78,11 @@ static void list(void *self, gh_session_fn fn, void *arg)
             .addresses = c->addresses,
             .address_count = c->address_count,
             .since = c->since,
-            .rx_packets = now_of(&f->packets[GH_DIRECTION_OUT]),
-            .rx_bytes = now_of(&f->bytes[GH_DIRECTION_OUT]),
-            .tx_packets = now_of(&f->packets[GH_DIRECTION_IN]),
-            .tx_bytes = now_of(&f->bytes[GH_DIRECTION_IN]),
-            .flows = __atomic_load_n(&f->flows.count, __ATOMIC_RELAXED),
+            .rx_packets = gh_tally_read(&f->packets[GH_DIRECTION_OUT]),
+            .rx_bytes = gh_tally_read(&f->bytes[GH_DIRECTION_OUT]),
+            .tx_packets = gh_tally_read(&f->packets[GH_DIRECTION_IN]),
+            .tx_bytes = gh_tally_read(&f->bytes[GH_DIRECTION_IN]),
+            .flows = gh_tally_read32(&f->flows.count),
             .connections = 1,
             .worker = c->worker,
             .rtt_us = atomic_load_explicit(&c->path.rtt_us, memory_order_relaxed),
@@ -182,11 +178,13 @@ void relay_describe(void *state, struct gh_description *d)
     }
     d->sessions += atomic_load(&r->sessions);
     pthread_mutex_lock(&r->cards_lock);
+    snprintf(d->identity, sizeof d->identity, "%s", r->self.name);
+    d->not_after = r->self.not_after;
     gh_list_each(it, &r->cards)
     {
         const struct relay_card *c = gh_container_of(it, struct relay_card, link);
 
-        d->flows += __atomic_load_n(&gh_container_of(c, const struct session, card)->forward.flows.count, __ATOMIC_RELAXED);
+        d->flows += gh_tally_read32(&gh_container_of(c, const struct session, card)->forward.flows.count);
     }
     pthread_mutex_unlock(&r->cards_lock);
 }

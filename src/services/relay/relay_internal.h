@@ -20,6 +20,7 @@
 #include "base/list.h"
 #include "core/node_key.h"
 #include "core/run.h"
+#include "core/self.h"
 #include "crypto/random.h"
 #include "crypto/tls.h"
 #include "loop/worker.h"
@@ -80,8 +81,9 @@ struct relay {
     _Atomic unsigned sessions;
     _Atomic unsigned lookups; /* names that are looked up */
     _Atomic bool draining;
-    pthread_mutex_t cards_lock;
-    struct gh_list cards; /* struct relay_card */
+    pthread_mutex_t cards_lock; /* of what an operator sees */
+    struct gh_list cards;       /* struct relay_card */
+    struct gh_self self;
     struct gh_port_sessions port;
     struct relay_trace trace;
 };

@@ -247,7 +247,7 @@ struct session *relay_session_create(struct relay_worker *rw, const struct gh_ht
     }
     gh_list_append(&rw->sessions, &s->link);
     atomic_fetch_add(&rw->r->sessions, 1);
-    gh_metric_set_value(rw->r->metrics, rw->index, RELAY_METRIC_SESSIONS, 0, atomic_load(&rw->r->sessions));
+    gh_metric_add(rw->r->metrics, rw->index, RELAY_METRIC_SESSIONS, 0, 1); /* a worker counts its own: they are summed */
     return s;
 }
 
@@ -269,7 +269,7 @@ static void session_destroy(struct session *s, uint64_t code)
     gh_list_unlink(&s->link);
     slot_return(rw, s->slot);
     atomic_fetch_sub(&rw->r->sessions, 1);
-    gh_metric_set_value(rw->r->metrics, rw->index, RELAY_METRIC_SESSIONS, 0, atomic_load(&rw->r->sessions));
+    gh_metric_add(rw->r->metrics, rw->index, RELAY_METRIC_SESSIONS, 0, (uint64_t)-1);
     free(s);
 }
 

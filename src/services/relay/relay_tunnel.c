@@ -389,7 +389,7 @@ static void measure(struct tunnel *t)
 {
     bool narrow = is_narrow(t), decided = t->measured_at && (!narrow || gh_worker_now(t->rw->w) >= t->measured_at), was = t->narrow;
 
-    if (t->state != TUNNEL_OPEN)
+    if (t->state != TUNNEL_OPEN || gh_http_plpmtu(t->stream) == 0) /* the connection is over, which we are about to hear */
         return;
     if (t->assign_at && narrow && gh_worker_now(t->rw->w) >= t->assign_at) { /* IPv4 first, then */
         if (assign_late(t) < 0)

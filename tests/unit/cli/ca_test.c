@@ -501,9 +501,9 @@ static void help_shows_an_example(void **state)
     struct place *p = *state;
 
     ok(p, "--help");
-    assert_non_null(strstr(p->out, "Examples:\n  gatehouse ca init"));
+    assert_non_null(strstr(p->out, "examples:\n  gatehouse ca init"));
     ok(p, "issue -h");
-    assert_non_null(strstr(p->out, "Examples:"));
+    assert_non_null(strstr(p->out, "examples:"));
     assert_string_equal(p->err, "");
 }
 

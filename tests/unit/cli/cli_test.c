@@ -90,8 +90,10 @@ static void help_and_version_are_answered_for_all(void **state)
     assert_non_null(strstr(out, "  config       shows\n"));
     assert_int_equal(RUN("check", "--help"), GH_EXIT_OK);
     assert_non_null(strstr(out, "example: gatehouse check"));
+    assert_non_null(strstr(out, "gatehouse check: checks\n\nusage: gatehouse check [--json] FILE"));
     assert_int_equal(RUN("help", "config"), GH_EXIT_OK);
     assert_non_null(strstr(out, "example: gatehouse config show"));
+    assert_non_null(strstr(out, "usage: gatehouse config show --effective [--json] FILE\n       gatehouse config man\n\n"));
     assert_int_equal(RUN("--version"), GH_EXIT_OK);
     assert_string_equal(out, "gatehouse " GH_VERSION "\n");
     assert_int_equal(RUN("--version", "--json"), GH_EXIT_OK);
@@ -112,6 +114,24 @@ static void a_wrong_command_line_is_usage(void **state)
     assert_int_equal(RUN("config", "show", "x.yaml"), GH_EXIT_USAGE);
     assert_int_equal(RUN("config", "show", "--effective"), GH_EXIT_USAGE);
     assert_int_equal(RUN("config"), GH_EXIT_USAGE);
+    /* what was wrong is not pushed off the screen by all that --help has to say */
+    assert_non_null(strstr(out, " config: say what to do: show or man\nusage: "));
+    assert_non_null(strstr(out, " config man\n"));
+    assert_non_null(strstr(out, " config --help says more\n"));
+    assert_null(strstr(out, "example"));
+}
+
+static void each_form_of_a_verb_has_the_programs_name(void **state)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+
+    (void)state;
+    gh_cli_print_usage("prog", "walk FAST\n            SLOW\n       walk --back\n       walker\n\n  --back  walk is\n", true, out);
+    fclose(out);
+    assert_string_equal(text, "usage: prog walk FAST\n            SLOW\n       prog walk --back\n       prog walker\n\n  --back  walk is\n\n");
+    free(text);
 }
 
 static void check_prints_errors_as_text_and_as_json(void **state)
@@ -204,6 +224,7 @@ int main(void)
         cmocka_unit_test(a_verb_gets_its_arguments_and_gives_the_exit_code),
         cmocka_unit_test(help_and_version_are_answered_for_all),
         cmocka_unit_test(a_wrong_command_line_is_usage),
+        cmocka_unit_test(each_form_of_a_verb_has_the_programs_name),
         cmocka_unit_test(check_prints_errors_as_text_and_as_json),
         cmocka_unit_test(config_shows_what_counts),
         cmocka_unit_test(check_runs_the_program_beside_it_and_hands_its_answer_on),

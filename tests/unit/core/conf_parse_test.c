@@ -250,6 +250,7 @@ static void no_more_than_the_first_hundred_errors_are_kept_and_the_rest_counted(
     gh_text_append(&yaml, "thing:\n");
     for (int i = 0; i < 130; i++)
         gh_text_printf(&yaml, "  zzzzzzzz%d: 1\n", i);
+    assert_non_null(yaml.data);
     assert_null(parse(yaml.data, NULL, errors, sizeof errors));
     assert_non_null(strstr(errors, "etc/a.yaml: and 30 more\n"));
     gh_text_fini(&yaml);

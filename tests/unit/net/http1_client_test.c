@@ -64,6 +64,8 @@ static int call(const char *text, const struct gh_http1_call *call, struct gh_ht
     peer_start(p, text);
     to.port = p->port;
     rc = gh_http1_client_call(&to, call, ret);
+    if (rc == GH_ERR_MEMORY)
+        shutdown(p->fd, SHUT_RDWR); /* nobody called: the peer need not wait */
     pthread_join(p->thread, NULL);
     close(p->fd);
     return rc;

@@ -98,6 +98,44 @@ static void batches_arrive_whole_with_every_offload_on_and_off(void **state)
                                       sizes[s].segment);
 }
 
+/* RFC 3168: what routers say with the two bits must reach the engine, packet by packet, however packets are merged on the way. */
+static void every_datagram_keeps_its_ecn_bits(void **state)
+{
+    static const struct {
+        const char *from, *bind, *to;
+    } paths[] = { { "127.0.0.1", "127.0.0.1", "127.0.0.1" }, { "127.0.0.1", NULL, "127.0.0.3" }, { "::1", NULL, "::1" } };
+    struct gh_udp_message got[GH_UDP_BATCH];
+
+    (void)state;
+    for (size_t p = 0; p < sizeof paths / sizeof *paths; p++)
+        for (int offloads = 0; offloads < 4; offloads++) {
+            struct gh_udp from = open_udp(paths[p].from, 0, offloads & 1, true), to = open_udp(paths[p].bind, 0, true, offloads & 2);
+            unsigned seen[4] = { 0 };
+
+            for (uint8_t i = 0; i < 16; i++) { /* runs of four datagrams, each run with another mark than the one before it */
+                uint8_t run[4 * 500];
+                struct gh_udp_send m = { gh_span_of(run, sizeof run), 500, { { 0 } }, endpoint(paths[p].to, to.port), i & 3 };
+
+                memset(run, i & 3, sizeof run);
+                assert_int_equal(gh_udp_send(&from, &m), sizeof run);
+            }
+            while (seen[0] + seen[1] + seen[2] + seen[3] < 64) {
+                int n = receive(&to, got);
+
+                assert_true(n > 0);
+                for (int i = 0; i < n; i++)
+                    for (size_t at = 0; at < got[i].len; at += 500) {
+                        assert_int_equal(got[i].data[at], got[i].ecn);
+                        seen[got[i].ecn]++;
+                    }
+            }
+            for (int i = 0; i < 4; i++)
+                assert_int_equal(seen[i], 16);
+            gh_udp_fini(&from);
+            gh_udp_fini(&to);
+        }
+}
+
 static void answer_leaves_from_the_address_that_was_asked(void **state)
 {
     static const struct {
@@ -255,6 +293,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(batches_arrive_whole_with_every_offload_on_and_off),
+        cmocka_unit_test(every_datagram_keeps_its_ecn_bits),
         cmocka_unit_test(answer_leaves_from_the_address_that_was_asked),
         cmocka_unit_test(what_the_device_does_not_carry_is_too_long_and_keeps_the_offload),
         cmocka_unit_test(address_of_the_other_family_is_refused),

@@ -13,6 +13,7 @@ static void findings_are_sorted_by_place_and_stay_stable(void **state)
     gh_policy_findings_error(&f, (struct gh_policy_pos){ 1, 9 }, "b2");
     gh_policy_findings_error(&f, (struct gh_policy_pos){ 1, 2 }, "a");
     gh_policy_findings_sort(&f);
+    assert_int_equal(f.count, 4);
     assert_string_equal(gh_policy_finding_emit(&f.items[0], "f", line, sizeof line), "f:1:2: a");
     assert_string_equal(gh_policy_finding_emit(&f.items[1], "f", line, sizeof line), "f:1:9: warning: b1");
     assert_string_equal(f.items[2].text, "b2");

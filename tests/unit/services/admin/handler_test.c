@@ -63,6 +63,8 @@ static void read_status(void *self, struct gh_node_status *ret)
     ret->node = "edge-1";
     ret->generation = 3;
     ret->policy_version = "p7";
+    ret->identity = "relay";
+    ret->not_after = 1700000000;
     ret->sessions = 1;
     ret->flows = 9;
     ret->reload = (struct gh_reload_result){ 1700000000, false, 3, "relay.yaml:4:2: unknown key" };
@@ -389,8 +391,10 @@ static void status_shows_the_node(void **state)
 {
     struct node *n = *state;
     json_t *body, *config, *row;
+    const int paths = 2;
 
     n->tun_up = false;
+    n->session_count = 3;
     assert_int_equal(ask(n, 1000, "GET", "/v1/status"), 200);
     body = body_of(n);
     assert_int_equal(number(body, "schema"), 1);
@@ -404,6 +408,14 @@ static void status_shows_the_node(void **state)
     assert_text(row, "detail", "relay.yaml:4:2: unknown key");
     assert_text(row, "at", "2023-11-14T22:13:20Z");
     assert_text(json_object_get(body, "policy"), "version", "p7");
+    assert_text(json_object_get(body, "identity"), "name", "relay");
+    assert_text(json_object_get(body, "identity"), "not_after", "2023-11-14T22:13:20Z");
+    row = json_object_get(body, "paths"); /* a session without a connection has none */
+    assert_int_equal(number(row, "count"), paths);
+    assert_int_equal(number(json_object_get(row, "rtt_us"), "min"), 12345);
+    assert_int_equal(number(json_object_get(row, "mtu"), "max"), 1411);
+    assert_int_equal(number(row, "datagrams_sent"), 400 * paths);
+    assert_int_equal(number(row, "datagrams_lost"), 5 * paths);
     assert_text(json_array_get(json_object_get(body, "listeners"), 0), "address", "[::]:4433");
     row = json_array_get(json_object_get(body, "workers"), 0);
     assert_int_equal(number(row, "handed_over"), 3);

@@ -5,12 +5,16 @@
 
 #include "base/error.h"
 #include "os/clock.h"
+#include "pattern.h"
 #include "proto/connect_ip/head.h"
 
 #define ECHO_BYTES 56u
 #define IPV4_HEAD 20u
 #define ICMP_HEAD 8u
 #define ECHO_ID 0x6768u
+#define UDP_HEAD 8u
+#define PUSH_PORT 40000u
+#define PUSH_MAX 1400u
 
 static void fail(struct client *c, const char *why)
 {
@@ -54,13 +58,31 @@ static void on_routes(void *arg, const struct gh_ip_route *list, size_t count)
     (void)count;
 }
 
+static void on_pushed(struct client *c, const uint8_t *payload, size_t len)
+{
+    uint64_t number;
+
+    if (len < sizeof number)
+        return;
+    memcpy(&number, payload, sizeof number);
+    c->wrong += len > PUSH_MAX || number >= c->pushed || memcmp(payload + sizeof number, c->cfg->pattern + pattern_place(number), len - sizeof number) != 0;
+    c->returned++;
+    c->under_way -= c->under_way > 0;
+}
+
 static void on_packet(void *arg, struct gh_span packet)
 {
     struct client *c = arg;
     struct gh_ip_packet p;
     int64_t when;
 
-    if (gh_ip_packet_parse(packet.data, packet.len, &p) < 0 || p.version != 4 || p.protocol != GH_IP_ICMP || p.icmp_type != 0 ||
+    if (gh_ip_packet_parse(packet.data, packet.len, &p) < 0)
+        return;
+    if (p.protocol == GH_IP_UDP && p.dst_port == PUSH_PORT && packet.len >= p.l4_off + UDP_HEAD) {
+        on_pushed(c, packet.data + p.l4_off + UDP_HEAD, packet.len - p.l4_off - UDP_HEAD);
+        return;
+    }
+    if (p.version != 4 || p.protocol != GH_IP_ICMP || p.icmp_type != 0 ||
         (p.icmp_id != ECHO_ID && !c->cfg->flows) || !gh_ip_equals(&p.src, &c->cfg->target) || packet.len < p.l4_off + ICMP_HEAD + sizeof when)
         return;
     memcpy(&when, packet.data + p.l4_off + ICMP_HEAD, sizeof when);
@@ -257,14 +279,13 @@ static int start(struct client *c, struct gh_tls_ctx *tls, int64_t now)
 
 int client_open(struct client *c, const struct client_config *cfg, const struct gh_endpoint *from, struct gh_tls_ctx *tls, int64_t now)
 {
-    static const struct gh_udp_features plain = { .gso = false };
     int fd, rc;
 
     *c = (struct client){ .cfg = cfg, .state = CLIENT_FAILED, .started = now, .deadline = GH_QUIC_NEVER };
     fd = gh_udp_open(from, 0);
     if (fd < 0)
         return fd;
-    rc = gh_udp_init(&c->udp, fd, &plain);
+    rc = gh_udp_init(&c->udp, fd, c->cfg->features);
     if (rc < 0) {
         gh_sock_close(fd);
         return rc;
@@ -320,6 +341,47 @@ void client_receive(struct client *c, int64_t now)
     client_turn(c, now);
 }
 
+static void head_of(const struct client *c, uint8_t *ip, uint8_t protocol, uint16_t len)
+{
+    uint16_t sum;
+
+    ip[0] = 0x45;
+    ip[2] = (uint8_t)(len >> 8);
+    ip[3] = (uint8_t)len;
+    ip[8] = 64;
+    ip[9] = protocol;
+    memcpy(ip + 12, c->address.bytes, 4);
+    memcpy(ip + 16, c->cfg->target.bytes, 4);
+    sum = gh_ip_checksum(ip, IPV4_HEAD);
+    ip[10] = (uint8_t)(sum >> 8);
+    ip[11] = (uint8_t)sum;
+}
+
+int client_push(struct client *c, size_t size, int64_t now)
+{
+    uint8_t payload[1 + IPV4_HEAD + UDP_HEAD + PUSH_MAX] = { GH_CONNECT_IP_CONTEXT }, *ip = payload + 1, *udp = ip + IPV4_HEAD;
+    const uint16_t len = (uint16_t)(IPV4_HEAD + UDP_HEAD + size), ports[] = { PUSH_PORT, c->cfg->target_port, (uint16_t)(UDP_HEAD + size) };
+    int rc;
+
+    if (c->state != CLIENT_UP || !c->stream)
+        return GH_ERR_STATE;
+    if (size < sizeof c->pushed || size > PUSH_MAX)
+        return GH_ERR_RANGE;
+    head_of(c, ip, GH_IP_UDP, len);
+    for (size_t i = 0; i < 3; i++) { /* no checksum: the payload is compared */
+        udp[2 * i] = (uint8_t)(ports[i] >> 8);
+        udp[2 * i + 1] = (uint8_t)ports[i];
+    }
+    memcpy(udp + UDP_HEAD, &c->pushed, sizeof c->pushed);
+    memcpy(udp + UDP_HEAD + sizeof c->pushed, c->cfg->pattern + pattern_place(c->pushed), size - sizeof c->pushed);
+    rc = gh_h3_send_datagram(c->stream, gh_span_of(payload, 1u + len), 0, now);
+    if (rc < 0)
+        return rc;
+    c->pushed++;
+    c->under_way++;
+    return 0;
+}
+
 int client_echo(struct client *c, int64_t now)
 {
     uint8_t payload[1 + IPV4_HEAD + ICMP_HEAD + ECHO_BYTES] = { GH_CONNECT_IP_CONTEXT }, *ip = payload + 1, *icmp = ip + IPV4_HEAD;
@@ -329,16 +391,7 @@ int client_echo(struct client *c, int64_t now)
 
     if (c->state != CLIENT_UP || !c->stream)
         return GH_ERR_STATE;
-    ip[0] = 0x45;
-    ip[2] = (uint8_t)(len >> 8);
-    ip[3] = (uint8_t)len;
-    ip[8] = 64;
-    ip[9] = GH_IP_ICMP;
-    memcpy(ip + 12, c->address.bytes, 4);
-    memcpy(ip + 16, c->cfg->target.bytes, 4);
-    sum = gh_ip_checksum(ip, IPV4_HEAD);
-    ip[10] = (uint8_t)(sum >> 8);
-    ip[11] = (uint8_t)sum;
+    head_of(c, ip, GH_IP_ICMP, len);
     icmp[0] = 8;
     icmp[4] = (uint8_t)(id >> 8);
     icmp[5] = (uint8_t)id;

@@ -1,6 +1,6 @@
-/* tests/load/load.c - many clients of a relay in one process; every certificate is made here, with the CA's key
+/* tests/bench/swarm/swarm.c - many clients of a relay in one process; every certificate is made here, with the CA's key
  *
- *   load --relay ADDRESS:PORT --name NAME --ca FILE --ca-key FILE [option ...]
+ *   swarm --relay ADDRESS:PORT --name NAME --ca FILE --ca-key FILE [option ...]
  *     --count N        sessions (1000), of the identities load-0, load-1, …
  *     --at-once N      handshakes under way at a time (32)
  *     --from ADDRESS   the first source address, --addresses N: how many of them, in turn; they must be there
@@ -12,6 +12,7 @@
  *
  * Answers are lines of JSON. When the sessions are up and each had an echo, standard input may say
  *     load RATE CHURN  RATE echoes a second by turns, and CHURN sessions a second end and are opened anew
+ *     flood PORT SIZE WINDOW SECONDS   UDP datagrams to the target's PORT, which sends them back; so many of each session are under way
  *     stop             no more of that; says what came of it: an echo that was under way when we ended its session does not count
  * and its end closes everything. The exit status is 0 when nothing failed.
  */
@@ -30,17 +31,20 @@
 #include "client.h"
 #include "crypto/ca.h"
 #include "os/clock.h"
+#include "pattern.h"
 
 #define CERTIFICATE_DAYS 2u
 #define RTTS 65536u
+#define FORGET (GH_NANOSECONDS * 3 / 10) /* datagrams of a session to which nothing came for so long are lost */
 #define GRACE (2 * GH_NANOSECONDS) /* for the last answers */
 
-struct load {
+struct swarm {
     struct client_config cfg;
     struct client *clients;
     unsigned count, at_once, addresses, opened, pending;
     struct gh_ip from;
     double rate, churn;
+    size_t size, window; /* of a flood; 0: there is none */
     int64_t seconds, handshakes;
     struct gh_ca *ca;
     char *ca_pem;
@@ -51,12 +55,14 @@ struct load {
     uint64_t sent, answered, up, failed, lost, refused; /* since the last command; of connections that are over as well */
     int64_t *rtts;
     size_t rtt_count;
+    uint8_t *pattern;
+    struct gh_udp_features features;
     char why[256];
 };
 
 static _Noreturn void die(const char *what, const char *why)
 {
-    fprintf(stderr, "load: %s: %s\n", what, why);
+    fprintf(stderr, "swarm: %s: %s\n", what, why);
     exit(2);
 }
 
@@ -73,7 +79,7 @@ static char *read_file(const char *path, size_t *ret_len)
 }
 
 /* A client's own certificate, or the shared one. The caller's reference. */
-static struct gh_tls_ctx *certificate(struct load *l, unsigned index)
+static struct gh_tls_ctx *certificate(struct swarm *l, unsigned index)
 {
     struct gh_leaf_request req = { .role = GH_ROLE_AGENT, .days = CERTIFICATE_DAYS, .now = gh_clock_wall() };
     struct gh_tls_config cfg = { .alpn = "h3", .ca = { (const uint8_t *)l->ca_pem, l->ca_len } };
@@ -95,7 +101,7 @@ static struct gh_tls_ctx *certificate(struct load *l, unsigned index)
     return ctx;
 }
 
-static void open_one(struct load *l, unsigned index)
+static void open_one(struct swarm *l, unsigned index)
 {
     struct client *c = &l->clients[index];
     struct gh_endpoint from = { .ip = l->from };
@@ -115,7 +121,7 @@ static void open_one(struct load *l, unsigned index)
 
 /* ---- what becomes of a client ---- */
 
-static void tally(struct load *l, const struct client *c, enum client_state before, uint64_t answered)
+static void tally(struct swarm *l, const struct client *c, enum client_state before, uint64_t answered)
 {
     if (c->answered > answered && l->rtt_count < RTTS)
         l->rtts[l->rtt_count++] = c->last_rtt;
@@ -134,21 +140,33 @@ static void tally(struct load *l, const struct client *c, enum client_state befo
         l->pending--;
 }
 
-static void turn(struct load *l, struct client *c, bool readable)
+static void push(struct swarm *l, struct client *c)
+{
+    int64_t now = gh_clock_now();
+
+    while (c->under_way < l->window && client_push(c, l->size, now) == 0)
+        ;
+    client_turn(c, now);
+}
+
+static void turn(struct swarm *l, struct client *c, bool readable)
 {
     enum client_state before = c->state;
     uint64_t answered = c->answered;
 
-    if (readable)
+    if (readable) {
         client_receive(c, gh_clock_now());
-    else
+        if (l->window)
+            push(l, c);
+    } else {
         client_turn(c, gh_clock_now());
+    }
     tally(l, c, before, answered);
     if (l->handshakes && c->state == CLIENT_UP)
         client_close(c, gh_clock_now());
 }
 
-static void echo(struct load *l, struct client *c)
+static void echo(struct swarm *l, struct client *c)
 {
     enum client_state before = c->state;
     uint64_t answered = c->answered;
@@ -162,7 +180,7 @@ static void echo(struct load *l, struct client *c)
 }
 
 /* Packets and time-outs of everybody, for at most <wait> nanoseconds. */
-static void run(struct load *l, int64_t wait)
+static void run(struct swarm *l, int64_t wait)
 {
     struct epoll_event events[64];
     int64_t now = gh_clock_now(), next = now + wait;
@@ -192,7 +210,7 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void say(struct load *l, const char *state, int64_t start)
+static void say(struct swarm *l, const char *state, int64_t start)
 {
     struct rusage own;
     double p50 = 0, p99 = 0;
@@ -217,7 +235,7 @@ static void say(struct load *l, const char *state, int64_t start)
 
 /* ---- what is asked for ---- */
 
-static int do_handshakes(struct load *l)
+static int do_handshakes(struct swarm *l)
 {
     int64_t start = gh_clock_now();
 
@@ -237,7 +255,7 @@ static int do_handshakes(struct load *l)
 }
 
 /* Every session, and an echo through each. */
-static void come_up(struct load *l)
+static void come_up(struct swarm *l)
 {
     int64_t start = gh_clock_now(), again = start;
     unsigned missing;
@@ -267,14 +285,14 @@ static void come_up(struct load *l)
     say(l, "up", start);
 }
 
-static void forget(struct load *l)
+static void forget(struct swarm *l)
 {
     l->sent = l->answered = l->up = l->failed = l->lost = l->refused = 0;
     l->rtt_count = 0;
 }
 
 /* A line of standard input, when one is there; false when there is none. */
-static bool command(struct load *l, char *buf, size_t cap)
+static bool command(struct swarm *l, char *buf, size_t cap)
 {
     struct pollfd p = { .fd = 0, .events = POLLIN };
     size_t len = 0;
@@ -296,7 +314,7 @@ static bool command(struct load *l, char *buf, size_t cap)
     return true;
 }
 
-static void stop(struct load *l, int64_t start)
+static void stop(struct swarm *l, int64_t start)
 {
     int64_t end = gh_clock_now() + GRACE;
 
@@ -305,7 +323,49 @@ static void stop(struct load *l, int64_t start)
     say(l, "loaded", start);
 }
 
-static void churn_one(struct load *l, unsigned index)
+/* Every session keeps its window full; what nobody answered is forgotten and sent anew. */
+static void flood(struct swarm *l, double seconds)
+{
+    int64_t start = gh_clock_now(), look = start;
+    uint64_t pushed = 0, before = 0, returned = 0, wrong = 0, least = UINT64_MAX, most = 0;
+
+    for (unsigned i = 0; i < l->count; i++) {
+        before += l->clients[i].pushed;
+        l->clients[i].returned = l->clients[i].under_way = l->clients[i].before = 0;
+    }
+    while (since(start) < seconds) {
+        if (look <= gh_clock_now()) {
+            for (unsigned i = 0; i < l->count; i++) {
+                struct client *c = &l->clients[i];
+
+                if (c->before == c->returned)
+                    c->under_way = 0;
+                c->before = c->returned;
+                push(l, c);
+            }
+            look = gh_clock_now() + FORGET;
+        }
+        run(l, GH_NANOSECONDS / 100);
+    }
+    l->window = 0;
+    seconds = since(start);
+    for (look = gh_clock_now() + GRACE / 4; gh_clock_now() < look;) /* for what is still under way */
+        run(l, GH_NANOSECONDS / 50);
+    for (unsigned i = 0; i < l->count; i++) {
+        const struct client *c = &l->clients[i];
+
+        pushed += c->pushed;
+        returned += c->returned;
+        wrong += c->wrong;
+        least = c->returned < least ? c->returned : least;
+        most = c->returned > most ? c->returned : most;
+    }
+    printf("{\"state\":\"flooded\",\"seconds\":%.3f,\"pushed\":%llu,\"returned\":%llu,\"wrong\":%llu,\"least\":%llu,\"most\":%llu}\n", seconds,
+           (unsigned long long)(pushed - before), (unsigned long long)returned, (unsigned long long)wrong, (unsigned long long)least, (unsigned long long)most);
+    fflush(stdout);
+}
+
+static void churn_one(struct swarm *l, unsigned index)
 {
     struct client *c = &l->clients[index];
 
@@ -317,12 +377,13 @@ static void churn_one(struct load *l, unsigned index)
     open_one(l, index);
 }
 
-static void serve(struct load *l)
+static void serve(struct swarm *l)
 {
     int64_t start = gh_clock_now();
     double echoes = 0, turns = 0; /* done since */
     unsigned next = 0, victim = 0;
     char line[128];
+    double seconds;
 
     while (l->input) {
         bool busy = l->rate > 0 || l->churn > 0;
@@ -333,6 +394,8 @@ static void serve(struct load *l)
                 start = gh_clock_now();
                 echoes = turns = 0;
                 say(l, "loading", start);
+            } else if (sscanf(line, "flood %hu %zu %zu %lf", &l->cfg.target_port, &l->size, &l->window, &seconds) == 4) {
+                flood(l, seconds);
             } else if (strcmp(line, "stop") == 0) {
                 l->rate = l->churn = 0;
                 stop(l, start);
@@ -371,7 +434,7 @@ static struct gh_ip address(const char *text)
     return a;
 }
 
-static void parse(struct load *l, int argc, char **argv)
+static void parse(struct swarm *l, int argc, char **argv)
 {
     static const struct option known[] = { { "relay", 1, 0, RELAY }, { "name", 1, 0, NAME }, { "ca", 1, 0, CA }, { "ca-key", 1, 0, CA_KEY },
                                            { "count", 1, 0, COUNT }, { "at-once", 1, 0, AT_ONCE }, { "from", 1, 0, FROM },
@@ -452,7 +515,7 @@ static void want_files(unsigned count)
 
 int main(int argc, char **argv)
 {
-    struct load l = { .count = 1000, .at_once = 32, .addresses = 1, .seconds = 60 * GH_NANOSECONDS, .input = true,
+    struct swarm l = { .count = 1000, .at_once = 32, .addresses = 1, .seconds = 60 * GH_NANOSECONDS, .input = true,
                       .cfg = { .path = "/.well-known/masque/ip/*/*/" } };
     int rc;
 
@@ -466,9 +529,14 @@ int main(int argc, char **argv)
     l.cfg.out = malloc(GH_QUIC_BATCH_MAX);
     l.clients = calloc(l.count, sizeof *l.clients);
     l.rtts = calloc(RTTS, sizeof *l.rtts);
+    l.pattern = malloc(2 * PATTERN_PERIOD);
     l.epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (!l.cfg.slab || !l.cfg.out || !l.clients || !l.rtts || l.epoll < 0)
+    if (!l.cfg.slab || !l.cfg.out || !l.clients || !l.rtts || !l.pattern || l.epoll < 0)
         die("memory", strerror(errno));
+    pattern_fill(l.pattern, 2 * PATTERN_PERIOD);
+    gh_udp_selftest(&l.features);
+    l.cfg.features = &l.features;
+    l.cfg.pattern = l.pattern;
     for (unsigned i = 0; i < l.count; i++)
         l.clients[i].deadline = GH_QUIC_NEVER;
     if (l.handshakes) {
@@ -489,6 +557,7 @@ int main(int argc, char **argv)
     gh_tls_ctx_put(l.shared);
     gh_ca_destroy(l.ca);
     free(l.ca_pem);
+    free(l.pattern);
     free(l.rtts);
     free(l.clients);
     free(l.cfg.out);

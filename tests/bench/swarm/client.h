@@ -1,9 +1,9 @@
-/* tests/load/client.h - one client of a relay: a QUIC connection on a socket of its own, a tunnel in it, echoes through that
+/* tests/bench/swarm/client.h - one client of a relay: a QUIC connection on a socket of its own, a tunnel in it, echoes through that
  *
  * Everything happens in one thread; a client is told of packets and time by whoever owns it.
  */
-#ifndef GH_LOAD_CLIENT_H
-#define GH_LOAD_CLIENT_H
+#ifndef GH_SWARM_CLIENT_H
+#define GH_SWARM_CLIENT_H
 
 #include "os/udp.h"
 #include "proto/connect_ip/connect_ip.h"
@@ -14,6 +14,9 @@ struct client_config {
     const char *server_name; /* of the certificate; the authority of requests */
     const char *path;        /* of the tunnel; NULL: a handshake is all that is wanted */
     struct gh_ip target;     /* whom echoes are for; IPv4 */
+    uint16_t target_port;    /* whom UDP datagrams are for, who sends them back */
+    const struct gh_udp_features *features;
+    const uint8_t *pattern;  /* pattern.h: PATTERN_PERIOD bytes and as many as a packet has */
     bool flows;              /* each echo is a flow of its own: an identifier (RFC 792) of its own */
     uint8_t *slab;           /* GH_UDP_BUFFER bytes, and as many as a batch has: shared, nothing stays there */
     uint8_t *out;
@@ -42,6 +45,8 @@ struct client {
     uint64_t sent, answered;   /* echoes of this connection */
     uint16_t sequence;
     int64_t last_rtt;
+    uint64_t pushed, returned, wrong; /* datagrams; those that did not come back as they went */
+    size_t under_way, before;         /* of them; at the last look */
     char why[256]; /* FAILED, LOST */
 };
 
@@ -55,5 +60,7 @@ void client_receive(struct client *c, int64_t now);
 void client_turn(struct client *c, int64_t now);
 /* One ICMP echo to the target; what the datagram's sender says. */
 int client_echo(struct client *c, int64_t now);
+/* One UDP datagram with <size> bytes of payload to the target; it goes with the next turn. What the datagram's sender says. */
+int client_push(struct client *c, size_t size, int64_t now);
 
 #endif
