@@ -177,10 +177,18 @@ def test_an_agent_that_was_killed_leaves_no_hole_and_its_cleanup_nothing(road):
     agent = road.start_agent(1, families=1, wait=False)
     road.wait_tunnel(1, families=1)
     agent.wait_line(message('what the tunnel does not carry is unreachable'))
+    road.outside.reset()
     mark = agent.mark()
+    others = [road.world['agent-1'].start('knock-%d-%s' % (road.world.starts, name), PYTHON, os.path.join(HERE, 'traffic.py'), 'knock', address, '9', '60')
+              for name, address in (('4', OUTSIDE4), ('6', OUTSIDE6))]
+    others[0].wait_line('"began"')
     os.kill(agent.children()[0], signal.SIGKILL)
     agent.wait_line(message('routes installed'), 20, since=mark)
     refused(road, OUTSIDE6)
+    for other in others:
+        other.kill()
+    counts = road.outside.counts()
+    assert counts['ipv4'] == 0 and counts['ipv6'] == 0, 'the child before it and the new one left no moment between'
     agent.send(signal.SIGKILL)
     agent.wait_exit()
     refused(road, OUTSIDE6)
