@@ -131,6 +131,7 @@ struct relay_worker {
     uint32_t slot_count, free_slot; /* next free, UINT32_MAX for none; free slots are chained through generation's neighbour */
     uint32_t *next_free;
     struct gh_deadline sweep;
+    int64_t look_at; /* when all sessions are looked at again; flows are swept more often where there are many */
     _Atomic uint64_t *drops;
     struct gh_list sessions, waiting, leaving; /* struct session; struct tunnel without one yet, or no more */
     unsigned session_count;
@@ -188,6 +189,7 @@ struct session {
     uint8_t instance[RELAY_INSTANCE];
     struct gh_directory_found moved_to; /* SESSION_MOVED: where what still comes here goes on */
     bool listed, announced;
+    uint64_t measured; /* packets of the carrier when its path was looked at */
     int64_t awaited_until; /* its tunnel was aborted for a reason that another one may not have; 0: nobody is waited for */
     char name[RELAY_NAME_MAX], id[17];
     char request[RELAY_REQUEST_ID]; /* of the newest tunnel, for records */

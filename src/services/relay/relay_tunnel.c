@@ -413,6 +413,18 @@ static void measure(struct tunnel *t)
     }
 }
 
+/* Nothing is learnt of a path on which nothing came and went. */
+static bool has_news(struct session *s)
+{
+    const struct gh_quic_counters *n = gh_quic_counters(gh_http_endpoint_stream_quic(s->carrier->stream));
+    uint64_t packets = n->packets_in + n->packets_out;
+
+    if (packets == s->measured && !s->carrier->assign_at && !s->carrier->measured_at)
+        return false;
+    s->measured = packets;
+    return true;
+}
+
 void relay_tunnel_measure(struct relay_worker *rw)
 {
     gh_list_each(it, &rw->sessions)
@@ -421,10 +433,11 @@ void relay_tunnel_measure(struct relay_worker *rw)
 
         if (s->why == SESSION_MOVED)
             continue;
-        if (s->carrier)
+        if (s->carrier && has_news(s)) {
             relay_card_measure(s);
-        if (s->carrier && s->addrs[s->addr_count - 1].family == 6)
-            measure(s->carrier);
+            if (s->addrs[s->addr_count - 1].family == 6)
+                measure(s->carrier);
+        }
         if (s->awaited_until && !s->carrier && gh_worker_now(rw->w) >= s->awaited_until)
             relay_session_left(s, 0);
     }
