@@ -204,7 +204,6 @@ struct session {
     struct relay_scope scope;
 };
 
-
 /* relay_request.c */
 void relay_request(void *arg, struct gh_http_stream *s, const struct gh_http_head *head);
 /* What the request is called in records; returns <ret>. */
@@ -261,7 +260,6 @@ void relay_move_ask(struct tunnel *t, const struct gh_directory_found *held);
 void relay_directory_publish(struct relay *r);
 /* Listeners, offloads, sessions and flows, what each worker carries. */
 void relay_describe(void *state, struct gh_description *d);
-enum gh_aead_engine relay_aead(const struct gh_relay_conf *c);
 void relay_card_add(struct session *s);
 void relay_card_remove(struct session *s);
 void relay_card_measure(struct session *s); /* which has a carrier */
