@@ -325,6 +325,8 @@ static void print_status(FILE *out, const json_t *o)
     print_list(out, o, "addresses", "addresses");
     print_ipv6(out, o);
     print_list(out, o, "routes", "routes");
+    if (json_array_size(json_object_get(o, "unreachable")))
+        print_list(out, o, "unreachable", "blocked");
     print_nameservers(out, o);
     fprintf(out, "%-10s %lld packets, %lld bytes\n", "sent", number_of(o, "packets_out"), number_of(o, "bytes_out"));
     fprintf(out, "%-10s %lld packets, %lld bytes\n", "received", number_of(o, "packets_in"), number_of(o, "bytes_in"));

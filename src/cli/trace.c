@@ -239,19 +239,38 @@ static bool show(const json_t *answer, bool json, long long *left)
     return fflush(stdout) == 0 && *left != 0;
 }
 
-/* Before anything is asked for: whoever ends us while we ask leaves no watch behind either. */
-static int open_signals(void)
+/* From here on these wait in a descriptor: between the answer that begins a watch and the request that ends it, none of them ends us. Without a
+ * reader of what we print, printing fails. -1 when there is no descriptor to be had. */
+static int hold_signals(void)
 {
     sigset_t mask;
 
     sigemptyset(&mask);
     sigaddset(&mask, SIGINT);
     sigaddset(&mask, SIGTERM);
+    sigaddset(&mask, SIGHUP);
     sigprocmask(SIG_BLOCK, &mask, NULL);
+    signal(SIGPIPE, SIG_IGN);
     return signalfd(-1, &mask, SFD_CLOEXEC);
 }
 
-/* Until Ctrl-C, <left> packets (-1: no end), or nobody reads. */
+/* The watch ends at the relay, also when it could not be read; then that is what is said, and not that it is over already. */
+static int end_watch(struct gh_admin_call *call, int code)
+{
+    FILE *err = code == GH_EXIT_OK ? stderr : fopen("/dev/null", "we");
+    json_t *answer;
+    int rc;
+
+    call->method = "DELETE";
+    rc = err ? gh_admin_client_call(call, err, &answer) : code;
+    if (err && rc == GH_EXIT_OK)
+        json_decref(answer);
+    if (err && err != stderr)
+        fclose(err);
+    return code == GH_EXIT_OK ? rc : code;
+}
+
+/* Until a signal, <left> packets (-1: no end), or nobody reads. */
 static int follow(struct gh_admin_call *call, const char *id, int signals, bool json, long long left)
 {
     struct pollfd fds[1] = { { .fd = signals, .events = POLLIN } };
@@ -272,13 +291,7 @@ static int follow(struct gh_admin_call *call, const char *id, int signals, bool 
         more = show(answer, json, &left) && !asked;
         json_decref(answer);
     }
-    if (code != GH_EXIT_OK)
-        return code;
-    call->method = "DELETE";
-    code = gh_admin_client_call(call, stderr, &answer);
-    if (code == GH_EXIT_OK)
-        json_decref(answer);
-    return code;
+    return end_watch(call, code);
 }
 
 int gh_cli_trace(const struct gh_cli_verb *verb, int argc, char **argv)
@@ -304,17 +317,19 @@ int gh_cli_trace(const struct gh_cli_verb *verb, int argc, char **argv)
         return gh_cli_usage(verb, "--to takes an address, a prefix or ADDRESS:PORT ([IPv6]:PORT), --proto a protocol");
     snprintf(path, sizeof path, "/v1/trace/watch%s%s", *query ? "?" : "", query);
     call.path = path;
-    signals = open_signals();
-    code = gh_admin_client_call(&call, stderr, &answer);
-    if (code != GH_EXIT_OK) {
-        close(signals);
-        return code;
+    signals = hold_signals();
+    if (signals < 0) {
+        fputs("gatehouse: no descriptor for signals\n", stderr);
+        return GH_EXIT_CHECK_FAILED;
     }
-    snprintf(id, sizeof id, "%s", gh_admin_client_text(answer, "id"));
-    json_decref(answer);
-    if (isatty(STDERR_FILENO))
-        fputs("watching; Ctrl-C ends it\n", stderr);
-    code = follow(&call, id, signals, json, left);
+    code = gh_admin_client_call(&call, stderr, &answer);
+    if (code == GH_EXIT_OK) {
+        snprintf(id, sizeof id, "%s", gh_admin_client_text(answer, "id"));
+        json_decref(answer);
+        if (isatty(STDERR_FILENO))
+            fputs("watching; Ctrl-C ends it\n", stderr);
+        code = follow(&call, id, signals, json, left);
+    }
     close(signals);
     return code;
 }

@@ -7,6 +7,8 @@
 #include "base/error.h"
 #include "os/fdpass.h"
 
+#define BLOCK_METRIC 65535u /* any route of ours to the same network is better */
+
 static int call(struct gh_privileged *p, const struct gh_priv_request *q, struct gh_priv_reply *ret, int *ret_fds, size_t cap, size_t *ret_count)
 {
     struct gh_priv_reply reply = { 0 };
@@ -182,7 +184,8 @@ int gh_privileged_tun_config(struct gh_privileged *p, const struct gh_priv_tun_c
     return call(p, &q, NULL, NULL, 0, NULL);
 }
 
-int gh_privileged_routes_set(struct gh_privileged *p, const char *device, uint32_t table, const struct gh_prefix *routes, size_t count)
+/* <device> "": unreachable. */
+static int set_routes(struct gh_privileged *p, const char *device, uint32_t table, uint32_t metric, const struct gh_prefix *routes, size_t count)
 {
     struct gh_priv_request q = { .kind = GH_PRIV_ROUTE };
     size_t at = 0, n;
@@ -191,6 +194,7 @@ int gh_privileged_routes_set(struct gh_privileged *p, const char *device, uint32
     snprintf(q.routes.device, sizeof q.routes.device, "%s", device);
     q.routes.op = GH_PRIV_ROUTE_ADD;
     q.routes.table = table;
+    q.routes.metric = metric;
     do {
         n = count - at < GH_PRIV_PREFIXES ? count - at : GH_PRIV_PREFIXES;
         if (n)
@@ -202,6 +206,16 @@ int gh_privileged_routes_set(struct gh_privileged *p, const char *device, uint32
         rc = call(p, &q, NULL, NULL, 0, NULL);
     } while (rc == 0 && at < count);
     return rc;
+}
+
+int gh_privileged_routes_set(struct gh_privileged *p, const char *device, uint32_t table, const struct gh_prefix *routes, size_t count)
+{
+    return set_routes(p, device, table, 0, routes, count);
+}
+
+int gh_privileged_routes_block(struct gh_privileged *p, uint32_t table, const struct gh_prefix *routes, size_t count)
+{
+    return set_routes(p, "", table, BLOCK_METRIC, routes, count);
 }
 
 int gh_privileged_rule_add(struct gh_privileged *p, const struct gh_priv_rule *r)

@@ -41,6 +41,8 @@ int gh_privileged_open_tun(struct gh_privileged *p, const struct gh_priv_tun *t,
 int gh_privileged_tun_config(struct gh_privileged *p, const struct gh_priv_tun_config *t);
 /* The routes of <device> in <table> become exactly these. */
 int gh_privileged_routes_set(struct gh_privileged *p, const char *device, uint32_t table, const struct gh_prefix *routes, size_t count);
+/* Exactly these are unreachable in <table>, which a rule must lead to, where no better route to the same network is there. */
+int gh_privileged_routes_block(struct gh_privileged *p, uint32_t table, const struct gh_prefix *routes, size_t count);
 int gh_privileged_rule_add(struct gh_privileged *p, const struct gh_priv_rule *r);
 int gh_privileged_nat_set(struct gh_privileged *p, const char *device, const struct gh_prefix *sources, size_t count);
 int gh_privileged_sysctl_set(struct gh_privileged *p, enum gh_priv_sysctl s);

@@ -179,6 +179,8 @@ int gh_network_routes(struct gh_changes *cs, const struct gh_priv_routes *r, uin
             rc = ensure(cs, &c, generation);
             if (rc == GH_ERR_EXISTS && leads_there_already(cs, &c))
                 rc = 0;
+            if (rc == GH_ERR_UNSUPPORTED && c.ifindex == 0 && c.prefix.addr.family == 6) /* a kernel without IPv6 reaches none of it */
+                rc = 0;
         } else {
             n = gh_changes_find(cs, &c);
             rc = n ? gh_changes_undo(cs, n) : 0;

@@ -22,6 +22,7 @@
 #include "os/lock.h"
 #include "os/process.h"
 #include "priv/changes.h"
+#include "priv/heap.h"
 #include "priv/serve.h"
 #include "priv/watch.h"
 
@@ -88,6 +89,7 @@ static int give_up_rights(struct parent *p, int requests, int events, pid_t pare
     int rc;
 
     gh_serve_wipe_keys(p->serve);
+    gh_heap_wipe_no_more();
     rc = gh_process_close_others(keep, sizeof keep / sizeof keep[0]);
     if (rc < 0)
         return rc;
@@ -448,6 +450,9 @@ static int prepare(struct parent *p)
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
         sigaddset(&mask, wanted[i]);
     sigprocmask(SIG_BLOCK, &mask, &p->old_mask);
+    rc = gh_heap_wipe();
+    if (rc < 0)
+        return rc;
     rc = take_over(p->cfg->name, p->cfg->run_dir, OWNER_WAIT_MS, &p->changes, &p->lock, &left);
     if (rc < 0)
         return rc;

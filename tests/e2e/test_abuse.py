@@ -11,7 +11,7 @@ import time
 import pytest
 
 from process import until
-from world import RELAY_NAME, RELAY_V4, build_folder
+from world import RELAY_NAME, RELAY_V4, build_folder, sanitizers
 
 PORT = 4433
 
@@ -87,7 +87,7 @@ def test_a_hostile_session_is_bounded_and_slows_nobody(honest, mode):
         assert until(lambda: drops(honest, reason) - before or None, 3, reason + ' counts') > 0
     if code is not None:
         assert seen['ended'] >= 1 and seen['code'] == code
-    assert resident(honest) - memory < 32 * 1024
+    assert sanitizers() or resident(honest) - memory < 32 * 1024  # what a sanitizer keeps is not ours to count
     assert honest.relay.process.poll() is None
 
 
@@ -150,5 +150,5 @@ def test_a_flood_of_handshakes_from_false_addresses_keeps_nobody_out(honest):
     assert fired['handshakes'] > rate * 5
     assert tried['opened'] >= 30 and tried['opened'] >= 0.99 * (tried['opened'] + tried['failed'])
     assert engaged and engaged[0] < 1.0
-    assert peak[0] - memory < 64 * 1024
+    assert sanitizers() or peak[0] - memory < 64 * 1024
     assert received >= 297, text  # 99 of 100, as for handshakes

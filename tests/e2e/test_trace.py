@@ -62,6 +62,19 @@ def test_it_ends_with_an_interrupt_and_leaves_no_watch(up):
         assert daemon.wait_exit() == 0
 
 
+def test_it_ends_when_nobody_reads_it_any_more_and_leaves_no_watch(up):
+    for _ in range(6):
+        before = watching(up)
+        reader = up.world['relay'].start('pipe-%d' % before, 'sh', '-c', '%s trace --to 1.1.1.1 --json | head -n 1' % program('gatehouse'))
+        until(lambda: watching(up) > before, 10, 'the trace is on')
+        up.world['agent-1'].ping('1.1.1.1', 1)
+        reader.wait_line('verdict')
+        ping = up.world['agent-1'].start('ping-%d' % before, 'ping', '-n', '-i', '0.1', '1.1.1.1')
+        assert reader.wait_exit() == 0
+        ping.send(signal.SIGINT)
+        ping.wait_exit()
+
+
 def test_the_flight_recorder_tells_of_handshakes_sessions_and_decisions(up):
     assert up.world['agent-1'].ping('1.1.1.1', 1)[0] == 1
     up.world['agent-1'].peer('flows', '9.9.9.9', 31000, 1, check=False)

@@ -321,6 +321,31 @@ def verb_flow(address, port, size, rate, seconds):
     say(sent=number, failed=failed)
 
 
+def verb_knock(address, port, seconds):
+    """Datagrams for so long, each from a socket of its own and from one that was there before; the errors that were met."""
+    end, sent, errors = time.monotonic() + float(seconds), 0, {}
+    old = None
+    while time.monotonic() < end:
+        sock = socket.socket(family_of(address), socket.SOCK_DGRAM)
+        for one in (sock, old):
+            try:
+                if one is sock:
+                    sock.connect((address, int(port)))
+                if one:
+                    one.send(b'knock')
+                    sent += 1
+            except OSError as error:
+                name = errno.errorcode.get(error.errno, str(error))
+                errors[name] = errors.get(name, 0) + 1
+        if old is None and sent:
+            old = sock
+            say(state='began')
+        else:
+            sock.close()
+        time.sleep(0.005)
+    say(state='over', sent=sent, errors=errors)
+
+
 def verb_sink(port, path):
     """How many datagrams of a flow came, how many twice, and how many behind a later one; FILE: [[number, CLOCK_MONOTONIC], …]"""
     sock = listening(socket.SOCK_DGRAM, int(port))

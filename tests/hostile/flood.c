@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "core/conf.h"
 #include "core/text.h"
@@ -275,5 +276,9 @@ int main(int argc, char **argv)
         poll(NULL, 0, 1);
     }
     printf("{\"sent\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"handshakes\":%.0f}\n", sent, refused, (double)sent / parts);
+    for (size_t i = 0; i < count; i++)
+        free(shots[i].data);
+    free(shots);
+    close(fd);
     return 0;
 }

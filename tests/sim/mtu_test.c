@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "../unit/test.h"
+#include "proto/forward/forward.h"
 #include "proto/quic/internal.h"
 #include "raw_peer.h"
 
@@ -129,6 +130,89 @@ static void a_path_that_shrinks_is_noticed_and_measured_again(void **state)
     }
 }
 
+/* Whoever sends packets of 1400 bytes into the tunnel, with DF, and does what it is told. */
+static struct {
+    struct gh_forward engine;
+    struct gh_forward_session session;
+    struct gh_forward_verdict verdict;
+    struct gh_deadline tick;
+    size_t size, least, least_undecided;
+} sender;
+
+static void send_inner(void *arg, int64_t now)
+{
+    const struct gh_forward_clock clock = { now, 0 };
+    size_t max = gh_quic_datagram_max(w.client.q);
+    uint8_t packet[1400] = { 0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 17, 0, 0, 198, 51, 100, 9, 10, 0, 0, 2, 0x10, 0, 0x10, 0 };
+    uint16_t check;
+    size_t mtu;
+
+    (void)arg;
+    gh_deadline_start(&w.sim.deadlines, &sender.tick, now + 10 * SIM_MS);
+    if (max == 0)
+        return;
+    packet[2] = (uint8_t)(sender.size >> 8);
+    packet[3] = (uint8_t)sender.size;
+    packet[24] = (uint8_t)((sender.size - 20) >> 8);
+    packet[25] = (uint8_t)(sender.size - 20);
+    check = gh_ip_checksum(packet, 20);
+    packet[10] = (uint8_t)(check >> 8);
+    packet[11] = (uint8_t)check;
+    sender.session.mtu = max - 2; /* number of the stream, context id */
+    sender.session.told = gh_forward_told(sender.session.mtu, gh_quic_plpmtu(w.client.q) >= GH_QUIC_PLPMTU_IPV6);
+    gh_forward_to_peer(&sender.engine, &sender.session, &clock, packet, sender.size, 0, &sender.verdict);
+    if (sender.verdict.answer_len == 0)
+        return;
+    mtu = (size_t)(sender.verdict.answer[26] << 8 | sender.verdict.answer[27]);
+    assert_true(mtu < sender.size);
+    sender.size = mtu;
+    if (mtu < sender.least)
+        sender.least = mtu;
+    if (w.client.q->pmtu.searching && gh_quic_plpmtu(w.client.q) >= GH_QUIC_PLPMTU_IPV6 && mtu < sender.least_undecided)
+        sender.least_undecided = mtu;
+}
+
+static void senders_inside_are_told_only_what_is_known(void **state)
+{
+    static const struct {
+        size_t payload, at_least, at_most;
+    } cases[] = { { 1252, 1160, 1170 }, { 1314, 1280, 1280 }, { 1334, 1280, 1300 }, { 1430, 1280, 1400 } };
+    static const struct gh_ip_route all = { { 4, { 0 } }, { 4, { 255, 255, 255, 255 } }, 0 };
+    struct gh_forward_config config = gh_forward_config_default;
+    static const struct gh_forward_events events = { 0 };
+    struct gh_hash_seed seed = { 1, 2 };
+
+    (void)state;
+    config.node4 = (struct gh_ip){ 4, { 10, 0, 0, 1 } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        for (int64_t rtt = 10; rtt <= 100; rtt += 90) {
+            memset(&sender, 0, sizeof sender);
+            assert_int_equal(gh_forward_init(&sender.engine, &config, &seed, &events, NULL), 0);
+            gh_forward_session_init(&sender.engine, &sender.session, 1);
+            sender.session.stateless = true;
+            sender.session.routes = &all;
+            sender.session.route_count = 1;
+            sender.size = sender.least = sender.least_undecided = 1400;
+            begin(230 + i, 1472, 1452);
+            w.sim.link[0].delay = w.sim.link[1].delay = rtt * SIM_MS / 2;
+            raw_peer_wait(&w.client, 3 * SIM_S);
+            gh_deadline_init(&sender.tick, send_inner, NULL);
+            gh_deadline_start(&w.sim.deadlines, &sender.tick, w.sim.now);
+            path(cases[i].payload);
+            raw_peer_wait(&w.client, 10 * SIM_S);
+            print_message("to %zu at RTT %" PRId64 " ms: senders were told %zu at least, before it was known %zu\n", cases[i].payload, rtt, sender.least,
+                          sender.least_undecided);
+            assert_int_equal(gh_quic_counters(w.client.q)->black_holes, 1);
+            assert_true(sender.least_undecided >= 1280);
+            assert_in_range(sender.least, cases[i].at_least, cases[i].at_most);
+            gh_deadline_stop(&w.sim.deadlines, &sender.tick);
+            end();
+            gh_forward_session_close(&sender.engine, &sender.session);
+            gh_forward_fini(&sender.engine);
+        }
+    }
+}
+
 /* No datagram is long, but packets that carry several of them are. */
 static void a_path_that_shrinks_is_noticed_by_short_datagrams_too(void **state)
 {
@@ -219,6 +303,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_path_is_measured),
         cmocka_unit_test(a_path_that_shrinks_is_noticed_and_measured_again),
+        cmocka_unit_test(senders_inside_are_told_only_what_is_known),
         cmocka_unit_test(a_path_that_shrinks_is_noticed_by_short_datagrams_too),
         cmocka_unit_test(a_path_that_widens_is_found_out),
         cmocka_unit_test(each_direction_has_a_size_of_its_own),

@@ -8,7 +8,8 @@
 
 /* The last two only where somebody listens. */
 static const uint64_t kept[] = { GH_CAPSULE_DATAGRAM, GH_CAPSULE_ADDRESS_ASSIGN, GH_CAPSULE_ADDRESS_REQUEST,
-                                 GH_CAPSULE_ROUTE_ADVERTISEMENT, GH_CAPSULE_FAREWELL, GH_CAPSULE_NOTICE, GH_CAPSULE_DNS_ASSIGN, GH_CAPSULE_PREF64 };
+                                 GH_CAPSULE_ROUTE_ADVERTISEMENT, GH_CAPSULE_FAREWELL, GH_CAPSULE_NOTICE, GH_CAPSULE_WITHHELD, GH_CAPSULE_DNS_ASSIGN,
+                                 GH_CAPSULE_PREF64 };
 
 void gh_connect_ip_init(struct gh_connect_ip *c, const struct gh_connect_ip_events *events, void *arg)
 {
@@ -217,7 +218,7 @@ static int on_pref64(struct gh_connect_ip *c, struct gh_span value)
     return rc == GH_ERR_TOO_LONG ? 0 : rc;
 }
 
-static int on_routes(struct gh_connect_ip *c, struct gh_span value)
+static int on_routes(struct gh_connect_ip *c, struct gh_span value, void (*event)(void *arg, const struct gh_ip_route *list, size_t count))
 {
     /* The shortest entry takes ten bytes. */
     size_t most = value.len / 10 < GH_CONNECT_IP_ROUTES ? value.len / 10 : GH_CONNECT_IP_ROUTES, n;
@@ -227,8 +228,8 @@ static int on_routes(struct gh_connect_ip *c, struct gh_span value)
     if (!list)
         return GH_ERR_MEMORY;
     rc = read_routes(c, value, list, &n);
-    if (rc == 0 && c->events->on_routes)
-        c->events->on_routes(c->arg, list, n);
+    if (rc == 0 && event)
+        event(c->arg, list, n);
     free(list);
     return rc;
 }
@@ -252,8 +253,10 @@ static int on_capsule(struct gh_connect_ip *c, const struct gh_capsule *capsule)
         return on_dns(c, capsule->value);
     case GH_CAPSULE_PREF64:
         return on_pref64(c, capsule->value);
+    case GH_CAPSULE_WITHHELD:
+        return on_routes(c, capsule->value, c->events->on_withheld);
     default:
-        return on_routes(c, capsule->value);
+        return on_routes(c, capsule->value, c->events->on_routes);
     }
 }
 
@@ -388,7 +391,7 @@ int gh_connect_ip_request(struct gh_connect_ip *c, const struct gh_prefix *wishe
     return send_value(c, GH_CAPSULE_ADDRESS_REQUEST, &w);
 }
 
-int gh_connect_ip_advertise(struct gh_connect_ip *c, const struct gh_ip_route *list, size_t count)
+static int send_routes(struct gh_connect_ip *c, uint64_t type, const struct gh_ip_route *list, size_t count)
 {
     size_t cap = GH_CAPSULE_HEAD_MAX + count * 34;
     struct gh_writer w;
@@ -410,9 +413,19 @@ int gh_connect_ip_advertise(struct gh_connect_ip *c, const struct gh_ip_route *l
         gh_write_bytes(&w, list[i].end.bytes, gh_ip_len(&list[i].end));
         gh_write_u8(&w, list[i].protocol);
     }
-    rc = send_value(c, GH_CAPSULE_ROUTE_ADVERTISEMENT, &w);
+    rc = send_value(c, type, &w);
     free(buf);
     return rc;
+}
+
+int gh_connect_ip_advertise(struct gh_connect_ip *c, const struct gh_ip_route *list, size_t count)
+{
+    return send_routes(c, GH_CAPSULE_ROUTE_ADVERTISEMENT, list, count);
+}
+
+int gh_connect_ip_withhold(struct gh_connect_ip *c, const struct gh_ip_route *list, size_t count)
+{
+    return send_routes(c, GH_CAPSULE_WITHHELD, list, count);
 }
 
 int gh_connect_ip_assign_dns(struct gh_connect_ip *c, const struct gh_dns_config *list, size_t count)

@@ -52,6 +52,9 @@ struct gh_connect_ip_events {
     void (*on_pref64)(void *arg, const struct gh_prefix *list, size_t count);
     /* The peer tells something: a value of enum gh_notice or one that is not known here, and words of the peer's. May be NULL. */
     void (*on_notice)(void *arg, uint64_t what, struct gh_span text);
+    /* Routes that the next ROUTE_ADVERTISEMENT leaves out because the tunnel does not carry their family now: ordered; they are not to be used,
+     * nor is what they lead to to be reached beside the tunnel. May be NULL. */
+    void (*on_withheld)(void *arg, const struct gh_ip_route *list, size_t count);
 };
 
 /* What a peer tells of a tunnel that goes on. */
@@ -115,6 +118,8 @@ int gh_connect_ip_assign(struct gh_connect_ip *c, const struct gh_connect_ip_add
 int gh_connect_ip_request(struct gh_connect_ip *c, const struct gh_prefix *wishes, size_t count, uint64_t *ret_first_id);
 /* Sends the full list of routes, which must be ordered (gh_connect_ip_order_routes helps). 0, GH_ERR_RANGE, what send returned. */
 int gh_connect_ip_advertise(struct gh_connect_ip *c, const struct gh_ip_route *list, size_t count);
+/* Before gh_connect_ip_advertise, and in the same form: what that leaves out because the tunnel does not carry the family. */
+int gh_connect_ip_withhold(struct gh_connect_ip *c, const struct gh_ip_route *list, size_t count);
 
 /* What the peer may use to resolve names, after the routes that lead there. 0, GH_ERR_RANGE (too long), what send returned. */
 int gh_connect_ip_assign_dns(struct gh_connect_ip *c, const struct gh_dns_config *list, size_t count);

@@ -19,8 +19,8 @@
 #include "base/span.h"
 #include "proto/forward/layout.h"
 
-#define GH_COALESCE_BATCH 256u  /* packets of a batch */
-#define GH_COALESCE_FLOWS 8u    /* flows that can grow at a time; one more ends one of them */
+#define GH_COALESCE_BATCH 512u  /* packets of a batch */
+#define GH_COALESCE_FLOWS 64u   /* flows that can grow at a time; one more ends one of them */
 #define GH_COALESCE_PIECES 64u  /* packets in a merged one: UDP_MAX_SEGMENTS of older kernels */
 #define GH_COALESCE_BYTES 65535u
 

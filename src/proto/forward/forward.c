@@ -9,6 +9,7 @@
 #include "proto/forward/mss.h"
 
 #define SECOND INT64_C(1000000000)
+#define IPV6_MIN 1280u /* RFC 8200, section 5 */
 
 const struct gh_forward_config gh_forward_config_default = {
     .timeouts = GH_FLOW_TIMEOUTS_DEFAULT,
@@ -116,13 +117,23 @@ static void answered(const struct passage *w, size_t len)
     w->fw->answers++;
 }
 
+size_t gh_forward_told(size_t mtu, bool undecided)
+{
+    return undecided && mtu > 0 && mtu < IPV6_MIN ? IPV6_MIN : mtu;
+}
+
+static size_t told(const struct gh_forward_session *s)
+{
+    return s->mtu && s->told > s->mtu ? s->told : s->mtu;
+}
+
 static void answer(const struct passage *w, enum gh_icmp_error e)
 {
     const struct gh_ip *from = speaker(w, e);
 
     if (!gh_icmp_may_answer(&w->ret->packet, e) || from->family == 0 || !answer_allowed(w))
         return;
-    answered(w, gh_icmp_emit_error(w->data, &w->ret->packet, e, w->s->mtu, from, w->ret->answer, sizeof w->ret->answer));
+    answered(w, gh_icmp_emit_error(w->data, &w->ret->packet, e, told(w->s), from, w->ret->answer, sizeof w->ret->answer));
 }
 
 static void drop(const struct passage *w, enum gh_drop why)
@@ -274,7 +285,7 @@ void gh_forward_from_peer(struct gh_forward *fw, struct gh_forward_session *s, c
     if (!admit(&w, &f))
         return;
     pass(&w, f);
-    gh_mss_clamp(data, p, s->mtu, flags & GH_FORWARD_PARTIAL_CHECKSUM);
+    gh_mss_clamp(data, p, told(s), flags & GH_FORWARD_PARTIAL_CHECKSUM);
 }
 
 /* Writes the header of a piece: options that are not to be copied are left out of the later ones (RFC 791, section 3.1). */
@@ -344,7 +355,10 @@ static void encapsulate(const struct passage *w, struct gh_flow *f, bool own)
         return;
     }
     if (too_big(w)) {
-        drop_and_answer(w, GH_DROP_TOO_BIG, GH_ICMP_TOO_BIG);
+        if (w->len > told(w->s))
+            drop_and_answer(w, GH_DROP_TOO_BIG, GH_ICMP_TOO_BIG);
+        else /* nothing is to be said of it before it is known */
+            drop(w, GH_DROP_TOO_BIG);
         return;
     }
     if (!own)
@@ -355,7 +369,7 @@ static void encapsulate(const struct passage *w, struct gh_flow *f, bool own)
         w->ret->action = GH_FORWARD_DONE;
         return;
     }
-    gh_mss_clamp(w->data, &w->ret->packet, w->s->mtu, w->flags & GH_FORWARD_PARTIAL_CHECKSUM);
+    gh_mss_clamp(w->data, &w->ret->packet, told(w->s), w->flags & GH_FORWARD_PARTIAL_CHECKSUM);
 }
 
 void gh_forward_to_peer(struct gh_forward *fw, struct gh_forward_session *s, const struct gh_forward_clock *clock, uint8_t *data,

@@ -57,6 +57,7 @@ struct gh_forward_session {
     struct gh_prefix own[GH_FORWARD_PREFIXES]; /* agent: our addresses; packets from them are the node's own. Empty: no check */
     size_t own_count;
     size_t mtu;     /* longest packet that the tunnel carries; 0: no limit known */
+    size_t told;    /* what senders are told of it at least: they keep it for minutes. gh_forward_told says */
     bool stateless; /* agent: no flows, no policy */
     /* The engine's */
     struct gh_flow_owner flows;
@@ -140,6 +141,8 @@ int gh_forward_init(struct gh_forward *fw, const struct gh_forward_config *confi
 void gh_forward_fini(struct gh_forward *fw);
 
 void gh_forward_session_init(struct gh_forward *fw, struct gh_forward_session *s, uint64_t id);
+/* For <told>: while it is not known yet whether the path carries what IPv6 needs, nobody hears of less. */
+size_t gh_forward_told(size_t mtu, bool undecided);
 /* Closes its flows, each with on_flow_close. */
 void gh_forward_session_close(struct gh_forward *fw, struct gh_forward_session *s);
 

@@ -296,6 +296,15 @@ static size_t pad_first_flight(struct gh_quic *q, uint8_t *packet, size_t len)
     return size - len;
 }
 
+/* What the window lets out in a round trip. */
+static void tell_rate(struct gh_quic *q)
+{
+    ngtcp2_conn_info info;
+
+    ngtcp2_conn_get_conn_info(q->conn, &info);
+    gh_quic_queue_set_rate(&q->queue, info.smoothed_rtt ? info.cwnd * NGTCP2_SECONDS / info.smoothed_rtt : 0);
+}
+
 /* As much as pacing and the batch allow. */
 static int fill(struct gh_quic *q, struct gh_quic_batch *b)
 {
@@ -305,6 +314,8 @@ static int fill(struct gh_quic *q, struct gh_quic_batch *b)
 
     if (q->carry_len)
         take_carry(q, b);
+    if (q->queue.count > 1)
+        tell_rate(q);
     if (quantum > GH_QUIC_BATCH_MAX)
         quantum = GH_QUIC_BATCH_MAX;
     for (unsigned i = b->len ? 1 : 0; i < GH_QUIC_BATCH_SEGMENTS && b->len + q->cfg.max_payload <= GH_QUIC_BATCH_MAX; i++) {

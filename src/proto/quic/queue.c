@@ -9,6 +9,7 @@
 #define SLAB_CELLS 32u /* 64 KiB */
 #define KEEP_TIME INT64_C(1000000000) /* slabs but one */
 #define REST_TIME (3 * KEEP_TIME)     /* all of it; CoDel has forgotten by then */
+#define TURNS_PER_SECOND 5000u
 #define AGAIN_SOON 16  /* intervals after which CoDel forgets how fast it had to drop */
 
 _Static_assert(GH_QUIC_QUEUE_CELL * GH_QUIC_QUEUE_PIECES >= 65535, "the longest datagram fits");
@@ -59,7 +60,8 @@ static uint8_t *bytes_of(const struct gh_quic_queue *q, uint32_t cell)
 
 void gh_quic_queue_init(struct gh_quic_queue *q, const struct gh_quic_queue_limits *limits)
 {
-    *q = (struct gh_quic_queue){ .limits = *limits, .free = NONE, .first = { NONE, NONE }, .last = { NONE, NONE }, .current = NONE };
+    *q = (struct gh_quic_queue){ .limits = *limits, .free = NONE, .first = { NONE, NONE }, .last = { NONE, NONE }, .current = NONE,
+                                   .quantum = GH_QUIC_QUEUE_QUANTUM };
     q->max_cells = (uint32_t)(limits->bytes / GH_QUIC_QUEUE_CELL);
 }
 
@@ -284,7 +286,7 @@ int gh_quic_queue_append(struct gh_quic_queue *q, struct gh_span head, struct gh
     q->count++;
     q->bytes += len;
     if (f->list == LIST_IDLE) {
-        f->deficit = GH_QUIC_QUEUE_QUANTUM;
+        f->deficit = q->quantum;
         list_append(q, LIST_NEW, id);
     }
     return 0;
@@ -364,7 +366,7 @@ static struct gh_quic_queue_flow *choose(struct gh_quic_queue *q, int64_t now)
             return NULL;
         f = &q->flows[id];
         if (f->deficit <= 0) {
-            f->deficit += GH_QUIC_QUEUE_QUANTUM;
+            f->deficit += q->quantum;
             list_pop(q, list);
             list_append(q, LIST_OLD, id);
         } else if (judge(q, f, now)) {
@@ -411,6 +413,13 @@ void gh_quic_queue_consume(struct gh_quic_queue *q)
     for (int list = LIST_NEW; list <= LIST_OLD; list++) /* nobody is owed a turn */
         while (q->first[list] != NONE)
             list_pop(q, (enum list)list);
+}
+
+void gh_quic_queue_set_rate(struct gh_quic_queue *q, uint64_t bytes_per_second)
+{
+    uint64_t turn = bytes_per_second / TURNS_PER_SECOND;
+
+    q->quantum = turn < GH_QUIC_QUEUE_QUANTUM ? GH_QUIC_QUEUE_QUANTUM : turn > GH_QUIC_QUEUE_QUANTUM_MAX ? GH_QUIC_QUEUE_QUANTUM_MAX : (int32_t)turn;
 }
 
 void gh_quic_queue_trim(struct gh_quic_queue *q, int64_t now)

@@ -17,7 +17,8 @@
 #include "base/span.h"
 
 #define GH_QUIC_QUEUE_FLOWS 128u   /* at a time; more share */
-#define GH_QUIC_QUEUE_QUANTUM 1500 /* bytes of one turn */
+#define GH_QUIC_QUEUE_QUANTUM 1500 /* bytes of one turn, at least */
+#define GH_QUIC_QUEUE_QUANTUM_MAX 16384
 #define GH_QUIC_QUEUE_CELL 2024u   /* bytes; a longer datagram takes several */
 #define GH_QUIC_QUEUE_PIECES 33u   /* the longest datagram, 65,535 bytes */
 
@@ -41,6 +42,7 @@ struct gh_quic_queue {
     uint32_t cells, max_cells;             /* in use */
     uint32_t first[2], last[2];            /* lists of flows: new, old */
     uint32_t current;                      /* flow that peek chose */
+    int32_t quantum;                       /* bytes of one turn */
     size_t count, bytes;                   /* datagrams that wait */
     int64_t emptied;                       /* when the last one left */
     uint64_t dropped_full, dropped_delay;  /* so far */
@@ -55,6 +57,9 @@ int gh_quic_queue_append(struct gh_quic_queue *q, struct gh_span head, struct gh
 size_t gh_quic_queue_peek(struct gh_quic_queue *q, int64_t now, struct gh_span ret[GH_QUIC_QUEUE_PIECES]);
 /* Takes away what peek gave. */
 void gh_quic_queue_consume(struct gh_quic_queue *q);
+/* How many bytes leave in a second, about: where that is much, a flow's turn is several datagrams long, so that whoever merges them again
+ * finds neighbours. A turn takes 0.2 ms at most, or one datagram. */
+void gh_quic_queue_set_rate(struct gh_quic_queue *q, uint64_t bytes_per_second);
 /* Gives memory back that nothing has needed for a while. */
 void gh_quic_queue_trim(struct gh_quic_queue *q, int64_t now);
 

@@ -28,6 +28,7 @@ struct gh_agent_conf {
     const struct gh_prefix *allow_routes;
     size_t allow_route_count;
     bool routing; /* false: addresses alone */
+    bool block_unassigned; /* what the relay takes over and the tunnel has no address for is unreachable */
     uint32_t table, fwmark;
     unsigned mtu;
     bool offload_tun, offload_udp, wide_aes;

@@ -148,6 +148,10 @@ struct agent {
     struct gh_prefix assigned[GH_FORWARD_PREFIXES]; /* what the kernel has */
     size_t assigned_count;
     bool announced;               /* since the last tunnel was lost */
+    struct agent_families {
+        bool ipv4, ipv6;
+    } blocked;                    /* what is taken over of these is unreachable */
+    size_t blocked_count;         /* networks */
     size_t mtu;                   /* what the device has */
     uint8_t *dns;                 /* the last DNS_ASSIGN, well-formed */
     size_t dns_len;
@@ -201,7 +205,11 @@ void agent_trace_emit(const struct agent *a, size_t max, struct gh_text *t);
 void agent_network_assigned(struct agent *a, const struct gh_prefix *list, size_t count);
 /* 0, or an error after a log line. */
 int agent_network_routes(struct agent *a, const struct gh_ip *relay, const struct gh_ip_route *list, size_t count);
-bool agent_network_has_ipv6(const struct agent *a); /* an address or a route */
+bool agent_network_has_ipv6(const struct agent *a);
+/* What is taken over and carried: an address of the family is assigned. */
+struct gh_agent_prefixes agent_network_carried(const struct agent *a);
+/* What is taken over and unreachable, because no address of the family is assigned. */
+struct gh_agent_prefixes agent_network_blocked(const struct agent *a);
 /* Follows the tunnel's size. */
 void agent_network_refresh_mtu(struct agent *a);
 

@@ -23,15 +23,27 @@ static size_t device_mtu(const struct agent *a)
     return mtu < min ? min : mtu;
 }
 
-bool agent_network_has_ipv6(const struct agent *a)
+static bool has_family(const struct agent *a, uint8_t family)
 {
     for (size_t i = 0; i < a->assigned_count; i++)
-        if (a->assigned[i].addr.family == 6)
-            return true;
-    for (size_t i = 0; i < a->routes.prefix_count; i++)
-        if (a->routes.prefixes[i].addr.family == 6)
+        if (a->assigned[i].addr.family == family)
             return true;
     return false;
+}
+
+bool agent_network_has_ipv6(const struct agent *a)
+{
+    return has_family(a, 6);
+}
+
+struct gh_agent_prefixes agent_network_carried(const struct agent *a)
+{
+    return gh_agent_routes_of(&a->routes, has_family(a, 4), has_family(a, 6));
+}
+
+struct gh_agent_prefixes agent_network_blocked(const struct agent *a)
+{
+    return gh_agent_routes_of(&a->routes, a->blocked.ipv4, a->blocked.ipv6);
 }
 
 /* The parent answers within one system call or two; this happens when something changed, never for a packet. */
@@ -52,18 +64,66 @@ static int configure(struct agent *a, size_t mtu)
     return rc;
 }
 
-static int install_routes(struct agent *a)
+/* <f>'s networks become unreachable, the others' go where they led before. */
+static int block(struct agent *a, struct agent_families f)
 {
+    struct gh_agent_prefixes p = gh_agent_routes_of(&a->routes, f.ipv4, f.ipv6);
     int rc;
 
-    if (!a->conf.routing || a->assigned_count == 0 || !a->routes.prefixes)
+    if (!a->conf.routing || !a->conf.block_unassigned || !a->routes.prefixes) /* without routes: what a child before us did stays */
         return 0;
-    rc = gh_privileged_routes_set(a->run->privileged, a->tun, a->conf.table, a->routes.prefixes, a->routes.prefix_count);
+    rc = gh_privileged_routes_block(a->run->privileged, a->conf.table, p.list, p.count);
+    if (rc < 0)
+        gh_log_event(a->log, GH_LOG_ERROR, "agent", "what the tunnel does not carry cannot be made unreachable",
+                     gh_log_str("reason", gh_privileged_why(a->run->privileged)));
+    else if (p.count && (!a->blocked_count || f.ipv4 != a->blocked.ipv4 || f.ipv6 != a->blocked.ipv6))
+        gh_log_event(a->log, GH_LOG_WARN, "agent", "what the tunnel does not carry is unreachable", gh_log_uint("count", p.count),
+                     gh_log_str("family", f.ipv4 && f.ipv6 ? "IPv4 and IPv6" : f.ipv4 ? "IPv4" : "IPv6"));
+    a->blocked = f;
+    a->blocked_count = p.count;
+    return rc;
+}
+
+/* A device that was never set up belongs to a relay that has not served us yet. */
+static struct agent_families unassigned(const struct agent *a)
+{
+    bool block_any = a->conf.routing && a->conf.block_unassigned && a->mtu > 0;
+
+    return (struct agent_families){ block_any && !has_family(a, 4), block_any && !has_family(a, 6) };
+}
+
+/* Before anything is taken away. */
+static int block_more(struct agent *a)
+{
+    struct agent_families f = unassigned(a);
+
+    f.ipv4 |= a->blocked.ipv4;
+    f.ipv6 |= a->blocked.ipv6;
+    return f.ipv4 != a->blocked.ipv4 || f.ipv6 != a->blocked.ipv6 ? block(a, f) : 0;
+}
+
+/* After everything is there. */
+static int block_less(struct agent *a)
+{
+    struct agent_families f = unassigned(a);
+
+    return f.ipv4 != a->blocked.ipv4 || f.ipv6 != a->blocked.ipv6 ? block(a, f) : 0;
+}
+
+/* Of the families that the device has an address of. */
+static int install_routes(struct agent *a)
+{
+    struct gh_agent_prefixes p = agent_network_carried(a);
+    int rc;
+
+    if (!a->conf.routing || !a->mtu || !a->routes.prefixes)
+        return 0;
+    rc = gh_privileged_routes_set(a->run->privileged, a->tun, a->conf.table, p.list, p.count);
     if (rc < 0)
         gh_log_event(a->log, GH_LOG_ERROR, "agent", "routes cannot be installed", gh_log_str("device", a->tun),
                      gh_log_str("reason", gh_privileged_why(a->run->privileged)));
     else
-        gh_log_event(a->log, GH_LOG_INFO, "agent", "routes installed", gh_log_uint("count", a->routes.prefix_count),
+        gh_log_event(a->log, GH_LOG_INFO, "agent", "routes installed", gh_log_uint("count", p.count),
                      gh_log_uint("table", a->conf.table), gh_log_str("device", a->tun));
     return rc;
 }
@@ -105,8 +165,9 @@ void agent_network_assigned(struct agent *a, const struct gh_prefix *list, size_
     s->own_count = a->assigned_count = count;
     for (size_t i = 0; i < count; i++)
         s->own[i] = a->assigned[i] = list[i];
-    if (configure(a, device_mtu(a)) == 0)
-        (void)install_routes(a); /* the kernel forgets a family's routes with the last of its addresses */
+    (void)block_more(a); /* nothing of a family that goes leaves in clear, not for a moment */
+    if (configure(a, device_mtu(a)) == 0 && install_routes(a) == 0) /* the kernel forgets a family's routes with the last of its addresses */
+        (void)block_less(a);
 }
 
 int agent_network_routes(struct agent *a, const struct gh_ip *relay, const struct gh_ip_route *list, size_t count)
@@ -125,6 +186,7 @@ int agent_network_routes(struct agent *a, const struct gh_ip *relay, const struc
     a->session.route_count = r.range_count;
     if (count && r.range_count == 0)
         gh_log_event(a->log, GH_LOG_WARN, "agent", "nothing that the relay offers is allowed here", gh_log_uint("offered", count));
+    (void)block(a, unassigned(a));
     (void)install_routes(a);
     return 0;
 }

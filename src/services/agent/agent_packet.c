@@ -92,6 +92,14 @@ static void answer_as_ourselves(struct agent *a)
     }
 }
 
+static void refresh_mtu(struct agent *a)
+{
+    struct gh_agent_tunnel *t = &a->carrier->tunnel;
+
+    a->session.mtu = gh_agent_tunnel_mtu(t);
+    a->session.told = gh_forward_told(a->session.mtu, a->session.mtu && a->session.mtu < 1280 && gh_http_plpmtu(t->stream) >= GH_QUIC_PLPMTU_IPV6);
+}
+
 /* From the kernel; <packet> has GH_TUN_PORT_HEADROOM bytes before it. */
 static void packet_out(struct agent *a, uint8_t *packet, size_t len)
 {
@@ -102,7 +110,7 @@ static void packet_out(struct agent *a, uint8_t *packet, size_t len)
         agent_note_drop(&a->queues[0], GH_DROP_NO_DATAGRAM, 1);
         return;
     }
-    a->session.mtu = gh_agent_tunnel_mtu(&a->carrier->tunnel);
+    refresh_mtu(a);
     gh_forward_to_peer(&a->forward, &a->session, &clock, packet, len, 0, v);
     if (v->action == GH_FORWARD_PASS)
         send_in_place(a, packet, len);
@@ -124,7 +132,7 @@ void agent_packet_in(struct agent *a, struct gh_span packet)
         agent_note_drop(&a->queues[0], GH_DROP_NO_DATAGRAM, 1);
         return;
     }
-    a->session.mtu = gh_agent_tunnel_mtu(&a->carrier->tunnel);
+    refresh_mtu(a);
     answer_as_ourselves(a);
     gh_forward_from_peer(&a->forward, &a->session, &clock, data, packet.len, 0, v);
     if (v->action == GH_FORWARD_PASS) {

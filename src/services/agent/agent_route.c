@@ -107,6 +107,8 @@ int gh_agent_routes_create(const struct gh_ip_route *list, size_t count, const s
     for (size_t i = 0; i < r.range_count && rc == 0; i++)
         rc = add_range(&s, &r.ranges[i], relay);
     r.prefix_count = unique(r.prefixes, s.count);
+    while (r.ipv4_count < r.prefix_count && r.prefixes[r.ipv4_count].addr.family == 4)
+        r.ipv4_count++;
     if (rc < 0)
         goto out;
     *ret = r;
@@ -121,6 +123,13 @@ void gh_agent_routes_fini(struct gh_agent_routes *r)
     free(r->ranges);
     free(r->prefixes);
     *r = (struct gh_agent_routes){ 0 };
+}
+
+struct gh_agent_prefixes gh_agent_routes_of(const struct gh_agent_routes *r, bool ipv4, bool ipv6)
+{
+    size_t first = ipv4 ? 0 : r->ipv4_count, end = ipv6 ? r->prefix_count : r->ipv4_count;
+
+    return (struct gh_agent_prefixes){ r->prefixes ? r->prefixes + first : NULL, end > first ? end - first : 0 };
 }
 
 struct gh_prefix gh_agent_device_address(const struct gh_prefix *assigned)

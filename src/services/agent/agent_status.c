@@ -16,6 +16,16 @@ static void emit_string(struct gh_text *t, const char *name, const char *value)
     gh_text_append_json(t, gh_span_str(value));
 }
 
+static void emit_prefixes(struct gh_text *t, const char *name, struct gh_agent_prefixes p)
+{
+    char text[GH_PREFIX_TEXT];
+
+    gh_text_printf(t, ",\"%s\":[", name);
+    for (size_t i = 0; i < p.count; i++)
+        gh_text_printf(t, "%s\"%s\"", i ? "," : "", gh_prefix_emit(&p.list[i], text));
+    gh_text_append(t, "]");
+}
+
 static void emit_addresses(const struct agent *a, struct gh_text *t)
 {
     char text[GH_IP_TEXT];
@@ -26,13 +36,9 @@ static void emit_addresses(const struct agent *a, struct gh_text *t)
 
         gh_text_printf(t, "%s\"%s\"", i ? "," : "", gh_ip_emit(&p.addr, text));
     }
-    gh_text_append(t, "],\"routes\":[");
-    for (size_t i = 0; i < a->routes.prefix_count; i++) {
-        char route[GH_PREFIX_TEXT];
-
-        gh_text_printf(t, "%s\"%s\"", i ? "," : "", gh_prefix_emit(&a->routes.prefixes[i], route));
-    }
     gh_text_append(t, "]");
+    emit_prefixes(t, "routes", agent_network_carried(a));
+    emit_prefixes(t, "unreachable", agent_network_blocked(a));
 }
 
 static void emit_ipv6(const struct agent *a, struct gh_text *t)

@@ -1,10 +1,12 @@
 #include "services/agent/agent_tunnel.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/error.h"
 #include "base/hex.h"
 #include "proto/connect_ip/head.h"
+#include "proto/connect_ip/routes.h"
 #include "wire/uri_template.h"
 
 static void finish(struct gh_agent_tunnel *t)
@@ -99,13 +101,45 @@ static void ip_request(void *arg, const struct gh_connect_ip_address *list, size
         gh_agent_tunnel_end(t, GH_HTTP_INTERNAL_ERROR, "the answer to a request for addresses could not be sent");
 }
 
-static void ip_routes(void *arg, const struct gh_ip_route *list, size_t count)
+static void forget_withheld(struct gh_agent_tunnel *t)
+{
+    free(t->withheld);
+    t->withheld = NULL;
+    t->withheld_count = 0;
+}
+
+static void ip_withheld(void *arg, const struct gh_ip_route *list, size_t count)
 {
     struct gh_agent_tunnel *t = arg;
 
-    while (t->no_ipv6 && count && list[count - 1].start.family == 6) /* IPv4 comes first (RFC 9484, section 4.7.3) */
-        count--;
-    t->events->on_routes(t->arg, list, count);
+    forget_withheld(t);
+    t->withheld = malloc((count + 1) * sizeof *list);
+    if (!t->withheld) {
+        gh_agent_tunnel_end(t, GH_HTTP_INTERNAL_ERROR, "no memory for routes");
+        return;
+    }
+    if (count)
+        memcpy(t->withheld, list, count * sizeof *list);
+    t->withheld_count = count;
+}
+
+static void ip_routes(void *arg, const struct gh_ip_route *list, size_t count)
+{
+    struct gh_agent_tunnel *t = arg;
+    size_t n = count + t->withheld_count;
+    struct gh_ip_route *all = malloc((n + 1) * sizeof *all);
+
+    if (!all) {
+        gh_agent_tunnel_end(t, GH_HTTP_INTERNAL_ERROR, "no memory for routes");
+        return;
+    }
+    if (count)
+        memcpy(all, list, count * sizeof *list);
+    if (t->withheld_count)
+        memcpy(all + count, t->withheld, t->withheld_count * sizeof *list);
+    forget_withheld(t);
+    t->events->on_routes(t->arg, all, n > count ? gh_connect_ip_order_routes(all, n) : n);
+    free(all);
 }
 
 static void ip_packet(void *arg, struct gh_span packet)
@@ -156,7 +190,7 @@ static void ip_notice(void *arg, uint64_t what, struct gh_span text)
 }
 
 static const struct gh_connect_ip_events ip_events = { ip_send,     ip_assign, ip_request, ip_routes, ip_packet,
-                                                       ip_farewell, ip_dns,    ip_pref64,  ip_notice };
+                                                       ip_farewell, ip_dns,    ip_pref64,  ip_notice, ip_withheld };
 
 /* ---- what the stream tells ---- */
 
@@ -280,6 +314,8 @@ void gh_agent_tunnel_fini(struct gh_agent_tunnel *t)
 {
     if (t && t->events)
         gh_connect_ip_fini(&t->ip);
+    if (t)
+        forget_withheld(t);
     if (t)
         *t = (struct gh_agent_tunnel){ 0 };
 }

@@ -29,6 +29,7 @@ struct gh_agent_tunnel_events {
     /* The full list of what we may use now, without refusals and addresses that are no host's; <refused> counts requests that
      * were turned down. */
     void (*on_assigned)(void *arg, const struct gh_prefix *list, size_t count, size_t refused);
+    /* The full list of what the relay takes over, ordered; also what it or our direction does not carry now: no address of the family is there then. */
     void (*on_routes)(void *arg, const struct gh_ip_route *list, size_t count);
     void (*on_packet)(void *arg, struct gh_span packet);
     /* Last event, once. The stream may still be there: gh_agent_tunnel_stream says. */
@@ -48,6 +49,8 @@ struct gh_agent_tunnel {
     enum gh_agent_tunnel_state state;
     bool feeding, refused, body_begun;
     bool no_ipv6;                    /* none is wished for */
+    struct gh_ip_route *withheld;    /* what the next list of routes leaves out */
+    size_t withheld_count;
     bool end_wanted;                 /* said while feeding */
     enum gh_http_reset end_reset;
     struct gh_agent_tunnel_end end;
@@ -58,7 +61,7 @@ extern const struct gh_http_events gh_agent_tunnel_http_events;
 
 void gh_agent_tunnel_init(struct gh_agent_tunnel *t, const struct gh_agent_tunnel_events *events, void *arg);
 void gh_agent_tunnel_fini(struct gh_agent_tunnel *t);
-/* The request was sent on <s>. <no_ipv6>: what is assigned or advertised of IPv6 is not ours to use. */
+/* The request was sent on <s>. <no_ipv6>: what is assigned of IPv6 is not ours to use. */
 void gh_agent_tunnel_start(struct gh_agent_tunnel *t, struct gh_http_stream *s, bool no_ipv6);
 /* Ends it from our side: the stream is reset; on_end tells <words>. Does nothing when it is over. */
 void gh_agent_tunnel_end(struct gh_agent_tunnel *t, enum gh_http_reset why, const char *words);

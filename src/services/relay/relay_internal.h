@@ -131,6 +131,7 @@ struct relay_worker {
     uint32_t slot_count, free_slot; /* next free, UINT32_MAX for none; free slots are chained through generation's neighbour */
     uint32_t *next_free;
     struct gh_deadline sweep;
+    int64_t look_at; /* when all sessions are looked at again; flows are swept more often where there are many */
     _Atomic uint64_t *drops;
     struct gh_list sessions, waiting, leaving; /* struct session; struct tunnel without one yet, or no more */
     unsigned session_count;
@@ -188,6 +189,7 @@ struct session {
     uint8_t instance[RELAY_INSTANCE];
     struct gh_directory_found moved_to; /* SESSION_MOVED: where what still comes here goes on */
     bool listed, announced;
+    uint64_t measured; /* packets of the carrier when its path was looked at */
     int64_t awaited_until; /* its tunnel was aborted for a reason that another one may not have; 0: nobody is waited for */
     char name[RELAY_NAME_MAX], id[17];
     char request[RELAY_REQUEST_ID]; /* of the newest tunnel, for records */
@@ -201,7 +203,6 @@ struct session {
     struct relay_card card;
     struct relay_scope scope;
 };
-
 
 /* relay_request.c */
 void relay_request(void *arg, struct gh_http_stream *s, const struct gh_http_head *head);
@@ -259,7 +260,6 @@ void relay_move_ask(struct tunnel *t, const struct gh_directory_found *held);
 void relay_directory_publish(struct relay *r);
 /* Listeners, offloads, sessions and flows, what each worker carries. */
 void relay_describe(void *state, struct gh_description *d);
-enum gh_aead_engine relay_aead(const struct gh_relay_conf *c);
 void relay_card_add(struct session *s);
 void relay_card_remove(struct session *s);
 void relay_card_measure(struct session *s); /* which has a carrier */

@@ -80,6 +80,7 @@ static void refresh_mtu(struct session *s)
     size_t max = s->carrier ? gh_http_datagram_max(s->carrier->stream) : 0;
 
     s->forward.mtu = max ? max - 1 : 0;
+    s->forward.told = gh_forward_told(s->forward.mtu, s->forward.mtu && s->forward.mtu < 1280 && gh_http_plpmtu(s->carrier->stream) >= GH_QUIC_PLPMTU_IPV6);
 }
 
 /* A packet that another worker's queue or session had for a session of this one. */

@@ -293,6 +293,8 @@ void relay_session_announce(struct session *s, bool moved)
 
 void relay_session_end(struct session *s, enum session_end why)
 {
+    if (s->why == SESSION_MOVED && why == SESSION_TAKEN_OVER)
+        return; /* by itself, on another worker: what is under way in its tunnels still arrives, and nobody else has come */
     if (s->why == SESSION_CLOSED)
         s->why = why;
     gh_list_each(it, &s->tunnels)

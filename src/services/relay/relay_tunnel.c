@@ -103,14 +103,17 @@ static void say_narrow(const struct tunnel *t, const char *what)
     gh_metric_add(rw->r->metrics, rw->index, RELAY_METRIC_NARROW, 0, 1);
 }
 
-static size_t without_ipv6(const struct tunnel *t, struct gh_ip_route *routes, size_t count)
+/* <routes> are ordered: IPv4 first. An agent is told what is kept from it (RFC 9484, section 7.2), so that it does not send that beside the tunnel. */
+static int advertise_routes(struct tunnel *t, const struct gh_ip_route *routes, size_t count)
 {
-    size_t kept = 0;
+    size_t kept = count;
+    int rc = 0;
 
-    for (size_t i = 0; i < count; i++)
-        if (!t->narrow || routes[i].start.family == 4)
-            routes[kept++] = routes[i];
-    return kept;
+    while (t->narrow && kept && routes[kept - 1].start.family == 6)
+        kept--;
+    if (kept < count)
+        rc = gh_connect_ip_withhold(&t->ip, routes + kept, count - kept);
+    return rc < 0 ? rc : gh_connect_ip_advertise(&t->ip, routes, kept);
 }
 
 /* Nameservers, after the routes that lead to them (draft-ietf-masque-connect-ip-dns, security considerations). */
@@ -155,12 +158,11 @@ static int advertise(struct tunnel *t)
     if (f->scope) { /* no more than was asked for */
         int n = gh_connect_ip_limit_routes(f->scope, f->scope_count, conf->routes, conf->route_count, NULL, routes, GH_CONNECT_IP_ROUTES);
 
-        return n < 0 ? n : gh_connect_ip_advertise(&t->ip, routes, without_ipv6(t, routes, (size_t)n));
+        return n < 0 ? n : advertise_routes(t, routes, (size_t)n);
     }
     for (size_t i = 0; i < conf->route_count && count < GH_CONNECT_IP_ROUTES; i++)
         routes[count++] = gh_connect_ip_route_of(&conf->routes[i], 0);
-    count = without_ipv6(t, routes, gh_connect_ip_order_routes(routes, count));
-    rc = gh_connect_ip_advertise(&t->ip, routes, count);
+    rc = advertise_routes(t, routes, gh_connect_ip_order_routes(routes, count));
     return rc < 0 ? rc : advertise_dns(t); /* a tunnel for one target is no network with names */
 }
 
@@ -346,7 +348,7 @@ static int open_stream(struct tunnel *t, bool known)
     gh_connect_ip_limit(&t->ip, t->rw->conf.max_capsule_bytes);
     gh_rate_init(&t->capsules, t->rw->conf.capsules_per_second, 10 * t->rw->conf.capsules_per_second);
     t->narrow = is_narrow(t);
-    known |= t->peer_narrow;
+    known |= t->peer_narrow || t->session->addrs[t->session->addr_count - 1].family != 6; /* no IPv6 to wait with */
     t->measured_at = t->narrow && !known ? gh_worker_now(t->rw->w) + MEASURING : 0;
     t->assign_at = t->narrow && !known ? gh_worker_now(t->rw->w) + ASSIGN_WITHIN : 0;
     if (rc == 0 && t->narrow && known)
@@ -411,16 +413,31 @@ static void measure(struct tunnel *t)
     }
 }
 
+/* Nothing is learnt of a path on which nothing came and went. */
+static bool has_news(struct session *s)
+{
+    const struct gh_quic_counters *n = gh_quic_counters(gh_http_endpoint_stream_quic(s->carrier->stream));
+    uint64_t packets = n->packets_in + n->packets_out;
+
+    if (packets == s->measured && !s->carrier->assign_at && !s->carrier->measured_at)
+        return false;
+    s->measured = packets;
+    return true;
+}
+
 void relay_tunnel_measure(struct relay_worker *rw)
 {
     gh_list_each(it, &rw->sessions)
     {
         struct session *s = gh_container_of(it, struct session, link);
 
-        if (s->carrier)
+        if (s->why == SESSION_MOVED)
+            continue;
+        if (s->carrier && has_news(s)) {
             relay_card_measure(s);
-        if (s->carrier && s->addrs[s->addr_count - 1].family == 6)
-            measure(s->carrier);
+            if (s->addrs[s->addr_count - 1].family == 6)
+                measure(s->carrier);
+        }
         if (s->awaited_until && !s->carrier && gh_worker_now(rw->w) >= s->awaited_until)
             relay_session_left(s, 0);
     }

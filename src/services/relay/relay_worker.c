@@ -68,12 +68,15 @@ static void sweep(void *arg, int64_t now)
     int64_t next;
 
     relay_policy_refresh(rw);
-    relay_policy_expire(rw);
-    relay_session_expire(rw);
-    relay_tunnel_measure(rw);
-    if (rw->index == 0)
-        relay_trust_watch(rw);
-    relay_metrics_publish(rw);
+    if (now >= rw->look_at) {
+        rw->look_at = now + SWEEP_LATEST;
+        relay_policy_expire(rw);
+        relay_session_expire(rw);
+        relay_tunnel_measure(rw);
+        if (rw->index == 0)
+            relay_trust_watch(rw);
+        relay_metrics_publish(rw);
+    }
     next = gh_forward_sweep(&rw->forward, &clock, SWEEP_BUDGET);
     if (next > now + SWEEP_LATEST)
         next = now + SWEEP_LATEST;

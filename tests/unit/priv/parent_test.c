@@ -12,81 +12,8 @@
 
 #include "../netns.h"
 #include "base/error.h"
+#include "machine.h"
 #include "puppet.h"
-
-/* Everything that a gateway changes on a machine, as text. The caller frees it. */
-static char *machine(void)
-{
-    static const char *const command = "ip -j addr; ip -j route show table all; ip -j -6 route show table all; ip -j rule; ip -j -6 rule;"
-                                       "nft list ruleset; cat /proc/sys/net/ipv4/ip_forward;"
-                                       "cd /proc/sys/net; grep -r . ipv4/conf ipv6/conf 2>/dev/null | sort";
-    size_t cap = 1 << 20, len;
-    char *text = malloc(cap);
-    FILE *f = popen(command, "r");
-
-    assert_non_null(text);
-    assert_non_null(f);
-    len = fread(text, 1, cap - 1, f);
-    pclose(f);
-    text[len] = 0;
-    assert_non_null(strstr(text, "\"ifname\":\"lo\""));
-    return text;
-}
-
-static struct gh_prefix prefix(const char *text)
-{
-    struct gh_prefix p = { 0 };
-    const char *slash = strchr(text, '/');
-
-    assert_int_equal(gh_ip_parse(text, (size_t)(slash - text), &p.addr), 0);
-    p.len = (uint8_t)atoi(slash + 1);
-    return p;
-}
-
-static struct gh_priv_request tun_request(unsigned queues)
-{
-    struct gh_priv_request q = puppet_request(GH_PRIV_OPEN_TUN);
-
-    strcpy(q.tun.name, "ghpriv0");
-    q.tun.queues = (uint16_t)queues;
-    return q;
-}
-
-static struct gh_priv_request address_request(void)
-{
-    struct gh_priv_request q = puppet_request(GH_PRIV_TUN_CONFIG);
-
-    strcpy(q.tun_config.name, "ghpriv0");
-    q.tun_config.mtu = 1380;
-    q.tun_config.up = 1;
-    q.tun_config.addr_count = 2;
-    q.tun_config.addrs[0] = prefix("10.100.0.1/24");
-    q.tun_config.addrs[1] = prefix("fd64::1/64");
-    return q;
-}
-
-static struct gh_priv_request route_request(const char *device, uint32_t table, const char *a, const char *b)
-{
-    struct gh_priv_request q = puppet_request(GH_PRIV_ROUTE);
-
-    strcpy(q.routes.device, device);
-    q.routes.op = GH_PRIV_ROUTE_ADD;
-    q.routes.table = table;
-    q.routes.count = 2;
-    q.routes.prefixes[0] = prefix(a);
-    q.routes.prefixes[1] = prefix(b);
-    return q;
-}
-
-static struct gh_priv_request rule_request(void)
-{
-    struct gh_priv_request q = puppet_request(GH_PRIV_RULE);
-
-    q.rule.mark = 0x6768;
-    q.rule.table = 51821;
-    q.rule.priority = 5200;
-    return q;
-}
 
 static struct gh_priv_request nat_request(void)
 {
@@ -320,42 +247,6 @@ static void what_the_next_child_does_not_ask_for_is_given_up(void **state)
     puppet_close(&p);
     free(before);
     free(after);
-}
-
-static void routes_become_exactly_the_set(void **state)
-{
-    const struct gh_priv_request open = tun_request(1), addresses = address_request();
-    struct puppet_order o = { .op = PUPPET_ROUTES, .number = 100, .text = "ghpriv0" };
-    struct puppet_report r;
-    struct puppet p;
-    char *text;
-
-    (void)state;
-    puppet_open(&p, NULL);
-    puppet_start(&p);
-    assert_int_equal(puppet_call(&p, &open), 0);
-    assert_int_equal(puppet_call(&p, &addresses), 0);
-    puppet_do(&p, &o, &r);
-    assert_int_equal(r.rc, 0);
-    text = machine();
-    assert_non_null(strstr(text, "10.100.99.0/24"));
-    free(text);
-    o.number = 10;
-    puppet_do(&p, &o, &r);
-    assert_int_equal(r.rc, 0);
-    text = machine();
-    assert_non_null(strstr(text, "10.100.9.0/24"));
-    assert_null(strstr(text, "10.100.10.0/24"));
-    assert_null(strstr(text, "10.100.99.0/24"));
-    free(text);
-    o.number = 0;
-    puppet_do(&p, &o, &r);
-    assert_int_equal(r.rc, 0);
-    text = machine();
-    assert_null(strstr(text, "10.100.9.0/24"));
-    assert_non_null(strstr(text, "10.100.0.0/24")); /* the network of the address stays */
-    free(text);
-    puppet_close(&p);
 }
 
 static void a_child_has_no_right_and_names_nothing_new_when_it_runs(void **state)
@@ -742,7 +633,6 @@ int main(void)
         cmocka_unit_test(a_living_owner_is_left_alone),
         cmocka_unit_test(a_dead_child_is_followed_by_one_with_the_same_device_and_sockets),
         cmocka_unit_test(what_the_next_child_does_not_ask_for_is_given_up),
-        cmocka_unit_test(routes_become_exactly_the_set),
         cmocka_unit_test(a_child_has_no_right_and_names_nothing_new_when_it_runs),
         cmocka_unit_test(a_child_can_be_another_user_whose_folder_it_gets),
         cmocka_unit_test(a_message_that_is_no_request_is_refused_and_harmless),

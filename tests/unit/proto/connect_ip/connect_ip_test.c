@@ -303,6 +303,12 @@ static void A6_routes_are_read_and_written(void **state)
     assert_int_equal(feed(want, sizeof want), 0);
     assert_int_equal(got.route_count, 2);
     assert_memory_equal(got.routes, list, sizeof list);
+    got.sent_len = 0;
+    assert_int_equal(gh_connect_ip_withhold(&c, list, 2), 0); /* 0x27617467: what is left out, in the same form */
+    assert_memory_equal(got.sent, "\xa7\x61\x74\x67\x2c", 5);
+    assert_memory_equal(got.sent + 5, want + 2, sizeof want - 2);
+    assert_int_equal(feed(got.sent, got.sent_len), 0); /* nobody listens, and it is no advertisement */
+    assert_int_equal(got.route_events, 1);
     assert_int_equal(FEED(0x03, 0x00), 0); /* supersedes: no route any more */
     assert_int_equal(got.route_events, 2);
     assert_int_equal(got.route_count, 0);

@@ -83,7 +83,7 @@ static void interleaved_flows_merge_each_for_itself(void **state)
     (void)state;
     for (unsigned f = 0; f < GH_COALESCE_FLOWS; f++)
         specs[f] = (struct naive_spec){ .six = f & 1, .udp = f & 2, .flow = f, .flags = 0x10, .payload = 500 + f };
-    for (int round = 0; round < 10; round++)
+    for (unsigned round = 0; round < GH_COALESCE_BATCH / GH_COALESCE_FLOWS; round++)
         for (unsigned f = 0; f < GH_COALESCE_FLOWS; f++)
             stream(&in, &specs[f], 1);
     assert_int_equal(writes(ALL, &in), GH_COALESCE_FLOWS);
@@ -91,16 +91,16 @@ static void interleaved_flows_merge_each_for_itself(void **state)
 
 static void more_flows_than_are_watched_lose_nothing(void **state)
 {
-    struct naive_spec specs[3 * GH_COALESCE_FLOWS];
+    struct naive_spec specs[2 * GH_COALESCE_FLOWS];
     struct naive_list in = { 0 };
 
     (void)state;
-    for (unsigned f = 0; f < 3 * GH_COALESCE_FLOWS; f++)
+    for (unsigned f = 0; f < 2 * GH_COALESCE_FLOWS; f++)
         specs[f] = (struct naive_spec){ .flow = f, .flags = 0x10, .payload = 300 };
-    for (int round = 0; round < 5; round++)
-        for (unsigned f = 0; f < 3 * GH_COALESCE_FLOWS; f++)
+    for (unsigned round = 0; round < GH_COALESCE_BATCH / (4 * GH_COALESCE_FLOWS); round++)
+        for (unsigned f = 0; f < 2 * GH_COALESCE_FLOWS; f++)
             stream(&in, &specs[f], 2);
-    assert_true(writes(ALL, &in) <= 5 * 3 * GH_COALESCE_FLOWS);
+    assert_true(writes(ALL, &in) <= GH_COALESCE_BATCH / 2);
 }
 
 /* Each change to the third of five packets keeps it from joining the first two, or from being joined. */

@@ -240,6 +240,41 @@ static void P5_what_the_tunnel_cannot_carry_is_told_with_the_mtu(void **state)
     assert_int_equal(w.piece_count, 0);
 }
 
+/* A path is being measured: what it will carry is not known, and senders would keep what they are told for minutes. */
+static void senders_hear_of_nothing_that_is_not_known(void **state)
+{
+    (void)state;
+    assert_int_equal(gh_forward_told(1166, true), 1280);
+    assert_int_equal(gh_forward_told(1166, false), 1166);
+    assert_int_equal(gh_forward_told(1400, true), 1400);
+    assert_int_equal(gh_forward_told(0, true), 0);
+    start();
+    w.in = true;
+    sess.mtu = 1166;
+    sess.told = gh_forward_told(sess.mtu, true);
+    for (size_t len = 1166; len <= 1400; len += 117) {
+        make_udp(&p, WEB4, PEER4, 53, 1000, len - 28);
+        put16(p.data + 6, 0x4000);
+        seal_v4(&p);
+        if (len == 1166) {
+            assert_passed(to_peer());
+            continue;
+        }
+        assert_dropped(to_peer(), GH_DROP_TOO_BIG);
+        assert_int_equal(verdict.answer_len > 0, len > 1280);
+    }
+    assert_answer(3, 4);
+    assert_int_equal(get32(verdict.answer + 24), 1280);
+    make_udp(&p, WEB6, PEER6, 53, 1000, 1280 - 48);
+    assert_dropped(to_peer(), GH_DROP_TOO_BIG);
+    assert_int_equal(verdict.answer_len, 0);
+    make_udp(&p, WEB4, PEER4, 53, 1000, 1280 - 28); /* may be cut: what fits now goes */
+    assert_int_equal(to_peer(), GH_FORWARD_DONE);
+    assert_true(w.piece_count > 1);
+    for (int i = 0; i < w.piece_count; i++)
+        assert_true(w.piece_len[i] <= 1166);
+}
+
 /* Puts the pieces together again as RFC 791 says. */
 static void assert_pieces_make(const struct packet *whole, size_t mtu)
 {
@@ -548,6 +583,7 @@ int main(void)
         cmocka_unit_test(P4_answers_are_rate_limited_and_the_rest_is_counted),
         cmocka_unit_test(P4_errors_and_later_fragments_get_no_answer),
         cmocka_unit_test(P5_what_the_tunnel_cannot_carry_is_told_with_the_mtu),
+        cmocka_unit_test(senders_hear_of_nothing_that_is_not_known),
         cmocka_unit_test(P5_ipv4_without_df_is_cut_in_pieces),
         cmocka_unit_test(P6_a_packet_above_the_datagram_is_dropped_not_sent_otherwise),
         cmocka_unit_test(P8_link_local_never_crosses),

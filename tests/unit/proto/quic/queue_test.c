@@ -349,6 +349,36 @@ static void flows_share_by_bytes(void **state)
     gh_quic_queue_fini(&q);
 }
 
+/* How many of flow 1 leave at a time while flow 2 has as many that wait. */
+static int turn_at(uint64_t bytes_per_second)
+{
+    struct gh_quic_queue q;
+    int longest = 0, here = 0;
+
+    gh_quic_queue_init(&q, &usual);
+    gh_quic_queue_set_rate(&q, bytes_per_second);
+    for (int i = 0; i < 200; i++) {
+        add(&q, 1, 1400, 1);
+        add(&q, 2, 1400, 1);
+    }
+    for (int i = 0; i < 200; i++) {
+        here = take(&q, 1) == 1 ? here + 1 : 0;
+        longest = here > longest ? here : longest;
+    }
+    gh_quic_queue_fini(&q);
+    return longest;
+}
+
+/* 1.25 MB/s is 10 Mbit/s; 2 Gbit/s let 50 kB out in 0.2 ms. */
+static void a_turn_is_as_long_as_the_rate_allows(void **state)
+{
+    (void)state;
+    assert_in_range(turn_at(0), 1, 2);
+    assert_in_range(turn_at(1250000), 1, 2);
+    assert_in_range(turn_at(25000000), 3, 5); /* 5,000 bytes */
+    assert_in_range(turn_at(250000000), GH_QUIC_QUEUE_QUANTUM_MAX / 1400, GH_QUIC_QUEUE_QUANTUM_MAX / 1400 + 1);
+}
+
 static void the_fullest_flow_makes_room(void **state)
 {
     const struct gh_quic_queue_limits limits = { 64, 2u << 20, 0, 0, 0 };
@@ -480,6 +510,7 @@ int main(void)
         cmocka_unit_test(the_queue_is_as_its_twin),
         cmocka_unit_test(a_flow_that_was_silent_comes_first),
         cmocka_unit_test(flows_share_by_bytes),
+        cmocka_unit_test(a_turn_is_as_long_as_the_rate_allows),
         cmocka_unit_test(the_fullest_flow_makes_room),
         cmocka_unit_test(a_standing_wait_is_answered_by_drops),
         cmocka_unit_test(what_is_too_old_is_dropped),

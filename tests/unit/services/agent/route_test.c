@@ -50,6 +50,28 @@ static const char *computed(const struct gh_ip_route *list, size_t count, const 
     return buf;
 }
 
+static void families_are_told_apart(void **state)
+{
+    const struct gh_ip_route list[] = { range("10.0.0.0", "10.0.0.255", 0), range("192.0.2.0", "192.0.2.255", 17), range("2001:db8::", "2001:db8::ff", 0) };
+    const struct gh_prefix allow[] = { prefix("0.0.0.0/0"), prefix("::/0") };
+    struct gh_agent_routes r = { 0 };
+    struct gh_agent_prefixes p = gh_agent_routes_of(&r, true, true);
+
+    (void)state;
+    assert_int_equal(p.count, 0);
+    assert_int_equal(gh_agent_routes_create(list, 3, allow, 2, NULL, &r), 0);
+    assert_int_equal(gh_agent_routes_of(&r, true, true).count, 3);
+    assert_int_equal(gh_agent_routes_of(&r, false, false).count, 0);
+    p = gh_agent_routes_of(&r, true, false);
+    assert_int_equal(p.count, 2);
+    assert_int_equal(p.list[0].addr.family, 4);
+    assert_int_equal(p.list[1].addr.family, 4);
+    p = gh_agent_routes_of(&r, false, true);
+    assert_int_equal(p.count, 1);
+    assert_int_equal(p.list[0].addr.family, 6);
+    gh_agent_routes_fini(&r);
+}
+
 static const char *const everything[] = { "0.0.0.0/0", "::/0", NULL };
 
 static void everything_becomes_two_halves_a_family(void **state)
@@ -150,6 +172,7 @@ static void the_device_gets_one_address_of_what_is_assigned(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(families_are_told_apart),
         cmocka_unit_test(everything_becomes_two_halves_a_family),
         cmocka_unit_test(A7_what_is_not_allowed_is_not_installed),
         cmocka_unit_test(A7_a_narrow_network_loses_the_relays_own_address),

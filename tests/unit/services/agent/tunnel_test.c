@@ -13,6 +13,7 @@ struct world {
     struct gh_prefix list[GH_FORWARD_PREFIXES];
     size_t count, refused, route_count, packet_len;
     uint8_t packet[64];
+    struct gh_ip_route route_list[2];
     struct gh_agent_tunnel_end end;
     char narrow[80];
     bool end_on_routes; /* the owner ends the tunnel while the engine is in use */
@@ -37,7 +38,8 @@ static void on_routes(void *arg, const struct gh_ip_route *list, size_t count)
 {
     struct world *w = arg;
 
-    (void)list;
+    for (size_t i = 0; i < count && i < 2; i++)
+        w->route_list[i] = list[i];
     w->routes++;
     w->route_count = count;
     if (w->end_on_routes)
@@ -320,7 +322,7 @@ static void without_ipv6_none_is_asked_for_nor_taken(void **state)
     assert_int_equal(w.count, 1);
     assert_int_equal(w.list[0].addr.family, 4);
     gh_fake_stream_body(&w.stream, routes, sizeof routes, false);
-    assert_int_equal(w.route_count, 1);
+    assert_int_equal(w.route_count, 2); /* what leads to IPv6 is the relay's all the same: whoever has no address sends it nowhere else */
     finish(&w);
     begin(&w);
     answer(&w, 200, NULL, NULL);
@@ -328,6 +330,33 @@ static void without_ipv6_none_is_asked_for_nor_taken(void **state)
     assert_int_equal(w.count, 2);
     gh_fake_stream_body(&w.stream, routes, sizeof routes, false);
     assert_int_equal(w.route_count, 2);
+    finish(&w);
+}
+
+/* Type 0x27617467, in the form of ROUTE_ADVERTISEMENT, counts for the next one of these. */
+static void what_the_relay_withholds_is_taken_over_with_the_next_routes(void **state)
+{
+    static const uint8_t withheld[] = { 0xa7, 0x61, 0x74, 0x67, 34, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+                                        255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 0 };
+    static const uint8_t malformed[] = { 0xa7, 0x61, 0x74, 0x67, 1, 6 };
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    answer(&w, 200, NULL, NULL);
+    gh_fake_stream_body(&w.stream, withheld, sizeof withheld, false);
+    assert_int_equal(w.routes, 0);
+    gh_fake_stream_body(&w.stream, withheld, sizeof withheld, false); /* the last one counts */
+    gh_fake_stream_body(&w.stream, advertisement, sizeof advertisement, false);
+    assert_int_equal(w.routes, 1);
+    assert_int_equal(w.route_count, 2);
+    assert_int_equal(w.route_list[0].start.family, 4);
+    assert_int_equal(w.route_list[1].start.family, 6);
+    gh_fake_stream_body(&w.stream, advertisement, sizeof advertisement, false);
+    assert_int_equal(w.route_count, 1);
+    gh_fake_stream_body(&w.stream, withheld, sizeof withheld, false); /* nothing is lost when no other list comes */
+    gh_fake_stream_body(&w.stream, malformed, sizeof malformed, false);
+    assert_int_equal(w.ended, 1);
     finish(&w);
 }
 
@@ -394,6 +423,7 @@ int main(void)
         cmocka_unit_test(a_request_for_our_addresses_is_refused),
         cmocka_unit_test(without_ipv6_none_is_asked_for_nor_taken),
         cmocka_unit_test(the_relay_says_why_there_is_no_ipv6),
+        cmocka_unit_test(what_the_relay_withholds_is_taken_over_with_the_next_routes),
         cmocka_unit_test(R1_the_request_names_everything),
     };
 
