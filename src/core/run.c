@@ -1,6 +1,7 @@
 #include "core/run.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -325,6 +326,7 @@ static bool reload(struct runner *r, const char *cause, int checked)
         rc = take_conf(r, next, cause);
     }
     end_reload(r, rc);
+    malloc_trim(0); /* what was parsed leaves holes between what stays */
     gh_text_fini(&text);
     gh_conf_errors_fini(&errors);
     gh_privileged_notify(r->cfg->privileged, GH_PRIV_READY, rc == 0 ? "serving" : "serving; the last reload was refused");
