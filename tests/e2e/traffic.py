@@ -189,7 +189,9 @@ def verb_bulk(address, size):
     start = time.monotonic()
     with tcp(address, 7, 10) as sock:
         def send():
-            sock.sendall(data)
+            rest = memoryview(data)
+            while rest:  # the time-out is for each step: that of sendall is for all of it
+                rest = rest[sock.send(rest):]
             sock.shutdown(socket.SHUT_WR)
         sender = threading.Thread(target=send, daemon=True)
         sender.start()
