@@ -353,11 +353,15 @@ def verb_sink(port, path):
     sock = listening(socket.SOCK_DGRAM, int(port))
     say(state='ready')
     arrivals, twice, late, last = {}, 0, 0, -1
+    over = set()  # senders whose flow has ended: what comes of it later, its other ends above all, belongs to no other flow
     while True:
-        data = sock.recv(65535)
+        data, sender = sock.recvfrom(65535)
         now = time.monotonic()
         number, _ = struct.unpack_from('!Qd', data)
+        if sender in over:
+            continue
         if number == END:
+            over.add(sender)
             if arrivals:
                 with open(path, 'w', encoding='ascii') as file:
                     json.dump(list(arrivals.items()), file)
