@@ -6,7 +6,8 @@ BUILD ?= build
 MESON_FLAGS ?=
 PYTHON ?= /usr/bin/python3
 FUZZ_SECONDS ?= 60
-ALLOC_MINUTES ?= 15
+ALLOC_MINUTES ?= 40
+SIM_SEEDS ?= 40
 BENCH ?=
 
 export PATH := $(PATH):/usr/lib/go-1.23/bin:/usr/sbin:/sbin
@@ -58,6 +59,7 @@ TSAN_AT_LOAD = connectivity session roaming revocation crash reload scale
 
 check-deep: $(STAMP) build-asan/build.ninja build-tsan/build.ninja ## e2e and interop under ASan+UBSan, units and load under TSan, failing allocations
 	@ninja -C build-asan
+	@GATEHOUSE_SIM_SEEDS=$(SIM_SEEDS) build-asan/tests/sim/sim_tunnel_test
 	@$(SLOW) $(PYTHON) tools/test --build build-asan e2e interop
 	@$(PYTHON) tools/fail-alloc --build build-asan --minutes $(ALLOC_MINUTES)
 	@ninja -C build-tsan

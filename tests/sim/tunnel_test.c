@@ -11,6 +11,7 @@
 #include "services/agent/agent_internal.h"
 
 #define PACKETS 120u
+#define ROUNDS 10 /* of a road */
 #define HEADROOM 16u
 #define WEB4 "192.0.2.80"
 #define WEB6 "2001:db8::80"
@@ -388,6 +389,70 @@ static void fifty_seeds_end_well_at_ten_percent_loss(void **state)
         run(seed, 0.1);
 }
 
+/* Until nothing of a round is under way any more: a window that losses made small lets it out slowly. */
+static void settle(void)
+{
+    unsigned before;
+
+    do {
+        before = w.network_count + w.agent_count;
+        sim_run(&w.relay.sim, 10 * SIM_S, NULL, NULL);
+    } while (w.network_count + w.agent_count != before);
+}
+
+/* Packets of one road, by rounds: each arrives as it was sent, once or not at all, and is answered (on_network, on_packet). */
+static uint64_t road(uint64_t seed, int64_t delay, double loss, double jumble)
+{
+    unsigned due = PACKETS - PACKETS / 10;
+    uint64_t crossed = 0;
+
+    start(seed, 0);
+    for (int i = 0; i < 2; i++) {
+        struct sim_link *l = &w.relay.sim.link[i];
+
+        l->delay = delay;
+        l->loss = loss;
+        l->reorder = l->duplicate = jumble;
+    }
+    if (!sim_run(&w.relay.sim, 60 * SIM_S, is_up, NULL))
+        fail_msg("seed %" PRIu64 ", %" PRId64 " us, loss %.2f, jumble %.2f: no tunnel", seed, delay / 1000, loss, jumble);
+    for (int round = 0; round < ROUNDS; round++) {
+        memset(w.at_network, 0, sizeof w.at_network);
+        memset(w.at_agent, 0, sizeof w.at_agent);
+        w.network_count = w.agent_count = w.denied_sent = 0;
+        send_all();
+        settle();
+        if (loss == 0 && delay < 50 * SIM_MS && (w.network_count != due || w.agent_count != due))
+            fail_msg("seed %" PRIu64 ", %" PRId64 " us, jumble %.2f, round %d: %u of %u arrived, %u answers", seed, delay / 1000, jumble, round,
+                     w.network_count, due, w.agent_count);
+        if (w.network_count < due / 2 || w.agent_count < due / 3)
+            fail_msg("seed %" PRIu64 ", %" PRId64 " us, loss %.2f, jumble %.2f, round %d: only %u of %u arrived, %u answers", seed, delay / 1000, loss,
+                     jumble, round, w.network_count, due, w.agent_count);
+        crossed += w.network_count + w.agent_count;
+    }
+    leave();
+    finish();
+    return crossed;
+}
+
+/* Round-trip times from 0.1 to 300 ms, loss to 5 %, datagrams that come late and twice. GATEHOUSE_SIM_SEEDS: how many seeds a cell (1). */
+static void a_grid_of_roads_is_carried(void **state)
+{
+    static const int64_t delays[] = { SIM_MS / 20, 5 * SIM_MS, 50 * SIM_MS, 150 * SIM_MS };
+    static const double losses[] = { 0, 0.01, 0.05 }, jumbles[] = { 0, 0.05 };
+    const char *wanted = getenv("GATEHOUSE_SIM_SEEDS");
+    uint64_t first = 1000, seeds = wanted ? strtoull(wanted, NULL, 10) : 1, crossed = 0;
+
+    (void)state;
+    assert_true(seeds > 0);
+    for (uint64_t seed = first; seed < first + seeds; seed++)
+        for (size_t d = 0; d < sizeof delays / sizeof *delays; d++)
+            for (size_t l = 0; l < sizeof losses / sizeof *losses; l++)
+                for (size_t j = 0; j < sizeof jumbles / sizeof *jumbles; j++)
+                    crossed += road(seed, delays[d], losses[l], jumbles[j]);
+    print_message("seeds %" PRIu64 " to %" PRIu64 ": %" PRIu64 " packets crossed\n", first, first + seeds - 1, crossed);
+}
+
 static void a_blackout_of_two_seconds_is_survived(void **state)
 {
     (void)state;
@@ -416,6 +481,7 @@ int main(void)
         cmocka_unit_test(packets_of_both_families_cross_unchanged_in_both_directions),
         cmocka_unit_test(a_seed_repeats_its_run_to_the_last_datagram),
         cmocka_unit_test(fifty_seeds_end_well_at_ten_percent_loss),
+        cmocka_unit_test(a_grid_of_roads_is_carried),
         cmocka_unit_test(a_blackout_of_two_seconds_is_survived),
     };
 
