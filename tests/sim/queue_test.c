@@ -53,6 +53,7 @@ static void offer(uint8_t kind, uint32_t flow, size_t size, int64_t now)
     uint8_t payload[BULK_SIZE] = { kind };
 
     memcpy(payload + 1, &now, sizeof now);
+    assert_non_null(w.client.q);
     assert_int_equal(gh_quic_send_datagram(w.client.q, gh_span_of(payload, 1), gh_span_of(payload + 1, size - 1), flow, now), 0);
 }
 
