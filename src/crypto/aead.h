@@ -26,6 +26,11 @@ enum gh_aead_engine {
 
 /* What this processor is served best with: GH_AEAD_WIDE when it has such vectors and they give what OpenSSL gives. */
 enum gh_aead_engine gh_aead_selftest(void);
+/* The same where <wide> is wanted. */
+static inline enum gh_aead_engine gh_aead_choose(bool wide)
+{
+    return wide ? gh_aead_selftest() : GH_AEAD_OPENSSL;
+}
 const char *gh_aead_engine_name(enum gh_aead_engine e);
 
 /* 0x1301 AES-128-GCM, 0x1302 AES-256-GCM, 0x1303 ChaCha20-Poly1305; NULL for others. */

@@ -94,12 +94,18 @@ def refused(place, address):
     assert any(words in said.stdout + said.stderr for words in ('Network is unreachable', 'No route to host')), said
 
 
-def test_ipv6_is_refused_while_the_path_is_too_narrow_for_it(road):
+def start_narrow(road):
+    """Relay and agent on a path that carries no IPv6."""
     road.box.mtu(1280)
     road.start_relay()
     agent = road.start_agent(1, families=1, wait=False)
     road.wait_tunnel(1, families=1)
     agent.wait_line(message('what the tunnel does not carry is unreachable'))
+    return agent
+
+
+def test_ipv6_is_refused_while_the_path_is_too_narrow_for_it(road):
+    start_narrow(road)
     refused(road, OUTSIDE6)
     assert json.loads(status(road, '--json'))['unreachable'] == ['::/1', '8000::/1']
     assert json.loads(status(road, '--json'))['routes'] == ['0.0.0.0/1', '128.0.0.0/1']
@@ -172,11 +178,7 @@ def test_nothing_leaves_while_the_relay_is_gone(road):
 
 
 def test_an_agent_that_was_killed_leaves_no_hole_and_its_cleanup_nothing(road):
-    road.box.mtu(1280)
-    road.start_relay()
-    agent = road.start_agent(1, families=1, wait=False)
-    road.wait_tunnel(1, families=1)
-    agent.wait_line(message('what the tunnel does not carry is unreachable'))
+    agent = start_narrow(road)
     road.outside.reset()
     mark = agent.mark()
     others = [road.world['agent-1'].start('knock-%d-%s' % (road.world.starts, name), PYTHON, os.path.join(HERE, 'traffic.py'), 'knock', address, '9', '60')

@@ -31,6 +31,7 @@ import urllib.parse
 
 
 END = (1 << 64) - 1  # the number that ends a flow
+OVER = b'over'  # what the sink answers to it
 
 
 def say(**fields):
@@ -317,9 +318,14 @@ def verb_flow(address, port, size, rate, seconds):
         except OSError:
             failed += 1
         number += 1
-    for _ in range(5):
-        sock.send(struct.pack('!Qd', END, 0))
-        time.sleep(0.02)  # at once they would travel in one packet of the tunnel, and be lost with it
+    sock.settimeout(0.05)
+    for _ in range(40):  # until the sink says that it heard
+        try:
+            sock.send(struct.pack('!Qd', END, 0))
+            if sock.recv(16) == OVER:
+                break
+        except OSError:
+            pass
     say(sent=number, failed=failed)
 
 
@@ -344,7 +350,7 @@ def verb_knock(address, port, seconds):
             say(state='began')
         else:
             sock.close()
-        time.sleep(0.005)
+        select.select([old] if old else [], [], [], 0.005)
     say(state='over', sent=sent, errors=errors)
 
 
@@ -358,6 +364,8 @@ def verb_sink(port, path):
         data, sender = sock.recvfrom(65535)
         now = time.monotonic()
         number, _ = struct.unpack_from('!Qd', data)
+        if number == END:
+            sock.sendto(OVER, sender)
         if sender in over:
             continue
         if number == END:

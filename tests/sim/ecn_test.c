@@ -12,18 +12,7 @@ static struct world w;
 static void init(uint64_t seed)
 {
     memset(&w, 0, sizeof w);
-    sim_init(&w.sim, seed);
-    raw_peer_init(&w.server, &w.sim, true);
-    raw_peer_init(&w.client, &w.sim, false);
-}
-
-static void connect_both(int64_t time)
-{
-    raw_peer_connect(&w.client);
-    raw_peer_wait(&w.client, time);
-    assert_non_null(w.client.q);
-    assert_non_null(w.server.q);
-    assert_true(w.server.handshake);
+    raw_peers_init(&w.sim, seed, &w.client, &w.server);
 }
 
 /* Datagrams of 1000 bytes from <from>, one a <pause>. */
@@ -48,7 +37,7 @@ static struct outcome crowded(size_t mark_above, enum sim_ecn fault)
     struct outcome o;
 
     init(1);
-    connect_both(2 * SIM_S);
+    raw_peers_connect(&w.client, &w.server, 2 * SIM_S);
     w.sim.link[0].rate = 8000000;
     w.sim.link[0].queue = 100000;
     w.sim.link[0].mark_above = mark_above;
@@ -95,7 +84,7 @@ static void what_leaves_is_ect0_on_a_path_that_keeps_it(void **state)
 {
     (void)state;
     init(2);
-    connect_both(SIM_S);
+    raw_peers_connect(&w.client, &w.server, SIM_S);
     assert_int_equal(share_marked(&w.client, 0), 100);
     assert_int_equal(share_marked(&w.server, 1), 100);
     sim_fini(&w.sim);
@@ -114,7 +103,7 @@ static void a_path_that_spoils_marks_gets_none(void **state)
 
                 init(3);
                 w.sim.link[link].ecn_fault = later ? SIM_ECN_KEPT : faults[i];
-                connect_both(SIM_S);
+                raw_peers_connect(&w.client, &w.server, SIM_S);
                 w.sim.link[link].ecn_fault = faults[i];
                 if (later)
                     offer(link ? &w.server : &w.client, 20, 10 * SIM_MS);
@@ -159,7 +148,7 @@ static void a_new_path_that_drops_what_is_marked_is_survived(void **state)
         unsigned arrived[2];
 
         init(6);
-        connect_both(SIM_S);
+        raw_peers_connect(&w.client, &w.server, SIM_S);
         w.sim.client.nat = (struct gh_quic_addr){ gh_ip_v4("\xcb\x00\x71\x07"), 50000 };
         w.sim.link[1].ecn_fault = SIM_ECN_DROPPED;
         for (int64_t t = 0; t < 4 * SIM_S; t += 2 * pauses[p]) { /* some go to find it out */
@@ -183,7 +172,7 @@ static void marking_is_tried_again_on_a_new_path(void **state)
     (void)state;
     init(5);
     w.sim.link[1].ecn_fault = SIM_ECN_CLEARED;
-    connect_both(SIM_S);
+    raw_peers_connect(&w.client, &w.server, SIM_S);
     assert_int_equal(share_marked(&w.server, 1), 0);
     w.sim.link[1].ecn_fault = SIM_ECN_KEPT;
     w.sim.client.nat = (struct gh_quic_addr){ gh_ip_v4("\xcb\x00\x71\x07"), 50000 };

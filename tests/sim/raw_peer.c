@@ -404,3 +404,19 @@ void raw_answer(const struct raw_stream *s, struct raw_answer *ret)
         }
     }
 }
+
+void raw_peers_init(struct sim *s, uint64_t seed, struct raw_peer *client, struct raw_peer *server)
+{
+    sim_init(s, seed);
+    raw_peer_init(server, s, true);
+    raw_peer_init(client, s, false);
+}
+
+void raw_peers_connect(struct raw_peer *client, struct raw_peer *server, int64_t time)
+{
+    raw_peer_connect(client);
+    raw_peer_wait(client, time);
+    assert_non_null(client->q);
+    assert_non_null(server->q);
+    assert_true(server->handshake);
+}

@@ -44,6 +44,10 @@ struct raw_bytes {
 /* Puts the peer at an end; sim_open or sim_run connect it. */
 void raw_peer_init(struct raw_peer *p, struct sim *s, bool server);
 /* Runs until streams may be opened, which must happen. */
+/* Both ends of a fresh simulation. */
+void raw_peers_init(struct sim *s, uint64_t seed, struct raw_peer *client, struct raw_peer *server);
+/* Connects them within <time>. */
+void raw_peers_connect(struct raw_peer *client, struct raw_peer *server, int64_t time);
 void raw_peer_connect(struct raw_peer *p);
 struct raw_stream *raw_peer_stream(struct raw_peer *p, int64_t id); /* NULL when nothing is known of it */
 /* Lets time pass until <done> says so; for at most ten seconds. */

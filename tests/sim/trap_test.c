@@ -43,19 +43,8 @@ static void on_wire(void *arg, bool from_server, struct gh_span payload)
 static void init(uint64_t seed)
 {
     memset(&w, 0, sizeof w);
-    sim_init(&w.sim, seed);
+    raw_peers_init(&w.sim, seed, &w.client, &w.server);
     w.sim.on_wire = on_wire;
-    raw_peer_init(&w.server, &w.sim, true);
-    raw_peer_init(&w.client, &w.sim, false);
-}
-
-static void connect_both(int64_t time)
-{
-    raw_peer_connect(&w.client);
-    raw_peer_wait(&w.client, time);
-    assert_non_null(w.client.q);
-    assert_non_null(w.server.q);
-    assert_true(w.server.handshake);
 }
 
 /* Both ends get what the other sends. */
@@ -82,7 +71,7 @@ static void trap_a_hello_retry_request_repeats_the_parameters(void **state)
     (void)state;
     init(1);
     assert_int_equal(SSL_CTX_set1_groups_list(w.sim.client.tls->ssl, "P-521:P-256"), 1);
-    connect_both(SIM_S);
+    raw_peers_connect(&w.client, &w.server, SIM_S);
     assert_string_equal(gh_tls_group(gh_quic_tls(w.client.q)), "secp256r1");
     assert_talk(5);
     sim_fini(&w.sim);
@@ -98,7 +87,7 @@ static void trap_every_cipher_seals_opens_and_changes_keys(void **state)
         init(2);
         w.sim.client.config.key_update_packets = 20;
         assert_int_equal(SSL_CTX_set_ciphersuites(w.sim.client.tls->ssl, ciphers[i]), 1);
-        connect_both(SIM_S);
+        raw_peers_connect(&w.client, &w.server, SIM_S);
         assert_string_equal(gh_tls_cipher(gh_quic_tls(w.client.q)), ciphers[i]);
         assert_talk(100);
         assert_true(gh_quic_counters(w.client.q)->key_updates >= 2);
@@ -143,7 +132,7 @@ static void trap_a_packet_without_text_or_tag_is_dropped(void **state)
 
     (void)state;
     init(5);
-    connect_both(SIM_S);
+    raw_peers_connect(&w.client, &w.server, SIM_S);
     assert_talk(1);
     assert_int_equal(w.server_id.len, GH_QUIC_CID_LEN);
     memcpy(packet + 1, w.server_id.data, GH_QUIC_CID_LEN);
@@ -207,7 +196,7 @@ static void trap_a_rebinding_and_a_migration_close_together(void **state)
                 for (uint16_t rebindings = 1; rebindings <= 3; rebindings++) {
                     init(6 + i);
                     w.sim.link[0].delay = w.sim.link[1].delay = delays[d];
-                    connect_both(SIM_S);
+                    raw_peers_connect(&w.client, &w.server, SIM_S);
                     talk_for(100);
                     for (uint16_t n = 0; n < rebindings; n++) {
                         rebind((uint16_t)(50000 + n));
@@ -229,7 +218,7 @@ static void trap_a_path_that_comes_back(void **state)
         for (size_t i = 0; i < sizeof pauses / sizeof *pauses; i++)
             for (uint64_t seed = 1; seed <= 3; seed++) {
                 init(seed);
-                connect_both(SIM_S);
+                raw_peers_connect(&w.client, &w.server, SIM_S);
                 talk_for(100);
                 w.sim.link[0].loss = w.sim.link[1].loss = loss ? 0.1 : 0;
                 for (int n = 0; n < 4; n++) {
@@ -251,7 +240,7 @@ static void trap_many_rebindings_in_a_row(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof pauses / sizeof *pauses; i++) {
         init(7);
-        connect_both(SIM_S);
+        raw_peers_connect(&w.client, &w.server, SIM_S);
         talk_for(100);
         for (uint16_t n = 0; n < 30; n++) {
             rebind((uint16_t)(50000 + n));
@@ -330,7 +319,7 @@ static void trap_70d26ba3_a_long_idle_time_out_is_no_short_one(void **state)
         init(8);
         w.sim.client.config.keep_alive = w.sim.server.config.keep_alive = 0;
         say(values[i], sizeof values[i]);
-        connect_both(20 * SIM_S);
+        raw_peers_connect(&w.client, &w.server, 20 * SIM_S);
         say(NULL, 0);
         assert_true(understood > 1000000 * (uint64_t)SIM_S);
         assert_talk(5); /* our own 30 s count */

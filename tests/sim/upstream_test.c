@@ -23,26 +23,15 @@ static struct world w;
 static void init(uint64_t seed)
 {
     memset(&w, 0, sizeof w);
-    sim_init(&w.sim, seed);
+    raw_peers_init(&w.sim, seed, &w.client, &w.server);
     forge_init(&w.forge, &w.sim);
-    raw_peer_init(&w.server, &w.sim, true);
-    raw_peer_init(&w.client, &w.sim, false);
-}
-
-static void connect_both(int64_t time)
-{
-    raw_peer_connect(&w.client);
-    raw_peer_wait(&w.client, time);
-    assert_non_null(w.client.q);
-    assert_non_null(w.server.q);
-    assert_true(w.server.handshake);
 }
 
 /* A connection whose ends hear no more of each other: only what is forged arrives. */
 static void start_cut_off(void)
 {
     init(1);
-    connect_both(SIM_S);
+    raw_peers_connect(&w.client, &w.server, SIM_S);
     w.sim.link[0].down = w.sim.link[1].down = true;
 }
 
@@ -431,7 +420,7 @@ static void a_9e91cc08_bytes_of_stopped_streams_do_not_use_up_the_window(void **
     w.sim.server.config.max_data = 20000;
     w.sim.link[0].rate = 4000000;
     w.sim.link[0].queue = 100000;
-    connect_both(SIM_S);
+    raw_peers_connect(&w.client, &w.server, SIM_S);
     for (int i = 0; i < 12; i++) {
         id = raw_open(&w.client, true, &much, false);
         raw_peer_wait(&w.client, 8 * SIM_MS); /* some of it is here, more is on its way */

@@ -29,14 +29,9 @@ static const struct gh_metric agent_metrics[] = {
 
 static void unload(void *state);
 
-static enum gh_aead_engine agent_aead(const struct gh_agent_conf *c)
-{
-    return c->wide_aes ? gh_aead_selftest() : GH_AEAD_OPENSSL;
-}
-
 static int load_tls(struct gh_node *node, const struct gh_agent_conf *c, struct gh_tls_ctx **ret)
 {
-    const struct gh_tls_files files = { c->certificate, c->key, c->ca, false, agent_aead(c) };
+    const struct gh_tls_files files = { c->certificate, c->key, c->ca, false, gh_aead_choose(c->wide_aes) };
     const char *const paths[] = { c->certificate, c->key, c->ca };
     struct gh_run *run = gh_run_of(node);
     int rc = gh_tls_load(run, gh_node_log(node), "agent", &files, ret);
@@ -101,7 +96,7 @@ static int open_sockets(struct agent *a)
     a->features.gso = a->features.gso && a->conf.offload_udp;
     a->features.gro = a->features.gro && a->conf.offload_udp;
     gh_log_event(a->log, GH_LOG_INFO, "agent", "offloads", gh_log_bool("gso", a->features.gso), gh_log_bool("gro", a->features.gro),
-                 gh_log_bool("tested", a->features.tested), gh_log_str("aes", gh_aead_engine_name(agent_aead(&a->conf))));
+                 gh_log_bool("tested", a->features.tested), gh_log_str("aes", gh_aead_engine_name(gh_aead_choose(a->conf.wide_aes))));
     return 0;
 }
 
@@ -347,7 +342,7 @@ static void describe(void *state, struct gh_description *d)
 
     gh_describe_feature(d, "udp_gso", a->features.gso, a->features.tested, off);
     gh_describe_feature(d, "udp_gro", a->features.gro, a->features.tested, off);
-    gh_describe_feature(d, "wide_aes", agent_aead(&a->conf) == GH_AEAD_WIDE, a->conf.wide_aes, aes);
+    gh_describe_feature(d, "wide_aes", gh_aead_choose(a->conf.wide_aes) == GH_AEAD_WIDE, a->conf.wide_aes, aes);
     gh_describe_feature(d, "tun_tso", offloads & GH_TUN_TSO4 && offloads & GH_TUN_TSO6, a->conf.offload_tun, tun);
     gh_describe_feature(d, "tun_uso", offloads & GH_TUN_USO, a->conf.offload_tun, tun);
     for (unsigned i = 0; i < d->worker_count; i++)

@@ -34,7 +34,7 @@ static int complain(struct relay *r, const char *what, const char *subject, int 
 
 static int load_tls(struct relay *r, const struct gh_relay_conf *c, struct gh_tls_ctx **ret, struct gh_self *ret_self)
 {
-    const struct gh_tls_files files = { c->certificate, c->key, c->client_ca, true, gh_relay_conf_aead(c) };
+    const struct gh_tls_files files = { c->certificate, c->key, c->client_ca, true, gh_aead_choose(c->wide_aes) };
 
     gh_self_read(r->run->privileged, c->certificate, c->trust_domain, GH_ROLE_RELAY, ret_self);
     return gh_tls_load(r->run, r->log, "relay", &files, ret);
@@ -313,7 +313,7 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
         if (!r->conf.offload_udp)
             r->features.gso = r->features.gro = false;
         gh_log_event(r->log, GH_LOG_INFO, "relay", "offloads", gh_log_bool("gso", r->features.gso), gh_log_bool("gro", r->features.gro),
-                     gh_log_str("aes", gh_aead_engine_name(gh_relay_conf_aead(&r->conf))));
+                     gh_log_str("aes", gh_aead_engine_name(gh_aead_choose(r->conf.wide_aes))));
         rc = load_parts(r);
     }
     if (rc < 0) {

@@ -337,8 +337,3 @@ int gh_relay_conf_load(const struct gh_conf *conf, struct gh_relay_conf *ret)
     load_limits(conf, ret);
     return 0;
 }
-
-enum gh_aead_engine gh_relay_conf_aead(const struct gh_relay_conf *c)
-{
-    return c->wide_aes ? gh_aead_selftest() : GH_AEAD_OPENSSL;
-}

@@ -6,7 +6,6 @@
 #include <stdint.h>
 
 #include "core/conf.h"
-#include "crypto/aead.h"
 #include "crypto/identity.h"
 
 extern const struct gh_conf_section gh_relay_conf_section;
@@ -57,7 +56,5 @@ int gh_relay_conf_load(const struct gh_conf *conf, struct gh_relay_conf *ret);
 
 /* The parts of an item of relay.pins. 0 or GH_ERR_MALFORMED. */
 int gh_relay_conf_pin(const char *pin, char ret_name[GH_IDENTITY_NAME_MAX + 1], uint8_t ret_spki_sha256[32]);
-/* Who seals packets: as configured, where the processor can. */
-enum gh_aead_engine gh_relay_conf_aead(const struct gh_relay_conf *c);
 
 #endif

@@ -157,7 +157,7 @@ static void describe_features(const struct relay *r, struct gh_description *d)
 
     gh_describe_feature(d, "udp_gso", r->features.gso, r->features.tested, udp);
     gh_describe_feature(d, "udp_gro", r->features.gro, r->features.tested, udp);
-    gh_describe_feature(d, "wide_aes", gh_relay_conf_aead(&r->conf) == GH_AEAD_WIDE, r->conf.wide_aes, aes);
+    gh_describe_feature(d, "wide_aes", gh_aead_choose(r->conf.wide_aes) == GH_AEAD_WIDE, r->conf.wide_aes, aes);
     gh_describe_feature(d, "tun_tso", offloads & GH_TUN_TSO4 && offloads & GH_TUN_TSO6, r->conf.offload_tun, tun);
     gh_describe_feature(d, "tun_uso", offloads & GH_TUN_USO, r->conf.offload_tun, tun);
 }
