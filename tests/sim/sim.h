@@ -65,7 +65,8 @@ struct sim {
     uint64_t random, trace; /* the generator's state; the hash so far */
     struct sim_link link[2]; /* from client, from server */
     struct sim_end client, server;
-    struct gh_list flying;
+    struct gh_list flying[2]; /* from client, from server; by the time at which they arrive */
+    uint64_t order;
     bool retry;  /* the server wants addresses proved */
     struct gh_quic_tokens tokens;
     unsigned retries;

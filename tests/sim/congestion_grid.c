@@ -1,0 +1,150 @@
+/* tests/sim/congestion_grid.c - what TCP reaches through the tunnel of what it reaches without, over many roads
+ *
+ *     sim_congestion_grid [--outer NAME] [--control newreno|cubic] [--rtt MS] [--rate MBIT] [--loss PERCENT] [--buffer BDP] [--bare] [--stories]
+ *
+ * Prints a row a road and the share of roads at 0.90 or more; each option keeps one value of the grid. Ends with 1 below 0.90 of the roads.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "congestion_world.h"
+
+#define EVENTS 600u /* losses that make a mean worth printing */
+#define RUNS 40u
+
+static const double rtts[] = { 1, 10, 30, 100, 300 }, losses[] = { 0, 0.1, 1, 5 }, rates[] = { 1, 10, 100, 1000 }, buffers[] = { 0.25, 1, 4 };
+static const char *const controls[] = { "newreno", "cubic" };
+
+struct options {
+    double rtt, loss, rate, buffer; /* below 0: all */
+    int control;
+    const char *outer;
+    bool bare, stories;
+};
+
+struct tally {
+    unsigned cells, good, failed;
+    double sum, worst;
+};
+
+static double seconds_of(double rate)
+{
+    return rate > 100 ? 20 : rate > 10 ? 30 : 60;
+}
+
+static void add(struct transfer *sum, const struct transfer *t)
+{
+    sum->bytes += t->bytes;
+    sum->packets += t->packets;
+    sum->sent_again += t->sent_again;
+    sum->recoveries += t->recoveries;
+    sum->timeouts += t->timeouts;
+    sum->lost += t->lost;
+    sum->waited_out += t->waited_out;
+}
+
+static void tell(const char *who, const struct transfer *t)
+{
+    printf("    %s: %lu packets, %lu again, %lu recoveries, %lu time-outs, %lu lost on the road, %lu in queues\n", who, t->packets, t->sent_again,
+           t->recoveries, t->timeouts, t->lost, t->waited_out);
+}
+
+static void one_road(const struct options *o, const struct road *r, int control, struct tally *ret)
+{
+    int64_t time = (int64_t)(seconds_of((double)r->rate / 1e6) * 1e9);
+    struct transfer bare = { 0 }, tunnel = { 0 }, t;
+    unsigned runs = 0;
+    double mbit, ratio;
+
+    do {
+        uint64_t seed = 1 + runs;
+
+        transfer_bare(r, (enum tcp_control)control, seed, time, &t);
+        add(&bare, &t);
+        if (!o->bare && !transfer_tunnel(r, (enum tcp_control)control, seed, time, NULL, NULL, &t))
+            ret->failed++;
+        add(&tunnel, &t);
+        runs++;
+    } while (r->loss > 0 && (double)bare.packets * r->loss < EVENTS && runs < RUNS);
+    mbit = (double)bare.bytes * 8e3 / (double)time / runs;
+    ratio = (double)tunnel.bytes / (double)bare.bytes;
+    ret->cells++;
+    ret->good += ratio >= 0.9;
+    ret->sum += ratio;
+    ret->worst = ratio < ret->worst ? ratio : ret->worst;
+    printf("%-8s %4.0f %5.1f %5.0f %5.2f %4u %10.3f %10.3f %6.3f%s\n", controls[control], (double)r->rtt / 1e6, r->loss * 100, (double)r->rate / 1e6,
+           r->buffer, runs, mbit, mbit * ratio, ratio, ratio < 0.9 ? " <" : "");
+    if (o->stories) {
+        tell("bare", &bare);
+        tell("tunnel", &tunnel);
+    }
+    fflush(stdout);
+}
+
+static bool wanted(double option, double value)
+{
+    return option < 0 || option == value;
+}
+
+static bool parse(int argc, char **argv, struct options *o)
+{
+    for (int i = 1; i < argc; i++) {
+        const struct {
+            const char *name;
+            double *value;
+        } numbers[] = { { "--rtt", &o->rtt }, { "--loss", &o->loss }, { "--rate", &o->rate }, { "--buffer", &o->buffer } };
+        bool known = false;
+
+        o->bare |= strcmp(argv[i], "--bare") == 0;
+        o->stories |= strcmp(argv[i], "--stories") == 0;
+        if (strcmp(argv[i], "--bare") == 0 || strcmp(argv[i], "--stories") == 0)
+            continue;
+        if (i + 1 == argc)
+            return false;
+        for (size_t n = 0; n < sizeof numbers / sizeof *numbers; n++) {
+            if (strcmp(argv[i], numbers[n].name) != 0)
+                continue;
+            *numbers[n].value = strtod(argv[i + 1], NULL);
+            known = true;
+        }
+        for (int c = 0; c < 2 && strcmp(argv[i], "--control") == 0; c++) {
+            if (strcmp(argv[i + 1], controls[c]) == 0) {
+                o->control = c;
+                known = true;
+            }
+        }
+        if (!known)
+            return false;
+        i++;
+    }
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = { -1, -1, -1, -1, -1, NULL, false, false };
+    struct tally t = { .worst = 9 };
+
+    if (!parse(argc, argv, &o)) {
+        fprintf(stderr, "usage: sim_congestion_grid [--control newreno|cubic] [--rtt MS] [--rate MBIT] [--loss PERCENT] [--buffer BDP] [--bare] [--stories]\n");
+        return 2;
+    }
+    printf("inner     RTT  loss  rate  buffer    bare     tunnel  ratio\n"
+           "           ms     %%  Mb/s   BDP runs       Mb/s       Mb/s\n");
+    for (int control = 0; control < 2; control++)
+        for (size_t a = 0; a < sizeof rates / sizeof *rates; a++)
+            for (size_t b = 0; b < sizeof rtts / sizeof *rtts; b++)
+                for (size_t c = 0; c < sizeof losses / sizeof *losses; c++)
+                    for (size_t d = 0; d < sizeof buffers / sizeof *buffers; d++) {
+                        struct road r = { (int64_t)(rtts[b] * 1e6), losses[c] / 100, (uint64_t)(rates[a] * 1e6), buffers[d], 1500 };
+
+                        if (wanted(o.control, control) && wanted(o.rate, rates[a]) && wanted(o.rtt, rtts[b]) && wanted(o.loss, losses[c]) &&
+                            wanted(o.buffer, buffers[d]))
+                            one_road(&o, &r, control, &t);
+                    }
+    if (!t.cells)
+        return 2;
+    printf("%u of %u roads at 0.90 or more: %.1f %%; mean %.3f, worst %.3f; %u without a tunnel in the end\n", t.good, t.cells,
+           100.0 * t.good / t.cells, t.sum / t.cells, t.worst, t.failed);
+    return t.good * 10 < t.cells * 9 || t.failed ? 1 : 0;
+}
