@@ -9,16 +9,21 @@
 
 #include "congestion_world.h"
 
-#define EVENTS 600u /* losses that make a mean worth printing */
-#define RUNS 40u
+#define EVENTS 1000.0  /* losses that make a mean worth printing */
+#define PACKETS 2.5e5   /* and packets that are enough */
+#define RUNS 200u
 
 static const double rtts[] = { 1, 10, 30, 100, 300 }, losses[] = { 0, 0.1, 1, 5 }, rates[] = { 1, 10, 100, 1000 }, buffers[] = { 0.25, 1, 4 };
-static const char *const controls[] = { "newreno", "cubic" };
+static const char *const controls[] = { "newreno", "cubic" }, *const outers[] = { "newreno", "cubic", "loose" };
 
 struct options {
     double rtt, loss, rate, buffer; /* below 0: all */
     int control;
     const char *outer;
+    struct tuning {
+        int congestion; /* -1: as it is shipped */
+        double queue_time, target, interval; /* ms; -1: as it is shipped */
+    } tuning;
     bool bare, stories;
 };
 
@@ -41,15 +46,30 @@ static void add(struct transfer *sum, const struct transfer *t)
     sum->timeouts += t->timeouts;
     sum->lost += t->lost;
     sum->waited_out += t->waited_out;
+    sum->holes += t->holes;
 }
 
 static void tell(const char *who, const struct transfer *t)
 {
-    printf("    %s: %lu packets, %lu again, %lu recoveries, %lu time-outs, %lu lost on the road, %lu in queues\n", who, t->packets, t->sent_again,
-           t->recoveries, t->timeouts, t->lost, t->waited_out);
+    printf("    %s: %lu packets, %lu again, %lu recoveries, %lu time-outs, %lu lost on the road, %lu in queues, %lu black holes\n", who, t->packets, t->sent_again,
+           t->recoveries, t->timeouts, t->lost, t->waited_out, t->holes);
 }
 
-static void one_road(const struct options *o, const struct road *r, int control, struct tally *ret)
+static void tune(void *arg, struct gh_quic_config *cfg)
+{
+    const struct tuning *t = arg;
+
+    if (t->congestion >= 0)
+        cfg->congestion = (enum gh_quic_congestion_control)t->congestion;
+    if (t->queue_time >= 0)
+        cfg->queue_time = (int64_t)(t->queue_time * 1e6);
+    if (t->target >= 0)
+        cfg->queue_target = (int64_t)(t->target * 1e6);
+    if (t->interval >= 0)
+        cfg->queue_interval = (int64_t)(t->interval * 1e6);
+}
+
+static void one_road(struct options *o, const struct road *r, int control, struct tally *ret)
 {
     int64_t time = (int64_t)(seconds_of((double)r->rate / 1e6) * 1e9);
     struct transfer bare = { 0 }, tunnel = { 0 }, t;
@@ -61,11 +81,11 @@ static void one_road(const struct options *o, const struct road *r, int control,
 
         transfer_bare(r, (enum tcp_control)control, seed, time, &t);
         add(&bare, &t);
-        if (!o->bare && !transfer_tunnel(r, (enum tcp_control)control, seed, time, NULL, NULL, &t))
+        if (!o->bare && !transfer_tunnel(r, (enum tcp_control)control, seed, time, tune, &o->tuning, &t))
             ret->failed++;
         add(&tunnel, &t);
         runs++;
-    } while (r->loss > 0 && (double)bare.packets * r->loss < EVENTS && runs < RUNS);
+    } while (r->loss > 0 && (double)bare.packets * r->loss < EVENTS && (double)bare.packets < PACKETS && runs < RUNS);
     mbit = (double)bare.bytes * 8e3 / (double)time / runs;
     ratio = (double)tunnel.bytes / (double)bare.bytes;
     ret->cells++;
@@ -92,7 +112,8 @@ static bool parse(int argc, char **argv, struct options *o)
         const struct {
             const char *name;
             double *value;
-        } numbers[] = { { "--rtt", &o->rtt }, { "--loss", &o->loss }, { "--rate", &o->rate }, { "--buffer", &o->buffer } };
+        } numbers[] = { { "--rtt", &o->rtt }, { "--loss", &o->loss }, { "--rate", &o->rate }, { "--buffer", &o->buffer },
+                      { "--queue-time", &o->tuning.queue_time }, { "--target", &o->tuning.target }, { "--interval", &o->tuning.interval } };
         bool known = false;
 
         o->bare |= strcmp(argv[i], "--bare") == 0;
@@ -113,6 +134,12 @@ static bool parse(int argc, char **argv, struct options *o)
                 known = true;
             }
         }
+        for (int c = 0; c < 3 && strcmp(argv[i], "--outer") == 0; c++) {
+            if (strcmp(argv[i + 1], outers[c]) == 0) {
+                o->tuning.congestion = c;
+                known = true;
+            }
+        }
         if (!known)
             return false;
         i++;
@@ -122,7 +149,7 @@ static bool parse(int argc, char **argv, struct options *o)
 
 int main(int argc, char **argv)
 {
-    struct options o = { -1, -1, -1, -1, -1, NULL, false, false };
+    struct options o = { -1, -1, -1, -1, -1, NULL, { -1, -1, -1, -1 }, false, false };
     struct tally t = { .worst = 9 };
 
     if (!parse(argc, argv, &o)) {

@@ -269,9 +269,11 @@ static void carry(struct tunnel *t, enum tcp_control control, int64_t time, stru
     sim_run(&t->sim, time, NULL, NULL);
     t->open = false;
     ret->lost = t->sim.lost - lost;
-    if (t->client.q && t->server.q)
+    if (t->client.q && t->server.q) {
+        ret->holes = gh_quic_counters(t->client.q)->black_holes + gh_quic_counters(t->server.q)->black_holes;
         ret->waited_out = gh_quic_counters(t->client.q)->queue_delay + gh_quic_counters(t->client.q)->queue_full +
                           gh_quic_counters(t->server.q)->queue_delay + gh_quic_counters(t->server.q)->queue_full;
+    }
     note(ret, &t->sender, &t->receiver);
     gh_deadline_stop(&t->sim.deadlines, &t->send);
     gh_deadline_stop(&t->sim.deadlines, &t->receive);
