@@ -13,6 +13,12 @@ size_t road_buffer(const struct road *r)
     return bytes < ROAD_BUFFER_MIN ? ROAD_BUFFER_MIN : (size_t)bytes;
 }
 
+/* Bare and through the tunnel the same full packets are lost: what differs is the tunnel's doing, not chance. */
+static uint64_t fate_of(uint64_t seed)
+{
+    return seed * UINT64_C(0xd1342543de82ef95) + 1;
+}
+
 static void note(struct transfer *ret, const struct tcp_sender *s, const struct tcp_receiver *r)
 {
     ret->bytes = r->next * s->mss;
@@ -57,7 +63,7 @@ static void lane_put(struct bare *b, struct lane *l, size_t size, const struct c
 {
     int64_t start = l->link.busy > b->now ? l->link.busy : b->now, byte = 8 * SIM_S / (int64_t)l->link.rate;
 
-    if (chance(b) < l->link.loss || (start - b->now) / byte > (int64_t)l->link.queue) {
+    if (sim_link_loses(&l->link, size, chance(b)) || (start - b->now) / byte > (int64_t)l->link.queue) {
         b->lost++;
         return;
     }
@@ -132,7 +138,7 @@ void transfer_bare(const struct road *r, enum tcp_control control, uint64_t seed
     int64_t end = b.now + time;
 
     for (int i = 0; i < 2; i++)
-        b.lane[i].link = (struct sim_link){ .delay = r->rtt / 2, .loss = r->loss, .rate = r->rate, .queue = road_buffer(r) };
+        b.lane[i].link = (struct sim_link){ .delay = r->rtt / 2, .loss = r->loss, .rate = r->rate, .queue = road_buffer(r), .fate = fate_of(seed) };
     if (tcp_sender_init(&b.sender, control, r->mtu - TCP_HEADERS, b.now) < 0 || tcp_receiver_init(&b.receiver) < 0)
         abort();
     while (b.now < end) {
@@ -246,14 +252,16 @@ static bool is_measured(void *arg)
     return !t->client.q || !t->server.q || (gh_quic_plpmtu(t->client.q) >= GH_QUIC_PAYLOAD_MAX && gh_quic_plpmtu(t->server.q) >= GH_QUIC_PAYLOAD_MAX);
 }
 
-static bool come_up(struct tunnel *t, const struct road *r)
+static bool come_up(struct tunnel *t, const struct road *r, uint64_t seed)
 {
     raw_peers_connect(&t->client, &t->server, 10 * SIM_S);
     sim_run(&t->sim, 60 * SIM_S, is_measured, t);
     if (!t->client.q || !t->server.q)
         return false;
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2; i++) {
         t->sim.link[i].loss = r->loss;
+        t->sim.link[i].fate = fate_of(seed);
+    }
     t->mtu = gh_quic_datagram_max(t->client.q) - HEAD;
     return true;
 }
@@ -270,6 +278,7 @@ static void carry(struct tunnel *t, enum tcp_control control, int64_t time, stru
     t->open = false;
     ret->lost = t->sim.lost - lost;
     if (t->client.q && t->server.q) {
+        ret->rtt = gh_quic_rtt(t->client.q);
         ret->holes = gh_quic_counters(t->client.q)->black_holes + gh_quic_counters(t->server.q)->black_holes;
         ret->waited_out = gh_quic_counters(t->client.q)->queue_delay + gh_quic_counters(t->client.q)->queue_full +
                           gh_quic_counters(t->server.q)->queue_delay + gh_quic_counters(t->server.q)->queue_full;
@@ -307,7 +316,7 @@ bool transfer_tunnel(const struct road *r, enum tcp_control control, uint64_t se
     t->server.on_datagram_arg = t->client.on_datagram_arg = t;
     gh_deadline_init(&t->send, on_send, t);
     gh_deadline_init(&t->receive, on_receive, t);
-    up = come_up(t, r);
+    up = come_up(t, r, seed);
     if (up)
         carry(t, control, time, ret);
     up = up && t->client.q && t->server.q;

@@ -25,6 +25,7 @@ struct transfer {
     uint64_t lost;       /* by the road */
     uint64_t waited_out; /* dropped in the tunnel's queues */
     uint64_t packets;
+    int64_t rtt;         /* smoothed, that the tunnel's sender has in the end */
     uint64_t holes;      /* times at which an end believed that the path shrank */
 };
 

@@ -5,6 +5,8 @@
 
 #include "certs.h"
 
+#define SIM_LARGE 1000u
+
 struct flying {
     struct gh_list link;
     int64_t at;
@@ -15,17 +17,34 @@ struct flying {
     uint8_t data[];
 };
 
+static uint64_t turn(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+static double part(uint64_t random)
+{
+    return (double)(random >> 11) / 9007199254740992.0;
+}
+
 uint64_t sim_random(struct sim *s)
 {
-    s->random ^= s->random << 13;
-    s->random ^= s->random >> 7;
-    s->random ^= s->random << 17;
-    return s->random;
+    return turn(&s->random);
 }
 
 double sim_chance(struct sim *s)
 {
-    return (double)(sim_random(s) >> 11) / 9007199254740992.0;
+    return part(sim_random(s));
+}
+
+bool sim_link_loses(struct sim_link *l, size_t len, double chance)
+{
+    if (l->fate && len >= SIM_LARGE)
+        chance = part(turn(&l->fate));
+    return chance < l->loss;
 }
 
 static int fill_random(void *arg, void *buf, size_t len)
@@ -306,7 +325,7 @@ static void send_payload(struct sim *s, bool from_server, struct gh_span payload
         ecn = l->ecn_fault == SIM_ECN_SWAPPED;
     if (ecn && (l->congested || stands(s, l)))
         ecn = 3;
-    if (l->down || (l->max_payload && payload.len > l->max_payload) || sim_chance(s) < l->loss) {
+    if (l->down || (l->max_payload && payload.len > l->max_payload) || sim_link_loses(l, payload.len, sim_chance(s))) {
         s->lost++;
         return;
     }

@@ -5,8 +5,8 @@
 #define MS INT64_C(1000000)
 #define SECOND INT64_C(1000000000)
 
-#define PACKETS_LEAST 32u     /* of the window: where little was sent, little is known */
-#define PACKETS_SILENT 10u    /* RFC 9002, section 7.2 */
+#define PACKETS_FIRST 10u     /* of the window until so many have arrived (RFC 9002, section 7.2) */
+#define PACKETS_LEAST 32u     /* later: where little was sent, little is known */
 #define ROUND_TRIPS 3         /* of the window: TCP doubles in slow start, and an acknowledgement may be late */
 #define SLACK (5 * MS)        /* what timers, batches and schedulers may take */
 #define RATE_ROUNDS 10u
@@ -75,8 +75,11 @@ static void end_round(struct gh_quic_congestion *c, int64_t now, int64_t smoothe
     }
     if (++c->spell_rounds >= SPELL_ROUNDS && c->spell_delivered + c->spell_lost >= SPELL_BYTES)
         end_spell(c, now);
-    if (c->strict && now >= c->strict_until)
+    if (c->strict && now >= c->strict_until) {
         c->strict = false;
+        c->bad_spells = 0;
+        begin_spell(c);
+    }
 }
 
 void gh_quic_congestion_on_ack(struct gh_quic_congestion *c, const struct gh_quic_delivery *d, int64_t now)
@@ -87,6 +90,7 @@ void gh_quic_congestion_on_ack(struct gh_quic_congestion *c, const struct gh_qui
         c->round_rtt_min = d->rtt;
     if (d->rate > c->rate[0])
         c->rate[0] = d->rate;
+    c->delivered += d->delivered;
     c->spell_delivered += d->delivered;
     if (now >= c->round_end)
         end_round(c, now, d->smoothed_rtt);
@@ -111,15 +115,17 @@ void gh_quic_congestion_on_silence(struct gh_quic_congestion *c)
     c->rtt_min = c->round_rtt_min = INT64_MAX;
     c->long_rounds = 0;
     c->bad_spells = 0;
+    c->delivered = 0;
     begin_spell(c);
 }
 
 uint64_t gh_quic_congestion_window(const struct gh_quic_congestion *c, uint64_t payload)
 {
-    uint64_t rate = c->rate[0] > c->rate[1] ? c->rate[0] : c->rate[1], least = PACKETS_LEAST * payload, window;
+    uint64_t rate = c->rate[0] > c->rate[1] ? c->rate[0] : c->rate[1], first = PACKETS_FIRST * payload, window;
+    uint64_t least = c->delivered < first ? first : PACKETS_LEAST * payload;
 
-    if (c->rtt_min == INT64_MAX || rate == 0)
-        return PACKETS_SILENT * payload;
+    if (c->rtt_min == INT64_MAX)
+        return least;
     window = (uint64_t)((double)rate * (double)time_of_window(c) / (double)SECOND);
     return window < least ? least : window;
 }

@@ -25,6 +25,7 @@ struct gh_quic_congestion {
     uint64_t rate[2];                  /* the highest of these rounds and of those before, bytes a second */
     unsigned rate_rounds;
     unsigned spell_rounds, bad_spells;
+    uint64_t delivered;                /* since the beginning, or since silence */
     uint64_t spell_delivered, spell_lost;
 };
 
