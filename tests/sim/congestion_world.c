@@ -306,7 +306,7 @@ bool transfer_tunnel(const struct road *r, enum tcp_control control, uint64_t se
         t->sim.link[i].delay = r->rtt / 2;
         t->sim.link[i].rate = r->rate;
         t->sim.link[i].queue = road_buffer(r);
-        e->config.queue_time = i ? 50 * SIM_MS : 200 * SIM_MS; /* as relay and agent have it */
+        e->config.queue_time = 50 * SIM_MS; /* as the relay has it; the agent's is longer */
         e->config.queue_target = 5 * SIM_MS;
         if (tune)
             tune(tune_arg, &e->config);
