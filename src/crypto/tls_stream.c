@@ -205,7 +205,7 @@ void gh_tls_stream_destroy(struct gh_tls_stream *t)
 
 size_t gh_tls_stream_backlog(const struct gh_tls_stream *t)
 {
-    return t->kept_len - t->kept_at + t->lent.len;
+    return t->kept_len - t->kept_at + t->lent.len + (t->complete ? (size_t)SSL_pending(t->ssl) : 0);
 }
 
 int gh_tls_stream_feed(struct gh_tls_stream *t, struct gh_span ciphertext)

@@ -44,7 +44,7 @@ void gh_tls_stream_destroy(struct gh_tls_stream *t); /* accepts NULL */
 int gh_tls_stream_feed(struct gh_tls_stream *t, struct gh_span ciphertext);
 /* The borrowed bytes go away: what has not been looked at is copied. 0 or GH_ERR_MEMORY. */
 int gh_tls_stream_settle(struct gh_tls_stream *t);
-/* Bytes that were fed and wait for handshake or read. */
+/* Bytes that were fed and wait for handshake or read, those of a record that is half read among them. */
 size_t gh_tls_stream_backlog(const struct gh_tls_stream *t);
 /* No more bytes will come: the stream below ended, or broke off. */
 void gh_tls_stream_feed_end(struct gh_tls_stream *t);
