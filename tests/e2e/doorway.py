@@ -165,6 +165,7 @@ class Doorway:
         self.host = world['door']
         self.daemon = None
         self.backends = []
+        self.config = 'door-%x.yaml' % id(self)
 
     def backend(self, serve=raw, address=LOCAL):
         backend = Backend(self.host, serve, address)
@@ -172,18 +173,19 @@ class Doorway:
         return backend
 
     def configure(self, text):
-        return self.world.write('door.yaml', text)
+        return self.world.write(self.config, text)
 
     def start(self, text, **options):
         given = {'node.state_dir': self.world.path('state'), 'node.user': 'root', 'node.workers': 2, 'node.drain_timeout': '1s'}
         given.update({key.replace('__', '.'): value for key, value in options.items()})
         self.world.starts += 1
         self.daemon = self.host.start('door-%d' % self.world.starts, program('gatehoused'), '-c', self.configure(text), env=environment(given))
+        self.admin = given.get('admin.listen', '127.0.0.1:8080')
         until(lambda: self.get('/ready')[0] == 200, 15, 'the door is ready\n' + self.daemon.tail())
         return self.daemon
 
     def get(self, path):
-        argv = ['curl', '-s', '-m', 5, '-w', '\n%{http_code}', 'http://127.0.0.1:8080' + path]
+        argv = ['curl', '-s', '-m', 5, '-w', '\n%{http_code}', 'http://' + self.admin + path]
         body, _, status = self.host.run(*argv, check=False).stdout.rpartition('\n')
         return int(status or 0), body
 

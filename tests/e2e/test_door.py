@@ -1,5 +1,6 @@
 """The door: who is carried where, byte for byte; half-close, reset and silence pass through as what they are."""
 import os
+import signal
 import socket
 import threading
 import time
@@ -285,6 +286,38 @@ def test_beyond_the_limit_connections_wait_for_a_place(door):
         second.close()
     finally:
         door.reload(door.text)
+
+
+def test_hop_ports_lead_to_the_door_until_it_ends(world):
+    door = Doorway(world)
+    a = door.backend(named('a', world.folder))
+    door.start('listen: ["127.0.0.1:9443"]\nlocal_routes: {a.test: "%s"}\nhop_ports: 10020-10119\n' % a.at, node__run_dir=world.path('hop'),
+               node__state_dir=world.path('hop-state'), admin__listen='127.0.0.1:8081')
+    try:
+        for port in (10020, 10077, 10119, 9443):
+            assert door.ask('a.test', port=port)[0] == 'a'
+        for port in (10019, 10120):
+            with pytest.raises(ConnectionRefusedError):
+                door.connect(port)
+    finally:
+        door.stop()
+    assert 'gatehouse' not in door.host.run('nft', 'list', 'ruleset').stdout
+
+
+def test_hop_ports_of_a_door_that_was_killed_are_removed_at_the_next_start(world):
+    door = Doorway(world)
+    a = door.backend(named('a', world.folder))
+    options = {'node__run_dir': world.path('hop'), 'node__state_dir': world.path('hop-state'), 'admin__listen': '127.0.0.1:8081'}
+    text = 'listen: ["127.0.0.1:9443"]\nlocal_routes: {a.test: "%s"}\n' % a.at
+    door.start(text + 'hop_ports: 10020-10119\n', **options)
+    pids = [door.daemon.pid] + door.daemon.children()
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    door.daemon.process.wait()
+    assert 'redirect' in door.host.run('nft', 'list', 'ruleset').stdout
+    door.start(text, **options)
+    assert 'redirect' not in door.host.run('nft', 'list', 'ruleset').stdout
+    door.stop()
 
 
 def test_the_metrics_tell_what_happened(door):

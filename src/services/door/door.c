@@ -236,6 +236,19 @@ static int open_listeners(struct door *d, const struct gh_door_conf *c)
     return 0;
 }
 
+static int open_hop(struct door *d, const struct gh_door_conf *c)
+{
+    int rc;
+
+    if (!c->hop[0])
+        return 0;
+    rc = gh_privileged_hop_set(d->run->privileged, c->listen[0].port, c->hop[0], c->hop[1]);
+    if (rc < 0)
+        gh_log_event(d->log, GH_LOG_ERROR, "door", "hop ports cannot be set up", gh_log_uint("first", c->hop[0]), gh_log_uint("last", c->hop[1]),
+                     gh_log_str("reason", gh_privileged_why(d->run->privileged)), gh_log_result("error", rc));
+    return rc;
+}
+
 /* Two descriptors a connection, two a pipe. */
 static unsigned connections_for(unsigned descriptors, unsigned workers, unsigned pipes, unsigned reserve)
 {
@@ -284,6 +297,8 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
     }
     if (rc == 0)
         rc = open_listeners(d, &c);
+    if (rc == 0)
+        rc = open_hop(d, &c);
     if (rc == 0)
         gh_log_event(d->log, GH_LOG_INFO, "door", "routes loaded", gh_log_uint("routes", c.target_count), gh_log_bool("camouflage", c.has_relay),
                      gh_log_uint("max_connections", c.max_connections ? c.max_connections : d->connections_limit));

@@ -21,10 +21,13 @@ static const struct gh_conf_row route_rows[] = {
 
 static const struct gh_conf_section route_section = { "local_routes", "Who is carried where, untouched.", route_rows, false, check_route };
 
-enum { LISTEN, LOCAL_ROUTES, CAMOUFLAGE_RELAY, PEEK_TIMEOUT, CONNECT_TIMEOUT, MAX_HELLO, MAX_CONNECTIONS, RESERVE, PIPES };
+enum { LISTEN, HOP_PORTS, LOCAL_ROUTES, CAMOUFLAGE_RELAY, PEEK_TIMEOUT, CONNECT_TIMEOUT, MAX_HELLO, MAX_CONNECTIONS, RESERVE, PIPES };
 
 static const struct gh_conf_row rows[] = {
     [LISTEN] = { "listen", GH_CONF_ADDR_LIST, .dflt = ":443", .min = "1", .max = "8", .help = "addresses on which connections are taken" },
+    [HOP_PORTS] = { "hop_ports", GH_CONF_STRING, .max = "11",
+                    .help = "a range such as 10020-10119 of TCP and UDP ports of this host that lead to the first port of listen, too, so that clients can "
+                            "go from port to port" },
     [LOCAL_ROUTES] = { "local_routes", GH_CONF_TABLE, .entry = &route_section, .reload = true,
                        .help = "which names live behind this host: NAME, *.NAME, perhaps with :PORT or /ALPN behind it, and where each is carried, "
                                "byte for byte" },
@@ -72,6 +75,22 @@ int door_origin_parse(const char *text, struct door_origin *ret)
     return 0;
 }
 
+/* "10020-10119" */
+static int parse_range(const char *text, uint16_t ret[2])
+{
+    char *end;
+    unsigned long first = strtoul(text, &end, 10), last;
+
+    if (text[0] < '1' || text[0] > '9' || *end != '-' || end[1] < '1' || end[1] > '9')
+        return GH_ERR_MALFORMED;
+    last = strtoul(end + 1, &end, 10);
+    if (*end || first > last || last > 65535)
+        return GH_ERR_MALFORMED;
+    ret[0] = (uint16_t)first;
+    ret[1] = (uint16_t)last;
+    return 0;
+}
+
 static void check_route(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
 {
     struct door_origin o;
@@ -109,12 +128,28 @@ static void check_patterns(const struct gh_conf *conf, const struct gh_conf_sect
     free(patterns);
 }
 
+static void check_hop(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
+{
+    const char *text = gh_conf_string(conf, section, HOP_PORTS);
+    size_t count;
+    const struct gh_conf_addr *listen = gh_conf_addrs(conf, section, LISTEN, &count);
+    uint16_t range[2];
+
+    if (!*text)
+        return;
+    if (parse_range(text, range) < 0)
+        gh_conf_fail(conf, section, HOP_PORTS, errors, "door.hop_ports is \"%s\"; it must be a range such as 10020-10119", text);
+    else if (count && (listen[0].port == 0 || (listen[0].port >= range[0] && listen[0].port <= range[1])))
+        gh_conf_fail(conf, section, HOP_PORTS, errors, "door.hop_ports: the first port of door.listen, %u, must be a port outside of the range", listen[0].port);
+}
+
 static void check(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
 {
     const char *relay = gh_conf_string(conf, section, CAMOUFLAGE_RELAY);
     struct door_origin o;
 
     check_patterns(conf, section, errors);
+    check_hop(conf, section, errors);
     if (*relay && door_origin_parse(relay, &o) < 0)
         gh_conf_fail(conf, section, CAMOUFLAGE_RELAY, errors, "door.camouflage.relay is \"%.100s\"; it must be such as 192.0.2.1:443 or www.example.com:443", relay);
 }
@@ -156,6 +191,8 @@ int gh_door_conf_load(const struct gh_conf *conf, struct gh_door_conf *ret)
         (void)door_pattern_parse(name, &c.patterns[c.target_count], &why); /* good: it was checked */
         load_target(entry, &c.targets[c.target_count]);
     }
+    if (*gh_conf_string(conf, section, HOP_PORTS))
+        (void)parse_range(gh_conf_string(conf, section, HOP_PORTS), c.hop);
     c.has_relay = *relay && door_origin_parse(relay, &c.relay.origins[0]) == 0;
     c.relay.origin_count = c.has_relay;
     c.listen = gh_conf_addrs(conf, section, LISTEN, &c.listen_count);
