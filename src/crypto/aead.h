@@ -64,7 +64,4 @@ int gh_aead_open(struct gh_aead_key *k, uint8_t *dest, struct gh_span sealed, co
 /* Five mask bytes from a 16-byte sample (section 5.4). */
 int gh_header_mask(struct gh_header_key *k, uint8_t ret[5], const uint8_t sample[16]);
 
-/* HKDF-SHA256 (RFC 5869), extract and expand; for tokens and connection ids. */
-int gh_hkdf_sha256(struct gh_span key, struct gh_span salt, const char *info, uint8_t *ret, size_t len);
-
 #endif

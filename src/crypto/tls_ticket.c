@@ -13,8 +13,7 @@
 #include <openssl/x509_vfy.h>
 
 #include "base/error.h"
-#include "crypto/aead.h"
-#include "crypto/hash.h"
+#include "crypto/hkdf.h"
 #include "crypto/tls_internal.h"
 
 #define DAY 86400

@@ -2,8 +2,7 @@
 #include "proto/quic/token.h"
 
 #include "base/error.h"
-#include "crypto/aead.h"
-#include "crypto/hash.h"
+#include "crypto/hkdf.h"
 
 #define KIND_RETRY 0xb6u
 #define KIND_NEW 0x36u
