@@ -136,11 +136,8 @@ int gh_tls_ticket_issue(struct gh_tls_ctx *c, SSL *ssl)
 {
     if (!c->tickets || !stands_alone(ssl))
         return 0;
-    /* two, for a client that tries two addresses at a time; each is written at the next call into libssl */
-    for (int i = 0; i < 2; i++)
-        if (SSL_new_session_ticket(ssl) != 1 || SSL_do_handshake(ssl) != 1)
-            return GH_ERR_CRYPTO;
-    return 0;
+    /* one: libssl writes the session, reads it and writes it again for each, certificate and all. It goes out at the next call */
+    return SSL_new_session_ticket(ssl) == 1 && SSL_do_handshake(ssl) == 1 ? 0 : GH_ERR_CRYPTO;
 }
 
 static int cb_new_session(SSL *ssl, SSL_SESSION *session)
