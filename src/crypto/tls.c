@@ -322,23 +322,14 @@ int gh_tls_feed(struct gh_tls *t, enum gh_tls_level level, struct gh_span bytes)
     return drive(t);
 }
 
-int gh_tls_peer_certificate(const struct gh_tls *t, uint8_t **ret, size_t *ret_len)
+int gh_tls_peer_certificate(const struct gh_tls *t, struct gh_cert **ret)
 {
-    X509 *cert = t->ssl ? SSL_get0_peer_certificate(t->ssl) : NULL;
-    unsigned char *der = NULL, *copy;
-    int len = cert ? i2d_X509(cert, &der) : 0;
+    X509 *x = t->ssl ? SSL_get0_peer_certificate(t->ssl) : NULL;
 
-    if (len <= 0)
+    if (!x)
         return GH_ERR_NOT_FOUND;
-    copy = malloc((size_t)len);
-    if (copy)
-        memcpy(copy, der, (size_t)len);
-    OPENSSL_free(der);
-    if (!copy)
-        return GH_ERR_MEMORY;
-    *ret = copy;
-    *ret_len = (size_t)len;
-    return 0;
+    *ret = gh_cert_of_x509(x);
+    return *ret ? 0 : GH_ERR_MEMORY;
 }
 
 const char *gh_tls_group(const struct gh_tls *t)
