@@ -104,6 +104,24 @@ static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_l
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+static int verify(X509_STORE_CTX *v)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(v, SSL_get_ex_data_X509_STORE_CTX_idx());
+    const struct gh_tls_ctx *c = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+    return gh_known_verify(c->known, v);
+}
+
+/* An agent sees one relay now and then, a relay the same agents again and again. */
+static int know(struct gh_tls_ctx *c)
+{
+    int rc = gh_known_create(&c->known);
+
+    if (rc == 0)
+        X509_STORE_set_verify(SSL_CTX_get_cert_store(c->ssl), verify);
+    return rc;
+}
+
 static int configure(struct gh_tls_ctx *c, const struct gh_tls_config *cfg, char *err, size_t cap)
 {
     SSL_CTX *ctx = c->ssl;
@@ -117,6 +135,8 @@ static int configure(struct gh_tls_ctx *c, const struct gh_tls_config *cfg, char
         SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_TICKET);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_mode(ctx, SSL_MODE_NO_AUTO_CHAIN); /* else our own chain would be built and verified anew for every handshake */
+    if (SSL_CTX_set_app_data(ctx, c) != 1 || (cfg->server && know(c) < 0))
+        return say(err, cap, "memory");
     SSL_CTX_set_num_tickets(ctx, 0); /* made when the handshake is complete (tls_ticket.c) */
     if (!cfg->server)
         gh_tls_ticket_keep(c);
@@ -193,6 +213,7 @@ void gh_tls_ctx_put(struct gh_tls_ctx *c)
     if (!c || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
         return;
     SSL_CTX_free(c->ssl);
+    gh_known_destroy(c->known);
     OPENSSL_cleanse(c->ticket_key, sizeof c->ticket_key);
     signer_provider_destroy(c->signers);
     release(&c->signer);

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "crypto/known.h"
 #include "crypto/tls.h"
 
 struct gh_tls_ctx {
@@ -15,6 +16,7 @@ struct gh_tls_ctx {
     enum gh_aead_engine aead;
     uint8_t alpn[32]; /* wire form: length and name */
     size_t alpn_len;
+    struct gh_known *known; /* server */
     bool tickets; /* server: gh_tls_ctx_set_tickets was called */
     uint8_t ticket_key[GH_TLS_TICKET_KEY];
     atomic_llong wall; /* seconds, as told last */

@@ -86,6 +86,7 @@ static bool vouched(SSL *ssl, X509 *leaf, STACK_OF(X509) *untrusted, bool server
 {
     X509_STORE_CTX *v = leaf ? X509_STORE_CTX_new() : NULL;
     bool ok = v && X509_STORE_CTX_init(v, SSL_CTX_get_cert_store(SSL_get_SSL_CTX(ssl)), leaf, untrusted) == 1 &&
+              X509_STORE_CTX_set_ex_data(v, SSL_get_ex_data_X509_STORE_CTX_idx(), ssl) == 1 &&
               X509_STORE_CTX_set_default(v, server ? "ssl_client" : "ssl_server") == 1 &&
               X509_VERIFY_PARAM_set1(X509_STORE_CTX_get0_param(v), SSL_get0_param(ssl)) == 1 && X509_verify_cert(v) == 1;
 
@@ -110,7 +111,7 @@ int gh_tls_ctx_set_tickets(struct gh_tls_ctx *c, const uint8_t key[GH_TLS_TICKET
     memcpy(c->ticket_key, key, sizeof c->ticket_key);
     if (SSL_CTX_set_session_id_context(c->ssl, id_context, sizeof id_context - 1) != 1 ||
         SSL_CTX_set_tlsext_ticket_key_evp_cb(c->ssl, cb_ticket_key) != 1 ||
-        SSL_CTX_set_session_ticket_cb(c->ssl, NULL, cb_ticket_opened, NULL) != 1 || SSL_CTX_set_app_data(c->ssl, c) != 1)
+        SSL_CTX_set_session_ticket_cb(c->ssl, NULL, cb_ticket_opened, NULL) != 1)
         return GH_ERR_CRYPTO;
     SSL_CTX_clear_options(c->ssl, SSL_OP_NO_TICKET);
     SSL_CTX_set_timeout(c->ssl, LIFE);
