@@ -151,6 +151,24 @@ static int take_late(struct gh_priv_client *c)
     return 0;
 }
 
+/* There is nearly always room: asking for it first would be another system call for each signature. */
+static int send_request(const struct gh_priv_client *c, const struct gh_priv_request *q, int64_t deadline)
+{
+    int rc = 0;
+
+    while (rc == 0) {
+        ssize_t n = send(c->requests, q, sizeof *q, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+        if (n >= 0)
+            return (size_t)n == sizeof *q ? 0 : GH_ERR_SYSTEM;
+        if (errno == EAGAIN || errno == EWOULDBLOCK)
+            rc = wait_for(c->requests, POLLOUT, deadline);
+        else if (errno != EINTR)
+            rc = errno == EPIPE || errno == ECONNRESET ? GH_ERR_CLOSED : GH_ERR_SYSTEM;
+    }
+    return rc;
+}
+
 static int talk(struct gh_priv_client *c, const struct gh_priv_request *q, int64_t deadline, struct gh_priv_reply *ret, int fds[GH_PRIV_QUEUES],
                 size_t *ret_count)
 {
@@ -160,9 +178,7 @@ static int talk(struct gh_priv_client *c, const struct gh_priv_request *q, int64
     if (rc == 0 && c->owed && (q->kind == GH_PRIV_SIGN || q->kind == GH_PRIV_FORGET_KEY))
         rc = GH_ERR_TIMEOUT;
     if (rc == 0)
-        rc = wait_for(c->requests, POLLOUT, deadline);
-    if (rc == 0)
-        rc = gh_fdpass_send(c->requests, q, sizeof *q, NULL, 0);
+        rc = send_request(c, q, deadline);
     if (rc < 0)
         return rc;
     c->owed++;
