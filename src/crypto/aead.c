@@ -52,9 +52,9 @@ const struct gh_aead_suite *gh_aead_suite_find(uint16_t id, enum gh_aead_engine 
     return found;
 }
 
-const struct gh_aead_suite *gh_aead_suite_initial(void)
+const struct gh_aead_suite *gh_aead_suite_initial(enum gh_aead_engine engine)
 {
-    return &suites[0];
+    return gh_aead_suite_find(0x1301, engine);
 }
 
 size_t gh_aead_suite_secret_len(const struct gh_aead_suite *s)

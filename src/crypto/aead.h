@@ -36,7 +36,7 @@ const char *gh_aead_engine_name(enum gh_aead_engine e);
 /* 0x1301 AES-128-GCM, 0x1302 AES-256-GCM, 0x1303 ChaCha20-Poly1305; NULL for others. */
 const struct gh_aead_suite *gh_aead_suite_find(uint16_t id, enum gh_aead_engine engine);
 /* What Initial packets use: AES-128-GCM with SHA-256. */
-const struct gh_aead_suite *gh_aead_suite_initial(void);
+const struct gh_aead_suite *gh_aead_suite_initial(enum gh_aead_engine engine);
 size_t gh_aead_suite_secret_len(const struct gh_aead_suite *s);
 /* Packets that one key may seal, and forgeries that one key may see (RFC 9001, section 6.6). */
 uint64_t gh_aead_suite_seal_limit(const struct gh_aead_suite *s);

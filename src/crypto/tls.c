@@ -332,6 +332,11 @@ int gh_tls_peer_certificate(const struct gh_tls *t, struct gh_cert **ret)
     return *ret ? 0 : GH_ERR_MEMORY;
 }
 
+enum gh_aead_engine gh_tls_aead(const struct gh_tls *t)
+{
+    return t->ctx->aead;
+}
+
 const char *gh_tls_group(const struct gh_tls *t)
 {
     const char *name = t->ssl && t->complete ? SSL_get0_group_name(t->ssl) : NULL;

@@ -79,6 +79,8 @@ int gh_tls_feed(struct gh_tls *t, enum gh_tls_level level, struct gh_span bytes)
 
 /* The peer's leaf certificate, as the handshake has read it: gh_cert_destroy() it. 0, GH_ERR_NOT_FOUND or GH_ERR_MEMORY. */
 int gh_tls_peer_certificate(const struct gh_tls *t, struct gh_cert **ret);
+/* Of its context's keys. Not after gh_tls_shrink. */
+enum gh_aead_engine gh_tls_aead(const struct gh_tls *t);
 /* Names for logs and status; "" before they are known. */
 const char *gh_tls_group(const struct gh_tls *t);
 const char *gh_tls_cipher(const struct gh_tls *t);
