@@ -256,6 +256,13 @@ int gh_sock_set_nodelay(int fd)
     return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 ? gh_os_failure() : 0;
 }
 
+int gh_sock_set_keepalive(int fd)
+{
+    int on = 1;
+
+    return setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) < 0 ? gh_os_failure() : 0;
+}
+
 ssize_t gh_sock_receive(int fd, void *buf, size_t cap)
 {
     ssize_t n;

@@ -54,6 +54,8 @@ int gh_sock_local(int fd, struct gh_endpoint *ret);
 int gh_sock_peer_credentials(int fd, struct gh_credentials *ret);
 int gh_sock_set_mark(int fd, uint32_t mark);
 int gh_sock_set_nodelay(int fd);
+/* The kernel asks a silent peer, after two hours unless the system says otherwise, whether it is still there. */
+int gh_sock_set_keepalive(int fd);
 
 /* Count of bytes, GH_ERR_AGAIN, GH_ERR_CLOSED (receive: in order; send: the peer is gone) or GH_ERR_SYSTEM. */
 ssize_t gh_sock_receive(int fd, void *buf, size_t cap);
