@@ -51,6 +51,24 @@ static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_l
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+static int verify(X509_STORE_CTX *v)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(v, SSL_get_ex_data_X509_STORE_CTX_idx());
+    const struct gh_tls_ctx *c = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+    return gh_known_verify(c->known, v);
+}
+
+/* An agent sees one relay now and then, a relay the same agents again and again. */
+static int know(struct gh_tls_ctx *c)
+{
+    int rc = gh_known_create(&c->known);
+
+    if (rc == 0)
+        X509_STORE_set_verify(SSL_CTX_get_cert_store(c->ssl), verify);
+    return rc;
+}
+
 /* The handshake goes on whatever a certificate is worth: the verdict stays in the session (gh_tls_verify_error). */
 static int note_verdict(int ok, X509_STORE_CTX *v)
 {
@@ -108,7 +126,7 @@ static int configure(struct gh_tls_ctx *c, const struct gh_tls_config *cfg, char
 
     if (SSL_CTX_set_min_proto_version(ctx, cfg->tls12 ? TLS1_2_VERSION : TLS1_3_VERSION) != 1 ||
         SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256") != 1 ||
-        SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1 || SSL_CTX_set_app_data(ctx, c) != 1 ||
+        SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1 ||
         SSL_CTX_set1_groups_list(ctx, "*X25519MLKEM768:*X25519:P-256:P-384") != 1)
         return say(err, cap, "TLS settings");
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
@@ -116,6 +134,8 @@ static int configure(struct gh_tls_ctx *c, const struct gh_tls_config *cfg, char
         SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_TICKET);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_mode(ctx, SSL_MODE_NO_AUTO_CHAIN); /* else our own chain would be built and verified anew for every handshake */
+    if (SSL_CTX_set_app_data(ctx, c) != 1 || (cfg->server && cfg->ask != GH_TLS_ASK_NONE && know(c) < 0))
+        return say(err, cap, "memory");
     SSL_CTX_set_num_tickets(ctx, 0); /* made when the handshake is complete (tls_ticket.c) */
     if (!cfg->server)
         gh_tls_ticket_keep(c);
@@ -230,6 +250,7 @@ void gh_tls_ctx_put(struct gh_tls_ctx *c)
     if (!c || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
         return;
     SSL_CTX_free(c->ssl);
+    gh_known_destroy(c->known);
     OPENSSL_cleanse(c->ticket_key, sizeof c->ticket_key);
     tls_certificate_fini(&c->main);
     for (size_t i = 0; i < c->named_count; i++)

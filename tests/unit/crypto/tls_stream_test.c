@@ -47,8 +47,8 @@ static void both_say_hello_and_speak(void **state)
 {
     struct gh_tls_stream_request req = { .server_name = "cover.example" };
     struct ends e = meet(server, client, &req);
-    uint8_t buf[64], *der = NULL;
-    size_t len;
+    struct gh_cert *cert = NULL;
+    uint8_t buf[64];
 
     (void)state;
     assert_true(gh_span_equals(gh_tls_stream_alpn(e.server), gh_span_str("h2")));
@@ -58,9 +58,9 @@ static void both_say_hello_and_speak(void **state)
     assert_string_equal(gh_tls_stream_group(e.server), "X25519MLKEM768");
     assert_string_equal(gh_tls_stream_cipher(e.server), "TLS_AES_128_GCM_SHA256");
     assert_int_equal(gh_tls_stream_ech(e.server), GH_TLS_ECH_NONE);
-    assert_int_equal(gh_tls_stream_peer_certificate(e.server, &der, &len), GH_ERR_NOT_FOUND);
-    assert_int_equal(gh_tls_stream_peer_certificate(e.client, &der, &len), 0);
-    free(der);
+    assert_int_equal(gh_tls_stream_peer_certificate(e.server, &cert), GH_ERR_NOT_FOUND);
+    assert_int_equal(gh_tls_stream_peer_certificate(e.client, &cert), 0);
+    gh_cert_destroy(cert);
     assert_int_equal(gh_tls_stream_write(e.client, gh_span_str("question")), 8);
     carry(e.client, e.server, ANY);
     assert_int_equal(gh_tls_stream_read(e.server, buf, 3), 3); /* no more than there is room for */
@@ -285,8 +285,7 @@ static void a_server_with_another_key_than_the_pinned_is_refused(void **state)
     struct gh_tls_ctx *impostor = context(&cfg);
     struct gh_tls_stream_request req = { .server_name = "cover.example" };
     struct ends e = open_ends(impostor, client, &req);
-    uint8_t *der;
-    size_t len;
+    struct gh_cert *cert;
     int s, c;
 
     (void)state;
@@ -294,7 +293,7 @@ static void a_server_with_another_key_than_the_pinned_is_refused(void **state)
     assert_int_equal(c, GH_ERR_CRYPTO);
     assert_int_equal(s, GH_ERR_CRYPTO);
     assert_string_equal(gh_tls_stream_verify_error(e.client), "the key is none of those that are pinned");
-    assert_int_equal(gh_tls_stream_peer_certificate(e.client, &der, &len), GH_ERR_NOT_FOUND);
+    assert_int_equal(gh_tls_stream_peer_certificate(e.client, &cert), GH_ERR_NOT_FOUND);
     assert_int_equal(gh_tls_stream_alert_sent(e.client), gh_tls_stream_alert_received(e.server));
     close_ends(&e);
     gh_tls_ctx_put(impostor);
@@ -382,8 +381,7 @@ static void a_client_proves_itself_where_it_is_asked(void **state)
     for (size_t i = 0; i < 3; i++)
         for (size_t k = 0; k < 4; k++) {
             bool good = all[i] != GH_TLS_ASK_NONE && k == 1, bad = all[i] != GH_TLS_ASK_NONE && k > 1;
-            uint8_t *der = NULL;
-            size_t len;
+            struct gh_cert *cert = NULL;
             int s, c;
             struct ends e = ask(all[i], &w, own[k], &s, &c);
 
@@ -391,14 +389,46 @@ static void a_client_proves_itself_where_it_is_asked(void **state)
             if (s == 1) {
                 assert_int_equal(c, 1);
                 /* what is not believed is not shown as if it were */
-                assert_int_equal(gh_tls_stream_peer_certificate(e.server, &der, &len), good ? 0 : GH_ERR_NOT_FOUND);
+                assert_int_equal(gh_tls_stream_peer_certificate(e.server, &cert), good ? 0 : GH_ERR_NOT_FOUND);
                 assert_int_equal(gh_tls_stream_verify_error(e.server)[0] != 0, bad);
             } else if (k == 0) {
                 assert_int_equal(gh_tls_stream_alert_sent(e.server), 116); /* certificate_required */
             }
-            free(der);
+            gh_cert_destroy(cert);
             close_ends(&e);
         }
+    end_world(&w);
+    end_world(&foreign);
+}
+
+/* crypto/known.h remembers signatures; a server that goes on whatever it thinks of a certificate must not come to think better of it. */
+static void a_bad_certificate_is_no_better_the_second_time(void **state)
+{
+    struct world w = new_world(), foreign = new_world();
+    const struct gh_leaf *const own[] = { &w.agent, &foreign.agent, &w.relay };
+    struct gh_tls_config s = server_of(&cover);
+    struct gh_tls_ctx *sc;
+
+    (void)state;
+    s.ask = GH_TLS_ASK_REQUESTED;
+    s.ca = span_of(&w.ca_cert);
+    sc = context(&s);
+    for (size_t i = 0; i < 9; i++) {
+        struct gh_tls_config c = client_of(&cover);
+        struct gh_cert *cert = NULL;
+        struct gh_tls_ctx *cc;
+        struct ends e;
+
+        c.certificate = span_of(&own[i % 3]->cert);
+        c.key = span_of(&own[i % 3]->key);
+        cc = context(&c);
+        e = meet(sc, cc, NULL);
+        assert_int_equal(gh_tls_stream_peer_certificate(e.server, &cert), i % 3 ? GH_ERR_NOT_FOUND : 0);
+        gh_cert_destroy(cert);
+        close_ends(&e);
+        gh_tls_ctx_put(cc);
+    }
+    gh_tls_ctx_put(sc);
     end_world(&w);
     end_world(&foreign);
 }
@@ -801,6 +831,7 @@ int main(void)
         cmocka_unit_test(a_server_with_another_key_than_the_pinned_is_refused),
         cmocka_unit_test(one_of_several_pins_is_enough),
         cmocka_unit_test(a_client_proves_itself_where_it_is_asked),
+        cmocka_unit_test(a_bad_certificate_is_no_better_the_second_time),
         cmocka_unit_test(a_server_of_a_ca_is_checked_by_name_and_by_pin_too),
         cmocka_unit_test(each_name_gets_its_own_certificate),
         cmocka_unit_test(protocols_are_chosen_by_the_servers_preference),
