@@ -17,7 +17,7 @@ struct gh_h3_stream {
     struct gh_h3 *h;
     int64_t id;
     void *user;
-    struct gh_h3_head *building; /* while a head arrives */
+    struct gh_http_head_store *building; /* while a head arrives */
     struct gh_h3_fields fields;  /* what arrives, before the library sees it */
     struct gh_h3_body body;       /* what we send */
     bool headed;     /* our head went out */
