@@ -143,9 +143,14 @@ static int cb_data(nghttp3_conn *conn, int64_t id, const uint8_t *data, size_t l
     struct gh_h3_stream *s = stream_arg;
 
     (void)conn;
-    gh_quic_consume(h->q, id, len);
-    if (stream_listens(s))
-        h->cfg.events->on_body(h->cfg.arg, s, gh_span_of(data, len), false);
+    if (!stream_listens(s)) {
+        gh_quic_consume(h->q, id, len);
+        return 0;
+    }
+    s->untaken += len;
+    if (!s->held) /* before the event, which may hold it from the next bytes on */
+        gh_h3_consume(s, len);
+    h->cfg.events->on_body(h->cfg.arg, s, gh_span_of(data, len), false);
     return 0;
 }
 
@@ -200,8 +205,10 @@ static int cb_stream_close(nghttp3_conn *conn, int64_t id, uint64_t code, void *
 
     (void)conn;
     (void)stream_arg;
-    if (s)
+    if (s) {
+        gh_h3_consume(s, s->untaken); /* the connection's credit outlives the stream */
         stream_end(s, code == GH_H3_NO_ERROR ? 0 : code);
+    }
     return 0;
 }
 
