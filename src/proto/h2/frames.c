@@ -314,8 +314,7 @@ ssize_t gh_h2_read_body(nghttp2_session *session, int32_t id, uint8_t *buf, size
 
     (void)session;
     (void)id;
-    if (s->want_writable && s->body.len < GH_H2_BODY_MAX / 2)
-        h->writable = true;
+    h->writable |= s->body.len < s->tell_below;
     if (s->body.len == 0 && s->ended)
         *flags |= NGHTTP2_DATA_FLAG_EOF;
     else if (n == 0)

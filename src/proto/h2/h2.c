@@ -102,9 +102,9 @@ static void tell_writable(struct gh_h2 *h)
     {
         struct gh_h2_stream *s = gh_container_of(it, struct gh_h2_stream, link);
 
-        if (!s->want_writable || s->body.len >= GH_H2_BODY_MAX / 2)
+        if (s->body.len >= s->tell_below)
             continue;
-        s->want_writable = false;
+        s->tell_below = 0;
         if (s->announced && !s->aborted && !s->ended)
             h->cfg.events->on_writable(h->cfg.arg, s);
     }
@@ -162,7 +162,7 @@ ssize_t gh_h2_write(struct gh_h2 *h, uint8_t *buf, size_t cap, int64_t now)
 
 bool gh_h2_wants_write(const struct gh_h2 *h)
 {
-    return h->rest.len > 0 || (!gh_h2_is_shut(h) && (h->writable || nghttp2_session_want_write(h->session)));
+    return h->rest.len > 0 || (!gh_h2_is_shut(h) && nghttp2_session_want_write(h->session));
 }
 
 bool gh_h2_is_over(const struct gh_h2 *h)

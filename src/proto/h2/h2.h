@@ -96,8 +96,8 @@ int gh_h2_respond(struct gh_h2_stream *s, unsigned status, const struct gh_http_
 int gh_h2_send(struct gh_h2_stream *s, struct gh_span data, bool end);
 /* Bytes that gh_h2_send took and that were not sent yet. */
 size_t gh_h2_queued(const struct gh_h2_stream *s);
-/* on_writable when fewer than half of GH_H2_BODY_MAX wait, as after GH_ERR_AGAIN. */
-void gh_h2_want_writable(struct gh_h2_stream *s);
+/* on_writable once when fewer than <below> of them wait. */
+void gh_h2_want_writable(struct gh_h2_stream *s, size_t below);
 void gh_h2_reset(struct gh_h2_stream *s, uint32_t code);
 /* From now on the peer gets credit for what gh_h2_consume says was taken, not for what on_body was told. */
 void gh_h2_hold(struct gh_h2_stream *s);

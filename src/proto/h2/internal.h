@@ -22,13 +22,14 @@ struct gh_h2_stream {
     void *user;
     struct gh_http_head_store *building; /* while a head arrives */
     struct gh_h2_body body; /* what we send */
+    size_t tell_below;      /* on_writable when fewer bytes wait; 0: not wanted */
     size_t untaken;         /* body bytes that came and have no credit yet */
     bool held;              /* credit by gh_h2_consume */
     bool headed;            /* our head went out */
     bool ended;             /* no body bytes after those buffered */
     bool swallow;           /* an answer to HEAD: has no body */
     bool tunnel;            /* CONNECT: each direction ends on its own */
-    bool end_sent, recv_ended, answered, announced, want_writable;
+    bool end_sent, recv_ended, answered, announced;
     bool aborted;           /* reset by us: what still arrives is told to nobody */
     uint32_t code;          /* of that reset */
     bool malformed;         /* was counted */

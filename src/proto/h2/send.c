@@ -137,7 +137,7 @@ int gh_h2_send(struct gh_h2_stream *s, struct gh_span data, bool end)
         return GH_ERR_STATE;
     if (!s->swallow) {
         if (s->body.len && s->body.len + data.len > GH_H2_BODY_MAX) {
-            s->want_writable = true;
+            gh_h2_want_writable(s, GH_H2_BODY_MAX / 2);
             return GH_ERR_AGAIN;
         }
         if (gh_h2_body_append(&s->body, data) < 0)
@@ -158,11 +158,10 @@ size_t gh_h2_queued(const struct gh_h2_stream *s)
     return s->body.len;
 }
 
-void gh_h2_want_writable(struct gh_h2_stream *s)
+void gh_h2_want_writable(struct gh_h2_stream *s, size_t below)
 {
-    s->want_writable = true;
-    if (s->body.len < GH_H2_BODY_MAX / 2)
-        s->h->writable = true;
+    s->tell_below = below;
+    s->h->writable |= s->body.len < below;
 }
 
 void gh_h2_reset(struct gh_h2_stream *s, uint32_t code)
