@@ -27,6 +27,18 @@ size_t gh_http_plpmtu(const struct gh_http_stream *s)
     return s->ops->plpmtu ? s->ops->plpmtu(s) : SIZE_MAX;
 }
 
+void gh_http_hold(struct gh_http_stream *s)
+{
+    if (s->ops->hold)
+        s->ops->hold(s);
+}
+
+void gh_http_consume(struct gh_http_stream *s, size_t bytes)
+{
+    if (s->ops->consume)
+        s->ops->consume(s, bytes);
+}
+
 void gh_http_reset(struct gh_http_stream *s, enum gh_http_reset why)
 {
     s->ops->reset(s, why);
