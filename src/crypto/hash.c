@@ -5,6 +5,7 @@
 #include "crypto/hash.h"
 
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
 #include <openssl/sha.h>
 #include <string.h>
 
@@ -47,6 +48,11 @@ static int digest(enum gh_digest d, struct gh_span head, const struct gh_span *p
 int gh_sha256(struct gh_span data, uint8_t ret[GH_SHA256_LEN])
 {
     return digest(GH_DIGEST_SHA256, data, NULL, 0, ret);
+}
+
+int gh_sha1(struct gh_span data, uint8_t ret[GH_SHA1_LEN])
+{
+    return EVP_Digest(data.data, data.len, ret, NULL, EVP_sha1(), NULL) == 1 ? 0 : GH_ERR_CRYPTO;
 }
 
 size_t gh_digest_len(enum gh_digest d)
