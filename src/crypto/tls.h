@@ -40,7 +40,7 @@ struct gh_tls_config {
     const char *alpn;           /* "h3"; "h2,http/1.1" in the order of preference; NULL or "" for none */
     enum gh_aead_engine aead;   /* of the keys that the QUIC engine gets */
     enum gh_tls_ask ask;        /* server */
-    bool tls12;                 /* server on byte streams: TLS 1.2 as well, for strangers. The keys must be here: a signer makes no such signature */
+    bool tls12;                 /* server on byte streams: TLS 1.2 as well, for strangers; signers must be for that, too */
     const struct gh_tls_named *named; /* server: further certificates; <certificate> is for all other names and for none */
     size_t named_count;
     /* Client: SHA-256 of the SubjectPublicKeyInfo of servers, one of which it must be. With <ca> empty nothing else is asked of its
@@ -102,7 +102,8 @@ void gh_tls_resume(struct gh_tls *t, struct gh_tls_session *s);
 bool gh_tls_resumed(const struct gh_tls *t);
 /* Client, before the first flight: encrypts the hello to the first usable ECHConfig of <list> (RFC 9849, an ECHConfigList): its public_name is
  * what the world sees, and the handshake ends when the server does not open it. An empty list sends what looks like it to all who
- * have no key (GREASE). 0, GH_ERR_MALFORMED or GH_ERR_UNSUPPORTED (nothing in it that we can use). */
+ * have no key (GREASE). With QUIC the server must take one of the groups that a share is sent of (X25519MLKEM768, X25519): libssl 4.0.3
+ * answers no HelloRetryRequest there. 0, GH_ERR_MALFORMED or GH_ERR_UNSUPPORTED (nothing in it that we can use). */
 int gh_tls_set_ech(struct gh_tls *t, struct gh_span list);
 
 enum gh_tls_ech {

@@ -170,12 +170,12 @@ static int take_signers(struct gh_tls_ctx *c, const struct gh_tls_config *cfg)
 
 static int check_config(const struct gh_tls_config *cfg, char *err, size_t cap)
 {
-    bool signer = cfg->signer != NULL;
+    bool able = !cfg->signer || cfg->signer->tls12;
 
     for (size_t i = 0; i < cfg->named_count; i++)
-        signer |= cfg->named[i].signer != NULL;
-    if (cfg->tls12 && (signer || !cfg->server)) {
-        snprintf(err, cap, "TLS 1.2 is for servers that have their keys");
+        able = able && (!cfg->named[i].signer || cfg->named[i].signer->tls12);
+    if (cfg->tls12 && (!able || !cfg->server)) {
+        snprintf(err, cap, "TLS 1.2 is for servers whose keys sign for it");
         return GH_ERR_UNSUPPORTED;
     }
     if (cfg->named_count > GH_TLS_NAMED_MAX) {

@@ -540,18 +540,83 @@ static void tls_1_2_is_for_contexts_that_allow_it(void **state)
     }
 }
 
-static void a_signer_makes_no_signature_of_tls_1_2(void **state)
+/* A key that is somewhere else, and looks at what it signs. */
+struct holder {
+    struct gh_sign_key *key;
+    unsigned of_1_2, of_1_3;
+};
+
+static int hold_and_sign(void *arg, uint32_t key, uint16_t scheme, struct gh_span data, uint8_t *ret, size_t *ret_len)
+{
+    struct holder *h = arg;
+
+    (void)key;
+    assert_int_equal(gh_signer_may_sign(data) + gh_signer_may_sign_tls12(data), 1);
+    h->of_1_2 += gh_signer_may_sign_tls12(data);
+    h->of_1_3 += gh_signer_may_sign(data);
+    return gh_sign_key_sign(h->key, scheme, data.data, data.len, ret, ret_len);
+}
+
+static void a_signer_serves_tls_1_2_where_it_is_for_that(void **state)
 {
     struct gh_tls_config cfg = server_of(&cover);
-    const struct gh_signer signer = { 0 };
+    struct holder h = { 0 };
+    struct gh_signer signer = { .sign = hold_and_sign, .arg = &h };
+    static const char *const groups[] = { "P-256", "X25519:P-256" }; /* that of the certificate must be among them */
     struct gh_tls_ctx *c = NULL;
     char err[256] = "";
 
     (void)state;
+    assert_int_equal(gh_sign_key_load(span_of(&cover.key), &h.key), 0);
+    signer.scheme_count = gh_sign_key_schemes(h.key, signer.schemes);
     cfg.tls12 = true;
     cfg.signer = &signer;
     assert_int_equal(gh_tls_ctx_create(&cfg, &c, err, sizeof err), GH_ERR_UNSUPPORTED);
     assert_true(err[0]);
+    signer.tls12 = true;
+    c = context(&cfg);
+    h.of_1_3 = 0; /* it had to prove itself */
+    for (unsigned i = 0; i < 2; i++) {
+        struct gh_tls_stream *t = NULL;
+        struct bare b = bare_client();
+
+        assert_int_equal(SSL_set_max_proto_version(b.ssl, TLS1_2_VERSION), 1);
+        assert_int_equal(SSL_set1_groups_list(b.ssl, groups[i]), 1);
+        assert_int_equal(gh_tls_stream_create(c, NULL, &t), 0);
+        assert_int_equal(bare_shake(&b, t), 1);
+        assert_int_equal(h.of_1_2, i + 1);
+        assert_int_equal(h.of_1_3, 0);
+        gh_tls_stream_destroy(t);
+        bare_close(&b);
+    }
+    gh_tls_ctx_put(c);
+    gh_sign_key_destroy(h.key);
+}
+
+static void nothing_else_passes_for_a_signature_of_tls_1_2(void **state)
+{
+    uint8_t data[64 + 4 + 97] = { 0 };
+
+    (void)state;
+    data[64] = 3;
+    data[66] = 29;
+    data[67] = 32;
+    assert_true(gh_signer_may_sign_tls12(gh_span_of(data, 64 + 4 + 32)));
+    assert_false(gh_signer_may_sign_tls12(gh_span_of(data, 64 + 4 + 31)));
+    assert_false(gh_signer_may_sign_tls12(gh_span_of(data, 64 + 4 + 33)));
+    assert_false(gh_signer_may_sign_tls12(gh_span_of(data, 64)));
+    assert_false(gh_signer_may_sign_tls12(gh_span_of(data, 0)));
+    data[67] = 65; /* X25519 with a point of P-256 */
+    assert_false(gh_signer_may_sign_tls12(gh_span_of(data, 64 + 4 + 65)));
+    data[66] = 23;
+    assert_true(gh_signer_may_sign_tls12(gh_span_of(data, 64 + 4 + 65)));
+    data[64] = 1; /* explicit_prime */
+    assert_false(gh_signer_may_sign_tls12(gh_span_of(data, 64 + 4 + 65)));
+    /* what a CertificateVerify signs: RFC 8446, section 4.4.3 */
+    memset(data, ' ', 64);
+    memcpy(data + 64, "TLS 1.3, server CertificateVerify", 34);
+    for (size_t len = 64; len <= sizeof data; len++)
+        assert_false(gh_signer_may_sign_tls12(gh_span_of(data, len)));
 }
 
 static void a_client_whose_key_share_is_of_another_group_is_asked_again(void **state)
@@ -740,7 +805,8 @@ int main(void)
         cmocka_unit_test(each_name_gets_its_own_certificate),
         cmocka_unit_test(protocols_are_chosen_by_the_servers_preference),
         cmocka_unit_test(tls_1_2_is_for_contexts_that_allow_it),
-        cmocka_unit_test(a_signer_makes_no_signature_of_tls_1_2),
+        cmocka_unit_test(a_signer_serves_tls_1_2_where_it_is_for_that),
+        cmocka_unit_test(nothing_else_passes_for_a_signature_of_tls_1_2),
         cmocka_unit_test(a_client_whose_key_share_is_of_another_group_is_asked_again),
         cmocka_unit_test(a_client_resumes_while_both_would_believe_each_other_anew),
         cmocka_unit_test(who_was_nobody_does_not_resume_as_somebody),
