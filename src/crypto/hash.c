@@ -49,6 +49,11 @@ int gh_sha256(struct gh_span data, uint8_t ret[GH_SHA256_LEN])
     return digest(GH_DIGEST_SHA256, data, NULL, 0, ret);
 }
 
+int gh_sha1(struct gh_span data, uint8_t ret[GH_SHA1_LEN])
+{
+    return SHA1(data.data, data.len, ret) ? 0 : GH_ERR_CRYPTO;
+}
+
 size_t gh_digest_len(enum gh_digest d)
 {
     return d == GH_DIGEST_SHA256 ? SHA256_DIGEST_LENGTH : SHA384_DIGEST_LENGTH;

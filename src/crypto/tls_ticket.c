@@ -95,6 +95,14 @@ static bool vouched(SSL *ssl, X509 *leaf, STACK_OF(X509) *untrusted, bool server
     return ok;
 }
 
+/* Nobody, where nobody need be anybody; else somebody who would be believed now. */
+static bool may_resume(SSL *ssl, X509 *leaf)
+{
+    const struct gh_tls_ctx *c = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+    return leaf ? c->ask != GH_TLS_ASK_NONE && vouched(ssl, leaf, NULL, true) : c->ask != GH_TLS_ASK_REQUIRED;
+}
+
 static SSL_TICKET_RETURN cb_ticket_opened(SSL *ssl, SSL_SESSION *session, const unsigned char *name, size_t name_len, SSL_TICKET_STATUS status,
                                           void *arg)
 {
@@ -103,7 +111,7 @@ static SSL_TICKET_RETURN cb_ticket_opened(SSL *ssl, SSL_SESSION *session, const 
     (void)arg;
     if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
         return SSL_TICKET_RETURN_IGNORE;
-    return vouched(ssl, SSL_SESSION_get0_peer(session), NULL, true) ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_IGNORE;
+    return may_resume(ssl, SSL_SESSION_get0_peer(session)) ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_IGNORE;
 }
 
 int gh_tls_ctx_set_tickets(struct gh_tls_ctx *c, const uint8_t key[GH_TLS_TICKET_KEY])
@@ -125,17 +133,21 @@ void gh_tls_ctx_set_wall(struct gh_tls_ctx *c, int64_t wall)
 }
 
 /* Is the leaf enough, without what the peer sent beside it? A handshake that found an anchor right above it has just seen that. */
-static bool stands_alone(SSL *ssl)
+static bool stands_alone(const struct gh_tls_ctx *c, SSL *ssl)
 {
     const STACK_OF(X509) *chain = SSL_get0_verified_chain(ssl);
 
+    if (!SSL_get0_peer_certificate(ssl))
+        return c->ask != GH_TLS_ASK_REQUIRED;
+    if (SSL_get_verify_result(ssl) != X509_V_OK)
+        return false;
     return (chain && sk_X509_num(chain) <= 2) || vouched(ssl, SSL_get0_peer_certificate(ssl), NULL, true);
 }
 
 /* A ticket has room for the leaf alone: who needs an intermediate to be believed gets none. */
 int gh_tls_ticket_issue(struct gh_tls_ctx *c, SSL *ssl)
 {
-    if (!c->tickets || !stands_alone(ssl))
+    if (!c->tickets || !stands_alone(c, ssl))
         return 0;
     /* one: libssl writes the session, reads it and writes it again for each, certificate and all. It goes out at the next call */
     return SSL_new_session_ticket(ssl) == 1 && SSL_do_handshake(ssl) == 1 ? 0 : GH_ERR_CRYPTO;
@@ -143,7 +155,9 @@ int gh_tls_ticket_issue(struct gh_tls_ctx *c, SSL *ssl)
 
 static int cb_new_session(SSL *ssl, SSL_SESSION *session)
 {
-    return gh_tls_on_session(SSL_get_app_data(ssl), (struct gh_tls_session *)session);
+    struct tls_owner *o = SSL_get_app_data(ssl);
+
+    return o->on_session(o, (struct gh_tls_session *)session);
 }
 
 void gh_tls_ticket_keep(struct gh_tls_ctx *c)
@@ -159,10 +173,13 @@ void gh_tls_session_put(struct gh_tls_session *s)
 
 void gh_tls_ticket_use(SSL *ssl, struct gh_tls_session *s)
 {
+    const struct gh_tls_ctx *c = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
     SSL_SESSION *session = (SSL_SESSION *)s;
 
     if (!SSL_SESSION_is_resumable(session) || SSL_set_session(ssl, session) != 1)
         return;
-    if (!vouched(ssl, SSL_SESSION_get0_peer(session), SSL_get_peer_cert_chain(ssl), false))
+    if (c->pin_count && !tls_pin_holds(c, SSL_SESSION_get0_peer(session)))
+        SSL_set_session(ssl, NULL);
+    else if (c->ca && !vouched(ssl, SSL_SESSION_get0_peer(session), SSL_get_peer_cert_chain(ssl), false))
         SSL_set_session(ssl, NULL);
 }

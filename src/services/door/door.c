@@ -228,7 +228,7 @@ static int open_listeners(struct door *d, const struct gh_door_conf *c)
             }
             for (unsigned k = 0; k < d->workers; k++) {
                 gh_sock_set_nodelay(d->fds[d->listen_count][k]);
-                gh_sock_set_keepalive(d->fds[d->listen_count][k]);
+                gh_sock_set_keepalive(d->fds[d->listen_count][k], 0, 0, 0);
             }
             d->listens[d->listen_count++] = (struct gh_conf_addr){ s.addr, s.port };
         }
