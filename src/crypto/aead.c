@@ -209,7 +209,7 @@ int gh_aead_initial_client_keys(uint32_t version, struct gh_span dcid, bool seal
     if (!names)
         return GH_ERR_UNSUPPORTED;
     rc = initial_secrets(names, dcid, secret, NULL);
-    return rc < 0 ? rc : key_derive(&suites[0], names, secret, seal, ret, ret_iv, ret_header);
+    return rc < 0 ? rc : key_derive(gh_aead_suite_initial(GH_AEAD_OPENSSL), names, secret, seal, ret, ret_iv, ret_header);
 }
 
 int gh_aead_retry_key(struct gh_aead_key **ret)

@@ -5,7 +5,6 @@
 #include "crypto/hash.h"
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <openssl/sha.h>
 #include <string.h>
 
@@ -52,7 +51,7 @@ int gh_sha256(struct gh_span data, uint8_t ret[GH_SHA256_LEN])
 
 int gh_sha1(struct gh_span data, uint8_t ret[GH_SHA1_LEN])
 {
-    return EVP_Digest(data.data, data.len, ret, NULL, EVP_sha1(), NULL) == 1 ? 0 : GH_ERR_CRYPTO;
+    return SHA1(data.data, data.len, ret) ? 0 : GH_ERR_CRYPTO;
 }
 
 size_t gh_digest_len(enum gh_digest d)

@@ -315,7 +315,17 @@ int gh_tls_feed(struct gh_tls *t, enum gh_tls_level level, struct gh_span bytes)
 
 int gh_tls_peer_certificate(const struct gh_tls *t, struct gh_cert **ret)
 {
-    return t->ssl ? tls_ssl_peer_certificate(t->ssl, ret) : GH_ERR_NOT_FOUND;
+    X509 *x = t->ssl ? tls_ssl_believed(t->ssl) : NULL;
+
+    if (!x)
+        return GH_ERR_NOT_FOUND;
+    *ret = gh_cert_of_x509(x);
+    return *ret ? 0 : GH_ERR_MEMORY;
+}
+
+enum gh_aead_engine gh_tls_aead(const struct gh_tls *t)
+{
+    return t->ctx->aead;
 }
 
 int gh_tls_set_ech(struct gh_tls *t, struct gh_span list)
@@ -338,11 +348,6 @@ const char *gh_tls_server_name(const struct gh_tls *t)
     const char *name = t->ssl ? SSL_get_servername(t->ssl, TLSEXT_NAMETYPE_host_name) : NULL;
 
     return name ? name : "";
-}
-
-enum gh_aead_engine gh_tls_aead(const struct gh_tls *t)
-{
-    return t->ctx->aead;
 }
 
 const char *gh_tls_group(const struct gh_tls *t)

@@ -85,6 +85,8 @@ static int set_peer(struct gh_tls_ctx *c, const struct gh_tls_config *cfg, char 
     c->ca = cfg->ca.len || needed;
     if (c->ca && load_ca(c->ssl, cfg->ca, cfg->server) < 0)
         return say(err, cap, "CA certificates");
+    if (c->ca && cfg->server && know(c) < 0)
+        return say(err, cap, "memory");
     SSL_CTX_set_verify(c->ssl, cfg->server ? modes[cfg->ask] : SSL_VERIFY_PEER,
                        cfg->server && cfg->ask == GH_TLS_ASK_REQUESTED ? note_verdict : NULL);
     if (cfg->pin_count > GH_TLS_PINS_MAX) {
@@ -126,7 +128,7 @@ static int configure(struct gh_tls_ctx *c, const struct gh_tls_config *cfg, char
 
     if (SSL_CTX_set_min_proto_version(ctx, cfg->tls12 ? TLS1_2_VERSION : TLS1_3_VERSION) != 1 ||
         SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256") != 1 ||
-        SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1 ||
+        SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1 || SSL_CTX_set_app_data(ctx, c) != 1 ||
         SSL_CTX_set1_groups_list(ctx, "*X25519MLKEM768:*X25519:P-256:P-384") != 1)
         return say(err, cap, "TLS settings");
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
@@ -134,8 +136,6 @@ static int configure(struct gh_tls_ctx *c, const struct gh_tls_config *cfg, char
         SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_TICKET);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_mode(ctx, SSL_MODE_NO_AUTO_CHAIN); /* else our own chain would be built and verified anew for every handshake */
-    if (SSL_CTX_set_app_data(ctx, c) != 1 || (cfg->server && cfg->ask != GH_TLS_ASK_NONE && know(c) < 0))
-        return say(err, cap, "memory");
     SSL_CTX_set_num_tickets(ctx, 0); /* made when the handshake is complete (tls_ticket.c) */
     if (!cfg->server)
         gh_tls_ticket_keep(c);

@@ -87,14 +87,28 @@ int tls_ssl_ech_retry(SSL *ssl, uint8_t **ret, size_t *ret_len)
     return rc;
 }
 
-int tls_ssl_peer_certificate(SSL *ssl, struct gh_cert **ret)
+X509 *tls_ssl_believed(SSL *ssl)
 {
-    X509 *x = SSL_get_verify_result(ssl) == X509_V_OK ? SSL_get0_peer_certificate(ssl) : NULL;
+    return SSL_get_verify_result(ssl) == X509_V_OK ? SSL_get0_peer_certificate(ssl) : NULL;
+}
 
-    if (!x)
+int tls_ssl_peer_certificate(SSL *ssl, uint8_t **ret, size_t *ret_len)
+{
+    X509 *cert = tls_ssl_believed(ssl);
+    unsigned char *der = NULL, *copy;
+    int len = cert ? i2d_X509(cert, &der) : 0;
+
+    if (len <= 0)
         return GH_ERR_NOT_FOUND;
-    *ret = gh_cert_of_x509(x);
-    return *ret ? 0 : GH_ERR_MEMORY;
+    copy = malloc((size_t)len);
+    if (copy)
+        memcpy(copy, der, (size_t)len);
+    OPENSSL_free(der);
+    if (!copy)
+        return GH_ERR_MEMORY;
+    *ret = copy;
+    *ret_len = (size_t)len;
+    return 0;
 }
 
 const char *tls_ssl_verify_error(const SSL *ssl)

@@ -91,6 +91,32 @@ static int verify_known(X509_STORE_CTX *v)
     return gh_known_verify(w.known, v);
 }
 
+static int note(int ok, X509_STORE_CTX *v)
+{
+    (void)ok;
+    (void)v;
+    return 1;
+}
+
+/* The same with a callback that lets everything pass, as where a certificate is asked for and not needed. */
+static int judge_leniently(X509 *leaf, int64_t when)
+{
+    X509_STORE *store = X509_STORE_new();
+    X509_STORE_CTX *v = X509_STORE_CTX_new();
+    int error;
+
+    assert_int_equal(X509_STORE_add_cert(store, w.root), 1);
+    X509_STORE_set_verify(store, verify_known);
+    X509_STORE_set_verify_cb(store, note);
+    assert_int_equal(X509_STORE_CTX_init(v, store, leaf, NULL), 1);
+    X509_VERIFY_PARAM_set_time(X509_STORE_CTX_get0_param(v), (time_t)when);
+    assert_int_equal(X509_verify_cert(v), 1);
+    error = X509_STORE_CTX_get_error(v);
+    X509_STORE_CTX_free(v);
+    X509_STORE_free(store);
+    return error;
+}
+
 /* What the library says about <leaf>: X509_V_OK or why not. */
 static int judge_as(X509 *root, X509 *leaf, int64_t when, const char *purpose)
 {
@@ -185,6 +211,27 @@ static void what_differs_in_a_bit_is_not_known(void **state)
     OPENSSL_free(der);
 }
 
+static void what_a_callback_let_pass_is_not_known(void **state)
+{
+    unsigned char *der = NULL;
+    const unsigned char *from;
+    int len = i2d_X509(w.leaf, &der);
+    X509 *forged;
+
+    (void)state;
+    der[len - 1] ^= 1;
+    from = der;
+    forged = d2i_X509(NULL, &from, len);
+    assert_non_null(forged);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(judge_leniently(forged, NOW + DAY), X509_V_ERR_CERT_SIGNATURE_FAILURE);
+    assert_int_equal(judge(forged, NOW + DAY), X509_V_ERR_CERT_SIGNATURE_FAILURE);
+    assert_int_equal(judge_leniently(w.leaf, NOW + 31 * DAY), X509_V_ERR_CERT_HAS_EXPIRED);
+    assert_int_equal(judge_leniently(w.leaf, NOW + DAY), X509_V_OK);
+    X509_free(forged);
+    OPENSSL_free(der);
+}
+
 /* Two that have one place take turns. */
 static void many_are_believed_and_nearly_all_known(void **state)
 {
@@ -210,6 +257,7 @@ int main(void)
                                         TEST(what_it_is_for_is_looked_at_every_time),
                                         TEST(a_ca_that_is_trusted_no_more_vouches_for_nobody),
                                         TEST(what_differs_in_a_bit_is_not_known),
+                                        TEST(what_a_callback_let_pass_is_not_known),
                                         TEST(many_are_believed_and_nearly_all_known) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
