@@ -304,6 +304,26 @@ static enum progress step(struct gh_pump *p, struct gh_pump_side *from, struct g
     return from->pipe ? receive_pipe(p, from) : receive_copy(p, from, to);
 }
 
+/* One socket is broken. What it had sent before is still there to be read, and its peer would have read it. */
+static void hand_over_last_words(struct gh_pump *p, unsigned side)
+{
+    struct gh_pump_side *from = &p->side[side], *to = &p->side[!side];
+
+    if (from->fd < 0 || to->fd < 0 || to->shut)
+        return;
+    from->readable = from->ending = to->writable = true;
+    while ((!from->ended || from->held_len || (from->pipe && from->pipe->held)) && step(p, from, to) == MOVED)
+        ; /* until there is no more, or no room for it: what a reset finds unsent is lost without us, too */
+}
+
+void gh_pump_fail(struct gh_pump *p, unsigned side)
+{
+    if (p->over)
+        return;
+    hand_over_last_words(p, side);
+    end(p, true);
+}
+
 /* False when the pump is over. */
 static bool move(struct gh_pump *p, unsigned side)
 {
@@ -315,7 +335,7 @@ static bool move(struct gh_pump *p, unsigned side)
         made = step(p, from, to);
     while (made == MOVED && from->bytes < until);
     if (made == BROKEN) {
-        end(p, true);
+        gh_pump_fail(p, !side); /* or it is this one, and nobody takes what the other says */
         return false;
     }
     if (made == MOVED && gh_list_empty(&p->busy)) {
@@ -336,7 +356,7 @@ static void run(struct gh_pump *p)
 static void on_edge(struct gh_pump *p, struct gh_pump_side *s, unsigned events)
 {
     if (events & GH_EDGE_FAILED) {
-        end(p, true);
+        gh_pump_fail(p, s == &p->side[1]);
         return;
     }
     s->readable |= (events & GH_EDGE_READ) != 0 && !s->ended;

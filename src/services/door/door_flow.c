@@ -6,8 +6,9 @@
  *     |         v
  *     |        SILENT      nobody answers behind us: neither do we
  *
- * A stranger that takes its time finds the camouflage waiting for it since shortly after it connected, so that the site's own
- * time-outs count from there (dial_early).
+ * Whoever takes its time finds the camouflage waiting for it since shortly after it connected, and what it says goes there as it comes
+ * (dial_early, feed_early): the site's own time-outs and its own judgement of a piece of a hello count. The site is silent as long as
+ * the piece may become a hello. When it becomes one that is carried elsewhere, the site's connection is dropped.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -38,6 +39,7 @@ struct door_flow {
     struct gh_tls_hello_reader reader;
     uint8_t *in;         /* what came, when it is not decided at once */
     size_t in_len;
+    size_t fed;          /* of it, what the camouflage has been sent */
     int64_t opened;
     struct door_table *table; /* counted */
     struct door_target *target;
@@ -257,6 +259,10 @@ static void go(struct door_flow *f, struct gh_span bytes)
 {
     bool early = f->early;
 
+    if (f->fed) { /* it waits there already */
+        f->pump.side[0].bytes += f->fed;
+        bytes = gh_span_of(bytes.data + f->fed, bytes.len - f->fed);
+    }
     if (push_first(f, bytes) < 0) {
         end(f, true);
         return;
@@ -287,15 +293,21 @@ static bool take_place(struct door_flow *f)
     return false;
 }
 
+static void drop_early(struct door_flow *f)
+{
+    drop_backend_socket(f);
+    leave_backend(f);
+    f->early = f->early_up = false;
+    f->tried = 0;
+    f->fed = 0;
+}
+
 /* <bytes> are all that came: in f->in, or in the pool's buffer. */
 static void carry(struct door_flow *f, struct door_target *target, struct gh_span bytes)
 {
     f->target = target;
     if (f->early && target != &f->table->relay) {
-        drop_backend_socket(f);
-        leave_backend(f);
-        f->early = false;
-        f->tried = 0;
+        drop_early(f);
     }
     if (take_place(f)) {
         go(f, bytes);
@@ -359,6 +371,14 @@ static void decide(struct door_flow *f, const struct gh_tls_hello *hello, struct
 
 /* ---- the first flight ---- */
 
+/* The site has reset the connection that waited for a hello; what it said before is the client's. */
+static void end_by_site(struct door_flow *f)
+{
+    if (f->state == PEEK)
+        door_count(f->dw, DOOR_METRIC_CONNECTIONS, DOOR_STRANGER);
+    gh_pump_fail(&f->pump, 1);
+}
+
 static enum door_hello name_failure(int rc)
 {
     return rc == GH_ERR_UNSUPPORTED ? DOOR_HELLO_NOT_TLS : rc == GH_ERR_TOO_LONG ? DOOR_HELLO_TOO_LONG : DOOR_HELLO_MALFORMED;
@@ -399,6 +419,23 @@ static bool keep_and_look(struct door_flow *f, struct gh_span bytes)
     return f->in_len > bytes.len && look(f, gh_span_of(f->in, f->in_len));
 }
 
+/* Gives the camouflage what came since. False when it is broken, and then the flow is gone: the site has reset it. */
+static bool feed_early(struct door_flow *f)
+{
+    while (f->early_up && f->fed < f->in_len) {
+        ssize_t n = gh_sock_send(f->pump.side[1].fd, gh_span_of(f->in + f->fed, f->in_len - f->fed));
+
+        if (n == GH_ERR_AGAIN)
+            break; /* an edge follows */
+        if (n < 0) {
+            end_by_site(f);
+            return false;
+        }
+        f->fed += (size_t)n;
+    }
+    return true;
+}
+
 /* What came from the client. True when it was decided. */
 static bool read_client(struct door_flow *f)
 {
@@ -408,7 +445,7 @@ static bool read_client(struct door_flow *f)
         ssize_t n = gh_sock_receive(f->pump.side[0].fd, buffer, GH_PUMP_COPY);
 
         if (n == GH_ERR_AGAIN)
-            return false;
+            return !feed_early(f);
         if (n == GH_ERR_CLOSED) { /* it has said all that it has to say: let the site see that, too */
             decide_stranger(f, gh_span_of(f->in, f->in_len));
             return true;
@@ -420,7 +457,7 @@ static bool read_client(struct door_flow *f)
         if (keep_and_look(f, gh_span_of(buffer, (size_t)n)))
             return true;
         if ((size_t)n < GH_PUMP_COPY && !f->pump.side[0].ending)
-            return false;
+            return !feed_early(f);
     }
 }
 
@@ -441,17 +478,24 @@ static void on_early_edge(struct gh_edge *e, unsigned events)
 {
     struct door_flow *f = of_edge(e, 1);
 
-    if (events & GH_EDGE_FAILED) {
-        drop_backend_socket(f);
-        leave_backend(f);
-        f->early = false; /* once is enough: the decision dials anew */
-        f->tried = 0;
-        return;
-    }
-    f->early_up = true;
-    if (events & (GH_EDGE_READ | GH_EDGE_END)) {
-        door_count(f->dw, DOOR_METRIC_HELLOS, DOOR_HELLO_LATE);
-        decide_stranger(f, events & GH_EDGE_END ? gh_span_of(NULL, 0) : gh_span_of(f->in, f->in_len));
+    if (events & GH_EDGE_FAILED && f->early_up) {
+        end_by_site(f);
+    } else if (events & GH_EDGE_FAILED) {
+        drop_early(f); /* once is enough: the decision dials anew */
+    } else if (f->state == PARKED) {
+        f->early_up = true;
+        if (events & GH_EDGE_END) /* it has waited long enough */
+            end(f, false);
+    } else {
+        f->early_up = true;
+        if (events & GH_EDGE_END)
+            f->fed = f->in_len;
+        if (events & (GH_EDGE_READ | GH_EDGE_END)) {
+            door_count(f->dw, DOOR_METRIC_HELLOS, DOOR_HELLO_LATE);
+            decide_stranger(f, gh_span_of(f->in, f->in_len));
+        } else {
+            feed_early(f);
+        }
     }
 }
 
