@@ -3,6 +3,8 @@
  * The end of one direction, a reset and back-pressure pass through as what they are: a FIN becomes a FIN when all before it was sent,
  * a reset a reset at once, behind what was sent before it. There is no time-out: two ends that are silent stay connected.
  *
+ * Urgent data stays urgent, and where it was: whether a host has read it shows in how it closes.
+ *
  * Small things are copied through one buffer that all pumps of a pool share; a direction that goes on filling it is spliced through a
  * pipe that it borrows while it is busy. What one socket has not taken waits in the pump, at most GH_PUMP_COPY bytes or one pipe.
  */
@@ -39,6 +41,7 @@ struct gh_pump_side {
     bool edged;          /* in the set of the pool */
     bool readable, writable;
     bool ending;         /* the end will come: read until it does */
+    bool urgent;         /* a byte of urgent data has come, and goes where it is in the stream */
     bool ended;          /* its end was read */
     bool shut;           /* the end of the other one was passed to it */
     bool bulk;           /* what it sends is spliced */

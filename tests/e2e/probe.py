@@ -399,7 +399,7 @@ def session(*steps, limit, context=None, name='site.test', raw=(), lengths=True,
 # ---- two targets ----
 
 def compare(doors, sites, scripts, budget, together=256, repeat=48):
-    """Plays {name: script} on both, and again where they differ at first. Gives {name: text} of what differs, and the first probes of each.
+    """Plays {name: script} on both, and again where they differ at first. Gives {name: text} of what differs.
 
     <doors>, <sites>: the addresses of the two.
     """
@@ -408,15 +408,14 @@ def compare(doors, sites, scripts, budget, together=256, repeat=48):
     random.Random(1).shuffle(order)
     both = (doors, sites)
     probes = dict(zip(order, play((((both[side]), scripts[name]) for name, side in order), together)))
-    differences = {}
-    for name in names:
-        if probes[name, 0].outcome() == probes[name, 1].outcome():
-            continue
-        again = play([(both[i % 2], scripts[name]) for i in range(2 * repeat)], together)
-        a, b = ([p.outcome() for p in again[side::2]] for side in (0, 1))
-        if budget.outcomes_differ(a, b):
-            differences[name] = 'door: %s\nsite: %s' % (count(a), count(b))
-    return differences, probes
+    unlike = [name for name in names if probes[name, 0].outcome() != probes[name, 1].outcome()]
+    again = [(name, side) for name in unlike for side in (0, 1)] * repeat
+    random.Random(3).shuffle(again)
+    outcomes = {key: [] for key in again}
+    for key, p in zip(again, play(((both[side], scripts[name]) for name, side in again), together)):
+        outcomes[key].append(p.outcome())
+    return {name: 'door: %s\nsite: %s' % (count(outcomes[name, 0]), count(outcomes[name, 1])) for name in unlike
+            if budget.outcomes_differ(outcomes[name, 0], outcomes[name, 1])}
 
 
 def count(outcomes):

@@ -18,12 +18,18 @@ def noise(length, seed=0):
     return random.Random('%d.%d' % (length, seed)).randbytes(length)
 
 
-def first(flight, limit=SHORT):
+def first(*pieces, pause=0.25, patience=8, rest=0.2):
     """What comes first is all that is asked for: the rest is other rows'."""
     def script(p):
-        p.send(flight)
-        yield (lambda: False), limit
-        p.note('answered' if p.data else 'silent')
+        for piece in pieces[:-1]:
+            p.send(piece)
+            yield p.has(1), pause
+        if not p.gone:
+            p.send(pieces[-1])
+            yield p.has(1), patience
+            yield (lambda: False), rest
+        p.note(p.end)
+        p.reset()
     return script
 
 
@@ -176,11 +182,11 @@ def bytes_through():
     retry = client_hello(groups=(25, P384, P256), shares=())
     second = client_hello(groups=(25, P384, P256), shares=(P256,))
     return {
-        'hello retry request': say(records(retry), limit=SHORT), 'hello retry request and on': say(records(retry), CHANGE_CIPHER_SPEC + records(second), pause=1.0, limit=LIMIT),
+        'hello retry request': first(records(retry)), 'hello retry request and on': say(records(retry), CHANGE_CIPHER_SPEC + records(second), pause=1.0, limit=LIMIT),
         'hello retry request, again the same': say(records(retry), records(retry), pause=1.0, limit=LIMIT),
         'change cipher spec behind the hello': say(hello() + CHANGE_CIPHER_SPEC, limit=LIMIT), 'change cipher spec, later': say(hello(), CHANGE_CIPHER_SPEC, pause=1.0, limit=LIMIT),
         'early data that no one can read': say(hello(more=extension(42, b'')) + record(noise(300), 23), limit=LIMIT),
-        'much early data': say(hello(more=extension(42, b'')) + record(noise(16000), 23) * 3, limit=LIMIT), 'padding': say(big, limit=SHORT),
+        'much early data': say(hello(more=extension(42, b'')) + record(noise(16000), 23) * 3, limit=LIMIT), 'padding': first(big),
         'large file': session(b'GET /large HTTP/1.1\r\n' + HOST + b'Connection: close\r\n\r\n', limit=LIMIT + 10),
         'large file, tls 1.2': session(b'GET /large HTTP/1.1\r\n' + HOST + b'Connection: close\r\n\r\n', context=plain_context(ssl.TLSVersion.TLSv1_2), limit=LIMIT + 10),
     }
@@ -189,17 +195,17 @@ def bytes_through():
 def split():
     """Two segments at every offset, two records at every offset, and other ways to cut a hello."""
     flight, message = hello(), client_hello()
-    made = {'segments at %d' % at: say(flight[:at], flight[at:], pause=0.25, limit=0.8) for at in range(1, len(flight))}
+    made = {'segments at %d' % at: first(flight[:at], flight[at:]) for at in range(1, len(flight))}
     made.update({'records at %d' % at: first(as_records_at(message, at)) for at in range(1, len(message))})
     made.update({'records of %d' % size: first(records(message, size)) for size in (1, 2, 3, 4, 5, 7, 16, 50, 64, 128, 255, 256)})
-    made['byte by byte'] = say(*[flight[i:i + 1] for i in range(len(flight))], pause=0.0, limit=SHORT)
+    made['byte by byte'] = first(*[flight[i:i + 1] for i in range(len(flight))], pause=0.0)
     for size in (9000, 16000, 17000, 40000, 60000, 65000):
         made['hello of %d' % size] = say(records(client_hello(more=extension(0x7777, bytes(size)))), limit=LIMIT)
     for size in (65500, 65536, 70000, 131000, 140000):  # as much as a message can say of itself
         made['message of %d' % size] = say(records(b'\x01' + u24(bytes(size))), limit=LIMIT)
     post_quantum = dict(groups=(X25519MLKEM768, X25519, P256), shares=((X25519MLKEM768, noise(1216)), X25519))
     made['post-quantum'] = first(hello(**post_quantum))
-    made['post-quantum in two segments'] = say(hello(**post_quantum)[:1400], hello(**post_quantum)[1400:], pause=0.25, limit=SHORT)
+    made['post-quantum in two segments'] = first(hello(**post_quantum)[:1400], hello(**post_quantum)[1400:])
     made['post-quantum alone'] = first(hello(groups=(X25519MLKEM768,), shares=((X25519MLKEM768, noise(1216)),)))
     made['hello and early data in one segment'] = say(hello(more=extension(42, b'')) + record(noise(200), 23), limit=LIMIT)
     made['urgent byte behind the hello'] = say(hello(), limit=LIMIT, urgent=b'!')

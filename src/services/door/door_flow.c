@@ -40,6 +40,8 @@ struct door_flow {
     uint8_t *in;         /* what came, when it is not decided at once */
     size_t in_len;
     size_t fed;          /* of it, what the camouflage has been sent */
+    int urgent;          /* a byte of urgent data that came behind <urgent_at> of them, for the camouflage; -1: none */
+    size_t urgent_at;
     int64_t opened;
     struct door_table *table; /* counted */
     struct door_target *target;
@@ -161,6 +163,7 @@ static void on_dial_edge(struct gh_edge *e, unsigned events)
     struct door_flow *f = of_edge(e, 1);
     int rc = gh_sock_connected(f->pump.side[1].fd);
 
+    f->pump.side[1].ending |= (events & GH_EDGE_END) != 0;
     if (rc == GH_ERR_AGAIN && !(events & GH_EDGE_FAILED))
         return;
     if (rc < 0) {
@@ -176,12 +179,12 @@ static void on_client_edge(struct gh_edge *e, unsigned events)
 {
     struct door_flow *f = of_edge(e, 0);
 
-    if (events & GH_EDGE_FAILED)
-        end(f, true);
-    else if (f->state == SILENT && (events & GH_EDGE_END))
-        end(f, false);
-    else
-        f->pump.side[0].ending |= (events & GH_EDGE_END) != 0;
+    if (events & GH_EDGE_FAILED || (f->state == SILENT && (events & GH_EDGE_END))) {
+        end(f, (events & GH_EDGE_FAILED) != 0);
+        return;
+    }
+    f->pump.side[0].ending |= (events & GH_EDGE_END) != 0;
+    f->pump.side[0].urgent |= (events & GH_EDGE_URGENT) != 0;
 }
 
 /* The next address that was not tried yet. */
@@ -419,21 +422,43 @@ static bool keep_and_look(struct door_flow *f, struct gh_span bytes)
     return f->in_len > bytes.len && look(f, gh_span_of(f->in, f->in_len));
 }
 
+static bool urgent_is_due(const struct door_flow *f)
+{
+    return f->urgent >= 0 && f->urgent_at == f->fed;
+}
+
 /* Gives the camouflage what came since. False when it is broken, and then the flow is gone: the site has reset it. */
 static bool feed_early(struct door_flow *f)
 {
-    while (f->early_up && f->fed < f->in_len) {
-        ssize_t n = gh_sock_send(f->pump.side[1].fd, gh_span_of(f->in + f->fed, f->in_len - f->fed));
+    int site = f->pump.side[1].fd;
+    ssize_t n = 0;
 
-        if (n == GH_ERR_AGAIN)
-            break; /* an edge follows */
-        if (n < 0) {
-            end_by_site(f);
-            return false;
+    while (f->early_up && n >= 0 && (f->fed < f->in_len || urgent_is_due(f))) {
+        size_t until = f->urgent >= 0 && f->urgent_at > f->fed ? f->urgent_at : f->in_len;
+
+        if (urgent_is_due(f)) {
+            n = gh_sock_send_urgent(site, (uint8_t)f->urgent);
+            f->urgent = -1;
+        } else {
+            n = gh_sock_send(site, gh_span_of(f->in + f->fed, until - f->fed));
+            f->fed += n > 0 ? (size_t)n : 0;
         }
-        f->fed += (size_t)n;
+    }
+    if (n < 0 && n != GH_ERR_AGAIN) { /* else an edge follows */
+        end_by_site(f);
+        return false;
     }
     return true;
+}
+
+/* Reading goes past it: whose hello is not whole yet may be a client with a peculiar way to cut it. */
+static void keep_urgent(struct door_flow *f)
+{
+    if (!f->pump.side[0].urgent || !gh_sock_at_urgent(f->pump.side[0].fd))
+        return;
+    f->pump.side[0].urgent = false;
+    f->urgent = gh_sock_receive_urgent(f->pump.side[0].fd);
+    f->urgent_at = f->in_len;
 }
 
 /* What came from the client. True when it was decided. */
@@ -442,8 +467,10 @@ static bool read_client(struct door_flow *f)
     uint8_t *buffer = gh_pump_pool_buffer(f->dw->pool);
 
     for (;;) {
-        ssize_t n = gh_sock_receive(f->pump.side[0].fd, buffer, GH_PUMP_COPY);
+        ssize_t n;
 
+        keep_urgent(f);
+        n = gh_sock_receive(f->pump.side[0].fd, buffer, GH_PUMP_COPY);
         if (n == GH_ERR_AGAIN)
             return !feed_early(f);
         if (n == GH_ERR_CLOSED) { /* it has said all that it has to say: let the site see that, too */
@@ -456,7 +483,7 @@ static bool read_client(struct door_flow *f)
         }
         if (keep_and_look(f, gh_span_of(buffer, (size_t)n)))
             return true;
-        if ((size_t)n < GH_PUMP_COPY && !f->pump.side[0].ending)
+        if ((size_t)n < GH_PUMP_COPY && !f->pump.side[0].ending && !f->pump.side[0].urgent)
             return !feed_early(f);
     }
 }
@@ -466,9 +493,10 @@ static void on_peek_edge(struct gh_edge *e, unsigned events)
     struct door_flow *f = of_edge(e, 0);
 
     f->pump.side[0].ending |= (events & GH_EDGE_END) != 0;
+    f->pump.side[0].urgent |= (events & GH_EDGE_URGENT) != 0;
     if (events & GH_EDGE_FAILED)
         end(f, true);
-    else if (events & GH_EDGE_READ)
+    else if (events & (GH_EDGE_READ | GH_EDGE_URGENT))
         read_client(f);
 }
 
@@ -478,6 +506,7 @@ static void on_early_edge(struct gh_edge *e, unsigned events)
 {
     struct door_flow *f = of_edge(e, 1);
 
+    f->pump.side[1].ending |= (events & GH_EDGE_END) != 0;
     if (events & GH_EDGE_FAILED && f->early_up) {
         end_by_site(f);
     } else if (events & GH_EDGE_FAILED) {
@@ -550,6 +579,7 @@ void door_flow_open(struct door_worker *dw, int fd, const struct gh_endpoint *cl
     f->dw = dw;
     f->client = *client;
     f->port = port;
+    f->urgent = -1;
     f->opened = gh_worker_now(dw->w);
     f->table = door_table_get(gh_snapshot_refresh(&dw->d->table, &dw->table));
     gh_list_init(&f->parked);
@@ -560,6 +590,7 @@ void door_flow_open(struct door_worker *dw, int fd, const struct gh_endpoint *cl
     gh_tls_hello_reader_init(&f->reader, f->table->max_hello);
     f->pump.side[0].edge.fn = on_peek_edge;
     atomic_fetch_add_explicit(&dw->d->connections, 1, memory_order_relaxed);
+    f->pump.side[0].urgent = gh_sock_at_urgent(fd);
     if (read_client(f)) /* mostly it is there */
         return;
     if (gh_pump_watch(&f->pump, 0) < 0) {

@@ -355,6 +355,39 @@ static void a_side_that_its_owner_found_broken_has_its_last_words(void **state)
     close_world(&w);
 }
 
+static void urgent_data_stays_urgent_and_where_it_was(void **state)
+{
+    struct world w;
+    char got[64];
+    size_t have = 0;
+
+    (void)state;
+    open_world(&w, 4);
+    gh_pump_start(&w.pump);
+    w.pump.side[0].bulk = true; /* splicing does not get past it */
+    assert_int_equal(gh_sock_send(w.client, gh_span_str("before")), 6);
+    assert_int_equal(gh_sock_send_urgent(w.client, '!'), 0);
+    assert_int_equal(gh_sock_send(w.client, gh_span_str("behind")), 6);
+    while (have < 6) {
+        ssize_t n = wait_receive(&w, w.server, got + have, sizeof got - have);
+
+        assert_true(n > 0);
+        have += (size_t)n;
+    }
+    assert_memory_equal(got, "before", 6);
+    while (!gh_sock_at_urgent(w.server))
+        gh_worker_turn(w.worker, true);
+    assert_int_equal(gh_sock_receive_urgent(w.server), '!');
+    while (have < 12) {
+        ssize_t n = wait_receive(&w, w.server, got + have, sizeof got - have);
+
+        assert_true(n > 0);
+        have += (size_t)n;
+    }
+    assert_memory_equal(got, "beforebehind", 12);
+    close_world(&w);
+}
+
 static void the_last_bytes_arrive_before_the_end(void **state)
 {
     static uint8_t block[300000];
@@ -390,6 +423,7 @@ int main(void)
         cmocka_unit_test(last_words_arrive_before_a_reset),
         cmocka_unit_test(last_words_arrive_when_sending_fails),
         cmocka_unit_test(a_side_that_its_owner_found_broken_has_its_last_words),
+        cmocka_unit_test(urgent_data_stays_urgent_and_where_it_was),
         cmocka_unit_test(the_last_bytes_arrive_before_the_end),
     };
 
