@@ -13,12 +13,13 @@
 #include "cli/trace.h"
 #include "core/node_conf.h"
 #include "services/admin/admin.h"
+#include "services/door/door.h"
 #include "services/relay/relay.h"
 
 int main(int argc, char **argv)
 {
     const struct gh_conf_section *const sections[] = { &gh_conf_section_node,  &gh_conf_section_log,       &gh_conf_section_audit,
-                                                       &gh_conf_section_admin, gh_service_relay.section, NULL };
+                                                       &gh_conf_section_admin, gh_service_relay.section, gh_service_door.section, NULL };
     const struct gh_doctor_program doctor = { sections, "/etc/gatehouse/gatehouse.yaml", false };
     const struct gh_cli_verb verbs[] = {
         { "audit", NULL, "begin the chain of the audit records, and verify them", gh_cli_audit_usage, NULL, gh_cli_audit },
