@@ -81,6 +81,7 @@ static void flush(struct gh_http2_conn *c)
             return;
         }
         c->moved = n > 0 ? now : c->moved;
+        c->pieces++;
         c->out_at += (size_t)n;
         c->out_len -= (size_t)n;
         sent += (size_t)n;
@@ -140,6 +141,7 @@ static void on_bytes(void *arg, struct gh_span data)
 
     c->heard = gh_worker_now(c->set->worker);
     c->asked = 0;
+    c->pieces++;
     if (c->lingers) {
         c->lingered += data.len;
         c->gone |= c->lingered > LINGER_BYTES;

@@ -46,6 +46,8 @@ struct gh_http2_conn {
     int64_t asked;      /* when the PING went that nothing came after; 0 without one */
     int64_t lingers;    /* since when; 0 while it is open */
     size_t lingered;
+    uint64_t pieces;    /* of bytes that came and went */
+    uint64_t datagrams; /* that went */
     bool gone;          /* the byte stream takes and gives no more */
     bool timed_out;
     size_t out_at, out_len;
