@@ -2,7 +2,6 @@
 
 #include "../../wire/packets.h"
 
-
 static struct packet p, a;
 static struct gh_ip_packet ip, answer;
 
