@@ -26,7 +26,7 @@ struct gh_http2 {
     struct gh_list conns, dirty;
     struct gh_turn_hook hook;
     unsigned count;
-    int64_t turned; /* the turn in which the last hook ran */
+    uint64_t turned; /* gh_worker_ticks of the turn in which the hook ran last */
     bool draining;
 };
 
