@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "cli/config.h"
 #include "cli/doctor.h"
+#include "cli/ech.h"
 #include "cli/conform.h"
 #include "cli/policy.h"
 #include "cli/reload.h"
@@ -28,6 +29,7 @@ int main(int argc, char **argv)
         { "config", NULL, "show the configuration that counts", gh_cli_config_usage, sections, gh_cli_config },
         { "conform", gh_cli_conform, "try the rules of CONNECT-IP on any proxy", gh_cli_conform_usage, NULL, NULL },
         { "doctor", NULL, "is this machine right for a node?", gh_cli_doctor_usage, &doctor, gh_cli_doctor },
+        { "ech", NULL, "make and show the keys of Encrypted ClientHello", gh_cli_ech_usage, NULL, gh_cli_ech },
         { "policy", gh_cli_policy, "check, test and explain a policy", NULL, NULL, NULL },
         { "reload", NULL, "read the configuration again", gh_cli_reload_usage, NULL, gh_cli_reload },
         { "sessions", NULL, "list sessions, or end one", gh_cli_sessions_usage, NULL, gh_cli_sessions },

@@ -113,7 +113,8 @@ void gh_http_hold(struct gh_http_stream *s);
 void gh_http_consume(struct gh_http_stream *s, size_t bytes);
 /* Aborts both directions; on_closed follows, perhaps before this returns. */
 void gh_http_reset(struct gh_http_stream *s, enum gh_http_reset why);
-/* Ends the connection below, without an error, and so all of its streams. */
+/* Ends the connection below, without an error, where the stream has it for itself: with HTTP/3. Elsewhere it aborts the stream, and
+ * whoever else is on that connection stays. */
 void gh_http_close_connection(struct gh_http_stream *s, const char *reason);
 void gh_http_path(const struct gh_http_stream *s, struct gh_http_path *ret);
 const struct gh_http_peer *gh_http_peer(const struct gh_http_stream *s);

@@ -110,12 +110,6 @@ static void op_path(const struct gh_http_stream *s, struct gh_http_path *ret)
     ret->datagrams_out = stream_of(s)->conn->datagrams;
 }
 
-static void op_close_connection(struct gh_http_stream *s, const char *reason)
-{
-    (void)reason; /* HTTP/2 has a place for words, which nobody reads */
-    gh_http2_conn_close(stream_of(s)->conn);
-}
-
 static void op_hold(struct gh_http_stream *s)
 {
     gh_h2_hold(stream_of(s)->s);
@@ -140,7 +134,6 @@ static const struct gh_http_ops ops = {
     .hold = op_hold,
     .consume = op_consume,
     .path = op_path,
-    .close_connection = op_close_connection,
 };
 
 /* What the engine tells. */

@@ -182,7 +182,7 @@ int gh_tcp_stream_create(struct gh_worker *worker, int fd, struct gh_span early,
     if (rc < 0)
         goto out;
     gh_sock_set_nodelay(fd); /* neither of these exists on a unix socket, which needs neither */
-    gh_sock_set_keepalive_times(fd, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES);
+    gh_sock_set_keepalive(fd, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES);
     *ret = &t->base;
     t = NULL;
     fd = -1;

@@ -266,20 +266,15 @@ int gh_sock_set_nodelay(int fd)
     return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 ? gh_os_failure() : 0;
 }
 
-int gh_sock_set_keepalive(int fd)
+int gh_sock_set_keepalive(int fd, int idle, int interval, int count)
 {
     int on = 1;
 
-    return setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) < 0 ? gh_os_failure() : 0;
-}
-
-int gh_sock_set_keepalive_times(int fd, int idle, int interval, int count)
-{
-    if (setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle) < 0 ||
-        setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval) < 0 ||
-        setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count) < 0)
+    if (idle && (setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle) < 0 ||
+                 setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval) < 0 ||
+                 setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count) < 0))
         return gh_os_failure();
-    return gh_sock_set_keepalive(fd);
+    return setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) < 0 ? gh_os_failure() : 0;
 }
 
 ssize_t gh_sock_receive(int fd, void *buf, size_t cap)

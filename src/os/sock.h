@@ -55,10 +55,9 @@ int gh_sock_remote(int fd, struct gh_endpoint *ret);
 int gh_sock_peer_credentials(int fd, struct gh_credentials *ret);
 int gh_sock_set_mark(int fd, uint32_t mark);
 int gh_sock_set_nodelay(int fd);
-/* The kernel asks a silent peer, after two hours unless the system says otherwise, whether it is still there. */
-int gh_sock_set_keepalive(int fd);
-/* With times of its own: after <idle> seconds, then every <interval>, and <count> questions without an answer end the connection. */
-int gh_sock_set_keepalive_times(int fd, int idle, int interval, int count);
+/* A silent peer is asked after <idle> seconds, then every <interval>; after <count> questions without an answer the connection is over. 0: as the
+ * system has it, which is two hours mostly. */
+int gh_sock_set_keepalive(int fd, int idle, int interval, int count);
 
 /* Count of bytes, GH_ERR_AGAIN, GH_ERR_CLOSED (receive: in order; send: the peer is gone) or GH_ERR_SYSTEM. */
 ssize_t gh_sock_receive(int fd, void *buf, size_t cap);
