@@ -135,7 +135,9 @@ static bool parse(int argc, char **argv, struct options *o)
             const char *name;
             double *value;
         } numbers[] = { { "--rtt", &o->rtt }, { "--loss", &o->loss }, { "--rate", &o->rate }, { "--buffer", &o->buffer },
-                      { "--queue-time", &o->tuning.queue_time }, { "--target", &o->tuning.target }, { "--interval", &o->tuning.interval }, { "--seconds", &o->seconds }, { "--runs", &o->runs } };
+                      { "--queue-time", &o->tuning.queue_time }, { "--target", &o->tuning.target },
+                      { "--interval", &o->tuning.interval },
+                      { "--seconds", &o->seconds }, { "--runs", &o->runs } };
         bool known = false;
 
         o->bare |= strcmp(argv[i], "--bare") == 0;

@@ -7,7 +7,7 @@
 
 #define PACKETS_FIRST 10u     /* of the window until so many have arrived (RFC 9002, section 7.2) */
 #define PACKETS_LEAST 32u     /* later: where little was sent, little is known */
-#define ROUND_TRIPS 4         /* of the window: in slow start twice as much is under way as the rate says, and acknowledgements of TCP come more and larger at a loss */
+#define ROUND_TRIPS 4         /* of the window: TCP doubles in slow start, and its acknowledgements come more often and larger at a loss */
 #define SLACK (5 * MS)        /* what timers, batches and schedulers may take */
 #define RATE_ROUNDS 10u
 #define LONG_ROUNDS 20u

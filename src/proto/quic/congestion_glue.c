@@ -50,6 +50,7 @@ struct table {
 struct controller {
     struct table table; /* first: the library's view of it */
     struct gh_quic_congestion loose;
+    ngtcp2_duration smoothed_rtt, rttvar; /* when something was last acknowledged */
     union {
         struct table table;
         uint64_t bytes[CUBIC_SIZE / 8];
@@ -95,6 +96,8 @@ static void on_acknowledged(struct table *t, struct figures *f, const struct ack
     struct gh_quic_delivery d = { a->rtt == UINT64_MAX ? INT64_MAX : (int64_t)a->rtt, (int64_t)f->smoothed_rtt, f->delivery_rate, a->delivered };
     bool was_strict = c->loose.strict;
 
+    c->smoothed_rtt = f->smoothed_rtt;
+    c->rttvar = f->rttvar;
     gh_quic_congestion_on_ack(&c->loose, &d, (int64_t)now);
     if (was_strict && c->loose.strict)
         c->cubic.table.on_acknowledged(&c->cubic.table, f, a, now);
@@ -128,10 +131,16 @@ static void on_spurious(struct table *t, struct figures *f, ngtcp2_tstamp now)
         c->cubic.table.on_spurious(&c->cubic.table, f, now);
 }
 
+/* The library has just forgotten the round-trip time, for a guess of 333 ms that makes timers slow. RFC 9002, section 5.2, asks for that of the shortest
+ * alone, and the next sample counts as the first anyway. */
 static void on_persistent(struct table *t, struct figures *f, ngtcp2_tstamp now)
 {
     struct controller *c = controller_of(t);
 
+    if (c->smoothed_rtt) {
+        f->smoothed_rtt = c->smoothed_rtt;
+        f->rttvar = c->rttvar;
+    }
     gh_quic_congestion_on_silence(&c->loose);
     if (c->loose.strict)
         c->cubic.table.on_persistent(&c->cubic.table, f, now);
@@ -144,6 +153,7 @@ static void reset(struct table *t, struct figures *f, ngtcp2_tstamp now)
     struct controller *c = controller_of(t);
 
     gh_quic_congestion_init(&c->loose);
+    c->smoothed_rtt = 0;
     c->cubic.table.reset(&c->cubic.table, f, now);
 }
 
