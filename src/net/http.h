@@ -41,6 +41,9 @@ enum gh_http_reset {
     GH_HTTP_EXCESSIVE_LOAD,   /* 0x107 */
 };
 
+/* Its number where services see it: that of HTTP/3, on every version. GH_HTTP_NO_ERROR is 0x100. */
+uint64_t gh_http_code(enum gh_http_reset why);
+
 struct gh_http_events {
     /* Client side: the answer's head. */
     void (*on_answer)(void *arg, struct gh_http_stream *s, const struct gh_http_head *head);
@@ -51,7 +54,7 @@ struct gh_http_events {
     void (*on_datagram)(void *arg, struct gh_http_stream *s, struct gh_span payload);
     /* gh_http_send or gh_http_send_datagram, refused before with GH_ERR_AGAIN, would take bytes again. May be NULL. */
     void (*on_writable)(void *arg, struct gh_http_stream *s);
-    /* The stream is gone: last event. <code> is 0 when it ended well, else an error code in the numbers of HTTP/3; on HTTP/1 it is not 0. */
+    /* The stream is gone: last event. <code> is 0 when it ended well, else a gh_http_code, whatever the version. */
     void (*on_closed)(void *arg, struct gh_http_stream *s, uint64_t code);
 };
 

@@ -287,7 +287,7 @@ static void answer_reset(struct gh_http_stream *s, enum gh_http_reset why)
     if (!c->open || c->aborted)
         return;
     c->aborted = true;
-    c->code = why;
+    c->code = gh_http_code(why);
     gh_http1_conn_want(c);
 }
 

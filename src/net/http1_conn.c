@@ -9,6 +9,7 @@
 #define UNTAKEN_MAX 65536 /* bytes that a service holds before no more are read */
 #define WRITE_STEP 16384 /* bytes that must go out within idle_timeout */
 
+/* <code>: as on_closed has it. */
 static void end_stream(struct gh_http1_conn *c, uint64_t code)
 {
     const struct gh_http_events *events = c->stream.events;
@@ -24,7 +25,7 @@ static void end_stream(struct gh_http1_conn *c, uint64_t code)
 
 void gh_http1_conn_close(struct gh_http1_conn *c)
 {
-    end_stream(c, c->aborted ? c->code : GH_HTTP_REQUEST_CANCELLED);
+    end_stream(c, c->aborted ? c->code : gh_http_code(GH_HTTP_REQUEST_CANCELLED));
     gh_list_unlink(&c->link);
     c->server->count--;
     gh_worker_deadline_stop(c->server->worker, &c->timer);
@@ -55,7 +56,7 @@ static void fail_request(struct gh_http1_conn *c, unsigned status, enum gh_http_
 {
     bool answered = c->answered;
 
-    end_stream(c, why);
+    end_stream(c, gh_http_code(why));
     if (answered)
         c->closing = true;
     else
@@ -243,7 +244,7 @@ static bool step_body(struct gh_http1_conn *c)
     }
     if (rc == 0) {
         if (c->eof) {
-            end_stream(c, GH_HTTP_REQUEST_CANCELLED);
+            end_stream(c, gh_http_code(GH_HTTP_REQUEST_CANCELLED));
             c->closing = true;
         }
         return false;

@@ -56,7 +56,4 @@ extern const struct gh_h2_events gh_http2_engine_events;
 
 /* Its bytes leave at the end of the turn. */
 void gh_http2_conn_wake(struct gh_http2_conn *c);
-/* An error code of HTTP/2 in the numbers of HTTP/3, as net/http.h promises; 0 stays 0. */
-uint64_t gh_http2_code(uint32_t code);
-
 #endif

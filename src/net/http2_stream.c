@@ -4,7 +4,6 @@
 #include "base/error.h"
 #include "net/http2_conn.h"
 #include "net/http_capsule.h"
-#include "proto/h3/h3.h"
 
 struct stream {
     struct gh_http_stream base; /* first: the services' pointer */
@@ -18,19 +17,18 @@ static struct stream *stream_of(const struct gh_http_stream *s)
     return (struct stream *)(uintptr_t)s;
 }
 
-/* By name and not by number: RFC 9113 section 7, RFC 9114 section 8.1. */
+/* By name and not by number (RFC 9113, section 7). Of two names for one code the first is what it means when it comes in. */
 static const struct {
     enum gh_http_reset why;
-    uint32_t h2;
-    uint32_t h3;
+    uint32_t code;
 } codes[] = {
-    { GH_HTTP_REQUEST_CANCELLED, GH_H2_CANCEL, GH_H3_REQUEST_CANCELLED },
-    { GH_HTTP_REQUEST_REJECTED, GH_H2_REFUSED_STREAM, GH_H3_REQUEST_REJECTED },
-    { GH_HTTP_MESSAGE_ERROR, GH_H2_PROTOCOL_ERROR, GH_H3_MESSAGE_ERROR },
-    { GH_HTTP_CONNECT_ERROR, GH_H2_CONNECT_ERROR, GH_H3_CONNECT_ERROR },
-    { GH_HTTP_EXCESSIVE_LOAD, GH_H2_ENHANCE_YOUR_CALM, GH_H3_EXCESSIVE_LOAD },
-    { GH_HTTP_INTERNAL_ERROR, GH_H2_INTERNAL_ERROR, GH_H3_INTERNAL_ERROR },
-    { GH_HTTP_DATAGRAM_ERROR, GH_H2_PROTOCOL_ERROR, GH_H3_DATAGRAM_ERROR },
+    { GH_HTTP_REQUEST_CANCELLED, GH_H2_CANCEL },
+    { GH_HTTP_REQUEST_REJECTED, GH_H2_REFUSED_STREAM },
+    { GH_HTTP_MESSAGE_ERROR, GH_H2_PROTOCOL_ERROR },
+    { GH_HTTP_DATAGRAM_ERROR, GH_H2_PROTOCOL_ERROR },
+    { GH_HTTP_CONNECT_ERROR, GH_H2_CONNECT_ERROR },
+    { GH_HTTP_EXCESSIVE_LOAD, GH_H2_ENHANCE_YOUR_CALM },
+    { GH_HTTP_INTERNAL_ERROR, GH_H2_INTERNAL_ERROR },
 };
 
 #define CODES (sizeof codes / sizeof *codes)
@@ -39,18 +37,18 @@ static uint32_t reset_code(enum gh_http_reset why)
 {
     for (size_t i = 0; i < CODES; i++)
         if (codes[i].why == why)
-            return codes[i].h2;
+            return codes[i].code;
     return GH_H2_NO_ERROR;
 }
 
-uint64_t gh_http2_code(uint32_t code)
+static uint64_t closed_code(uint32_t code)
 {
     if (code == GH_H2_NO_ERROR)
         return 0;
     for (size_t i = 0; i < CODES; i++)
-        if (codes[i].h2 == code)
-            return codes[i].h3;
-    return GH_H3_GENERAL_PROTOCOL_ERROR;
+        if (codes[i].code == code)
+            return gh_http_code(codes[i].why);
+    return gh_http_code(GH_HTTP_INTERNAL_ERROR);
 }
 
 /* What services do to a stream. */
@@ -204,7 +202,7 @@ static void on_closed(void *arg, struct gh_h2_stream *s, uint32_t code)
         return;
     gh_h2_stream_set_user(s, NULL);
     if (st->base.events && st->base.events->on_closed)
-        st->base.events->on_closed(st->base.arg, &st->base, gh_http2_code(code));
+        st->base.events->on_closed(st->base.arg, &st->base, closed_code(code));
     free(st);
 }
 

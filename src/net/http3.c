@@ -75,34 +75,12 @@ static size_t op_datagram_max(const struct gh_http_stream *s)
     return gh_h3_datagram_max(stream_of(s)->s);
 }
 
-static uint64_t reset_code(enum gh_http_reset why)
-{
-    switch (why) {
-    case GH_HTTP_NO_ERROR:
-        return GH_H3_NO_ERROR;
-    case GH_HTTP_MESSAGE_ERROR:
-        return GH_H3_MESSAGE_ERROR;
-    case GH_HTTP_REQUEST_REJECTED:
-        return GH_H3_REQUEST_REJECTED;
-    case GH_HTTP_REQUEST_CANCELLED:
-        return GH_H3_REQUEST_CANCELLED;
-    case GH_HTTP_CONNECT_ERROR:
-        return GH_H3_CONNECT_ERROR;
-    case GH_HTTP_DATAGRAM_ERROR:
-        return GH_H3_DATAGRAM_ERROR;
-    case GH_HTTP_EXCESSIVE_LOAD:
-        return GH_H3_EXCESSIVE_LOAD;
-    default:
-        return GH_H3_INTERNAL_ERROR;
-    }
-}
-
 static void op_reset(struct gh_http_stream *s, enum gh_http_reset why)
 {
     struct stream *st = stream_of(s);
 
     wake(st->conn);
-    gh_h3_reset(st->s, reset_code(why));
+    gh_h3_reset(st->s, gh_http_code(why));
 }
 
 static const struct gh_http_peer *op_peer(const struct gh_http_stream *s)

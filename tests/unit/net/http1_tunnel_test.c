@@ -1,4 +1,4 @@
-/* Tunnels through an HTTP/1 server: RFC 9484 section 4.2, RFC 6455 section 4, RFC 9110 sections 7.8 and 9.3.6, RFC 9297 section 3.5. */
+/* Tunnels over HTTP/1, the server and then the client: RFC 9484 section 4.2, RFC 6455 section 4, RFC 9110 sections 7.8 and 9.3.6, RFC 9297 section 3.5. */
 #include <stdio.h>
 
 #include "../test.h"
@@ -6,6 +6,7 @@
 #include "fake_bytes.h"
 #include "loop/worker.h"
 #include "net/http1_server.h"
+#include "net/http1_tunnel.h"
 
 struct world {
     struct gh_workers *workers;
@@ -306,7 +307,7 @@ static void a_reset_tunnel_is_cut(void **state)
     run(w);
     assert_true(w->io->reset);
     assert_int_equal(w->closed, 1);
-    assert_int_equal(w->code, GH_HTTP_CONNECT_ERROR);
+    assert_int_equal(w->code, gh_http_code(GH_HTTP_CONNECT_ERROR));
     world_close(w);
 }
 
@@ -331,7 +332,7 @@ static void who_holds_a_tunnel_holds_back_the_peer(void **state)
     world_close(w);
 }
 
-static void the_servers_end_tells_a_tunnel(void **state)
+static void a_tunnel_outlives_the_drain_of_its_server(void **state)
 {
     struct world *w = world_open();
 
@@ -342,6 +343,213 @@ static void the_servers_end_tells_a_tunnel(void **state)
     assert_int_equal(w->closed, 0); /* it runs on */
     assert_int_equal(gh_http_send(w->stream, gh_span_str("x"), false), 0);
     world_close(w);
+}
+
+/* The client's side. */
+
+struct client {
+    struct fake_bytes *io;
+    struct gh_http_stream *stream;
+    unsigned status, answers, ends, closed, writables;
+    uint64_t code;
+    char body[256], server[32];
+    size_t got;
+};
+
+static void c_answer(void *arg, struct gh_http_stream *s, const struct gh_http_head *head)
+{
+    struct client *c = arg;
+    struct gh_span server = gh_http_field_find(head, "server");
+
+    (void)s;
+    c->answers++;
+    c->status = head->status;
+    snprintf(c->server, sizeof c->server, "%.*s", (int)server.len, (const char *)server.data);
+}
+
+static void c_body(void *arg, struct gh_http_stream *s, struct gh_span data, bool end)
+{
+    struct client *c = arg;
+
+    (void)s;
+    if (data.len > 0 && c->got + data.len < sizeof c->body)
+        memcpy(c->body + c->got, data.data, data.len);
+    c->got += data.len;
+    c->ends += end;
+}
+
+static void c_writable(void *arg, struct gh_http_stream *s)
+{
+    (void)s;
+    ((struct client *)arg)->writables++;
+}
+
+static void c_closed(void *arg, struct gh_http_stream *s, uint64_t code)
+{
+    struct client *c = arg;
+
+    (void)s;
+    c->closed++;
+    c->code = code;
+    c->stream = NULL;
+}
+
+static const struct gh_http_events client_events = { .on_answer = c_answer, .on_body = c_body, .on_writable = c_writable, .on_closed = c_closed };
+
+static struct client *client_open(const char *protocol)
+{
+    struct gh_http_field capsules = { gh_span_str("capsule-protocol"), gh_span_str("?1") };
+    struct gh_http_peer peer = { .identity = "", .uid = UINT32_MAX };
+    struct gh_http_head head = { .method = gh_span_str("CONNECT"),
+                                 .scheme = gh_span_str("https"),
+                                 .authority = gh_span_str("a:1"),
+                                 .path = gh_span_str("/p"),
+                                 .protocol = gh_span_str(protocol),
+                                 .fields = &capsules,
+                                 .field_count = 1 };
+    struct client *c = calloc(1, sizeof *c);
+
+    assert_non_null(c);
+    c->io = fake_bytes_create();
+    assert_int_equal(gh_http1_tunnel_open(&c->io->base, &peer, NULL, &head, &c->stream), 0);
+    c->stream->events = &client_events;
+    c->stream->arg = c;
+    return c;
+}
+
+static void client_run(struct client *c)
+{
+    while (fake_bytes_turn(c->io))
+        ;
+}
+
+static void client_feed(struct client *c, const char *text)
+{
+    fake_bytes_feed(c->io, gh_span_str(text));
+    client_run(c);
+}
+
+static void client_close(struct client *c)
+{
+    if (c->stream)
+        gh_http1_tunnel_close(c->stream);
+    fake_bytes_destroy(c->io);
+    free(c);
+}
+
+static void a_client_asks_as_the_rfc_says_and_is_told_200(void **state)
+{
+    static const char answer[] = "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
+                                 "Upgrade: connect-ip\r\nServer: s\r\n\r\nbody";
+
+    (void)state;
+    for (size_t piece = 1; piece < 80; piece++) {
+        struct client *c = client_open("connect-ip");
+
+        client_run(c);
+        assert_string_equal((char *)c->io->out, "GET /p HTTP/1.1\r\nhost: a:1\r\nconnection: upgrade\r\nupgrade: connect-ip\r\n"
+                                                "capsule-protocol: ?1\r\n\r\n");
+        assert_int_equal(gh_http_send(c->stream, gh_span_str("x"), false), GH_ERR_STATE);
+        assert_int_equal(gh_http_datagram_max(c->stream), 0);
+        fake_bytes_take(c->io);
+        c->io->piece = piece;
+        client_feed(c, answer);
+        assert_int_equal(c->answers, 1);
+        assert_int_equal(c->status, 200);
+        assert_string_equal(c->server, "s");
+        assert_string_equal(c->body, "body");
+        assert_int_equal(gh_http_send_datagram(c->stream, gh_span_str("\x01y"), 0), 0);
+        client_run(c);
+        assert_int_equal(c->io->out_len, 4);
+        assert_memory_equal(c->io->out, "\x00\x02\x01y", 4);
+        c->io->end = true;
+        client_run(c);
+        assert_int_equal(c->ends, 1);
+        assert_int_equal(gh_http_send(c->stream, gh_span_of(NULL, 0), true), 0);
+        client_run(c);
+        assert_int_equal(c->closed, 1);
+        assert_int_equal(c->code, 0);
+        client_close(c);
+    }
+}
+
+static void a_client_is_told_why_it_got_no_tunnel(void **state)
+{
+    static const struct {
+        const char *protocol, *answer;
+        unsigned status;
+        bool failed;
+    } rows[] = {
+        { "connect-ip", "HTTP/1.1 403 Forbidden\r\nContent-Length: 5\r\n\r\nnever", 403, false },
+        { "connect-ip", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nnever", 501, false },
+        { "connect-ip", "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", 0, true },
+        { "connect-ip", "HTTP/1.1 101 Switching Protocols\r\n\r\n", 0, true },
+        { "connect-ip", "SSH-2.0-x\r\n\r\n", 0, true },
+        { "", "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n", 407, false },
+        { "", "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n", 0, true },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct client *c = client_open(rows[i].protocol);
+
+        client_feed(c, rows[i].answer);
+        assert_int_equal(c->status, rows[i].status);
+        assert_int_equal(c->got, 0);
+        assert_int_equal(c->closed, 1);
+        assert_int_equal(c->code, rows[i].failed ? gh_http_code(GH_HTTP_MESSAGE_ERROR) : 0);
+        assert_true(c->io->closed);
+        client_close(c);
+    }
+}
+
+static void a_client_asks_for_connect_without_a_path(void **state)
+{
+    struct client *c = client_open("");
+
+    (void)state;
+    client_feed(c, "HTTP/1.1 200 OK\r\n\r\nhi");
+    assert_memory_equal(c->io->out, "CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n", 33);
+    assert_int_equal(c->status, 200);
+    assert_string_equal(c->body, "hi");
+    client_close(c);
+}
+
+static void a_client_that_is_refused_room_is_told_when_there_is_some(void **state)
+{
+    struct client *c = client_open("connect-ip");
+    static uint8_t piece[10000];
+    int rc = 0;
+
+    (void)state;
+    client_feed(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: connect-ip\r\n\r\n");
+    c->io->room = c->io->out_len;
+    while (rc == 0)
+        rc = gh_http_send(c->stream, gh_span_of(piece, sizeof piece), false);
+    assert_int_equal(rc, GH_ERR_AGAIN);
+    client_run(c);
+    assert_int_equal(c->writables, 0);
+    c->io->room = 0;
+    client_run(c);
+    assert_int_equal(c->writables, 1);
+    gh_http_reset(c->stream, GH_HTTP_CONNECT_ERROR);
+    client_run(c);
+    assert_int_equal(c->code, gh_http_code(GH_HTTP_CONNECT_ERROR));
+    assert_true(c->io->reset);
+    client_close(c);
+}
+
+static void a_connection_that_ends_before_the_answer_is_a_failure(void **state)
+{
+    struct client *c = client_open("connect-ip");
+
+    (void)state;
+    c->io->end = true;
+    client_run(c);
+    assert_int_equal(c->answers, 0);
+    assert_int_equal(c->closed, 1);
+    assert_int_equal(c->code, gh_http_code(GH_HTTP_REQUEST_CANCELLED));
+    client_close(c);
 }
 
 int main(void)
@@ -359,7 +567,12 @@ int main(void)
         cmocka_unit_test(an_answer_may_come_later_and_what_was_sent_early_waits_for_it),
         cmocka_unit_test(a_reset_tunnel_is_cut),
         cmocka_unit_test(who_holds_a_tunnel_holds_back_the_peer),
-        cmocka_unit_test(the_servers_end_tells_a_tunnel),
+        cmocka_unit_test(a_tunnel_outlives_the_drain_of_its_server),
+        cmocka_unit_test(a_client_asks_as_the_rfc_says_and_is_told_200),
+        cmocka_unit_test(a_client_is_told_why_it_got_no_tunnel),
+        cmocka_unit_test(a_client_asks_for_connect_without_a_path),
+        cmocka_unit_test(a_client_that_is_refused_room_is_told_when_there_is_some),
+        cmocka_unit_test(a_connection_that_ends_before_the_answer_is_a_failure),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
