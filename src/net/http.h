@@ -66,8 +66,9 @@ struct gh_http_ops {
     void (*reset)(struct gh_http_stream *s, enum gh_http_reset why);
     const struct gh_http_peer *(*peer)(const struct gh_http_stream *s);
     size_t (*plpmtu)(const struct gh_http_stream *s); /* may be NULL */
-    void (*hold)(struct gh_http_stream *s);           /* these two as well */
+    void (*hold)(struct gh_http_stream *s);           /* these three as well */
     void (*consume)(struct gh_http_stream *s, size_t bytes);
+    bool (*decline)(struct gh_http_stream *s);
 };
 
 struct gh_http_stream {
@@ -100,6 +101,9 @@ size_t gh_http_plpmtu(const struct gh_http_stream *s);
  * the one who sends them. What is on its way still comes. */
 void gh_http_hold(struct gh_http_stream *s);
 void gh_http_consume(struct gh_http_stream *s, size_t bytes);
+/* Server side, before the answer: a request for a tunnel is read as the ordinary one that it is to whoever knows no tunnels. True where it can be
+ * read so: with an upgrade of HTTP/1 it is a GET without a body, whose end on_body may not tell; elsewhere it stays what it is. */
+bool gh_http_decline(struct gh_http_stream *s);
 /* Aborts both directions; on_closed follows, perhaps before this returns. */
 void gh_http_reset(struct gh_http_stream *s, enum gh_http_reset why);
 const struct gh_http_peer *gh_http_peer(const struct gh_http_stream *s);
