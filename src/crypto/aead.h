@@ -36,7 +36,7 @@ const char *gh_aead_engine_name(enum gh_aead_engine e);
 /* 0x1301 AES-128-GCM, 0x1302 AES-256-GCM, 0x1303 ChaCha20-Poly1305; NULL for others. */
 const struct gh_aead_suite *gh_aead_suite_find(uint16_t id, enum gh_aead_engine engine);
 /* What Initial packets use: AES-128-GCM with SHA-256. */
-const struct gh_aead_suite *gh_aead_suite_initial(void);
+const struct gh_aead_suite *gh_aead_suite_initial(enum gh_aead_engine engine);
 size_t gh_aead_suite_secret_len(const struct gh_aead_suite *s);
 /* Packets that one key may seal, and forgeries that one key may see (RFC 9001, section 6.6). */
 uint64_t gh_aead_suite_seal_limit(const struct gh_aead_suite *s);
@@ -52,6 +52,10 @@ int gh_aead_key_derive(const struct gh_aead_suite *s, const uint8_t *secret, boo
 int gh_aead_secret_update(const struct gh_aead_suite *s, const uint8_t *secret, uint8_t *ret);
 /* Secrets of Initial packets for version 1 from the client's first destination connection id (section 5.2). */
 int gh_aead_initial_secrets(struct gh_span dcid, uint8_t ret_client[32], uint8_t ret_server[32]);
+/* The keys of a client's Initial packets in a version: 1 (section 5.2) or 2 (RFC 9369, section 3.3), to make them or to read
+ * them without being the server. GH_ERR_UNSUPPORTED for other versions. */
+int gh_aead_initial_client_keys(uint32_t version, struct gh_span dcid, bool seal, struct gh_aead_key **ret, uint8_t ret_iv[GH_AEAD_IV],
+                                struct gh_header_key **ret_header);
 /* The sealing key of Retry integrity tags, version 1 (section 5.8). */
 int gh_aead_retry_key(struct gh_aead_key **ret);
 void gh_aead_key_destroy(struct gh_aead_key *k);
@@ -63,8 +67,5 @@ int gh_aead_seal(struct gh_aead_key *k, uint8_t *dest, struct gh_span text, cons
 int gh_aead_open(struct gh_aead_key *k, uint8_t *dest, struct gh_span sealed, const uint8_t *nonce, struct gh_span aad);
 /* Five mask bytes from a 16-byte sample (section 5.4). */
 int gh_header_mask(struct gh_header_key *k, uint8_t ret[5], const uint8_t sample[16]);
-
-/* HKDF-SHA256 (RFC 5869), extract and expand; for tokens and connection ids. */
-int gh_hkdf_sha256(struct gh_span key, struct gh_span salt, const char *info, uint8_t *ret, size_t len);
 
 #endif

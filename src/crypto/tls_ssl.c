@@ -87,9 +87,14 @@ int tls_ssl_ech_retry(SSL *ssl, uint8_t **ret, size_t *ret_len)
     return rc;
 }
 
+X509 *tls_ssl_believed(SSL *ssl)
+{
+    return SSL_get_verify_result(ssl) == X509_V_OK ? SSL_get0_peer_certificate(ssl) : NULL;
+}
+
 int tls_ssl_peer_certificate(SSL *ssl, uint8_t **ret, size_t *ret_len)
 {
-    X509 *cert = SSL_get_verify_result(ssl) == X509_V_OK ? SSL_get0_peer_certificate(ssl) : NULL;
+    X509 *cert = tls_ssl_believed(ssl);
     unsigned char *der = NULL, *copy;
     int len = cert ? i2d_X509(cert, &der) : 0;
 

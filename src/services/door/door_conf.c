@@ -22,7 +22,7 @@ static const struct gh_conf_row route_rows[] = {
 static const struct gh_conf_section route_section = { "local_routes", "Who is carried where, untouched.", route_rows, false, check_route };
 
 enum { LISTEN, HOP_PORTS, LOCAL_ROUTES, CAMOUFLAGE_RELAY, CAMOUFLAGE_PROXY, CAMOUFLAGE_SITE, CAMOUFLAGE_SERVER, CAMOUFLAGE_KEEP_HOST, CAMOUFLAGE_FORWARDED,
-       CAMOUFLAGE_TIMEOUT, PEEK_TIMEOUT, CONNECT_TIMEOUT, MAX_HELLO, MAX_CONNECTIONS, RESERVE, PIPES };
+       CAMOUFLAGE_TIMEOUT, ECH_KEYS_FILE, ECH_KEEP, TUNNEL_NAME, PEEK_TIMEOUT, CONNECT_TIMEOUT, MAX_HELLO, MAX_CONNECTIONS, RESERVE, PIPES };
 
 static const struct gh_conf_row rows[] = {
     [LISTEN] = { "listen", GH_CONF_ADDR_LIST, .dflt = ":443", .min = "1", .max = "8", .help = "addresses on which connections are taken" },
@@ -48,6 +48,13 @@ static const struct gh_conf_row rows[] = {
                                .help = "proxy: tell the site who the client is, by x-forwarded-for, x-forwarded-proto and x-forwarded-host" },
     [CAMOUFLAGE_TIMEOUT] = { "camouflage.timeout", GH_CONF_DURATION, .dflt = "60s", .min = "1s", .max = "24h", .reload = true,
                              .help = "proxy: how long a request may go on without a byte either way" },
+    [ECH_KEYS_FILE] = { "ech.keys_file", GH_CONF_PATH, .reload = true,
+                        .help = "keys of Encrypted ClientHello, one or a list of them, as gatehouse ech makes and rotates them; what they open and is meant "
+                                "for the tunnel's name is taken by the relay of this node" },
+    [ECH_KEEP] = { "ech.keep", GH_CONF_DURATION, .dflt = "30d", .min = "0s", .max = "3650d", .reload = true,
+                   .help = "how long a key still opens after the next one was made" },
+    [TUNNEL_NAME] = { "tunnel_name", GH_CONF_STRING, .max = "253", .reload = true,
+                      .help = "the server name that agents ask for inside ECH; without it one that nobody guesses, which stays the same" },
     [PEEK_TIMEOUT] = { "peek_timeout", GH_CONF_DURATION, .dflt = "3s", .min = "100ms", .max = "30s", .reload = true,
                        .help = "how long a stranger may take over its first flight before it is carried to the camouflage as it is" },
     [CONNECT_TIMEOUT] = { "connect_timeout", GH_CONF_DURATION, .dflt = "5s", .min = "100ms", .max = "2m", .reload = true,
@@ -212,9 +219,14 @@ static void check_camouflage(const struct gh_conf *conf, const struct gh_conf_se
 
 static void check(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
 {
+    const char *tunnel = gh_conf_string(conf, section, TUNNEL_NAME);
+    char name[GH_TLS_NAME_MAX];
+
     check_patterns(conf, section, errors);
     check_hop(conf, section, errors);
     check_camouflage(conf, section, errors);
+    if (*tunnel && gh_tls_host_name(gh_span_str(tunnel), name) < 0)
+        gh_conf_fail(conf, section, TUNNEL_NAME, errors, "door.tunnel_name is \"%.100s\"; it must be a host name", tunnel);
 }
 
 const struct gh_conf_section gh_door_conf_section = { "door", "Owns port 443 and decides who is carried where.", rows, false, check, .top = true };
@@ -265,6 +277,9 @@ int gh_door_conf_load(const struct gh_conf *conf, struct gh_door_conf *ret)
     c.site = gh_conf_string(conf, section, CAMOUFLAGE_SITE);
     c.server = gh_conf_string(conf, section, CAMOUFLAGE_SERVER);
     c.listen = gh_conf_addrs(conf, section, LISTEN, &c.listen_count);
+    c.ech_keys_file = gh_conf_string(conf, section, ECH_KEYS_FILE);
+    c.ech_keep = gh_conf_duration(conf, section, ECH_KEEP);
+    c.tunnel_name = gh_conf_string(conf, section, TUNNEL_NAME);
     c.peek_timeout = gh_conf_duration(conf, section, PEEK_TIMEOUT);
     c.connect_timeout = gh_conf_duration(conf, section, CONNECT_TIMEOUT);
     c.max_hello = (size_t)gh_conf_uint(conf, section, MAX_HELLO);

@@ -322,6 +322,82 @@ static void a_second_hello_goes_with_the_first(void **state)
     bare_close(&b);
 }
 
+/* A site for everybody, with TLS 1.2 and certificates by name: ECH works there, and what does not open ends at the public name. */
+static void a_server_with_tls_1_2_opens_as_well(void **state)
+{
+    struct gh_leaf inner = self_signed("inner.example");
+    struct gh_tls_named named = { .certificate = span_of(&inner.cert), .key = span_of(&inner.key) };
+    struct gh_tls_config cfg = server_of(&cover), c = client_of(&inner);
+    struct gh_pem pems[2];
+    struct gh_ech_keys *all, *k;
+    struct gh_tls_ctx *sc, *wants_inner = context(&c), *wants_cover = pinning_client();
+    struct outcome o;
+
+    (void)state;
+    make_keys(pems, 2);
+    all = keys_of(2, pems);
+    k = keys_of(1, pems);
+    cfg.tls12 = true;
+    cfg.named = &named;
+    cfg.named_count = 1;
+    sc = context(&cfg);
+    assert_int_equal(gh_tls_ctx_set_ech(sc, k, NOW), 0);
+    o = try_stream(sc, wants_inner, list_of(all, 0));
+    assert_int_equal(o.client, 1);
+    assert_int_equal(o.server_ech, GH_TLS_ECH_ACCEPTED);
+    o = try_stream(sc, wants_cover, list_of(all, 1));
+    assert_int_equal(o.client_ech, GH_TLS_ECH_REJECTED);
+    assert_int_equal(o.retry_rc, 0);
+    assert_true(gh_span_equals(gh_span_of(o.retry, o.retry_len), list_of(k, 0)));
+    free(o.retry);
+    o = try_stream(sc, wants_inner, gh_span_of(NULL, 0));
+    assert_int_equal(o.client, 1);
+    gh_tls_ctx_put(sc);
+    gh_tls_ctx_put(wants_inner);
+    gh_tls_ctx_put(wants_cover);
+    gh_ech_keys_put(all);
+    gh_ech_keys_put(k);
+    gh_pem_fini(&pems[0]);
+    gh_pem_fini(&pems[1]);
+    gh_leaf_fini(&inner);
+}
+
+static void a_session_of_the_inner_name_is_resumed_inside(void **state)
+{
+    static const uint8_t key[GH_TLS_TICKET_KEY] = { 7 };
+    struct gh_tls_ctx *sc, *cc = pinning_client();
+    struct gh_tls_stream_request req = { .server_name = "inner.example", .ech = true };
+    struct gh_pem pem;
+    struct gh_ech_keys *k;
+    uint8_t buf[8];
+
+    (void)state;
+    make_keys(&pem, 1);
+    k = keys_of(1, &pem);
+    sc = server_with(k, NOW);
+    assert_int_equal(gh_tls_ctx_set_tickets(sc, key), 0);
+    gh_tls_ctx_set_wall(sc, NOW);
+    req.ech_list = list_of(k, 0);
+    for (int i = 0; i < 2; i++) {
+        struct ends e = meet(sc, cc, &req);
+
+        assert_int_equal(gh_tls_stream_resumed(e.client), i);
+        assert_int_equal(gh_tls_stream_resumed(e.server), i);
+        assert_int_equal(gh_tls_stream_ech(e.server), GH_TLS_ECH_ACCEPTED);
+        assert_string_equal(gh_tls_stream_server_name(e.server), "inner.example");
+        assert_int_equal(gh_tls_stream_read(e.client, buf, sizeof buf), 0);
+        gh_tls_session_put(req.resume);
+        req.resume = gh_tls_stream_take_session(e.client);
+        assert_non_null(req.resume);
+        close_ends(&e);
+    }
+    gh_tls_session_put(req.resume);
+    gh_tls_ctx_put(sc);
+    gh_tls_ctx_put(cc);
+    gh_ech_keys_put(k);
+    gh_pem_fini(&pem);
+}
+
 static void lists_that_say_nothing_to_us_are_refused(void **state)
 {
     static const uint8_t broken[] = { 0, 5, 0xfe, 0x0d, 0, 9, 1 }, unknown[] = { 0, 7, 0xfe, 0x0c, 0, 3, 1, 2, 3 };
@@ -519,6 +595,8 @@ int main(void)
         cmocka_unit_test(a_server_without_keys_is_told_that_ech_is_required),
         cmocka_unit_test(of_two_keys_with_the_same_id_both_open),
         cmocka_unit_test(a_second_hello_goes_with_the_first),
+        cmocka_unit_test(a_server_with_tls_1_2_opens_as_well),
+        cmocka_unit_test(a_session_of_the_inner_name_is_resumed_inside),
         cmocka_unit_test(lists_that_say_nothing_to_us_are_refused),
         cmocka_unit_test(a_payload_is_as_long_as_a_browsers_grease),
         cmocka_unit_test(quic_does_the_same),
