@@ -12,7 +12,10 @@
 struct door_camouflage;
 struct gh_worker;
 
-/* Borrowed while a call lasts. */
+struct door;
+struct gh_door_conf;
+
+/* Borrowed while a call lasts, and never changed. */
 struct door_camouflage_conf {
     const char *server; /* value of the field server in answers that are our own; "": none */
     const char *site;   /* the folder; "": none */
@@ -27,5 +30,10 @@ int door_camouflage_set(struct door_camouflage *c, const struct door_camouflage_
 /* After the last stream that its handler got is closed; look-ups and reads under way end by themselves. Accepts NULL. */
 void door_camouflage_destroy(struct door_camouflage *c);
 struct gh_http_handler door_camouflage_handler(struct door_camouflage *c);
+
+/* camouflage_load.c: on the thread that runs the node. What <c> says, with the certificates of CAs that it names, for all workers. <running>: what a
+ * reload takes the place of, whose folder stays, because the sandbox knows no other; NULL at start. 0, or an error that was logged. */
+int door_camouflage_load(struct door *d, const struct gh_door_conf *c, const struct door_camouflage_conf *running, struct door_camouflage_conf **ret);
+void door_camouflage_conf_destroy(struct door_camouflage_conf *c); /* accepts NULL */
 
 #endif

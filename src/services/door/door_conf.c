@@ -21,7 +21,7 @@ static const struct gh_conf_row route_rows[] = {
 
 static const struct gh_conf_section route_section = { "local_routes", "Who is carried where, untouched.", route_rows, false, check_route };
 
-enum { LISTEN, HOP_PORTS, LOCAL_ROUTES, CAMOUFLAGE_RELAY, CAMOUFLAGE_PROXY, CAMOUFLAGE_SITE, CAMOUFLAGE_SERVER, CAMOUFLAGE_KEEP_HOST, CAMOUFLAGE_FORWARDED,
+enum { LISTEN, HOP_PORTS, LOCAL_ROUTES, CAMOUFLAGE_RELAY, CAMOUFLAGE_PROXY, CAMOUFLAGE_CA, CAMOUFLAGE_SITE, CAMOUFLAGE_SERVER, CAMOUFLAGE_KEEP_HOST, CAMOUFLAGE_FORWARDED,
        CAMOUFLAGE_TIMEOUT, ECH_KEYS_FILE, ECH_KEEP, TUNNEL_NAME, PEEK_TIMEOUT, CONNECT_TIMEOUT, MAX_HELLO, MAX_CONNECTIONS, RESERVE, PIPES };
 
 static const struct gh_conf_row rows[] = {
@@ -37,6 +37,8 @@ static const struct gh_conf_row rows[] = {
     [CAMOUFLAGE_PROXY] = { "camouflage.proxy", GH_CONF_STRING, .max = "300", .reload = true,
                            .help = "the site, as http://HOST[:PORT] or https://HOST[:PORT], of which whoever is nobody of ours is served: TLS ends here, with a "
                                    "certificate of ours, and requests are handed on" },
+    [CAMOUFLAGE_CA] = { "camouflage.ca", GH_CONF_PATH, .dflt = "/etc/ssl/certs/ca-certificates.crt", .min = "1", .reload = true,
+                        .help = "proxy: PEM file with the CAs that vouch for a site of https, which must speak TLS 1.3" },
     [CAMOUFLAGE_SITE] = { "camouflage.site", GH_CONF_PATH, .folder = true,
                           .help = "a folder with files, of which whoever is nobody of ours is served, as relay and proxy do it; without any of the three there is one "
                                   "page that is built in. When another folder takes its place, even under the same name, a restart is needed" },
@@ -210,6 +212,8 @@ static void check_camouflage(const struct gh_conf *conf, const struct gh_conf_se
             gh_conf_fail(conf, section, CAMOUFLAGE_SERVER, errors, "door.camouflage.server must be printable letters, without a blank at either end");
             break;
         }
+    if (*proxy && door_url_parse(proxy, &u) == 0 && u.secure && gh_ip_parse(u.origin.host, strlen(u.origin.host), &(struct gh_ip){ 0 }) == 0)
+        gh_conf_fail(conf, section, CAMOUFLAGE_PROXY, errors, "door.camouflage.proxy is \"%.100s\"; https needs a name, which a certificate proves", proxy);
     if (*proxy && door_url_parse(proxy, &u) < 0)
         gh_conf_fail(conf, section, CAMOUFLAGE_PROXY, errors, "door.camouflage.proxy is \"%.100s\"; it must be such as http://192.0.2.1:8080 or "
                      "https://www.example.com, without a path", proxy);
@@ -271,6 +275,7 @@ int gh_door_conf_load(const struct gh_conf *conf, struct gh_door_conf *ret)
     c.has_relay = *relay && door_origin_parse(relay, &c.relay.origins[0]) == 0;
     c.relay.origin_count = c.has_relay;
     c.has_proxy = *gh_conf_string(conf, section, CAMOUFLAGE_PROXY) && door_url_parse(gh_conf_string(conf, section, CAMOUFLAGE_PROXY), &c.proxy) == 0;
+    c.camouflage_ca = gh_conf_string(conf, section, CAMOUFLAGE_CA);
     c.keep_host = gh_conf_bool(conf, section, CAMOUFLAGE_KEEP_HOST);
     c.forwarded = gh_conf_bool(conf, section, CAMOUFLAGE_FORWARDED);
     c.camouflage_timeout = gh_conf_duration(conf, section, CAMOUFLAGE_TIMEOUT);

@@ -44,6 +44,7 @@ struct gh_door_conf {
     struct door_target_conf relay; /* camouflage.relay */
     bool has_proxy;
     struct door_url proxy;         /* camouflage.proxy */
+    const char *camouflage_ca;     /* a file: for https */
     bool keep_host, forwarded;
     int64_t camouflage_timeout;
     const char *site;              /* camouflage.site, "" for none; a reload must not apply it: the sandbox knows the first one */

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "net/http1_origin.h"
 #include "net/tcp_stream.h"
+#include "net/tls_io.h"
 
 struct door_proxy_pool {
     struct gh_worker *w;
@@ -26,13 +27,16 @@ struct door_proxy_dial {
     size_t next;
     int fd;
     struct gh_poll *poll;
+    struct gh_byte_stream *shaking; /* TLS before it is ready */
     struct gh_deadline timer;
 };
 
 static void pool_unref(struct door_proxy_pool *p)
 {
-    if (--p->refs == 0)
-        free(p);
+    if (--p->refs > 0)
+        return;
+    gh_tls_ctx_put(p->conf.tls);
+    free(p);
 }
 
 /* ---- links ---- */
@@ -107,6 +111,7 @@ static void dial_destroy(struct door_proxy_dial *d)
     gh_worker_deadline_stop(p->w, &d->timer);
     gh_poll_close(d->poll);
     gh_sock_close(d->fd);
+    gh_byte_stream_close(d->shaking);
     p->count--;
     free(d);
     pool_unref(p);
@@ -144,11 +149,45 @@ static void dial_next(struct door_proxy_dial *d, int why)
         gh_worker_deadline_start(p->w, &d->timer, gh_worker_now(p->w) + p->conf.connect_timeout);
 }
 
+static void connected(struct door_proxy_dial *d, struct gh_byte_stream *io)
+{
+    struct door_proxy_link *l = NULL;
+    int rc = link_create(d->pool, io, &l);
+
+    dial_end(d, rc, l);
+}
+
+static void on_shaken(void *arg, struct gh_byte_stream *io, int rc)
+{
+    struct door_proxy_dial *d = arg;
+
+    d->shaking = NULL;
+    if (rc == 0) {
+        connected(d, io);
+        return;
+    }
+    gh_byte_stream_close(io);
+    dial_end(d, rc == GH_ERR_TIMEOUT ? GH_ERR_TIMEOUT : GH_ERR_CLOSED, NULL);
+}
+
+static int shake(struct door_proxy_dial *d, struct gh_byte_stream *below)
+{
+    struct door_proxy_pool *p = d->pool;
+    const struct gh_tls_stream_request req = { .server_name = p->conf.origin.host };
+    struct gh_tls_stream *engine;
+    int rc = gh_tls_stream_create(p->conf.tls, &req, &engine);
+
+    if (rc < 0) {
+        gh_byte_stream_close(below);
+        return rc;
+    }
+    return gh_tls_io_create(p->w, engine, below, p->conf.connect_timeout, on_shaken, d, &d->shaking);
+}
+
 static void on_dialled(void *arg, int events)
 {
     struct door_proxy_dial *d = arg;
     struct gh_byte_stream *io;
-    struct door_proxy_link *l = NULL;
     int rc = gh_sock_connected(d->fd), fd = d->fd;
 
     if (rc == GH_ERR_AGAIN && !(events & GH_POLL_ERROR))
@@ -160,10 +199,16 @@ static void on_dialled(void *arg, int events)
     gh_poll_close(d->poll);
     d->poll = NULL;
     d->fd = -1; /* the stream's */
+    gh_worker_deadline_stop(d->pool->w, &d->timer);
     rc = gh_tcp_stream_create(d->pool->w, fd, gh_span_of(NULL, 0), &io);
+    if (rc == 0 && !d->pool->conf.tls) {
+        connected(d, io);
+        return;
+    }
     if (rc == 0)
-        rc = link_create(d->pool, io, &l);
-    dial_end(d, rc < 0 ? GH_ERR_MEMORY : 0, l);
+        rc = shake(d, io);
+    if (rc < 0)
+        dial_end(d, GH_ERR_MEMORY, NULL);
 }
 
 static void on_late(void *arg, int64_t now)
@@ -273,6 +318,7 @@ int door_proxy_pool_create(struct gh_worker *w, const struct door_proxy_pool_con
         return GH_ERR_MEMORY;
     p->w = w;
     p->conf = *conf;
+    p->conf.tls = conf->tls ? gh_tls_ctx_get(conf->tls) : NULL;
     p->refs = 1;
     gh_list_init(&p->kept);
     gh_list_init(&p->waiting);
