@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "base/error.h"
 #include "net/http1_conn.h"
@@ -96,6 +97,31 @@ static bool may_keep_alive(const struct gh_http1_conn *c)
     return !c->expects_continue && c->framing == GH_H1_BODY_LENGTH && c->body_left <= SMALL_BODY;
 }
 
+/* Field names are all small here (RFC 9113, section 8.2); these are not written as the rule has it. */
+static const char *const odd_names[] = { "ETag", "WWW-Authenticate", "Content-MD5", "DNT", "TE", "X-XSS-Protection", "X-UA-Compatible", "Sec-WebSocket-Accept",
+                                         "Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol", "Sec-WebSocket-Version", "SourceMap", "NEL" };
+
+static void emit_field(const struct gh_http1_conn *c, struct gh_writer *w, struct gh_span name, struct gh_span value)
+{
+    char big[64];
+    bool first = true;
+
+    if (!c->server->config.capitals || name.len >= sizeof big) {
+        gh_h1_emit_field(w, name, value);
+        return;
+    }
+    for (size_t i = 0; i < name.len; i++) {
+        char b = (char)name.data[i];
+
+        big[i] = first && b >= 'a' && b <= 'z' ? (char)(b - 0x20) : b;
+        first = b == '-';
+    }
+    for (size_t i = 0; i < sizeof odd_names / sizeof *odd_names; i++)
+        if (strlen(odd_names[i]) == name.len && strncasecmp(odd_names[i], big, name.len) == 0)
+            memcpy(big, odd_names[i], name.len);
+    gh_h1_emit_field(w, gh_span_of(big, name.len), value);
+}
+
 static int emit_head(struct gh_http1_conn *c, unsigned status, const struct gh_http_field *fields, size_t count, bool no_body)
 {
     char date[GH_HTTP_DATE_TEXT];
@@ -111,22 +137,22 @@ static int emit_head(struct gh_http1_conn *c, unsigned status, const struct gh_h
     w = writer_at_end(c);
     gh_h1_emit_status_line(&w, c->tunnel && c->upgrade ? 101 : status);
     if (!has_field(fields, count, "date"))
-        gh_h1_emit_field(&w, gh_span_str("date"), gh_span_str(gh_http_date_emit(gh_worker_wall(c->server->worker), date)));
+        emit_field(c, &w, gh_span_str("date"), gh_span_str(gh_http_date_emit(gh_worker_wall(c->server->worker), date)));
     if (c->tunnel && c->upgrade) {
-        gh_h1_emit_field(&w, gh_span_str("connection"), gh_span_str("upgrade"));
-        gh_h1_emit_field(&w, gh_span_str("upgrade"), gh_span_str(c->upgrade));
+        emit_field(c, &w, gh_span_str("connection"), gh_span_str("upgrade"));
+        emit_field(c, &w, gh_span_str("upgrade"), gh_span_str(c->upgrade));
     }
     for (size_t i = 0; i < count; i++)
         if (!is_hop_field(fields[i].name))
-            gh_h1_emit_field(&w, fields[i].name, fields[i].value);
+            emit_field(c, &w, fields[i].name, fields[i].value);
     if (no_body)
-        gh_h1_emit_field(&w, gh_span_str("content-length"), gh_span_str("0"));
+        emit_field(c, &w, gh_span_str("content-length"), gh_span_str("0"));
     if (c->out_chunked)
-        gh_h1_emit_field(&w, gh_span_str("transfer-encoding"), gh_span_str("chunked"));
+        emit_field(c, &w, gh_span_str("transfer-encoding"), gh_span_str("chunked"));
     if (!c->keep_alive && !c->tunnel)
-        gh_h1_emit_field(&w, gh_span_str("connection"), gh_span_str("close"));
+        emit_field(c, &w, gh_span_str("connection"), gh_span_str("close"));
     else if (c->old && !c->tunnel)
-        gh_h1_emit_field(&w, gh_span_str("connection"), gh_span_str("keep-alive"));
+        emit_field(c, &w, gh_span_str("connection"), gh_span_str("keep-alive"));
     gh_h1_emit_end(&w);
     if (w.failed)
         return GH_ERR_MALFORMED;

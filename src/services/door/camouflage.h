@@ -30,6 +30,8 @@ int door_camouflage_set(struct door_camouflage *c, const struct door_camouflage_
 /* After the last stream that its handler got is closed; look-ups and reads under way end by themselves. Accepts NULL. */
 void door_camouflage_destroy(struct door_camouflage *c);
 struct gh_http_handler door_camouflage_handler(struct door_camouflage *c);
+/* The page of an ordinary server for what no handler can be asked: on_refused of net/http1_server.h where that handler serves. */
+void door_camouflage_refuse(void *c, struct gh_http_stream *s, unsigned status);
 
 /* camouflage_load.c: on the thread that runs the node. What <c> says, with the certificates of CAs that it names, for all workers. <running>: what a
  * reload takes the place of, whose folder stays, because the sandbox knows no other; NULL at start. 0, or an error that was logged. */

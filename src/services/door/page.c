@@ -9,9 +9,15 @@ void door_answer_add(struct door_answer *a, const char *name, const char *value)
         a->fields[a->count++] = (struct gh_http_field){ gh_span_str(name), gh_span_str(value) };
 }
 
+void door_answer_add_late(struct door_answer *a, const char *name, const char *value)
+{
+    a->late = (struct gh_http_field){ gh_span_str(name), gh_span_str(value) };
+}
+
 void door_answer_begin(struct door_answer *a, const char *server, int64_t wall)
 {
     a->count = 0;
+    a->late.name.len = 0;
     if (*server)
         door_answer_add(a, "server", server);
     door_answer_add(a, "date", gh_http_date_emit(wall, a->date));
@@ -24,6 +30,7 @@ void door_answer_add_body(struct door_answer *a, const char *type, uint64_t leng
     door_answer_add(a, "content-length", a->length);
 }
 
+/* RFC 9110, section 15; the line of HTTP/1 has the same */
 static const char *words(unsigned status)
 {
     switch (status) {
@@ -36,21 +43,31 @@ static const char *words(unsigned status)
     case 404:
         return "404 Not Found";
     case 405:
-        return "405 Not Allowed";
+        return "405 Method Not Allowed";
+    case 408:
+        return "408 Request Timeout";
     case 412:
         return "412 Precondition Failed";
     case 413:
-        return "413 Request Entity Too Large";
+        return "413 Content Too Large";
     case 414:
-        return "414 Request-URI Too Large";
+        return "414 URI Too Long";
     case 416:
-        return "416 Requested Range Not Satisfiable";
+        return "416 Range Not Satisfiable";
+    case 417:
+        return "417 Expectation Failed";
+    case 431:
+        return "431 Request Header Fields Too Large";
+    case 501:
+        return "501 Not Implemented";
     case 502:
         return "502 Bad Gateway";
     case 503:
-        return "503 Service Temporarily Unavailable";
+        return "503 Service Unavailable";
     case 504:
-        return "504 Gateway Time-out";
+        return "504 Gateway Timeout";
+    case 505:
+        return "505 HTTP Version Not Supported";
     default:
         return "500 Internal Server Error";
     }
@@ -64,6 +81,8 @@ void door_page_respond(struct gh_http_stream *s, const struct door_answer *a, un
     int rc;
 
     door_answer_add_body(&all, "text/html", (uint64_t)len);
+    if (a->late.name.len > 0 && all.count < DOOR_ANSWER_FIELDS)
+        all.fields[all.count++] = a->late;
     rc = gh_http_respond(s, status, all.fields, all.count, head);
     if (rc == 0 && !head)
         rc = gh_http_send(s, gh_span_of(page, (size_t)len), true);

@@ -11,12 +11,15 @@
 struct door_answer {
     struct gh_http_field fields[DOOR_ANSWER_FIELDS];
     size_t count;
+    struct gh_http_field late; /* behind those of the page */
     char date[GH_HTTP_DATE_TEXT], length[24];
 };
 
 /* <server>: the value of the field of that name; "" for none. <wall>: seconds. Texts are borrowed until the answer is sent. */
 void door_answer_begin(struct door_answer *a, const char *server, int64_t wall);
 void door_answer_add(struct door_answer *a, const char *name, const char *value);
+/* One, of an answer that is a page. */
+void door_answer_add_late(struct door_answer *a, const char *name, const char *value);
 void door_answer_add_body(struct door_answer *a, const char *type, uint64_t length);
 
 /* Answers with <status> and its page behind what <a> has, and ends; a stream that does not take it is reset. <head>: to a HEAD. */

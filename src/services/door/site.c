@@ -64,7 +64,6 @@ static void read_piece(struct visit *v)
     }
     n = gh_tree_read(v->file.fd, v->piece, v->want, v->next);
     v->job = n < 0 ? (int)n : n == 0 ? GH_ERR_CLOSED : 0; /* it became shorter than it was */
-    v->at = 0;
     v->len = n < 0 ? 0 : (size_t)n;
 }
 
@@ -137,6 +136,7 @@ static void refuse(struct visit *v, struct door_answer *a, unsigned status)
 }
 
 static void pump(struct visit *v);
+static void take_piece(struct visit *v);
 
 static void read_done(struct gh_worker *w, void *arg)
 {
@@ -149,7 +149,7 @@ static void read_done(struct gh_worker *w, void *arg)
     else if (v->job < 0)
         gh_http_reset(v->s, GH_HTTP_INTERNAL_ERROR);
     else
-        pump(v);
+        take_piece(v);
 }
 
 static void read_on(struct visit *v)
@@ -162,15 +162,20 @@ static void read_on(struct visit *v)
     gh_http_reset(v->s, GH_HTTP_INTERNAL_ERROR);
 }
 
-/* Gives the stream what it takes. <left> counts what is not in <piece> yet. */
+/* A piece was read: <left> counts what was not. */
+static void take_piece(struct visit *v)
+{
+    v->at = 0;
+    v->left -= v->len;
+    v->next += v->len;
+    pump(v);
+}
+
+/* Gives the stream what it takes. */
 static void pump(struct visit *v)
 {
     int rc = 0;
 
-    if (v->page.len == 0 && v->at == 0) {
-        v->left -= v->len;
-        v->next += v->len;
-    }
     while (rc == 0 && v->at < v->len) {
         size_t n = v->len - v->at < SEND ? v->len - v->at : SEND;
 
@@ -234,7 +239,7 @@ static void answer_part(struct visit *v, struct door_answer *a)
 
     if (v->part.status == 416) {
         snprintf(range, sizeof range, "bytes */%" PRIu64, v->file.size);
-        door_answer_add(a, "content-range", range);
+        door_answer_add_late(a, "content-range", range);
     }
     if (v->part.status == 412 || v->part.status == 416) {
         refuse(v, a, v->part.status);
@@ -262,8 +267,7 @@ static void answer_part(struct visit *v, struct door_answer *a)
         return;
     }
     v->left = v->part.len;
-    v->at = 0;
-    pump(v);
+    take_piece(v);
 }
 
 static void answer(struct visit *v)
@@ -277,7 +281,7 @@ static void answer(struct visit *v)
         else
             answer_part(v, &a);
     } else if (v->job == 0 && v->where) {
-        door_answer_add(&a, "location", v->where);
+        door_answer_add_late(&a, "location", v->where);
         refuse(v, &a, 301);
     } else {
         refuse(v, &a, v->job == GH_ERR_NOT_FOUND ? 404 : v->job == GH_ERR_DENIED ? 403 : 500);

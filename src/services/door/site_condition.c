@@ -88,7 +88,7 @@ static bool find_range(struct gh_span s, uint64_t size, struct door_site_part *r
         return false;
     skip(&s, 1);
     has_to = digits(&s, &to);
-    if (s.len > 0 || (!has_from && !has_to) || size == 0)
+    if (s.len > 0 || (!has_from && !has_to))
         return false;
     if (!has_from) {
         ret->len = to < size ? to : size;
@@ -106,7 +106,7 @@ static void judge_range(const struct door_site_wish *wish, uint64_t size, int64_
 {
     struct gh_span s = wish->range;
 
-    if (!wish->get || s.len < 6 || strncasecmp((const char *)s.data, "bytes=", 6) != 0)
+    if (!wish->get || size == 0 || s.len < 6 || strncasecmp((const char *)s.data, "bytes=", 6) != 0)
         return;
     if (wish->if_range.len > 0 && !(wish->if_range.data[0] == '"' ? list_has(wish->if_range, etag, false) : is_date(wish->if_range, modified)))
         return;
