@@ -315,12 +315,7 @@ int gh_tls_feed(struct gh_tls *t, enum gh_tls_level level, struct gh_span bytes)
 
 int gh_tls_peer_certificate(const struct gh_tls *t, struct gh_cert **ret)
 {
-    X509 *x = t->ssl ? tls_ssl_believed(t->ssl) : NULL;
-
-    if (!x)
-        return GH_ERR_NOT_FOUND;
-    *ret = gh_cert_of_x509(x);
-    return *ret ? 0 : GH_ERR_MEMORY;
+    return t->ssl ? tls_ssl_peer_certificate(t->ssl, ret) : GH_ERR_NOT_FOUND;
 }
 
 enum gh_aead_engine gh_tls_aead(const struct gh_tls *t)

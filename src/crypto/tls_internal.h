@@ -58,7 +58,7 @@ int tls_ssl_set_ech(struct ssl_st *ssl, struct gh_span list);
 enum gh_tls_ech tls_ssl_ech(struct ssl_st *ssl);
 int tls_ssl_ech_retry(struct ssl_st *ssl, uint8_t **ret, size_t *ret_len);
 struct x509_st *tls_ssl_believed(struct ssl_st *ssl); /* borrowed; NULL: there is none, or it is not believed */
-int tls_ssl_peer_certificate(struct ssl_st *ssl, uint8_t **ret, size_t *ret_len);
+int tls_ssl_peer_certificate(struct ssl_st *ssl, struct gh_cert **ret);
 const char *tls_ssl_verify_error(const struct ssl_st *ssl);
 /* tls_stream.c */
 struct bio_method_st *tls_stream_method(void);

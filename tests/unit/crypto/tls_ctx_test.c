@@ -3,6 +3,7 @@
 
 #include <openssl/err.h>
 
+#include "crypto/cert.h"
 #include "tls_ends.h"
 
 #define ANY (SIZE_MAX / 2)
@@ -41,8 +42,7 @@ static void a_server_with_another_key_than_the_pinned_is_refused(void **state)
     struct gh_tls_ctx *impostor = context(&cfg);
     struct gh_tls_stream_request req = { .server_name = "cover.example" };
     struct ends e = open_ends(impostor, client, &req);
-    uint8_t *der;
-    size_t len;
+    struct gh_cert *cert = NULL;
     int s, c;
 
     (void)state;
@@ -50,7 +50,7 @@ static void a_server_with_another_key_than_the_pinned_is_refused(void **state)
     assert_int_equal(c, GH_ERR_CRYPTO);
     assert_int_equal(s, GH_ERR_CRYPTO);
     assert_string_equal(gh_tls_stream_verify_error(e.client), "the key is none of those that are pinned");
-    assert_int_equal(gh_tls_stream_peer_certificate(e.client, &der, &len), GH_ERR_NOT_FOUND);
+    assert_int_equal(gh_tls_stream_peer_certificate(e.client, &cert), GH_ERR_NOT_FOUND);
     assert_int_equal(gh_tls_stream_alert_sent(e.client), gh_tls_stream_alert_received(e.server));
     close_ends(&e);
     gh_tls_ctx_put(impostor);
@@ -138,8 +138,7 @@ static void a_client_proves_itself_where_it_is_asked(void **state)
     for (size_t i = 0; i < 3; i++)
         for (size_t k = 0; k < 4; k++) {
             bool good = all[i] != GH_TLS_ASK_NONE && k == 1, bad = all[i] != GH_TLS_ASK_NONE && k > 1;
-            uint8_t *der = NULL;
-            size_t len;
+            struct gh_cert *cert = NULL;
             int s, c;
             struct ends e = ask(all[i], &w, own[k], &s, &c);
 
@@ -147,12 +146,12 @@ static void a_client_proves_itself_where_it_is_asked(void **state)
             if (s == 1) {
                 assert_int_equal(c, 1);
                 /* what is not believed is not shown as if it were */
-                assert_int_equal(gh_tls_stream_peer_certificate(e.server, &der, &len), good ? 0 : GH_ERR_NOT_FOUND);
+                assert_int_equal(gh_tls_stream_peer_certificate(e.server, &cert), good ? 0 : GH_ERR_NOT_FOUND);
                 assert_int_equal(gh_tls_stream_verify_error(e.server)[0] != 0, bad);
             } else if (k == 0) {
                 assert_int_equal(gh_tls_stream_alert_sent(e.server), 116); /* certificate_required */
             }
-            free(der);
+            gh_cert_destroy(cert);
             close_ends(&e);
         }
     end_world(&w);
@@ -174,16 +173,15 @@ static void a_bad_certificate_is_no_better_the_second_time(void **state)
     for (size_t i = 0; i < 9; i++) {
         struct gh_tls_config c = client_of(&cover);
         struct gh_tls_ctx *cc;
-        uint8_t *der = NULL;
-        size_t len;
+        struct gh_cert *cert = NULL;
         struct ends e;
 
         c.certificate = span_of(&own[i % 3]->cert);
         c.key = span_of(&own[i % 3]->key);
         cc = context(&c);
         e = meet(sc, cc, NULL);
-        assert_int_equal(gh_tls_stream_peer_certificate(e.server, &der, &len), i % 3 ? GH_ERR_NOT_FOUND : 0);
-        free(der);
+        assert_int_equal(gh_tls_stream_peer_certificate(e.server, &cert), i % 3 ? GH_ERR_NOT_FOUND : 0);
+        gh_cert_destroy(cert);
         close_ends(&e);
         gh_tls_ctx_put(cc);
     }

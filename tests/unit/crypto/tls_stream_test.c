@@ -2,6 +2,7 @@
 
 #include <openssl/err.h>
 
+#include "crypto/cert.h"
 #include "tls_ends.h"
 
 #define ANY (SIZE_MAX / 2)
@@ -47,8 +48,8 @@ static void both_say_hello_and_speak(void **state)
 {
     struct gh_tls_stream_request req = { .server_name = "cover.example" };
     struct ends e = meet(server, client, &req);
-    uint8_t buf[64], *der = NULL;
-    size_t len;
+    struct gh_cert *cert = NULL;
+    uint8_t buf[64];
 
     (void)state;
     assert_true(gh_span_equals(gh_tls_stream_alpn(e.server), gh_span_str("h2")));
@@ -58,9 +59,9 @@ static void both_say_hello_and_speak(void **state)
     assert_string_equal(gh_tls_stream_group(e.server), "X25519MLKEM768");
     assert_string_equal(gh_tls_stream_cipher(e.server), "TLS_AES_128_GCM_SHA256");
     assert_int_equal(gh_tls_stream_ech(e.server), GH_TLS_ECH_NONE);
-    assert_int_equal(gh_tls_stream_peer_certificate(e.server, &der, &len), GH_ERR_NOT_FOUND);
-    assert_int_equal(gh_tls_stream_peer_certificate(e.client, &der, &len), 0);
-    free(der);
+    assert_int_equal(gh_tls_stream_peer_certificate(e.server, &cert), GH_ERR_NOT_FOUND);
+    assert_int_equal(gh_tls_stream_peer_certificate(e.client, &cert), 0);
+    gh_cert_destroy(cert);
     assert_int_equal(gh_tls_stream_write(e.client, gh_span_str("question")), 8);
     carry(e.client, e.server, ANY);
     assert_int_equal(gh_tls_stream_read(e.server, buf, 3), 3); /* no more than there is room for */
