@@ -392,10 +392,17 @@ static bool find_length(const struct gh_http_head *head, uint64_t *ret)
     return s.len > 0;
 }
 
+/* RFC 9110, section 8.6: that there is none is said. */
+static bool expects_body(struct gh_span method)
+{
+    return gh_span_equals(method, gh_span_str("POST")) || gh_span_equals(method, gh_span_str("PUT")) || gh_span_equals(method, gh_span_str("PATCH"));
+}
+
 static int emit_request(struct gh_http1_origin *c, const struct gh_http_head *head, enum gh_http1_origin_body body)
 {
     char method[TOKEN_MAX] = "GET";
     struct gh_writer w = writer_at_end(c);
+    uint64_t length;
 
     if (!c->token[0]) {
         if (head->method.len >= sizeof method)
@@ -410,6 +417,8 @@ static int emit_request(struct gh_http1_origin *c, const struct gh_http_head *he
         gh_h1_emit_field(&w, gh_span_str("upgrade"), gh_span_str(c->token));
     } else if (body == GH_HTTP1_ORIGIN_CHUNKED) {
         gh_h1_emit_field(&w, gh_span_str("transfer-encoding"), gh_span_str("chunked"));
+    } else if (body == GH_HTTP1_ORIGIN_NO_BODY && expects_body(head->method) && !find_length(head, &length)) {
+        gh_h1_emit_field(&w, gh_span_str("content-length"), gh_span_str("0"));
     }
     for (size_t i = 0; i < head->field_count; i++)
         gh_h1_emit_field(&w, head->fields[i].name, head->fields[i].value);

@@ -441,11 +441,13 @@ static unsigned judge(struct exchange *x, const struct gh_http_head *head)
     bool websocket = gh_span_equals(head->protocol, gh_span_str("websocket"));
     int rc;
 
-    if (is_method(head, "CONNECT") && !websocket && !gh_http_decline(x->s))
+    if (websocket && gh_http_field_find(head, "sec-websocket-key").len == 0 && gh_http_decline(x->s))
+        websocket = false; /* of HTTP/1, which has a key for each: this is none */
+    else if (is_method(head, "CONNECT") && !websocket && !gh_http_decline(x->s))
         return 405;
     if (is_method(head, "TRACE"))
         return 405;
-    x->tunnel = is_method(head, "CONNECT") && websocket;
+    x->tunnel = websocket && is_method(head, "CONNECT");
     for (size_t i = 0; i < sizeof again / sizeof *again; i++)
         x->idempotent |= is_method(head, again[i]);
     x->idempotent |= is_method(head, "CONNECT");
