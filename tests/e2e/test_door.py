@@ -410,7 +410,7 @@ def test_without_a_site_strangers_meet_an_ordinary_empty_one(own, options, versi
 
 def test_the_certificate_that_was_made_outlives_a_restart(own, world):
     def shown():
-        return own.host.run('openssl', 's_client', '-connect', '127.0.0.1:9444', '-servername', 'some.test', text='').stdout.split('-----BEGIN')[1]
+        return own.host.run('openssl', 's_client', '-connect', '127.0.0.1:9444', '-servername', 'some.test', text='').stdout.split('-----BEGIN')[1].split('-----END')[0]
     before = shown()
     own.daemon.stop()
     own.start('listen: ["127.0.0.1:9444"]\nlocal_routes: {a.test: "%s"}\n' % own.a.at, node__run_dir=world.path('own'),
