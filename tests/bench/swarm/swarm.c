@@ -214,8 +214,11 @@ static void say(struct swarm *l, const char *state, int64_t start)
 {
     struct rusage own;
     double p50 = 0, p99 = 0;
+    uint64_t wrong = 0;
 
     getrusage(RUSAGE_SELF, &own);
+    for (unsigned i = 0; i < l->count; i++)
+        wrong += l->clients[i].wrong;
     if (l->rtt_count) {
         qsort(l->rtts, l->rtt_count, sizeof *l->rtts, compare);
         p50 = (double)l->rtts[l->rtt_count / 2] / 1e6;
@@ -225,10 +228,10 @@ static void say(struct swarm *l, const char *state, int64_t start)
         if (*at < ' ' || *at > '~' || *at == '"' || *at == '\\')
             *at = '?';
     printf("{\"state\":\"%s\",\"seconds\":%.3f,\"cpu\":%.3f,\"up\":%llu,\"failed\":%llu,\"lost\":%llu,\"sent\":%llu,\"refused\":%llu,"
-           "\"answered\":%llu,\"rtt_ms\":{\"p50\":%.3f,\"p99\":%.3f},\"why\":\"%s\"}\n",
+           "\"answered\":%llu,\"wrong\":%llu,\"rtt_ms\":{\"p50\":%.3f,\"p99\":%.3f},\"why\":\"%s\"}\n",
            state, since(start), (double)own.ru_utime.tv_sec + (double)own.ru_stime.tv_sec + (double)(own.ru_utime.tv_usec + own.ru_stime.tv_usec) / 1e6,
            (unsigned long long)l->up, (unsigned long long)l->failed, (unsigned long long)l->lost, (unsigned long long)l->sent,
-           (unsigned long long)l->refused, (unsigned long long)l->answered, p50, p99, l->why);
+           (unsigned long long)l->refused, (unsigned long long)l->answered, (unsigned long long)wrong, p50, p99, l->why);
     fflush(stdout);
     l->rtt_count = 0;
 }
