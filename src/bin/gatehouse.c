@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "cli/config.h"
 #include "cli/doctor.h"
+#include "cli/ech.h"
 #include "cli/conform.h"
 #include "cli/policy.h"
 #include "cli/reload.h"
@@ -13,12 +14,13 @@
 #include "cli/trace.h"
 #include "core/node_conf.h"
 #include "services/admin/admin.h"
+#include "services/door/door.h"
 #include "services/relay/relay.h"
 
 int main(int argc, char **argv)
 {
     const struct gh_conf_section *const sections[] = { &gh_conf_section_node,  &gh_conf_section_log,       &gh_conf_section_audit,
-                                                       &gh_conf_section_admin, gh_service_relay.section, NULL };
+                                                       &gh_conf_section_admin, gh_service_relay.section, gh_service_door.section, NULL };
     const struct gh_doctor_program doctor = { sections, "/etc/gatehouse/gatehouse.yaml", false };
     const struct gh_cli_verb verbs[] = {
         { "audit", NULL, "begin the chain of the audit records, and verify them", gh_cli_audit_usage, NULL, gh_cli_audit },
@@ -27,6 +29,7 @@ int main(int argc, char **argv)
         { "config", NULL, "show the configuration that counts", gh_cli_config_usage, sections, gh_cli_config },
         { "conform", gh_cli_conform, "try the rules of CONNECT-IP on any proxy", gh_cli_conform_usage, NULL, NULL },
         { "doctor", NULL, "is this machine right for a node?", gh_cli_doctor_usage, &doctor, gh_cli_doctor },
+        { "ech", NULL, "make and show the keys of Encrypted ClientHello", gh_cli_ech_usage, NULL, gh_cli_ech },
         { "policy", gh_cli_policy, "check, test and explain a policy", NULL, NULL, NULL },
         { "reload", NULL, "read the configuration again", gh_cli_reload_usage, NULL, gh_cli_reload },
         { "sessions", NULL, "list sessions, or end one", gh_cli_sessions_usage, NULL, gh_cli_sessions },

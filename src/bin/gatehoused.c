@@ -9,9 +9,10 @@
 #include "core/run.h"
 #include "priv/parent.h"
 #include "services/admin/admin.h"
+#include "services/door/door.h"
 #include "services/relay/relay.h"
 
-static const struct gh_service *const services[] = { &gh_service_relay, &gh_service_admin, NULL };
+static const struct gh_service *const services[] = { &gh_service_relay, &gh_service_door, &gh_service_admin, NULL };
 
 static int child_main(struct gh_priv_client *c, int argc, char **argv)
 {

@@ -6,7 +6,7 @@
  * from the file, else from its default. A parsed configuration never changes.
  *
  * Forms: duration 50ms, 30s, 2h, 1h30m (ns us ms s m h d); size 65536, 64KiB, 2MiB, 1GiB; address 192.0.2.1:4433,
- * [2001:db8::1]:4433, :4433 (every local address); prefix 10.100.0.0/24. A path may begin with ${state_dir} or
+ * [2001:db8::1]:4433, :4433 (every local address); prefix 10.100.0.0/24; a table in the environment a=1, b=2. A path may begin with ${state_dir} or
  * ${run_dir}; a relative path in a file starts at the folder of that file, one from the environment stays as it is.
  */
 #ifndef GH_CORE_CONF_H
@@ -44,8 +44,12 @@ enum gh_conf_type {
     GH_CONF_PREFIX_LIST,
     GH_CONF_STRING_LIST,
     GH_CONF_SECRET,
+    GH_CONF_TABLE,    /* a mapping from names that the operator chooses to entries of the options <entry> */
 };
 
+struct gh_conf_section;
+
+/* A name with a dot, "ech.keys_file", stands in a mapping of its own: ech: {keys_file: …}. */
 struct gh_conf_row {
     const char *name; /* NULL ends the table */
     enum gh_conf_type type;
@@ -57,6 +61,7 @@ struct gh_conf_row {
     bool required; /* refused when the section is there and the option is not */
     bool reload;   /* a reload applies it; otherwise it needs a restart */
     bool key;      /* PATH: a private key, which the parent alone opens */
+    const struct gh_conf_section *entry; /* TABLE; an entry that is one value, or a list, sets the first of these options */
 };
 
 struct gh_conf;
@@ -68,6 +73,7 @@ struct gh_conf_section {
     bool always; /* there even when neither file nor environment mention it */
     /* Checks between rows, called when every row is good; reports with gh_conf_fail. May be NULL. */
     void (*check)(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors);
+    bool top; /* its options may stand at the top of a file that has no section at all */
 };
 
 /* An address to listen on or to reach. */
@@ -116,7 +122,7 @@ void gh_conf_destroy(struct gh_conf *conf);
 int gh_conf_read_file(const char *path, struct gh_text *out);
 /* Does the file mention this section? False too for what is no mapping. */
 bool gh_conf_peek(struct gh_span yaml, const char *section);
-/* Reports from a section's check, at the place where the option was set. */
+/* Reports from a section's check, at the place where the option was set; <row> past the last: at the place of the section or entry. */
 void gh_conf_fail(const struct gh_conf *conf, const struct gh_conf_section *section, unsigned row,
                   struct gh_conf_errors *errors, const char *format, ...) __attribute__((format(printf, 5, 6)));
 
@@ -135,6 +141,10 @@ const struct gh_secret *gh_conf_secret(const struct gh_conf *conf, const struct 
 const struct gh_conf_addr *gh_conf_addrs(const struct gh_conf *conf, const struct gh_conf_section *section, unsigned row, size_t *ret_count);
 const struct gh_prefix *gh_conf_prefixes(const struct gh_conf *conf, const struct gh_conf_section *section, unsigned row, size_t *ret_count);
 const char *const *gh_conf_strings(const struct gh_conf *conf, const struct gh_conf_section *section, unsigned row, size_t *ret_count);
+
+/* TABLE: the entry <index>, as a configuration that has the section <entry> alone, and its name; NULL behind the last one. The section's
+ * check sees entries, too. */
+const struct gh_conf *gh_conf_entry(const struct gh_conf *conf, const struct gh_conf_section *section, unsigned row, size_t index, const char **ret_name);
 
 /* The values that count, and where each came from; secrets show as set or unset. The text form is YAML. */
 int gh_conf_emit_effective(const struct gh_conf *conf, bool json, struct gh_text *out);

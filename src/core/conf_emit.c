@@ -57,6 +57,41 @@ static void emit_size(uint64_t bytes, struct gh_text *out)
     gh_text_append(out, units[unit]);
 }
 
+/* JSON has no bare 30s or 64KiB. */
+static bool needs_quotes(enum gh_conf_type type)
+{
+    return type == GH_CONF_SIZE || type == GH_CONF_DURATION;
+}
+
+/* Only what was set; the defaults of an entry are in the manual page. */
+static void emit_table(const struct gh_conf_value *v, struct gh_text *out)
+{
+    const struct gh_conf_entry *e = v->items;
+
+    gh_text_append(out, "{");
+    for (size_t i = 0; i < v->count; i++) {
+        const struct gh_conf_part *part = e[i].conf->parts;
+        const char *comma = "";
+
+        gh_text_append(out, i ? ", " : "");
+        emit_string(e[i].name, out);
+        gh_text_append(out, ": {");
+        for (unsigned row = 0; row < part->rows; row++) {
+            const struct gh_conf_row *r = &part->section->rows[row];
+            const char *quote = needs_quotes(r->type) ? "\"" : "";
+
+            if (part->values[row].origin < GH_CONF_FROM_FILE || r->type == GH_CONF_SECRET)
+                continue;
+            gh_text_printf(out, "%s\"%s\": %s", comma, r->name, quote);
+            gh_conf_value_emit(r, &part->values[row], out);
+            gh_text_append(out, quote);
+            comma = ", ";
+        }
+        gh_text_append(out, "}");
+    }
+    gh_text_append(out, "}");
+}
+
 void gh_conf_value_emit(const struct gh_conf_row *row, const struct gh_conf_value *v, struct gh_text *out)
 {
     bool list = gh_conf_type_is_list(row->type);
@@ -84,6 +119,9 @@ void gh_conf_value_emit(const struct gh_conf_row *row, const struct gh_conf_valu
         return;
     case GH_CONF_SECRET:
         return;
+    case GH_CONF_TABLE:
+        emit_table(v, out);
+        return;
     default:
         break;
     }
@@ -91,12 +129,6 @@ void gh_conf_value_emit(const struct gh_conf_row *row, const struct gh_conf_valu
     for (size_t i = 0; i < v->count; i++)
         emit_item(row, v, i, out);
     gh_text_append(out, list ? "]" : "");
-}
-
-/* JSON has no bare 30s or 64KiB. */
-static bool needs_quotes(enum gh_conf_type type)
-{
-    return type == GH_CONF_SIZE || type == GH_CONF_DURATION;
 }
 
 static const char *origin_name(const struct gh_conf_value *v)
@@ -188,6 +220,7 @@ static const char *type_name(enum gh_conf_type type)
         [GH_CONF_ADDR] = "address",            [GH_CONF_ADDR_LIST] = "list of addresses",
         [GH_CONF_PREFIX] = "network",          [GH_CONF_PREFIX_LIST] = "list of networks",
         [GH_CONF_STRING_LIST] = "list of texts", [GH_CONF_SECRET] = "secret",
+        [GH_CONF_TABLE] = "mapping",
     };
 
     return names[type];
@@ -232,6 +265,12 @@ static void man_row(const struct gh_conf_row *row, FILE *out)
     fputs(row->reload ? ", applied by a reload)\n" : ")\n", out);
     man_text(row->help ? row->help : "", out);
     fputc('\n', out);
+    if (row->type != GH_CONF_TABLE)
+        return;
+    fputs(".RS\n", out);
+    for (const struct gh_conf_row *r = row->entry->rows; r->name; r++)
+        man_row(r, out);
+    fputs(".RE\n", out);
 }
 
 void gh_conf_emit_man(const struct gh_conf_section *const *sections, FILE *out)

@@ -110,6 +110,17 @@ const char *const *gh_conf_strings(const struct gh_conf *conf, const struct gh_c
     return list_of(value_of(conf, section, row, GH_CONF_STRING_LIST, GH_CONF_STRING_LIST), ret_count);
 }
 
+const struct gh_conf *gh_conf_entry(const struct gh_conf *conf, const struct gh_conf_section *section, unsigned row, size_t index, const char **ret_name)
+{
+    const struct gh_conf_value *v = value_of(conf, section, row, GH_CONF_TABLE, GH_CONF_TABLE);
+    const struct gh_conf_entry *e = v ? v->items : NULL;
+
+    if (!v || index >= v->count)
+        return NULL;
+    *ret_name = e[index].name;
+    return e[index].conf;
+}
+
 static bool addrs_equal(const struct gh_conf_addr *a, const struct gh_conf_addr *b)
 {
     return a->port == b->port && gh_ip_equals(&a->ip, &b->ip);
@@ -135,6 +146,14 @@ static bool values_equal(const struct gh_conf_row *row, const struct gh_conf_val
         for (size_t i = 0; i < a->count; i++)
             if (!addrs_equal(&((const struct gh_conf_addr *)a->items)[i], &((const struct gh_conf_addr *)b->items)[i]))
                 return false;
+        return true;
+    case GH_CONF_TABLE:
+        for (size_t i = 0; i < a->count; i++) {
+            const struct gh_conf_entry *x = (const struct gh_conf_entry *)a->items + i, *y = (const struct gh_conf_entry *)b->items + i;
+
+            if (strcmp(x->name, y->name) != 0 || gh_conf_diff(x->conf, y->conf, NULL, 0) > 0)
+                return false;
+        }
         return true;
     case GH_CONF_PREFIX:
     case GH_CONF_PREFIX_LIST: /* bytes alone, no padding */

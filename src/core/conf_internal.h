@@ -16,7 +16,7 @@ struct gh_conf_value {
     const char *env;     /* FROM_ENV: the variable's name */
     uint64_t number;     /* BOOL, UINT, SIZE, DURATION, ENUM, ENUM_SET */
     const char *string;  /* STRING, PATH */
-    const void *items;   /* ADDR, PREFIX and the lists: an array of the element */
+    const void *items;   /* ADDR, PREFIX, the lists and TABLE: an array of the element */
     size_t count;
     struct gh_secret secret;
 };
@@ -27,6 +27,12 @@ struct gh_conf_part {
     unsigned rows;
     bool present;
     unsigned line, col; /* of its key in the file; 0 when it is not there */
+};
+
+/* Of a table. */
+struct gh_conf_entry {
+    const char *name;
+    struct gh_conf *conf; /* one part; the memory is its owner's */
 };
 
 struct gh_conf {

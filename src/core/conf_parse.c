@@ -43,6 +43,8 @@ static int go_on(int rc)
     return rc == GH_ERR_MEMORY ? rc : 0;
 }
 
+static int parse_table(struct parse *p, struct gh_conf_part *part, unsigned row, const struct gh_conf_node *map);
+
 static int set_from_node(struct parse *p, struct gh_conf_part *part, unsigned row, const struct gh_conf_node *value)
 {
     const struct gh_conf_row *r = &part->section->rows[row];
@@ -51,6 +53,8 @@ static int set_from_node(struct parse *p, struct gh_conf_part *part, unsigned ro
     size_t count = is_list ? value->count : 1, i = 0;
     struct gh_conf_item *items;
 
+    if (r->type == GH_CONF_TABLE)
+        return parse_table(p, part, row, value);
     if (value->kind == GH_CONF_NODE_MAP || (is_list && !list)) {
         gh_conf_errors_add(p->errors, value->line, value->col, "%s.%s must be %s, not a %s", part->section->name, r->name,
                            list ? "a list" : "one value", is_list ? "list" : "mapping");
@@ -74,6 +78,8 @@ static int set_from_node(struct parse *p, struct gh_conf_part *part, unsigned ro
                                 &(struct gh_conf_source){ items, count, GH_CONF_FROM_FILE, value->line, value->col, NULL }));
 }
 
+static int table_from_text(struct parse *p, struct gh_conf_part *part, unsigned row, char *text, const struct gh_conf_source *src);
+
 /* "a, b c": as the environment and the defaults write a list. */
 static int set_from_text(struct parse *p, struct gh_conf_part *part, unsigned row, struct gh_span text,
                          struct gh_conf_source src)
@@ -85,6 +91,8 @@ static int set_from_text(struct parse *p, struct gh_conf_part *part, unsigned ro
 
     if (!copy)
         return GH_ERR_MEMORY;
+    if (r->type == GH_CONF_TABLE)
+        return table_from_text(p, part, row, copy, &src);
     items = gh_arena_alloc(&p->conf->arena, (gh_conf_type_is_list(r->type) ? text.len / 2 + 2 : 1) * sizeof *items);
     if (!items)
         return GH_ERR_MEMORY;
@@ -137,7 +145,7 @@ static int set_from_env(struct parse *p, struct gh_conf_part *part, unsigned row
     int rc, len = snprintf(name, sizeof name - 5, "GATEHOUSE_%s_%s", part->section->name, r->name);
 
     for (int i = 0; i < len; i++)
-        name[i] = (char)toupper((unsigned char)name[i]);
+        name[i] = name[i] == '.' ? '_' : (char)toupper((unsigned char)name[i]);
     value = env_find(p->in->env, name);
     gh_text_init(&secret, GH_SECRET_MAX);
     rc = 0;
@@ -164,32 +172,88 @@ static int set_from_env(struct parse *p, struct gh_conf_part *part, unsigned row
     return go_on(rc);
 }
 
-static int row_of(const struct gh_conf_part *part, const struct gh_conf_node *key)
+static int row_of(const struct gh_conf_part *part, const char *group, const char *name)
 {
+    size_t len = strlen(group);
+
     for (unsigned row = 0; row < part->rows; row++)
-        if (strcmp(part->section->rows[row].name, key->text) == 0)
+        if (strncmp(part->section->rows[row].name, group, len) == 0 && strcmp(part->section->rows[row].name + len, name) == 0)
             return (int)row;
     return -1;
 }
 
-static void unknown_option(struct parse *p, const struct gh_conf_part *part, const struct gh_conf_node *key)
+/* Does an option's name begin with this and a dot? */
+static bool is_group(const struct gh_conf_part *part, const char *group)
 {
-    struct gh_nearest n = gh_nearest_of(key->text, key->len);
+    size_t len = strlen(group);
 
     for (unsigned row = 0; row < part->rows; row++)
-        gh_nearest_offer(&n, part->section->rows[row].name);
+        if (strncmp(part->section->rows[row].name, group, len) == 0 && part->section->rows[row].name[len] == '.')
+            return true;
+    return false;
+}
+
+static void unknown_option(struct parse *p, const struct gh_conf_part *part, const char *group, const struct gh_conf_node *key)
+{
+    struct gh_nearest n = gh_nearest_of(key->text, key->len);
+    size_t len = strlen(group);
+    char groups[GH_CONF_ROWS_MAX][32];
+
+    for (unsigned row = 0; row < part->rows; row++) {
+        const char *name = part->section->rows[row].name;
+        size_t word;
+
+        if (strncmp(name, group, len) != 0)
+            continue;
+        word = strcspn(name + len, ".");
+        snprintf(groups[row], sizeof groups[row], "%.*s", (int)word, name + len);
+        gh_nearest_offer(&n, groups[row]);
+    }
     if (n.best)
-        gh_conf_errors_add(p->errors, key->line, key->col, "%s has no option \"%.64s\"; did you mean \"%s\"?",
-                           part->section->name, key->text, n.best);
+        gh_conf_errors_add(p->errors, key->line, key->col, "%s%s%.*s has no option \"%.64s\"; did you mean \"%s\"?",
+                           part->section->name, len ? "." : "", len ? (int)len - 1 : 0, group, key->text, n.best);
     else
-        gh_conf_errors_add(p->errors, key->line, key->col, "%s has no option \"%.64s\"; gatehouse config man lists what it has",
-                           part->section->name, key->text);
+        gh_conf_errors_add(p->errors, key->line, key->col, "%s%s%.*s has no option \"%.64s\"; gatehouse config man lists what it has",
+                           part->section->name, len ? "." : "", len ? (int)len - 1 : 0, group, key->text);
+}
+
+/* <group> is "" or "ech.". */
+static int parse_options(struct parse *p, struct gh_conf_part *part, const char *group, const struct gh_conf_node *map)
+{
+    char name[NAME_MAX_LEN];
+    const struct gh_conf_node *before;
+
+    for (const struct gh_conf_node *key = map->first; key; key = key->next->next) {
+        int row = row_of(part, group, key->text), rc = 0;
+
+        snprintf(name, sizeof name - 1, "%s%.64s", group, key->text);
+        if (row < 0 && !is_group(part, name)) {
+            unknown_option(p, part, group, key);
+            continue;
+        }
+        for (before = map->first; before != key && strcmp(before->text, key->text) != 0; before = before->next->next)
+            ;
+        if (before != key) {
+            gh_conf_errors_add(p->errors, key->line, key->col, "%s.%s is given twice, first in line %u; keep one",
+                               part->section->name, name, before->line);
+            continue;
+        }
+        if (row >= 0) {
+            rc = set_from_node(p, part, (unsigned)row, key->next);
+        } else if (key->next->kind == GH_CONF_NODE_MAP) {
+            strcat(name, ".");
+            rc = parse_options(p, part, name, key->next);
+        } else if (!gh_conf_node_is_null(key->next)) {
+            gh_conf_errors_add(p->errors, key->next->line, key->next->col, "%s.%s must be a mapping of its options", part->section->name, name);
+        }
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
 }
 
 static int parse_section(struct parse *p, struct gh_conf_part *part, const struct gh_conf_node *map)
 {
-    unsigned seen[GH_CONF_ROWS_MAX] = { 0 }; /* line of the first */
-
     if (gh_conf_node_is_null(map))
         return 0;
     if (map->kind != GH_CONF_NODE_MAP) {
@@ -197,24 +261,127 @@ static int parse_section(struct parse *p, struct gh_conf_part *part, const struc
                            part->section->name, part->rows ? part->section->rows[0].name : "option");
         return 0;
     }
-    for (const struct gh_conf_node *key = map->first; key; key = key->next->next) {
-        int row = row_of(part, key), rc;
+    return parse_options(p, part, "", map);
+}
 
-        if (row < 0) {
-            unknown_option(p, part, key);
+/* ---- tables ---- */
+
+static struct gh_conf_part *entry_part(const struct gh_conf_value *v, size_t index)
+{
+    return ((const struct gh_conf_entry *)v->items)[index].conf->parts;
+}
+
+static unsigned count_rows(const struct gh_conf_section *section)
+{
+    unsigned rows = 0;
+
+    while (rows < GH_CONF_ROWS_MAX && section->rows[rows].name)
+        rows++;
+    return rows;
+}
+
+/* An entry is a configuration with one part, in the memory of the whole. */
+static struct gh_conf_part *add_entry(struct parse *p, struct gh_conf_part *part, unsigned row, const struct gh_conf_entry *entries, const char *name)
+{
+    const struct gh_conf_row *r = &part->section->rows[row];
+    struct gh_conf_value *v = &part->values[row];
+    struct gh_conf_entry *e = (struct gh_conf_entry *)(uintptr_t)&entries[v->count];
+    struct gh_conf_part *made;
+
+    e->conf = gh_arena_alloc(&p->conf->arena, sizeof *e->conf);
+    made = gh_arena_alloc(&p->conf->arena, sizeof *made);
+    if (!e->conf || !made)
+        return NULL;
+    made->section = r->entry;
+    made->rows = count_rows(r->entry);
+    made->present = true;
+    made->values = gh_arena_alloc(&p->conf->arena, (made->rows + 1) * sizeof *made->values);
+    if (!made->values)
+        return NULL;
+    e->name = name;
+    e->conf->file = p->conf->file;
+    e->conf->parts = made;
+    e->conf->part_count = 1;
+    v->items = entries;
+    v->count++;
+    return made;
+}
+
+static size_t table_max(const struct gh_conf_row *r)
+{
+    return r->max ? strtoul(r->max, NULL, 10) : GH_CONF_LIST_MAX;
+}
+
+static int parse_table(struct parse *p, struct gh_conf_part *part, unsigned row, const struct gh_conf_node *map)
+{
+    const struct gh_conf_row *r = &part->section->rows[row];
+    struct gh_conf_value *v = &part->values[row];
+    const struct gh_conf_node *before;
+    struct gh_conf_entry *entries;
+
+    v->origin = GH_CONF_FROM_FILE;
+    v->line = map->line;
+    v->col = map->col;
+    if (gh_conf_node_is_null(map))
+        return 0;
+    if (map->kind != GH_CONF_NODE_MAP || map->count > table_max(r)) {
+        gh_conf_errors_add(p->errors, map->line, map->col, "%s.%s must be a mapping of at most %zu names", part->section->name, r->name, table_max(r));
+        v->bad = true;
+        return 0;
+    }
+    entries = gh_arena_alloc(&p->conf->arena, (map->count + 1) * sizeof *entries);
+    if (!entries)
+        return GH_ERR_MEMORY;
+    for (const struct gh_conf_node *key = map->first; key; key = key->next->next) {
+        struct gh_conf_part *made;
+        int rc;
+
+        for (before = map->first; before != key && strcmp(before->text, key->text) != 0; before = before->next->next)
+            ;
+        if (before != key) {
+            gh_conf_errors_add(p->errors, key->line, key->col, "\"%.100s\" is given twice, first in line %u; keep one", key->text, before->line);
+            v->bad = true;
             continue;
         }
-        if (seen[row]) {
-            gh_conf_errors_add(p->errors, key->line, key->col, "%s.%s is given twice, first in line %u; keep one",
-                               part->section->name, key->text, seen[row]);
-            continue;
-        }
-        seen[row] = key->line;
-        rc = set_from_node(p, part, (unsigned)row, key->next);
+        made = add_entry(p, part, row, entries, key->text);
+        if (!made)
+            return GH_ERR_MEMORY;
+        made->line = key->line;
+        made->col = key->col;
+        rc = key->next->kind == GH_CONF_NODE_MAP ? parse_options(p, made, "", key->next) : set_from_node(p, made, 0, key->next);
         if (rc < 0)
             return rc;
     }
     return 0;
+}
+
+/* "name=value, other=value" */
+static int table_from_text(struct parse *p, struct gh_conf_part *part, unsigned row, char *text, const struct gh_conf_source *src)
+{
+    size_t max = strlen(text) / 2 + 1;
+    struct gh_conf_entry *entries = gh_arena_alloc(&p->conf->arena, (max + 1) * sizeof *entries);
+    struct gh_conf_value *v = &part->values[row];
+    char *save = NULL;
+    int rc = 0;
+
+    if (!entries)
+        return GH_ERR_MEMORY;
+    *v = (struct gh_conf_value){ .origin = src->origin, .env = src->env, .bad = v->bad };
+    for (char *word = strtok_r(text, ", \t", &save); word && rc == 0; word = strtok_r(NULL, ", \t", &save)) {
+        char *equals = strchr(word, '=');
+        struct gh_conf_part *made;
+
+        if (!equals || equals == word) {
+            gh_conf_errors_add(p->errors, 0, 0, "%s.%s%s%s must be such as name=value, other=value", part->section->name, part->section->rows[row].name,
+                               src->env ? ", from the environment's " : "", src->env ? src->env : "");
+            v->bad = true;
+            return 0;
+        }
+        *equals = 0;
+        made = add_entry(p, part, row, entries, word);
+        rc = made ? set_from_text(p, made, 0, gh_span_str(equals + 1), (struct gh_conf_source){ .origin = src->origin, .env = src->env }) : GH_ERR_MEMORY;
+    }
+    return rc;
 }
 
 static void unknown_section(struct parse *p, const struct gh_conf_node *key)
@@ -234,21 +401,51 @@ static void unknown_section(struct parse *p, const struct gh_conf_node *key)
         gh_conf_errors_add(p->errors, key->line, key->col, "there is no section \"%.64s\"; there are %s", key->text, known);
 }
 
+static struct gh_conf_part *part_named(struct parse *p, const char *name)
+{
+    for (size_t i = 0; i < p->conf->part_count; i++)
+        if (strcmp(p->conf->parts[i].section->name, name) == 0)
+            return &p->conf->parts[i];
+    return NULL;
+}
+
+/* The small form: no section, and options of one that may do without its name. */
+static struct gh_conf_part *part_of_top(struct parse *p, const struct gh_conf_node *root)
+{
+    for (const struct gh_conf_node *key = root->first; key; key = key->next->next)
+        if (part_named(p, key->text))
+            return NULL;
+    for (size_t i = 0; i < p->conf->part_count; i++) {
+        struct gh_conf_part *part = &p->conf->parts[i];
+
+        for (const struct gh_conf_node *key = root->first; key && part->section->top; key = key->next->next)
+            if (row_of(part, "", key->text) >= 0 || is_group(part, key->text))
+                return part;
+    }
+    return NULL;
+}
+
 static int parse_root(struct parse *p, const struct gh_conf_node *root)
 {
+    struct gh_conf_part *top;
+
     if (gh_conf_node_is_null(root))
         return 0;
     if (root->kind != GH_CONF_NODE_MAP) {
         gh_conf_errors_add(p->errors, root->line, root->col, "a configuration must be a mapping of sections, such as \"node:\"");
         return 0;
     }
+    top = part_of_top(p, root);
+    if (top) {
+        top->line = root->line;
+        top->col = root->col;
+        top->present = true;
+        return parse_section(p, top, root);
+    }
     for (const struct gh_conf_node *key = root->first; key; key = key->next->next) {
-        struct gh_conf_part *part = NULL;
+        struct gh_conf_part *part = part_named(p, key->text);
         int rc;
 
-        for (size_t i = 0; i < p->conf->part_count && !part; i++)
-            if (strcmp(p->conf->parts[i].section->name, key->text) == 0)
-                part = &p->conf->parts[i];
         if (!part) {
             unknown_section(p, key);
             continue;
@@ -275,6 +472,10 @@ static int set_defaults(struct parse *p, struct gh_conf_part *part)
         const struct gh_conf_row *r = &part->section->rows[row];
         int rc = 0;
 
+        for (size_t i = 0; r->type == GH_CONF_TABLE && i < part->values[row].count && rc == 0; i++)
+            rc = set_defaults(p, entry_part(&part->values[row], i));
+        if (rc < 0)
+            return rc;
         if (part->values[row].origin != GH_CONF_UNSET)
             continue;
         if (r->dflt)
@@ -317,7 +518,7 @@ static int expand_path(struct parse *p, struct gh_conf_part *part, unsigned row)
     static const char *const names[] = { "state_dir", "run_dir" };
     struct gh_conf_value *v = &part->values[row];
 
-    if (part->section->rows[row].type != GH_CONF_PATH || !v->string)
+    if (!v->string)
         return 0;
     if (strncmp(v->string, "${", 2) != 0)
         return check_path(p, part, row);
@@ -339,12 +540,37 @@ static int expand_path(struct parse *p, struct gh_conf_part *part, unsigned row)
     return 0;
 }
 
-static bool all_good(const struct gh_conf_part *part)
+static int expand_paths(struct parse *p, struct gh_conf_part *part)
 {
-    for (unsigned row = 0; row < part->rows; row++)
-        if (part->values[row].bad || (part->section->rows[row].required && part->values[row].origin == GH_CONF_UNSET))
-            return false;
-    return true;
+    int rc = 0;
+
+    for (unsigned row = 0; row < part->rows && rc == 0; row++) {
+        enum gh_conf_type type = part->section->rows[row].type;
+
+        if (type == GH_CONF_PATH)
+            rc = expand_path(p, part, row);
+        for (size_t i = 0; type == GH_CONF_TABLE && i < part->values[row].count && rc == 0; i++)
+            rc = expand_paths(p, entry_part(&part->values[row], i));
+    }
+    return rc;
+}
+
+/* True when every option is good. The checks between options run where those that they see are. */
+static bool check_part(struct parse *p, struct gh_conf *conf, struct gh_conf_part *part)
+{
+    bool good = true;
+
+    for (unsigned row = 0; row < part->rows; row++) {
+        const struct gh_conf_row *r = &part->section->rows[row];
+        const struct gh_conf_value *v = &part->values[row];
+
+        good = good && !v->bad && !(r->required && v->origin == GH_CONF_UNSET);
+        for (size_t i = 0; r->type == GH_CONF_TABLE && i < v->count; i++)
+            good = check_part(p, ((const struct gh_conf_entry *)v->items)[i].conf, entry_part(v, i)) && good;
+    }
+    if (good && part->present && part->section->check)
+        part->section->check(conf, part->section, p->errors);
+    return good;
 }
 
 static int finish(struct parse *p)
@@ -362,19 +588,13 @@ static int finish(struct parse *p)
             return rc;
     }
     for (size_t i = 0; i < p->conf->part_count; i++) {
-        for (unsigned row = 0; row < p->conf->parts[i].rows; row++) {
-            int rc = expand_path(p, &p->conf->parts[i], row);
+        int rc = expand_paths(p, &p->conf->parts[i]);
 
-            if (rc < 0)
-                return rc;
-        }
+        if (rc < 0)
+            return rc;
     }
-    for (size_t i = 0; i < p->conf->part_count; i++) {
-        const struct gh_conf_part *part = &p->conf->parts[i];
-
-        if (part->present && part->section->check && all_good(part))
-            part->section->check(p->conf, part->section, p->errors);
-    }
+    for (size_t i = 0; i < p->conf->part_count; i++)
+        check_part(p, p->conf, &p->conf->parts[i]);
     return 0;
 }
 
@@ -395,8 +615,7 @@ static struct gh_conf *create(const struct gh_conf_input *in)
         struct gh_conf_part *part = &conf->parts[i];
 
         part->section = in->sections[i];
-        while (part->rows < GH_CONF_ROWS_MAX && part->section->rows[part->rows].name)
-            part->rows++;
+        part->rows = count_rows(part->section);
         part->values = gh_arena_alloc(&conf->arena, (part->rows + 1) * sizeof *part->values);
         ok = part->values;
     }
@@ -408,13 +627,21 @@ static struct gh_conf *create(const struct gh_conf_input *in)
     return conf;
 }
 
+static void wipe_part(struct gh_conf_part *part)
+{
+    for (unsigned row = 0; row < part->rows; row++) {
+        gh_secret_fini(&part->values[row].secret);
+        for (size_t i = 0; part->section->rows[row].type == GH_CONF_TABLE && i < part->values[row].count; i++)
+            wipe_part(entry_part(&part->values[row], i));
+    }
+}
+
 void gh_conf_destroy(struct gh_conf *conf)
 {
     if (!conf)
         return;
     for (size_t i = 0; i < conf->part_count; i++)
-        for (unsigned row = 0; row < conf->parts[i].rows; row++)
-            gh_secret_fini(&conf->parts[i].values[row].secret);
+        wipe_part(&conf->parts[i]);
     gh_arena_fini(&conf->arena);
     free(conf);
 }

@@ -62,6 +62,7 @@ struct gh_service {
     /* Any thread, between load and unload: adds listeners, features, and what it has of each worker. */
     void (*describe)(void *state, struct gh_description *d);
     bool keeps_state; /* it opens files in node.state_dir by name */
+    bool connects;    /* it connects to others by TCP, and has many connections */
 };
 
 enum gh_node_state { GH_NODE_STARTING, GH_NODE_READY, GH_NODE_DRAINING, GH_NODE_STOPPED };

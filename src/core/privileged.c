@@ -238,6 +238,13 @@ int gh_privileged_nat_set(struct gh_privileged *p, const char *device, const str
     return call(p, &q, NULL, NULL, 0, NULL);
 }
 
+int gh_privileged_hop_set(struct gh_privileged *p, uint16_t port, uint16_t first, uint16_t last)
+{
+    const struct gh_priv_request q = { .kind = GH_PRIV_HOP, .hop = { port, first, last } };
+
+    return call(p, &q, NULL, NULL, 0, NULL);
+}
+
 int gh_privileged_sysctl_set(struct gh_privileged *p, enum gh_priv_sysctl s)
 {
     const struct gh_priv_request q = { .kind = GH_PRIV_SYSCTL, .sysctl = (uint32_t)s };

@@ -172,15 +172,21 @@ static void open_log(struct runner *r)
 }
 
 /* While there is one thread: what starts later is bound, too. */
-static int enter_sandbox(struct runner *r)
+static int enter_sandbox(struct runner *r, const struct gh_conf *conf)
 {
     struct gh_sandbox_path state = { .path = NULL, .fd = -1, .write = true };
     struct gh_sandbox s = { GH_SANDBOX_NODE, &state, 1, .journal = r->run.conf.audit_journal };
     bool keeps = r->run.conf.audit_chain;
     int rc;
 
-    for (size_t i = 0; r->cfg->services[i]; i++)
-        keeps |= r->cfg->services[i]->keeps_state;
+    for (size_t i = 0; r->cfg->services[i]; i++) {
+        const struct gh_service *service = r->cfg->services[i];
+
+        keeps |= service->keeps_state;
+        s.connect |= service->connects && (!service->section || gh_conf_has(conf, service->section));
+    }
+    if (s.connect)
+        (void)gh_process_limit_files(SIZE_MAX); /* as many as there may be; fewer is no error */
     if (keeps) /* when it cannot be opened, its service says so */
         (void)gh_privileged_open_state_dir(r->cfg->privileged, r->run.conf.state_dir, &state.fd);
     rc = gh_sandbox_enter(&s, &r->run.sandbox);
@@ -574,7 +580,7 @@ int gh_run_node(const struct gh_run_config *cfg)
     r.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     open_log(&r);
     gh_run_watch(&r.run, cfg->config_path);
-    rc = enter_sandbox(&r);
+    rc = enter_sandbox(&r, conf);
     if (rc == 0)
         rc = gh_audit_open(cfg->privileged, &r.run.conf, &r.log, &r.audit);
     if (rc == 0)

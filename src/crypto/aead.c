@@ -164,19 +164,34 @@ static int header_key_create(const struct gh_aead_suite *s, const uint8_t *key, 
     return 0;
 }
 
-int gh_aead_key_derive(const struct gh_aead_suite *s, const uint8_t *secret, bool seal, struct gh_aead_key **ret,
-                       uint8_t ret_iv[GH_AEAD_IV], struct gh_header_key **ret_header)
+/* What a version of QUIC derives keys with: RFC 9001, sections 5.1 and 5.2; RFC 9369, section 3.3. */
+struct version_names {
+    uint8_t salt[20];
+    const char *key, *iv, *header;
+};
+
+static const struct version_names version_1 = {
+    { 0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17, 0x9a, 0xe6, 0xa4, 0xc8, 0x0c, 0xad, 0xcc, 0xbb, 0x7f, 0x0a },
+    "quic key", "quic iv", "quic hp",
+};
+static const struct version_names version_2 = {
+    { 0x0d, 0xed, 0xe3, 0xde, 0xf7, 0x00, 0xa6, 0xdb, 0x81, 0x93, 0x81, 0xbe, 0x6e, 0x26, 0x9d, 0xcb, 0xf9, 0xbd, 0x2e, 0xd9 },
+    "quicv2 key", "quicv2 iv", "quicv2 hp",
+};
+
+static int key_derive(const struct gh_aead_suite *s, const struct version_names *names, const uint8_t *secret, bool seal,
+                      struct gh_aead_key **ret, uint8_t ret_iv[GH_AEAD_IV], struct gh_header_key **ret_header)
 {
     struct gh_span sec = gh_span_of(secret, s->secret_len);
     uint8_t key[32], header[32];
     struct gh_aead_key *k = NULL;
     int rc;
 
-    rc = expand_label(s->digest, sec, "quic key", key, s->key_len);
+    rc = expand_label(s->digest, sec, names->key, key, s->key_len);
     if (rc == 0)
-        rc = expand_label(s->digest, sec, "quic iv", ret_iv, GH_AEAD_IV);
+        rc = expand_label(s->digest, sec, names->iv, ret_iv, GH_AEAD_IV);
     if (rc == 0)
-        rc = expand_label(s->digest, sec, "quic hp", header, s->key_len);
+        rc = expand_label(s->digest, sec, names->header, header, s->key_len);
     if (rc == 0)
         rc = aead_key_create(s, key, seal, &k);
     if (rc == 0 && ret_header)
@@ -191,24 +206,47 @@ int gh_aead_key_derive(const struct gh_aead_suite *s, const uint8_t *secret, boo
     return 0;
 }
 
+int gh_aead_key_derive(const struct gh_aead_suite *s, const uint8_t *secret, bool seal, struct gh_aead_key **ret,
+                       uint8_t ret_iv[GH_AEAD_IV], struct gh_header_key **ret_header)
+{
+    return key_derive(s, &version_1, secret, seal, ret, ret_iv, ret_header);
+}
+
 int gh_aead_secret_update(const struct gh_aead_suite *s, const uint8_t *secret, uint8_t *ret)
 {
     return expand_label(s->digest, gh_span_of(secret, s->secret_len), "quic ku", ret, s->secret_len);
 }
 
-int gh_aead_initial_secrets(struct gh_span dcid, uint8_t ret_client[32], uint8_t ret_server[32])
+/* Either secret may be left out. */
+static int initial_secrets(const struct version_names *names, struct gh_span dcid, uint8_t *ret_client, uint8_t *ret_server)
 {
-    static const uint8_t salt[20] = { 0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17,
-                                      0x9a, 0xe6, 0xa4, 0xc8, 0x0c, 0xad, 0xcc, 0xbb, 0x7f, 0x0a };
     uint8_t initial[32] = { 0 };
     struct gh_span sec = gh_span_of(initial, sizeof initial);
-    int rc = hkdf(EVP_KDF_HKDF_MODE_EXTRACT_ONLY, "SHA256", dcid, gh_span_of(salt, sizeof salt), gh_span_of(NULL, 0), initial, 32);
+    int rc = hkdf(EVP_KDF_HKDF_MODE_EXTRACT_ONLY, "SHA256", dcid, gh_span_of(names->salt, sizeof names->salt), gh_span_of(NULL, 0), initial, 32);
 
-    if (rc == 0)
+    if (rc == 0 && ret_client)
         rc = expand_label("SHA256", sec, "client in", ret_client, 32);
-    if (rc == 0)
+    if (rc == 0 && ret_server)
         rc = expand_label("SHA256", sec, "server in", ret_server, 32);
     return rc;
+}
+
+int gh_aead_initial_secrets(struct gh_span dcid, uint8_t ret_client[32], uint8_t ret_server[32])
+{
+    return initial_secrets(&version_1, dcid, ret_client, ret_server);
+}
+
+int gh_aead_initial_client_keys(uint32_t version, struct gh_span dcid, bool seal, struct gh_aead_key **ret, uint8_t ret_iv[GH_AEAD_IV],
+                                struct gh_header_key **ret_header)
+{
+    const struct version_names *names = version == 1 ? &version_1 : version == 0x6b3343cf ? &version_2 : NULL;
+    uint8_t secret[32];
+    int rc;
+
+    if (!names)
+        return GH_ERR_UNSUPPORTED;
+    rc = initial_secrets(names, dcid, secret, NULL);
+    return rc < 0 ? rc : key_derive(gh_aead_suite_initial(), names, secret, seal, ret, ret_iv, ret_header);
 }
 
 int gh_aead_retry_key(struct gh_aead_key **ret)

@@ -52,6 +52,10 @@ int gh_aead_key_derive(const struct gh_aead_suite *s, const uint8_t *secret, boo
 int gh_aead_secret_update(const struct gh_aead_suite *s, const uint8_t *secret, uint8_t *ret);
 /* Secrets of Initial packets for version 1 from the client's first destination connection id (section 5.2). */
 int gh_aead_initial_secrets(struct gh_span dcid, uint8_t ret_client[32], uint8_t ret_server[32]);
+/* The keys of a client's Initial packets in a version: 1 (section 5.2) or 2 (RFC 9369, section 3.3), to make them or to read
+ * them without being the server. GH_ERR_UNSUPPORTED for other versions. */
+int gh_aead_initial_client_keys(uint32_t version, struct gh_span dcid, bool seal, struct gh_aead_key **ret, uint8_t ret_iv[GH_AEAD_IV],
+                                struct gh_header_key **ret_header);
 /* The sealing key of Retry integrity tags, version 1 (section 5.8). */
 int gh_aead_retry_key(struct gh_aead_key **ret);
 void gh_aead_key_destroy(struct gh_aead_key *k);

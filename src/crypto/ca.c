@@ -163,7 +163,7 @@ static bool set_subject(X509 *x, const char *cn)
     return ok;
 }
 
-static bool add_ext(X509 *x, X509 *issuer, int nid, const char *value)
+bool ca_add_ext(X509 *x, X509 *issuer, int nid, const char *value)
 {
     X509_EXTENSION *ext;
     X509V3_CTX ctx;
@@ -176,7 +176,7 @@ static bool add_ext(X509 *x, X509 *issuer, int nid, const char *value)
     return ok;
 }
 
-static bool add_name(GENERAL_NAMES *names, int type, const void *data, size_t len)
+bool ca_add_name(GENERAL_NAMES *names, int type, const void *data, size_t len)
 {
     ASN1_STRING *s = type == GEN_IPADD ? ASN1_OCTET_STRING_new() : ASN1_IA5STRING_new();
     GENERAL_NAME *name = GENERAL_NAME_new();
@@ -204,11 +204,11 @@ static bool add_san(X509 *x, const char *trust_domain, const struct gh_leaf_requ
         snprintf(uri, sizeof uri, "spiffe://%s/%s/%s", trust_domain, gh_role_name(leaf->role), leaf->name);
     else
         snprintf(uri, sizeof uri, "spiffe://%s", trust_domain);
-    ok = names && add_name(names, GEN_URI, uri, strlen(uri));
+    ok = names && ca_add_name(names, GEN_URI, uri, strlen(uri));
     for (size_t i = 0; ok && leaf && i < leaf->dns_count; i++)
-        ok = add_name(names, GEN_DNS, leaf->dns[i], strlen(leaf->dns[i]));
+        ok = ca_add_name(names, GEN_DNS, leaf->dns[i], strlen(leaf->dns[i]));
     for (size_t i = 0; ok && leaf && i < leaf->addr_count; i++)
-        ok = add_name(names, GEN_IPADD, leaf->addrs[i].bytes, gh_ip_len(&leaf->addrs[i]));
+        ok = ca_add_name(names, GEN_IPADD, leaf->addrs[i].bytes, gh_ip_len(&leaf->addrs[i]));
     ok = ok && X509_add1_ext_i2d(x, NID_subject_alt_name, names, 0, X509V3_ADD_DEFAULT) > 0;
     GENERAL_NAMES_free(names);
     return ok;
@@ -220,12 +220,21 @@ static bool sign(X509 *x, EVP_PKEY *key)
 }
 
 /* What CA and leaf have in common. NULL with the library's error set. */
-static X509 *begin(EVP_PKEY *key, const char *cn, int64_t from, int64_t to)
+X509 *ca_begin(EVP_PKEY *key, int64_t from, int64_t to)
 {
     X509 *x = X509_new();
 
-    if (x && X509_set_version(x, X509_VERSION_3) && set_serial(x) && set_times(x, from, to) && set_subject(x, cn) &&
-        X509_set_pubkey(x, key))
+    if (x && X509_set_version(x, X509_VERSION_3) && set_serial(x) && set_times(x, from, to) && X509_set_pubkey(x, key))
+        return x;
+    X509_free(x);
+    return NULL;
+}
+
+static X509 *begin(EVP_PKEY *key, const char *cn, int64_t from, int64_t to)
+{
+    X509 *x = ca_begin(key, from, to);
+
+    if (x && set_subject(x, cn))
         return x;
     X509_free(x);
     return NULL;
@@ -249,10 +258,10 @@ int gh_ca_create(const struct gh_ca_request *req, struct gh_ca **ret, char ret_w
     ca->key = make_key(req->key);
     ca->cert = ca->key ? begin(ca->key, cn, ca->not_before, ca->not_after) : NULL;
     if (!ca->cert || !X509_set_issuer_name(ca->cert, X509_get_subject_name(ca->cert)) ||
-        !add_ext(ca->cert, ca->cert, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") ||
-        !add_ext(ca->cert, ca->cert, NID_key_usage, "critical,keyCertSign,cRLSign") ||
-        !add_ext(ca->cert, ca->cert, NID_subject_key_identifier, "hash") ||
-        !add_ext(ca->cert, ca->cert, NID_authority_key_identifier, "keyid:always") ||
+        !ca_add_ext(ca->cert, ca->cert, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") ||
+        !ca_add_ext(ca->cert, ca->cert, NID_key_usage, "critical,keyCertSign,cRLSign") ||
+        !ca_add_ext(ca->cert, ca->cert, NID_subject_key_identifier, "hash") ||
+        !ca_add_ext(ca->cert, ca->cert, NID_authority_key_identifier, "keyid:always") ||
         !add_san(ca->cert, ca->trust_domain, NULL) || !sign(ca->cert, ca->key))
         rc = ca_refuse_crypto(ret_why, "the CA's certificate could not be made");
     if (rc == 0) {
@@ -389,11 +398,11 @@ static X509 *make_leaf(const struct gh_ca *ca, const struct gh_leaf_request *req
     X509 *x = begin(key, req->name, from, req->now + (int64_t)req->days * CA_DAY);
 
     if (x && X509_set_issuer_name(x, X509_get_subject_name(ca->cert)) &&
-        add_ext(x, ca->cert, NID_basic_constraints, "critical,CA:FALSE") &&
-        add_ext(x, ca->cert, NID_key_usage, "critical,digitalSignature") &&
-        add_ext(x, ca->cert, NID_ext_key_usage, req->role == GH_ROLE_RELAY ? "serverAuth" : "clientAuth") &&
-        add_ext(x, ca->cert, NID_subject_key_identifier, "hash") &&
-        add_ext(x, ca->cert, NID_authority_key_identifier, "keyid:always") && add_san(x, ca->trust_domain, req) && sign(x, ca->key))
+        ca_add_ext(x, ca->cert, NID_basic_constraints, "critical,CA:FALSE") &&
+        ca_add_ext(x, ca->cert, NID_key_usage, "critical,digitalSignature") &&
+        ca_add_ext(x, ca->cert, NID_ext_key_usage, req->role == GH_ROLE_RELAY ? "serverAuth" : "clientAuth") &&
+        ca_add_ext(x, ca->cert, NID_subject_key_identifier, "hash") &&
+        ca_add_ext(x, ca->cert, NID_authority_key_identifier, "keyid:always") && add_san(x, ca->trust_domain, req) && sign(x, ca->key))
         return x;
     X509_free(x);
     return NULL;
@@ -415,7 +424,7 @@ static int describe(X509 *x, struct gh_leaf *ret)
     return rc;
 }
 
-static int finish(X509 *x, EVP_PKEY *key, struct gh_leaf *ret, char why[GH_CA_WHY])
+int ca_finish(X509 *x, EVP_PKEY *key, struct gh_leaf *ret, char why[GH_CA_WHY])
 {
     struct gh_leaf leaf = { 0 };
     int rc = describe(x, &leaf);
@@ -438,7 +447,7 @@ int gh_ca_issue(const struct gh_ca *ca, const struct gh_leaf_request *req, struc
         return rc;
     key = make_key(req->key);
     x = key ? make_leaf(ca, req, key) : NULL;
-    rc = x ? finish(x, key, ret, ret_why) : ca_refuse_crypto(ret_why, "the certificate could not be made");
+    rc = x ? ca_finish(x, key, ret, ret_why) : ca_refuse_crypto(ret_why, "the certificate could not be made");
     X509_free(x);
     EVP_PKEY_free(key);
     return rc;
@@ -528,7 +537,7 @@ static int renew(const struct gh_ca *ca, const struct gh_ca_renewal *req, X509 *
         key = made = make_key(req->key ? *req->key : kind_of(key));
     if (rc == 0) {
         x = key ? make_leaf(ca, &t->req, key) : NULL;
-        rc = x ? finish(x, made, ret, why) : ca_refuse_crypto(why, "the certificate could not be made");
+        rc = x ? ca_finish(x, made, ret, why) : ca_refuse_crypto(why, "the certificate could not be made");
     }
     X509_free(x);
     EVP_PKEY_free(made);

@@ -30,6 +30,11 @@ int gh_sha256(struct gh_span data, uint8_t ret[GH_SHA256_LEN])
     return digest(data, gh_span_of(NULL, 0), gh_span_of(NULL, 0), ret);
 }
 
+int gh_sha1(struct gh_span data, uint8_t ret[GH_SHA1_LEN])
+{
+    return EVP_Digest(data.data, data.len, ret, NULL, EVP_sha1(), NULL) == 1 ? 0 : GH_ERR_CRYPTO;
+}
+
 /* RFC 2104, section 2 */
 int gh_hmac_sha256(struct gh_span key, struct gh_span a, struct gh_span b, uint8_t ret[GH_SHA256_LEN])
 {

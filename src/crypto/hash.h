@@ -1,4 +1,4 @@
-/* crypto/hash.h - SHA-256 and HMAC-SHA-256 (FIPS 180-4, RFC 2104) */
+/* crypto/hash.h - SHA-256, HMAC-SHA-256 and SHA-1 (FIPS 180-4, RFC 2104) */
 #ifndef GH_CRYPTO_HASH_H
 #define GH_CRYPTO_HASH_H
 
@@ -8,11 +8,14 @@
 #include "base/span.h"
 
 #define GH_SHA256_LEN 32u
+#define GH_SHA1_LEN 20u
 
 /* 0 or GH_ERR_CRYPTO. */
 int gh_sha256(struct gh_span data, uint8_t ret[GH_SHA256_LEN]);
 /* Over <a> followed by <b>. */
 int gh_hmac_sha256(struct gh_span key, struct gh_span a, struct gh_span b, uint8_t ret[GH_SHA256_LEN]);
+/* Broken as a hash; here because old protocols have it in their wire format (RFC 6455, section 4.2.2). 0 or GH_ERR_CRYPTO. */
+int gh_sha1(struct gh_span data, uint8_t ret[GH_SHA1_LEN]);
 /* True when equal; the time does not depend on the bytes. */
 int gh_hash_equals(const void *a, const void *b, size_t len);
 /* Overwrites in a way that the compiler keeps. */

@@ -3,7 +3,6 @@
 #include <openssl/core_dispatch.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -16,13 +15,15 @@
 #define LEND_MAX 16384u
 
 struct gh_tls {
+    struct tls_owner owner; /* the first */
     SSL *ssl;
     struct gh_tls_ctx *ctx;
     const struct gh_tls_events *events;
     void *arg;
     enum gh_tls_level read_level, write_level;
     bool complete, params_seen;
-    bool resumed;       /* these three are what gh_tls_shrink leaves */
+    bool resumed;       /* these four are what gh_tls_shrink leaves */
+    enum gh_tls_ech ech;
     char group[32];
     const char *cipher; /* libssl's own text */
     int failure; /* sticky: what an event returned inside a callback of libssl */
@@ -145,18 +146,14 @@ static const OSSL_DISPATCH dispatch[] = {
     { 0, NULL },
 };
 
-static int set_server_name(SSL *ssl, const char *name)
+static int on_session(struct tls_owner *o, struct gh_tls_session *session)
 {
-    ASN1_OCTET_STRING *ip = a2i_IPADDRESS(name);
+    struct gh_tls *t = (struct gh_tls *)o;
 
-    if (ip) {
-        ASN1_OCTET_STRING_free(ip); /* RFC 6066: an address is no SNI */
-        return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1 ? 0 : GH_ERR_CRYPTO;
-    }
-    ERR_clear_error();
-    if (SSL_set_tlsext_host_name(ssl, name) != 1 || SSL_set1_dnsname(ssl, name) != 1)
-        return GH_ERR_CRYPTO;
-    return 0;
+    if (!t->events->on_session)
+        return 0;
+    t->events->on_session(t->arg, session);
+    return 1;
 }
 
 int gh_tls_create(struct gh_tls_ctx *ctx, const char *server_name, const struct gh_tls_events *events, void *arg, struct gh_tls **ret)
@@ -167,10 +164,11 @@ int gh_tls_create(struct gh_tls_ctx *ctx, const char *server_name, const struct 
     if (!t)
         return GH_ERR_MEMORY;
     t->ctx = gh_tls_ctx_get(ctx);
+    t->owner.on_session = on_session;
     t->events = events;
     t->arg = arg;
     t->ssl = SSL_new(ctx->ssl);
-    if (!t->ssl || SSL_set_app_data(t->ssl, t) != 1) {
+    if (!t->ssl || SSL_set_app_data(t->ssl, &t->owner) != 1) {
         gh_tls_destroy(t);
         return GH_ERR_MEMORY;
     }
@@ -182,7 +180,7 @@ int gh_tls_create(struct gh_tls_ctx *ctx, const char *server_name, const struct 
     if (SSL_set_quic_tls_cbs(t->ssl, dispatch, t) != 1)
         rc = GH_ERR_CRYPTO;
     if (rc == 0 && !ctx->server && server_name && *server_name)
-        rc = set_server_name(t->ssl, server_name);
+        rc = tls_ssl_set_server_name(t->ssl, server_name);
     if (rc < 0) {
         gh_tls_destroy(t);
         return rc;
@@ -219,6 +217,7 @@ void gh_tls_shrink(struct gh_tls *t)
     if (!t->ssl || !t->complete || !t->ctx->server)
         return;
     t->resumed = gh_tls_resumed(t);
+    t->ech = gh_tls_ech(t);
     snprintf(t->group, sizeof t->group, "%s", gh_tls_group(t));
     t->cipher = gh_tls_cipher(t);
     release(t);
@@ -269,14 +268,6 @@ static int drive(struct gh_tls *t)
     return 1;
 }
 
-int gh_tls_on_session(struct gh_tls *t, struct gh_tls_session *s)
-{
-    if (!t->events->on_session)
-        return 0;
-    t->events->on_session(t->arg, s);
-    return 1;
-}
-
 void gh_tls_resume(struct gh_tls *t, struct gh_tls_session *s)
 {
     gh_tls_ticket_use(t->ssl, s);
@@ -324,21 +315,29 @@ int gh_tls_feed(struct gh_tls *t, enum gh_tls_level level, struct gh_span bytes)
 
 int gh_tls_peer_certificate(const struct gh_tls *t, uint8_t **ret, size_t *ret_len)
 {
-    X509 *cert = t->ssl ? SSL_get0_peer_certificate(t->ssl) : NULL;
-    unsigned char *der = NULL, *copy;
-    int len = cert ? i2d_X509(cert, &der) : 0;
+    return t->ssl ? tls_ssl_peer_certificate(t->ssl, ret, ret_len) : GH_ERR_NOT_FOUND;
+}
 
-    if (len <= 0)
-        return GH_ERR_NOT_FOUND;
-    copy = malloc((size_t)len);
-    if (copy)
-        memcpy(copy, der, (size_t)len);
-    OPENSSL_free(der);
-    if (!copy)
-        return GH_ERR_MEMORY;
-    *ret = copy;
-    *ret_len = (size_t)len;
-    return 0;
+int gh_tls_set_ech(struct gh_tls *t, struct gh_span list)
+{
+    return tls_ssl_set_ech(t->ssl, list);
+}
+
+enum gh_tls_ech gh_tls_ech(const struct gh_tls *t)
+{
+    return t->ssl ? tls_ssl_ech(t->ssl) : t->ech;
+}
+
+int gh_tls_ech_retry(const struct gh_tls *t, uint8_t **ret, size_t *ret_len)
+{
+    return t->ssl ? tls_ssl_ech_retry(t->ssl, ret, ret_len) : GH_ERR_NOT_FOUND;
+}
+
+const char *gh_tls_server_name(const struct gh_tls *t)
+{
+    const char *name = t->ssl ? SSL_get_servername(t->ssl, TLSEXT_NAMETYPE_host_name) : NULL;
+
+    return name ? name : "";
 }
 
 const char *gh_tls_group(const struct gh_tls *t)
@@ -359,16 +358,5 @@ const char *gh_tls_cipher(const struct gh_tls *t)
 
 const char *gh_tls_verify_error(const struct gh_tls *t)
 {
-    long v = t->ssl ? SSL_get_verify_result(t->ssl) : X509_V_OK;
-
-    switch (v) {
-    case X509_V_OK:
-        return "";
-    case X509_V_ERR_CERT_NOT_YET_VALID:
-        return "certificate is not yet valid, or our clock is behind";
-    case X509_V_ERR_CERT_HAS_EXPIRED:
-        return "certificate has expired, or our clock is ahead";
-    default:
-        return X509_verify_cert_error_string(v);
-    }
+    return t->ssl ? tls_ssl_verify_error(t->ssl) : "";
 }

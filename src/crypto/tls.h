@@ -1,7 +1,8 @@
-/* crypto/tls.h - TLS 1.3 for QUIC: contexts, and handshakes as an engine of bytes, levels and secrets
+/* crypto/tls.h - TLS contexts, and for QUIC handshakes as an engine of bytes, levels and secrets
  *
- * TLS 1.3 only, X25519MLKEM768 first, AES-128-GCM preferred; both ends prove themselves with certificates. OpenSSL's
- * types do not leave this folder.
+ * TLS 1.3 unless a context says otherwise, X25519MLKEM768 first, AES-128-GCM preferred; both ends prove themselves with certificates,
+ * unless a context says otherwise. crypto/tls_stream.h is TLS on a byte stream, with the same contexts. OpenSSL's types do not leave
+ * this folder.
  */
 #ifndef GH_CRYPTO_TLS_H
 #define GH_CRYPTO_TLS_H
@@ -15,16 +16,41 @@
 #include "crypto/signer.h"
 
 struct gh_tls_ctx;
+struct gh_ech_keys;
+
+/* What a server wants of its clients. */
+enum gh_tls_ask {
+    GH_TLS_ASK_REQUIRED,  /* no handshake without a certificate that a CA vouches for */
+    GH_TLS_ASK_NONE,      /* no CertificateRequest is sent */
+    GH_TLS_ASK_REQUESTED, /* one is; who sends none, or one that is not believed, has none (gh_tls_verify_error says why) */
+};
+
+/* A certificate of a server for the names in it (exact or wildcard, as in RFC 6125). */
+struct gh_tls_named {
+    struct gh_span certificate, key; /* as in struct gh_tls_config */
+    const struct gh_signer *signer;
+};
 
 struct gh_tls_config {
     bool server;
     struct gh_span certificate; /* PEM: leaf first, then intermediates; may be empty for a client */
     struct gh_span key;         /* PEM; empty with a signer */
     const struct gh_signer *signer; /* has the key; taken over, also when that fails. NULL: <key> counts */
-    struct gh_span ca;          /* PEM: who may sign the peer's certificate */
-    const char *alpn;           /* "h3" */
+    struct gh_span ca;          /* PEM: who may sign the peer's certificate; may be empty where none is looked at */
+    const char *alpn;           /* "h3"; "h2,http/1.1" in the order of preference; NULL or "" for none */
     enum gh_aead_engine aead;   /* of the keys that the QUIC engine gets */
+    enum gh_tls_ask ask;        /* server */
+    bool tls12;                 /* server on byte streams: TLS 1.2 as well, for strangers. The keys must be here: a signer makes no such signature */
+    const struct gh_tls_named *named; /* server: further certificates; <certificate> is for all other names and for none */
+    size_t named_count;
+    /* Client: SHA-256 of the SubjectPublicKeyInfo of servers, one of which it must be. With <ca> empty nothing else is asked of its
+     * certificate, neither chain nor name nor time. */
+    const uint8_t (*pins)[32];
+    size_t pin_count;
 };
+
+#define GH_TLS_NAMED_MAX 64u
+#define GH_TLS_PINS_MAX 8u
 
 /* Reads the PEM texts. GH_ERR_CRYPTO with words in <err> that say which of them is bad and why. */
 int gh_tls_ctx_create(const struct gh_tls_config *cfg, struct gh_tls_ctx **ret, char *err, size_t err_cap);
@@ -36,6 +62,10 @@ void gh_tls_ctx_put(struct gh_tls_ctx *c);
 /* Server, before the first session: clients may resume (with a fresh key exchange, never with early data). The same key after a restart
  * opens the same tickets. 0 or GH_ERR_CRYPTO. */
 int gh_tls_ctx_set_tickets(struct gh_tls_ctx *c, const uint8_t key[GH_TLS_TICKET_KEY]);
+/* Server, before the first session: hellos that were encrypted to a key of <keys> that opens at <wall> (seconds) are answered as what is inside,
+ * all others as what is outside, with the newest key for clients that try again. Another reference of <keys> is not kept. To
+ * change keys, make another context. 0, GH_ERR_CRYPTO or GH_ERR_MEMORY. */
+int gh_tls_ctx_set_ech(struct gh_tls_ctx *c, const struct gh_ech_keys *keys, int64_t wall);
 /* What time it is, for the day of the tickets' key. Any thread. */
 void gh_tls_ctx_set_wall(struct gh_tls_ctx *c, int64_t wall);
 
@@ -70,13 +100,31 @@ int gh_tls_set_transport_params(struct gh_tls *t, struct gh_span params);
 void gh_tls_resume(struct gh_tls *t, struct gh_tls_session *s);
 /* Complete without certificates being sent: the peer's is that of the first handshake. */
 bool gh_tls_resumed(const struct gh_tls *t);
+/* Client, before the first flight: encrypts the hello to the first usable ECHConfig of <list> (RFC 9849, an ECHConfigList): its public_name is
+ * what the world sees, and the handshake ends when the server does not open it. An empty list sends what looks like it to all who
+ * have no key (GREASE). 0, GH_ERR_MALFORMED or GH_ERR_UNSUPPORTED (nothing in it that we can use). */
+int gh_tls_set_ech(struct gh_tls *t, struct gh_span list);
+
+enum gh_tls_ech {
+    GH_TLS_ECH_NONE,     /* not tried, or GREASE; server: nothing that opened */
+    GH_TLS_ECH_ACCEPTED,
+    GH_TLS_ECH_REJECTED, /* client: this is why the handshake ended */
+};
+
+/* Once the handshake is complete or has failed. */
+enum gh_tls_ech gh_tls_ech(const struct gh_tls *t);
+/* The ECHConfigList that the server, whose certificate for the public name was believed, gave with a rejection; to be freed. 0,
+ * GH_ERR_NOT_FOUND (none, or it was not believed) or GH_ERR_MEMORY. */
+int gh_tls_ech_retry(const struct gh_tls *t, uint8_t **ret, size_t *ret_len);
+/* Server: the name that the client asked for, with ECH the inner one. "" when none. */
+const char *gh_tls_server_name(const struct gh_tls *t);
 /* Client: makes the first flight. */
 int gh_tls_start(struct gh_tls *t);
 /* CRYPTO bytes in order. Returns 1 when the handshake is complete (each time from then on), 0 before. GH_ERR_PROTOCOL:
  * bytes of a level that is over; GH_ERR_CRYPTO: an alert was raised; GH_ERR_TOO_LONG. */
 int gh_tls_feed(struct gh_tls *t, enum gh_tls_level level, struct gh_span bytes);
 
-/* The peer's leaf certificate, DER, copied: free() it. Empty when there is none. */
+/* The peer's leaf certificate, DER, copied: free() it. GH_ERR_NOT_FOUND when there is none, or it is not believed. */
 int gh_tls_peer_certificate(const struct gh_tls *t, uint8_t **ret, size_t *ret_len);
 /* Names for logs and status; "" before they are known. */
 const char *gh_tls_group(const struct gh_tls *t);

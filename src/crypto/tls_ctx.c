@@ -19,62 +19,9 @@ static int say(char *err, size_t cap, const char *what)
     return GH_ERR_CRYPTO;
 }
 
-static BIO *bio_of(struct gh_span s)
-{
-    return BIO_new_mem_buf(s.data, (int)s.len);
-}
-
-static int load_chain(SSL_CTX *ctx, struct gh_span pem)
-{
-    BIO *bio = bio_of(pem);
-    X509 *leaf = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
-    X509 *next;
-    int rc = leaf && SSL_CTX_use_certificate(ctx, leaf) == 1 ? 0 : GH_ERR_CRYPTO;
-
-    X509_free(leaf);
-    while (rc == 0) {
-        next = PEM_read_bio_X509(bio, NULL, NULL, NULL);
-        if (!next) {
-            ERR_clear_error(); /* the end of the text */
-            break;
-        }
-        if (SSL_CTX_add0_chain_cert(ctx, next) != 1) {
-            X509_free(next);
-            rc = GH_ERR_CRYPTO;
-        }
-    }
-    BIO_free(bio);
-    return rc;
-}
-
-static int load_key(SSL_CTX *ctx, struct gh_span pem)
-{
-    BIO *bio = bio_of(pem);
-    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
-    int rc = key && SSL_CTX_use_PrivateKey(ctx, key) == 1 ? 0 : GH_ERR_CRYPTO;
-
-    EVP_PKEY_free(key);
-    BIO_free(bio);
-    return rc;
-}
-
-static int load_signer(struct gh_tls_ctx *c, const struct gh_signer *signer)
-{
-    X509 *leaf = SSL_CTX_get0_certificate(c->ssl);
-    EVP_PKEY *key = NULL;
-    int rc = signer_provider_create(&c->signers);
-
-    if (rc == 0)
-        rc = signer_key_create(c->signers, signer, X509_get0_pubkey(leaf), &key);
-    if (rc == 0 && SSL_CTX_use_PrivateKey(c->ssl, key) != 1)
-        rc = GH_ERR_CRYPTO;
-    EVP_PKEY_free(key);
-    return rc;
-}
-
 static int load_ca(SSL_CTX *ctx, struct gh_span pem, bool server)
 {
-    BIO *bio = bio_of(pem);
+    BIO *bio = BIO_new_mem_buf(pem.data, (int)pem.len);
     X509_STORE *store = SSL_CTX_get_cert_store(ctx);
     X509 *cert;
     int count = 0;
@@ -104,15 +51,67 @@ static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_l
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+/* The handshake goes on whatever a certificate is worth: the verdict stays in the session (gh_tls_verify_error). */
+static int note_verdict(int ok, X509_STORE_CTX *v)
+{
+    (void)ok, (void)v;
+    return 1;
+}
+
+static int set_peer(struct gh_tls_ctx *c, const struct gh_tls_config *cfg, char *err, size_t cap)
+{
+    static const int modes[] = { [GH_TLS_ASK_REQUIRED] = SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, [GH_TLS_ASK_NONE] = SSL_VERIFY_NONE,
+                                 [GH_TLS_ASK_REQUESTED] = SSL_VERIFY_PEER };
+    bool needed = cfg->server ? cfg->ask == GH_TLS_ASK_REQUIRED : !cfg->pin_count;
+
+    c->ca = cfg->ca.len || needed;
+    if (c->ca && load_ca(c->ssl, cfg->ca, cfg->server) < 0)
+        return say(err, cap, "CA certificates");
+    SSL_CTX_set_verify(c->ssl, cfg->server ? modes[cfg->ask] : SSL_VERIFY_PEER,
+                       cfg->server && cfg->ask == GH_TLS_ASK_REQUESTED ? note_verdict : NULL);
+    if (cfg->pin_count > GH_TLS_PINS_MAX) {
+        snprintf(err, cap, "more than %u pins", GH_TLS_PINS_MAX);
+        return GH_ERR_RANGE;
+    }
+    if (cfg->pin_count) {
+        memcpy(c->pins, cfg->pins, cfg->pin_count * sizeof c->pins[0]);
+        c->pin_count = cfg->pin_count;
+        tls_pin_use(c);
+    }
+    return 0;
+}
+
+static int set_certificates(struct gh_tls_ctx *c, const struct gh_tls_config *cfg, char *err, size_t cap)
+{
+    const struct gh_tls_named first = { cfg->certificate, cfg->key, cfg->signer };
+    int rc = 0;
+
+    if (cfg->certificate.len) {
+        rc = tls_certificate_load(c, &first, &c->main, err, cap);
+        if (rc == 0 && SSL_CTX_use_cert_and_key(c->ssl, c->main.leaf, c->main.key, c->main.chain, 1) != 1)
+            rc = say(err, cap, "certificate and private key");
+    }
+    for (size_t i = 0; rc == 0 && i < cfg->named_count; i++) {
+        rc = tls_certificate_load(c, &cfg->named[i], &c->named[i], err, cap);
+        if (rc == 0 && X509_check_private_key(c->named[i].leaf, c->named[i].key) != 1)
+            rc = say(err, cap, "certificate and private key");
+    }
+    if (cfg->named_count)
+        SSL_CTX_set_cert_cb(c->ssl, tls_certificate_by_name, c);
+    return rc;
+}
+
 static int configure(struct gh_tls_ctx *c, const struct gh_tls_config *cfg, char *err, size_t cap)
 {
     SSL_CTX *ctx = c->ssl;
     int rc;
 
-    if (SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
+    if (SSL_CTX_set_min_proto_version(ctx, cfg->tls12 ? TLS1_2_VERSION : TLS1_3_VERSION) != 1 ||
         SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256") != 1 ||
+        SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1 || SSL_CTX_set_app_data(ctx, c) != 1 ||
         SSL_CTX_set1_groups_list(ctx, "*X25519MLKEM768:*X25519:P-256:P-384") != 1)
         return say(err, cap, "TLS settings");
+    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
     if (cfg->server)
         SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_TICKET);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
@@ -120,25 +119,14 @@ static int configure(struct gh_tls_ctx *c, const struct gh_tls_config *cfg, char
     SSL_CTX_set_num_tickets(ctx, 0); /* made when the handshake is complete (tls_ticket.c) */
     if (!cfg->server)
         gh_tls_ticket_keep(c);
-    if (cfg->certificate.len && load_chain(ctx, cfg->certificate) < 0)
-        return say(err, cap, "certificate");
-    rc = cfg->certificate.len && cfg->signer ? load_signer(c, cfg->signer) : 0;
-    if (rc < 0) {
-        ERR_clear_error();
-        snprintf(err, cap, "private key: %s", rc == GH_ERR_DENIED ? "it is not the certificate's" : rc == GH_ERR_UNSUPPORTED ?
-                 "the certificate is for another kind of key than Ed25519, P-256 or RSA" : gh_error_text(rc));
-        return GH_ERR_CRYPTO;
-    }
-    if (cfg->certificate.len && !cfg->signer && load_key(ctx, cfg->key) < 0)
-        return say(err, cap, "private key");
-    if (cfg->certificate.len && SSL_CTX_check_private_key(ctx) != 1)
-        return say(err, cap, "certificate and private key");
-    if (load_ca(ctx, cfg->ca, cfg->server) < 0)
-        return say(err, cap, "CA certificates");
-    SSL_CTX_set_verify(ctx, cfg->server ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_PEER, NULL);
-    if (cfg->server)
+    rc = set_certificates(c, cfg, err, cap);
+    if (rc == 0)
+        rc = set_peer(c, cfg, err, cap);
+    if (rc < 0)
+        return rc;
+    if (cfg->server && c->alpn_len)
         SSL_CTX_set_alpn_select_cb(ctx, select_alpn, c);
-    else if (SSL_CTX_set_alpn_protos(ctx, c->alpn, (unsigned)c->alpn_len) != 0)
+    else if (c->alpn_len && SSL_CTX_set_alpn_protos(ctx, c->alpn, (unsigned)c->alpn_len) != 0)
         return say(err, cap, "ALPN");
     return 0;
 }
@@ -149,31 +137,80 @@ static void release(const struct gh_signer *s)
         s->release(s->arg, s->key);
 }
 
+/* "h2,http/1.1" as libssl and the wire have it. */
+static int set_alpn(struct gh_tls_ctx *c, const char *names)
+{
+    for (const char *at = names ? names : ""; *at;) {
+        size_t len = strcspn(at, ",");
+
+        if (len == 0 || len > 255 || c->alpn_len + 1 + len > sizeof c->alpn)
+            return GH_ERR_RANGE;
+        c->alpn[c->alpn_len++] = (uint8_t)len;
+        memcpy(c->alpn + c->alpn_len, at, len);
+        c->alpn_len += len;
+        at += len + (at[len] == ',');
+    }
+    return 0;
+}
+
+/* From here on the context releases the signers. */
+static int take_signers(struct gh_tls_ctx *c, const struct gh_tls_config *cfg)
+{
+    if (cfg->signer)
+        c->main.signer = *cfg->signer;
+    c->named = cfg->named_count ? calloc(cfg->named_count, sizeof *c->named) : NULL;
+    if (cfg->named_count && !c->named)
+        return GH_ERR_MEMORY;
+    c->named_count = cfg->named_count;
+    for (size_t i = 0; i < cfg->named_count; i++)
+        if (cfg->named[i].signer)
+            c->named[i].signer = *cfg->named[i].signer;
+    return 0;
+}
+
+static int check_config(const struct gh_tls_config *cfg, char *err, size_t cap)
+{
+    bool signer = cfg->signer != NULL;
+
+    for (size_t i = 0; i < cfg->named_count; i++)
+        signer |= cfg->named[i].signer != NULL;
+    if (cfg->tls12 && (signer || !cfg->server)) {
+        snprintf(err, cap, "TLS 1.2 is for servers that have their keys");
+        return GH_ERR_UNSUPPORTED;
+    }
+    if (cfg->named_count > GH_TLS_NAMED_MAX) {
+        snprintf(err, cap, "more than %u certificates", GH_TLS_NAMED_MAX);
+        return GH_ERR_RANGE;
+    }
+    return 0;
+}
+
 int gh_tls_ctx_create(const struct gh_tls_config *cfg, struct gh_tls_ctx **ret, char *err, size_t err_cap)
 {
     struct gh_tls_ctx *c = calloc(1, sizeof *c);
-    int rc = GH_ERR_MEMORY;
+    int rc = c ? take_signers(c, cfg) : GH_ERR_MEMORY;
 
-    if (!c) {
+    if (rc < 0) {
         if (cfg->signer)
             release(cfg->signer);
+        for (size_t i = 0; i < cfg->named_count; i++)
+            if (cfg->named[i].signer)
+                release(cfg->named[i].signer);
+        free(c);
         return rc;
     }
     atomic_init(&c->refs, 1);
-    if (cfg->signer)
-        c->signer = *cfg->signer;
     c->server = cfg->server;
+    c->ask = cfg->ask;
     c->aead = cfg->aead;
-    c->alpn_len = strlen(cfg->alpn) + 1;
-    if (c->alpn_len > sizeof c->alpn) {
-        gh_tls_ctx_put(c);
-        return GH_ERR_RANGE;
+    rc = check_config(cfg, err, err_cap);
+    if (rc == 0)
+        rc = set_alpn(c, cfg->alpn);
+    if (rc == 0) {
+        c->ssl = SSL_CTX_new(TLS_method());
+        c->stream = tls_stream_method();
+        rc = c->ssl && c->stream ? configure(c, cfg, err, err_cap) : GH_ERR_MEMORY;
     }
-    c->alpn[0] = (uint8_t)(c->alpn_len - 1);
-    memcpy(c->alpn + 1, cfg->alpn, c->alpn_len - 1);
-    c->ssl = SSL_CTX_new(TLS_method());
-    if (c->ssl)
-        rc = configure(c, cfg, err, err_cap);
     if (rc < 0) {
         gh_tls_ctx_put(c);
         return rc;
@@ -194,7 +231,14 @@ void gh_tls_ctx_put(struct gh_tls_ctx *c)
         return;
     SSL_CTX_free(c->ssl);
     OPENSSL_cleanse(c->ticket_key, sizeof c->ticket_key);
-    signer_provider_destroy(c->signers);
-    release(&c->signer);
+    tls_certificate_fini(&c->main);
+    for (size_t i = 0; i < c->named_count; i++)
+        tls_certificate_fini(&c->named[i]);
+    signer_provider_destroy(c->signers); /* its keys are gone */
+    release(&c->main.signer);
+    for (size_t i = 0; i < c->named_count; i++)
+        release(&c->named[i].signer);
+    BIO_meth_free(c->stream);
+    free(c->named);
     free(c);
 }

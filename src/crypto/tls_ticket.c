@@ -95,6 +95,14 @@ static bool vouched(SSL *ssl, X509 *leaf, STACK_OF(X509) *untrusted, bool server
     return ok;
 }
 
+/* Nobody, where nobody need be anybody; else somebody who would be believed now. */
+static bool may_resume(SSL *ssl, X509 *leaf)
+{
+    const struct gh_tls_ctx *c = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+    return leaf ? c->ask != GH_TLS_ASK_NONE && vouched(ssl, leaf, NULL, true) : c->ask != GH_TLS_ASK_REQUIRED;
+}
+
 static SSL_TICKET_RETURN cb_ticket_opened(SSL *ssl, SSL_SESSION *session, const unsigned char *name, size_t name_len, SSL_TICKET_STATUS status,
                                           void *arg)
 {
@@ -103,7 +111,7 @@ static SSL_TICKET_RETURN cb_ticket_opened(SSL *ssl, SSL_SESSION *session, const 
     (void)arg;
     if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
         return SSL_TICKET_RETURN_IGNORE;
-    return vouched(ssl, SSL_SESSION_get0_peer(session), NULL, true) ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_IGNORE;
+    return may_resume(ssl, SSL_SESSION_get0_peer(session)) ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_IGNORE;
 }
 
 int gh_tls_ctx_set_tickets(struct gh_tls_ctx *c, const uint8_t key[GH_TLS_TICKET_KEY])
@@ -111,7 +119,7 @@ int gh_tls_ctx_set_tickets(struct gh_tls_ctx *c, const uint8_t key[GH_TLS_TICKET
     memcpy(c->ticket_key, key, sizeof c->ticket_key);
     if (SSL_CTX_set_session_id_context(c->ssl, id_context, sizeof id_context - 1) != 1 ||
         SSL_CTX_set_tlsext_ticket_key_evp_cb(c->ssl, cb_ticket_key) != 1 ||
-        SSL_CTX_set_session_ticket_cb(c->ssl, NULL, cb_ticket_opened, NULL) != 1 || SSL_CTX_set_app_data(c->ssl, c) != 1)
+        SSL_CTX_set_session_ticket_cb(c->ssl, NULL, cb_ticket_opened, NULL) != 1)
         return GH_ERR_CRYPTO;
     SSL_CTX_clear_options(c->ssl, SSL_OP_NO_TICKET);
     SSL_CTX_set_timeout(c->ssl, LIFE);
@@ -125,17 +133,21 @@ void gh_tls_ctx_set_wall(struct gh_tls_ctx *c, int64_t wall)
 }
 
 /* Is the leaf enough, without what the peer sent beside it? A handshake that found an anchor right above it has just seen that. */
-static bool stands_alone(SSL *ssl)
+static bool stands_alone(const struct gh_tls_ctx *c, SSL *ssl)
 {
     const STACK_OF(X509) *chain = SSL_get0_verified_chain(ssl);
 
+    if (!SSL_get0_peer_certificate(ssl))
+        return c->ask != GH_TLS_ASK_REQUIRED;
+    if (SSL_get_verify_result(ssl) != X509_V_OK)
+        return false;
     return (chain && sk_X509_num(chain) <= 2) || vouched(ssl, SSL_get0_peer_certificate(ssl), NULL, true);
 }
 
 /* A ticket has room for the leaf alone: who needs an intermediate to be believed gets none. */
 int gh_tls_ticket_issue(struct gh_tls_ctx *c, SSL *ssl)
 {
-    if (!c->tickets || !stands_alone(ssl))
+    if (!c->tickets || !stands_alone(c, ssl))
         return 0;
     /* two, for a client that tries two addresses at a time; each is written at the next call into libssl */
     for (int i = 0; i < 2; i++)
@@ -146,7 +158,9 @@ int gh_tls_ticket_issue(struct gh_tls_ctx *c, SSL *ssl)
 
 static int cb_new_session(SSL *ssl, SSL_SESSION *session)
 {
-    return gh_tls_on_session(SSL_get_app_data(ssl), (struct gh_tls_session *)session);
+    struct tls_owner *o = SSL_get_app_data(ssl);
+
+    return o->on_session(o, (struct gh_tls_session *)session);
 }
 
 void gh_tls_ticket_keep(struct gh_tls_ctx *c)
@@ -162,10 +176,13 @@ void gh_tls_session_put(struct gh_tls_session *s)
 
 void gh_tls_ticket_use(SSL *ssl, struct gh_tls_session *s)
 {
+    const struct gh_tls_ctx *c = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
     SSL_SESSION *session = (SSL_SESSION *)s;
 
     if (!SSL_SESSION_is_resumable(session) || SSL_set_session(ssl, session) != 1)
         return;
-    if (!vouched(ssl, SSL_SESSION_get0_peer(session), SSL_get_peer_cert_chain(ssl), false))
+    if (c->pin_count && !tls_pin_holds(c, SSL_SESSION_get0_peer(session)))
+        SSL_set_session(ssl, NULL);
+    else if (c->ca && !vouched(ssl, SSL_SESSION_get0_peer(session), SSL_get_peer_cert_chain(ssl), false))
         SSL_set_session(ssl, NULL);
 }

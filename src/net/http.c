@@ -2,6 +2,28 @@
 
 #include <stdio.h>
 
+uint64_t gh_http_code(enum gh_http_reset why)
+{
+    switch (why) {
+    case GH_HTTP_NO_ERROR:
+        return 0x100;
+    case GH_HTTP_MESSAGE_ERROR:
+        return 0x10e;
+    case GH_HTTP_REQUEST_REJECTED:
+        return 0x10b;
+    case GH_HTTP_REQUEST_CANCELLED:
+        return 0x10c;
+    case GH_HTTP_CONNECT_ERROR:
+        return 0x10f;
+    case GH_HTTP_DATAGRAM_ERROR:
+        return 0x33;
+    case GH_HTTP_EXCESSIVE_LOAD:
+        return 0x107;
+    default:
+        return 0x102;
+    }
+}
+
 int gh_http_respond(struct gh_http_stream *s, unsigned status, const struct gh_http_field *fields, size_t count, bool end)
 {
     return s->ops->respond(s, status, fields, count, end);
@@ -25,6 +47,18 @@ size_t gh_http_datagram_max(const struct gh_http_stream *s)
 size_t gh_http_plpmtu(const struct gh_http_stream *s)
 {
     return s->ops->plpmtu ? s->ops->plpmtu(s) : SIZE_MAX;
+}
+
+void gh_http_hold(struct gh_http_stream *s)
+{
+    if (s->ops->hold)
+        s->ops->hold(s);
+}
+
+void gh_http_consume(struct gh_http_stream *s, size_t bytes)
+{
+    if (s->ops->consume)
+        s->ops->consume(s, bytes);
 }
 
 void gh_http_reset(struct gh_http_stream *s, enum gh_http_reset why)

@@ -41,16 +41,20 @@ enum gh_http_reset {
     GH_HTTP_EXCESSIVE_LOAD,   /* 0x107 */
 };
 
+/* Its number where services see it: that of HTTP/3, on every version. GH_HTTP_NO_ERROR is 0x100. */
+uint64_t gh_http_code(enum gh_http_reset why);
+
 struct gh_http_events {
     /* Client side: the answer's head. */
     void (*on_answer)(void *arg, struct gh_http_stream *s, const struct gh_http_head *head);
-    /* Body bytes; <end> comes once, perhaps with no bytes. */
+    /* Body bytes; <end> comes once, perhaps with no bytes. In a tunnel: what the peer sends through it, DATAGRAM capsules among it where the
+     * version has no datagrams. The bytes are the receiver's to write over until it returns. */
     void (*on_body)(void *arg, struct gh_http_stream *s, struct gh_span data, bool end);
     /* Payload of an HTTP datagram (RFC 9297): context id and what follows. NULL refuses them: GH_HTTP_DATAGRAM_ERROR. */
     void (*on_datagram)(void *arg, struct gh_http_stream *s, struct gh_span payload);
     /* gh_http_send or gh_http_send_datagram, refused before with GH_ERR_AGAIN, would take bytes again. May be NULL. */
     void (*on_writable)(void *arg, struct gh_http_stream *s);
-    /* The stream is gone: last event. <code> is the version's error code, 0 when it ended well. */
+    /* The stream is gone: last event. <code> is 0 when it ended well, else a gh_http_code, whatever the version. */
     void (*on_closed)(void *arg, struct gh_http_stream *s, uint64_t code);
 };
 
@@ -62,6 +66,8 @@ struct gh_http_ops {
     void (*reset)(struct gh_http_stream *s, enum gh_http_reset why);
     const struct gh_http_peer *(*peer)(const struct gh_http_stream *s);
     size_t (*plpmtu)(const struct gh_http_stream *s); /* may be NULL */
+    void (*hold)(struct gh_http_stream *s);           /* these two as well */
+    void (*consume)(struct gh_http_stream *s, size_t bytes);
 };
 
 struct gh_http_stream {
@@ -78,7 +84,7 @@ struct gh_http_handler {
     void *arg;
 };
 
-/* Sends the answer's head, once. 0, GH_ERR_STATE or GH_ERR_MEMORY. <end>: no body follows. */
+/* Sends the answer's head, once. 0, GH_ERR_STATE or GH_ERR_MEMORY. <end>: no body follows. A tunnel is accepted with 200, on HTTP/1 too. */
 int gh_http_respond(struct gh_http_stream *s, unsigned status, const struct gh_http_field *fields, size_t count, bool end);
 /* Copies body bytes into the stream's bounded buffer. 0, GH_ERR_AGAIN (nothing was taken), GH_ERR_STATE, GH_ERR_MEMORY. */
 int gh_http_send(struct gh_http_stream *s, struct gh_span data, bool end);
@@ -90,6 +96,10 @@ size_t gh_http_datagram_max(const struct gh_http_stream *s);
 /* Largest UDP payload that the path below carries, as far as that is known; SIZE_MAX when there is no such limit, 0 when the connection
  * is over, which on_closed says soon. */
 size_t gh_http_plpmtu(const struct gh_http_stream *s);
+/* From now on the peer may send as much more as gh_http_consume says was taken, not what on_body was told: who hands bytes on holds back
+ * the one who sends them. What is on its way still comes. */
+void gh_http_hold(struct gh_http_stream *s);
+void gh_http_consume(struct gh_http_stream *s, size_t bytes);
 /* Aborts both directions; on_closed follows, perhaps before this returns. */
 void gh_http_reset(struct gh_http_stream *s, enum gh_http_reset why);
 const struct gh_http_peer *gh_http_peer(const struct gh_http_stream *s);

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "net/http1_conn.h"
+#include "net/http_capsule.h"
 
 #define SMALL_BODY 65536 /* rest of a body that is read and dropped rather than closing a connection over it */
 
@@ -95,7 +96,8 @@ static bool find_length(const struct gh_http_field *fields, size_t count, uint64
 
 static bool may_keep_alive(const struct gh_http1_conn *c)
 {
-    if (!c->keep_alive || c->server->draining)
+    /* a client may have sent what it meant for the tunnel: that must not be read as a request */
+    if (!c->keep_alive || c->server->draining || c->offer)
         return false;
     if (c->body_done)
         return true;
@@ -115,8 +117,12 @@ static int emit_head(struct gh_http1_conn *c, unsigned status, const struct gh_h
     if (rc < 0)
         return rc;
     w = writer_at_end(c);
-    gh_h1_emit_status_line(&w, status);
+    gh_h1_emit_status_line(&w, c->tunnel && c->upgrade ? 101 : status);
     write_date(&w, gh_worker_wall(c->server->worker));
+    if (c->tunnel && c->upgrade) {
+        gh_h1_emit_field(&w, gh_span_str("connection"), gh_span_str("upgrade"));
+        gh_h1_emit_field(&w, gh_span_str("upgrade"), gh_span_str(c->upgrade));
+    }
     for (size_t i = 0; i < count; i++)
         if (!is_hop_field(fields[i].name))
             gh_h1_emit_field(&w, fields[i].name, fields[i].value);
@@ -124,9 +130,9 @@ static int emit_head(struct gh_http1_conn *c, unsigned status, const struct gh_h
         gh_h1_emit_field(&w, gh_span_str("content-length"), gh_span_str("0"));
     if (c->out_chunked)
         gh_h1_emit_field(&w, gh_span_str("transfer-encoding"), gh_span_str("chunked"));
-    if (!c->keep_alive)
+    if (!c->keep_alive && !c->tunnel)
         gh_h1_emit_field(&w, gh_span_str("connection"), gh_span_str("close"));
-    else if (c->old)
+    else if (c->old && !c->tunnel)
         gh_h1_emit_field(&w, gh_span_str("connection"), gh_span_str("keep-alive"));
     gh_h1_emit_end(&w);
     if (w.failed)
@@ -135,20 +141,12 @@ static int emit_head(struct gh_http1_conn *c, unsigned status, const struct gh_h
     return 0;
 }
 
-static int answer_respond(struct gh_http_stream *s, unsigned status, const struct gh_http_field *fields, size_t count, bool end)
+/* What is said before the body can be: 0 or why not. */
+static int begin_answer(struct gh_http1_conn *c, unsigned status, const struct gh_http_field *fields, size_t count, bool end)
 {
-    struct gh_http1_conn *c = conn_of(s);
     bool bodiless = c->is_head || status == 204 || status == 304;
-    bool keep_alive = c->keep_alive;
     uint64_t length = 0;
-    int rc;
 
-    if (!c->open || c->answered || c->aborted)
-        return GH_ERR_STATE;
-    if (status == 101 || (c->is_connect && status < 300))
-        return GH_ERR_UNSUPPORTED;
-    if (status < 200 || status > 599)
-        return GH_ERR_RANGE;
     c->out_length_known = find_length(fields, count, &length);
     if (end && !bodiless && length > 0)
         return GH_ERR_STATE; /* the client would wait for a body that never comes */
@@ -158,7 +156,38 @@ static int answer_respond(struct gh_http_stream *s, unsigned status, const struc
     c->keep_alive = may_keep_alive(c);
     if (!end && !bodiless && !c->out_length_known && c->old)
         c->keep_alive = false; /* HTTP/1.0: the end of the connection is the end of the body */
-    rc = emit_head(c, status, fields, count, end && !bodiless && !c->out_length_known);
+    return emit_head(c, status, fields, count, end && !bodiless && !c->out_length_known);
+}
+
+/* From the empty line on, both directions are the tunnel's (RFC 9110, sections 7.8 and 9.3.6). */
+static int begin_tunnel(struct gh_http1_conn *c, unsigned status, const struct gh_http_field *fields, size_t count)
+{
+    int rc;
+
+    c->out_length_known = c->swallow = c->out_chunked = false;
+    c->tunnel = true;
+    rc = emit_head(c, status, fields, count, false);
+    if (rc < 0)
+        c->tunnel = false;
+    return rc;
+}
+
+static int answer_respond(struct gh_http_stream *s, unsigned status, const struct gh_http_field *fields, size_t count, bool end)
+{
+    struct gh_http1_conn *c = conn_of(s);
+    bool keep_alive = c->keep_alive;
+    int rc;
+
+    if (!c->open || c->answered || c->aborted)
+        return GH_ERR_STATE;
+    if (status == 101)
+        return GH_ERR_UNSUPPORTED; /* a tunnel is accepted with 200 */
+    if (status < 200 || status > 599)
+        return GH_ERR_RANGE;
+    if (c->offer && status < 300)
+        rc = begin_tunnel(c, status, fields, count);
+    else
+        rc = begin_answer(c, status, fields, count, end);
     if (rc < 0) {
         c->keep_alive = keep_alive;
         return rc;
@@ -215,18 +244,40 @@ static int answer_send(struct gh_http_stream *s, struct gh_span data, bool end)
     return 0;
 }
 
+static bool has_capsules(const struct gh_http1_conn *c)
+{
+    return c->tunnel && c->upgrade && gh_http_capsule_is_used(gh_span_str(c->upgrade));
+}
+
 static int answer_send_datagram(struct gh_http_stream *s, struct gh_span payload, uint32_t flow)
 {
-    (void)s;
-    (void)payload;
-    (void)flow;
-    return GH_ERR_UNSUPPORTED; /* HTTP/1 has capsules only, and only after an upgrade */
+    struct gh_http1_conn *c = conn_of(s);
+    int rc = has_capsules(c) ? gh_http_capsule_send_datagram(s, payload, c->out_len) : GH_ERR_UNSUPPORTED;
+
+    (void)flow; /* one stream of bytes: all are in order */
+    if (rc == GH_ERR_AGAIN) {
+        c->blocked = true;
+        gh_http1_conn_want(c);
+    }
+    return rc;
 }
 
 static size_t answer_datagram_max(const struct gh_http_stream *s)
 {
-    (void)s;
-    return 0;
+    return has_capsules(conn_of(s)) ? GH_HTTP_CAPSULE_DATAGRAM_MAX : 0;
+}
+
+static void answer_hold(struct gh_http_stream *s)
+{
+    conn_of(s)->held = true;
+}
+
+static void answer_consume(struct gh_http_stream *s, size_t bytes)
+{
+    struct gh_http1_conn *c = conn_of(s);
+
+    c->untaken -= bytes < c->untaken ? bytes : c->untaken;
+    gh_http1_conn_want(c);
 }
 
 static void answer_reset(struct gh_http_stream *s, enum gh_http_reset why)
@@ -236,7 +287,7 @@ static void answer_reset(struct gh_http_stream *s, enum gh_http_reset why)
     if (!c->open || c->aborted)
         return;
     c->aborted = true;
-    c->code = why;
+    c->code = gh_http_code(why);
     gh_http1_conn_want(c);
 }
 
@@ -252,6 +303,8 @@ const struct gh_http_ops gh_http1_answer_ops = {
     .datagram_max = answer_datagram_max,
     .reset = answer_reset,
     .peer = answer_peer,
+    .hold = answer_hold,
+    .consume = answer_consume,
 };
 
 static const char *refusal_text(unsigned status)

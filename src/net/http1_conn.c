@@ -1,16 +1,15 @@
 #include "net/http1_conn.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/error.h"
 
 #define LINGER_MS 2000
 #define LINGER_BYTES 262144
+#define UNTAKEN_MAX 65536 /* bytes that a service holds before no more are read */
 #define WRITE_STEP 16384 /* bytes that must go out within idle_timeout */
 
+/* <code>: as on_closed has it. */
 static void end_stream(struct gh_http1_conn *c, uint64_t code)
 {
     const struct gh_http_events *events = c->stream.events;
@@ -26,12 +25,14 @@ static void end_stream(struct gh_http1_conn *c, uint64_t code)
 
 void gh_http1_conn_close(struct gh_http1_conn *c)
 {
-    end_stream(c, c->aborted ? c->code : GH_HTTP_REQUEST_CANCELLED);
+    end_stream(c, c->aborted ? c->code : gh_http_code(GH_HTTP_REQUEST_CANCELLED));
     gh_list_unlink(&c->link);
     c->server->count--;
     gh_worker_deadline_stop(c->server->worker, &c->timer);
-    gh_poll_close(c->poll);
-    close(c->fd);
+    if (c->cut)
+        gh_byte_stream_reset(c->io);
+    else
+        gh_byte_stream_close(c->io);
     free(c->out);
     free(c);
 }
@@ -55,7 +56,7 @@ static void fail_request(struct gh_http1_conn *c, unsigned status, enum gh_http_
 {
     bool answered = c->answered;
 
-    end_stream(c, why);
+    end_stream(c, gh_http_code(why));
     if (answered)
         c->closing = true;
     else
@@ -65,13 +66,11 @@ static void fail_request(struct gh_http1_conn *c, unsigned status, enum gh_http_
 static void flush(struct gh_http1_conn *c)
 {
     while (c->out_len > 0 && !c->closing) {
-        ssize_t n = send(c->fd, c->out + c->out_at, c->out_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n = gh_byte_stream_write(c->io, gh_span_of(c->out + c->out_at, c->out_len));
 
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        if (n == 0)
             return;
-        if (n <= 0) {
+        if (n < 0) {
             c->closing = true;
             return;
         }
@@ -83,23 +82,18 @@ static void flush(struct gh_http1_conn *c)
         c->out_at = 0;
 }
 
-static void read_some(struct gh_http1_conn *c)
+/* Never more than there is room for: nothing is read while GH_HTTP1_IN_MAX or more wait. */
+static void keep_bytes(struct gh_http1_conn *c, struct gh_span data)
 {
-    ssize_t n;
-
-    if (c->in_at > 0) {
+    if (c->in_at > 0)
         memmove(c->in, c->in + c->in_at, c->in_len);
-        c->in_at = 0;
-    }
-    if (c->in_len == sizeof c->in)
-        return;
-    n = recv(c->fd, c->in + c->in_len, sizeof c->in - c->in_len, MSG_DONTWAIT);
-    if (n > 0)
-        c->in_len += (size_t)n;
-    else if (n == 0)
-        c->eof = true;
-    else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+    c->in_at = 0;
+    if (data.len > sizeof c->in - c->in_len) {
         c->closing = true;
+        return;
+    }
+    memcpy(c->in + c->in_len, data.data, data.len);
+    c->in_len += data.len;
 }
 
 static struct gh_span buffered(const struct gh_http1_conn *c)
@@ -116,19 +110,32 @@ static void set_buffered(struct gh_http1_conn *c, struct gh_span left)
 static void tell_body(struct gh_http1_conn *c, struct gh_span data, bool end)
 {
     c->body_done = end;
+    if (c->held)
+        c->untaken += data.len;
     if (c->open && c->stream.events && c->stream.events->on_body && !c->aborted)
         c->stream.events->on_body(c->stream.arg, &c->stream, data, end);
+}
+
+/* The token of an upgrade that this server may accept, else NULL (RFC 9484, section 4.2; RFC 6455, section 4.1). */
+static const char *find_upgrade(const struct gh_http1_conn *c, const struct gh_h1_head *h1)
+{
+    if (!h1->upgrade.len || !gh_span_equals(h1->method, gh_span_str("GET")) || h1->framing != GH_H1_BODY_NONE)
+        return NULL;
+    for (const char *const *token = c->server->config.upgrades; token && *token; token++)
+        if (gh_h1_list_has(h1->upgrade, *token))
+            return *token;
+    return NULL;
 }
 
 static void call_handler(struct gh_http1_conn *c, const struct gh_h1_head *h1)
 {
     struct gh_http_field fields[GH_H1_FIELDS_MAX];
     struct gh_http_head head = {
-        .method = h1->method,
-        .scheme = h1->scheme.len ? h1->scheme : gh_span_str("http"),
+        .method = c->upgrade ? gh_span_str("CONNECT") : h1->method,
+        .scheme = h1->scheme.len ? h1->scheme : gh_span_str(c->io->secure ? "https" : "http"),
         .authority = h1->authority,
         .path = h1->path,
-        .protocol = h1->upgrade,
+        .protocol = gh_span_str(c->upgrade ? c->upgrade : ""),
         .fields = fields,
         .field_count = h1->field_count,
     };
@@ -141,16 +148,31 @@ static void call_handler(struct gh_http1_conn *c, const struct gh_h1_head *h1)
     c->server->handler.on_request(c->server->handler.arg, &c->stream, &head);
 }
 
+/* What is known of a request before the handler has it. */
+static void note_request(struct gh_http1_conn *c, const struct gh_h1_head *head)
+{
+    c->is_head = gh_span_equals(head->method, gh_span_str("HEAD"));
+    c->upgrade = find_upgrade(c, head);
+    c->offer = c->upgrade || gh_span_equals(head->method, gh_span_str("CONNECT"));
+    c->old = head->minor == 0;
+    c->keep_alive = head->keep_alive;
+    c->framing = head->framing;
+    c->body_left = head->content_length;
+    c->body_seen = 0;
+    c->chunked = (struct gh_h1_chunked){ 0 };
+    c->body_done = head->framing == GH_H1_BODY_NONE;
+    c->expects_continue = head->expect == GH_H1_EXPECT_CONTINUE && !c->body_done;
+    c->answered = c->answer_done = c->aborted = c->blocked = c->tunnel = c->held = false;
+    c->untaken = 0;
+}
+
 static void start_request(struct gh_http1_conn *c, const struct gh_h1_head *head)
 {
     c->server->counters.requests++;
     c->served = true;
     gh_worker_deadline_stop(c->server->worker, &c->timer); /* what comes next has its own time, also when it is another head at once */
     c->wait = GH_HTTP1_WAIT_NONE;
-    c->is_head = gh_span_equals(head->method, gh_span_str("HEAD"));
-    c->is_connect = gh_span_equals(head->method, gh_span_str("CONNECT"));
-    c->old = head->minor == 0;
-    c->keep_alive = head->keep_alive;
+    note_request(c, head);
     if (head->expect == GH_H1_EXPECT_UNKNOWN) {
         refuse(c, 417);
         return;
@@ -159,13 +181,6 @@ static void start_request(struct gh_http1_conn *c, const struct gh_h1_head *head
         refuse(c, 413);
         return;
     }
-    c->framing = head->framing;
-    c->body_left = head->content_length;
-    c->body_seen = 0;
-    c->chunked = (struct gh_h1_chunked){ 0 };
-    c->body_done = head->framing == GH_H1_BODY_NONE;
-    c->expects_continue = head->expect == GH_H1_EXPECT_CONTINUE && !c->body_done;
-    c->answered = c->answer_done = c->aborted = c->blocked = false;
     c->state = GH_HTTP1_REQUEST;
     c->open = true;
     call_handler(c, head);
@@ -176,7 +191,7 @@ static void start_request(struct gh_http1_conn *c, const struct gh_h1_head *head
     }
     if (c->expects_continue && !c->answered && gh_http1_answer_raw(c, gh_span_str("HTTP/1.1 100 Continue\r\n\r\n")) < 0)
         c->closing = true;
-    if (c->body_done)
+    if (c->body_done && !c->offer)
         tell_body(c, gh_span_of(NULL, 0), true);
 }
 
@@ -229,7 +244,7 @@ static bool step_body(struct gh_http1_conn *c)
     }
     if (rc == 0) {
         if (c->eof) {
-            end_stream(c, GH_HTTP_REQUEST_CANCELLED);
+            end_stream(c, gh_http_code(GH_HTTP_REQUEST_CANCELLED));
             c->closing = true;
         }
         return false;
@@ -250,12 +265,54 @@ static bool step_request(struct gh_http1_conn *c)
         c->closing = true;
         return false;
     }
+    if (c->tunnel) {
+        c->state = GH_HTTP1_TUNNEL;
+        c->body_done = false;
+        return true;
+    }
+    if (c->offer && !c->answered)
+        return false; /* what the client sent too early waits */
     if (c->answer_done && (c->body_done || !c->keep_alive)) {
         end_stream(c, 0);
         c->state = c->keep_alive ? GH_HTTP1_HEAD : GH_HTTP1_FLUSH;
         return true;
     }
     return !c->body_done && step_body(c);
+}
+
+bool gh_http1_conn_may_read(const struct gh_http1_conn *c)
+{
+    return c->in_len < GH_HTTP1_IN_MAX && c->untaken < UNTAKEN_MAX;
+}
+
+/* Each direction ends on its own; the connection with the second. */
+static bool step_tunnel(struct gh_http1_conn *c)
+{
+    struct gh_span in = buffered(c);
+
+    if (c->aborted) {
+        end_stream(c, c->code);
+        c->closing = c->cut = true;
+        return false;
+    }
+    if (in.len > 0 && !c->body_done) {
+        c->in_at = c->in_len = 0;
+        tell_body(c, in, false);
+        return true;
+    }
+    if (c->eof && !c->body_done) {
+        tell_body(c, gh_span_of(NULL, 0), true);
+        return true;
+    }
+    if (c->answer_done && c->out_len == 0 && !c->shut) {
+        c->shut = true;
+        gh_byte_stream_shutdown_write(c->io);
+    }
+    if (c->shut && c->body_done) {
+        end_stream(c, 0);
+        c->closing = true;
+    }
+    return false;
 }
 
 static bool step_end(struct gh_http1_conn *c)
@@ -267,7 +324,7 @@ static bool step_end(struct gh_http1_conn *c)
     if (c->eof || c->lingered > LINGER_BYTES) {
         c->closing = true;
     } else if (c->state == GH_HTTP1_FLUSH) {
-        shutdown(c->fd, SHUT_WR);
+        gh_byte_stream_shutdown_write(c->io);
         c->state = GH_HTTP1_LINGER;
     }
     return false;
@@ -280,6 +337,8 @@ static bool step(struct gh_http1_conn *c)
         return step_head(c);
     case GH_HTTP1_REQUEST:
         return step_request(c);
+    case GH_HTTP1_TUNNEL:
+        return step_tunnel(c);
     default:
         return step_end(c);
     }
@@ -298,7 +357,7 @@ static void set_timer(struct gh_http1_conn *c)
     } else if (c->state == GH_HTTP1_LINGER) {
         wait = GH_HTTP1_WAIT_LINGER;
         ms = LINGER_MS;
-    } else if (c->state == GH_HTTP1_REQUEST && !c->body_done) {
+    } else if (c->state == GH_HTTP1_REQUEST && !c->body_done && !c->offer) {
         wait = GH_HTTP1_WAIT_BODY;
         ms = config->body_timeout;
     } else if (c->state == GH_HTTP1_HEAD) {
@@ -318,19 +377,12 @@ static void set_timer(struct gh_http1_conn *c)
         gh_worker_deadline_start(c->server->worker, &c->timer, gh_worker_now(c->server->worker) + (int64_t)ms * 1000000);
 }
 
-static void set_poll(struct gh_http1_conn *c)
+static void set_wishes(struct gh_http1_conn *c)
 {
-    int mask = 0;
-
     /* also while an answer is awaited: the next request may come in, and a reset wants to be heard of */
-    if (!c->eof && c->in_len < sizeof c->in)
-        mask |= GH_POLL_READ;
+    gh_byte_stream_want_read(c->io, !c->eof && gh_http1_conn_may_read(c));
     if (c->out_len > 0 || c->wanted || c->blocked)
-        mask |= GH_POLL_WRITE;
-    if (mask == c->mask)
-        return;
-    c->mask = mask;
-    gh_poll_change(c->poll, mask);
+        gh_byte_stream_want_write(c->io);
 }
 
 /* A head that had to wait for room in <out> may go on. */
@@ -339,15 +391,12 @@ static bool may_go_on(const struct gh_http1_conn *c)
     return c->state == GH_HTTP1_HEAD && (c->in_len > 0 || c->eof) && c->out_len <= c->server->config.out_max / 2;
 }
 
-static void turn(struct gh_http1_conn *c, int events)
+static void turn(struct gh_http1_conn *c)
 {
     bool worked = true;
 
     c->turning = true;
     c->wanted = false;
-    flush(c);
-    if (events & GH_POLL_READ)
-        read_some(c);
     if (c->blocked && c->open && c->out_len <= c->server->config.out_max / 2 && !c->closing) {
         c->blocked = false;
         if (c->stream.events && c->stream.events->on_writable)
@@ -358,6 +407,7 @@ static void turn(struct gh_http1_conn *c, int events)
         while (!c->closing && step(c))
             worked = true;
         flush(c);
+        worked |= c->tunnel && c->answer_done && c->out_len == 0 && !c->shut;
     }
     c->turning = false;
     if (c->closing) {
@@ -366,18 +416,48 @@ static void turn(struct gh_http1_conn *c, int events)
     }
     c->wanted = false;
     set_timer(c);
-    set_poll(c);
+    set_wishes(c);
 }
 
-static void on_poll(void *arg, int events)
+static void on_bytes(void *arg, struct gh_span data)
 {
     struct gh_http1_conn *c = arg;
 
-    if (events & GH_POLL_ERROR) /* nothing more will be read or written */
-        gh_http1_conn_close(c);
+    c->turning = true;
+    flush(c);
+    if (c->state == GH_HTTP1_TUNNEL && c->in_len == 0 && !c->body_done && !c->aborted)
+        tell_body(c, data, false);
     else
-        turn(c, events);
+        keep_bytes(c, data);
+    turn(c);
 }
+
+static void on_end(void *arg)
+{
+    struct gh_http1_conn *c = arg;
+
+    c->turning = true;
+    flush(c);
+    c->eof = true;
+    turn(c);
+}
+
+static void on_writable(void *arg)
+{
+    struct gh_http1_conn *c = arg;
+
+    c->turning = true;
+    flush(c);
+    turn(c);
+}
+
+static void on_broken(void *arg, int why)
+{
+    (void)why;
+    gh_http1_conn_close(arg); /* nothing more will be read or written */
+}
+
+static const struct gh_byte_stream_events io_events = { on_bytes, on_end, on_writable, on_broken };
 
 static void on_timer(void *arg, int64_t now)
 {
@@ -397,7 +477,8 @@ static void on_timer(void *arg, int64_t now)
     } else {
         c->closing = true;
     }
-    turn(c, 0);
+    flush(c);
+    turn(c);
 }
 
 void gh_http1_conn_want(struct gh_http1_conn *c)
@@ -405,7 +486,7 @@ void gh_http1_conn_want(struct gh_http1_conn *c)
     if (c->turning)
         return;
     c->wanted = true;
-    set_poll(c);
+    set_wishes(c);
 }
 
 void gh_http1_conn_drain(struct gh_http1_conn *c)
@@ -414,30 +495,30 @@ void gh_http1_conn_drain(struct gh_http1_conn *c)
         gh_http1_conn_close(c);
 }
 
-int gh_http1_conn_open(struct gh_http1_server *s, int fd, const struct gh_http_peer *peer)
+int gh_http1_conn_open(struct gh_http1_server *s, struct gh_byte_stream *io, const struct gh_http_peer *peer, const struct gh_http_identity *identity)
 {
     struct gh_http1_conn *c = calloc(1, sizeof *c);
-    int rc;
 
     if (!c) {
-        close(fd);
+        gh_byte_stream_close(io);
         return GH_ERR_MEMORY;
     }
     c->server = s;
-    c->fd = fd;
+    c->io = io;
     c->peer = *peer;
-    c->mask = GH_POLL_READ;
+    if (identity) {
+        c->identity = *identity;
+        c->peer.identity = c->identity.name;
+        c->peer.certificate = &c->identity.certificate;
+        c->peer.not_after = c->identity.not_after;
+    }
+    io->events = &io_events;
+    io->arg = c;
     gh_deadline_init(&c->timer, on_timer, c);
     gh_h1_reader_reset(&c->reader, GH_H1_REQUEST);
-    rc = gh_poll_open(s->worker, fd, c->mask, on_poll, c, &c->poll);
-    if (rc < 0) {
-        close(fd);
-        free(c);
-        return rc;
-    }
     s->count++;
     gh_list_append(&s->conns, &c->link);
     set_timer(c);
-    set_poll(c);
+    set_wishes(c);
     return 0;
 }

@@ -2,13 +2,13 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "net/http1_conn.h"
+#include "net/tcp_stream.h"
 
 #define ACCEPT_BATCH 16
 #define PAUSE INT64_C(100000000) /* ns */
@@ -91,7 +91,7 @@ static bool accept_one(struct gh_http1_server *s, int listen_fd)
     struct sockaddr_storage from = { 0 };
     socklen_t len = sizeof from;
     struct gh_http_peer peer;
-    int one = 1;
+    struct gh_byte_stream *io;
     int fd = accept4(listen_fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     if (fd < 0) {
@@ -107,10 +107,8 @@ static bool accept_one(struct gh_http1_server *s, int listen_fd)
         turn_away(fd);
         return true;
     }
-    if (from.ss_family == AF_INET || from.ss_family == AF_INET6)
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     peer = peer_of(fd, &from);
-    if (gh_http1_conn_open(s, fd, &peer) < 0) {
+    if (gh_tcp_stream_create(s->worker, fd, gh_span_of(NULL, 0), &io) < 0 || gh_http1_conn_open(s, io, &peer, NULL) < 0) {
         pause_accepting(s);
         return false;
     }
@@ -189,6 +187,17 @@ int gh_http1_server_listen(struct gh_http1_server *s, int fd)
     }
     gh_list_append(&s->listeners, &l->link);
     return 0;
+}
+
+int gh_http1_server_take(struct gh_http1_server *s, struct gh_byte_stream *io, const struct gh_http_peer *peer,
+                         const struct gh_http_identity *identity)
+{
+    s->counters.accepted++;
+    if (s->count < s->config.connections_max)
+        return gh_http1_conn_open(s, io, peer, identity);
+    s->counters.refused_connections++;
+    gh_byte_stream_close(io);
+    return GH_ERR_FULL;
 }
 
 void gh_http1_server_drain(struct gh_http1_server *s)

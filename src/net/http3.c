@@ -75,34 +75,12 @@ static size_t op_datagram_max(const struct gh_http_stream *s)
     return gh_h3_datagram_max(stream_of(s)->s);
 }
 
-static uint64_t reset_code(enum gh_http_reset why)
-{
-    switch (why) {
-    case GH_HTTP_NO_ERROR:
-        return GH_H3_NO_ERROR;
-    case GH_HTTP_MESSAGE_ERROR:
-        return GH_H3_MESSAGE_ERROR;
-    case GH_HTTP_REQUEST_REJECTED:
-        return GH_H3_REQUEST_REJECTED;
-    case GH_HTTP_REQUEST_CANCELLED:
-        return GH_H3_REQUEST_CANCELLED;
-    case GH_HTTP_CONNECT_ERROR:
-        return GH_H3_CONNECT_ERROR;
-    case GH_HTTP_DATAGRAM_ERROR:
-        return GH_H3_DATAGRAM_ERROR;
-    case GH_HTTP_EXCESSIVE_LOAD:
-        return GH_H3_EXCESSIVE_LOAD;
-    default:
-        return GH_H3_INTERNAL_ERROR;
-    }
-}
-
 static void op_reset(struct gh_http_stream *s, enum gh_http_reset why)
 {
     struct stream *st = stream_of(s);
 
     wake(st->conn);
-    gh_h3_reset(st->s, reset_code(why));
+    gh_h3_reset(st->s, gh_http_code(why));
 }
 
 static const struct gh_http_peer *op_peer(const struct gh_http_stream *s)
@@ -115,7 +93,20 @@ static size_t op_plpmtu(const struct gh_http_stream *s)
     return gh_quic_plpmtu(stream_of(s)->conn->quic);
 }
 
-static const struct gh_http_ops ops = { op_respond, op_send, op_send_datagram, op_datagram_max, op_reset, op_peer, op_plpmtu };
+static void op_hold(struct gh_http_stream *s)
+{
+    gh_h3_hold(stream_of(s)->s);
+}
+
+static void op_consume(struct gh_http_stream *s, size_t bytes)
+{
+    struct stream *st = stream_of(s);
+
+    wake(st->conn);
+    gh_h3_consume(st->s, bytes);
+}
+
+static const struct gh_http_ops ops = { op_respond, op_send, op_send_datagram, op_datagram_max, op_reset, op_peer, op_plpmtu, op_hold, op_consume };
 
 /* What HTTP/3 tells. */
 
@@ -489,10 +480,13 @@ struct gh_quic *gh_http_conn_quic(struct gh_http_conn *c)
 
 struct gh_quic *gh_http_endpoint_stream_quic(struct gh_http_stream *s)
 {
-    return stream_of(s)->conn->quic;
+    return s->ops == &ops ? stream_of(s)->conn->quic : NULL;
 }
 
 void gh_http_endpoint_stream_close(struct gh_http_stream *s, const char *reason)
 {
-    gh_http_conn_close(stream_of(s)->conn, reason);
+    if (s->ops != &ops)
+        gh_http_reset(s, GH_HTTP_NO_ERROR);
+    else
+        gh_http_conn_close(stream_of(s)->conn, reason);
 }

@@ -7,19 +7,12 @@
 #ifndef GH_NET_HTTP_ENDPOINT_H
 #define GH_NET_HTTP_ENDPOINT_H
 
-#include "crypto/cert.h"
 #include "net/http.h"
+#include "net/http_identity.h"
 #include "net/quic_endpoint.h"
 
 struct gh_http_endpoint;      /* what runs on one endpoint */
 struct gh_http_conn; /* a connection */
-
-/* The identity that a certificate proved. */
-struct gh_http_identity {
-    char name[129];    /* NUL-terminated; "" is no identity */
-    int64_t not_after; /* wall seconds */
-    struct gh_cert_id certificate;
-};
 
 struct gh_http_endpoint_events {
     /* The handshake is complete: who is it? <der> is the peer's leaf. 0 and <ret>, or a refusal: the connection is closed with
@@ -63,7 +56,7 @@ void gh_http_conn_close(struct gh_http_conn *c, const char *reason);
 struct gh_quic *gh_http_conn_quic(struct gh_http_conn *c);
 /* gh_quic_probe, at once. */
 void gh_http_conn_probe(struct gh_http_conn *c);
-/* The connection below a stream of an endpoint. */
+/* The connection below a stream of an endpoint; NULL when the stream is not one of an endpoint. */
 struct gh_quic *gh_http_endpoint_stream_quic(struct gh_http_stream *s);
 void gh_http_endpoint_stream_close(struct gh_http_stream *s, const char *reason);
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <limits.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdint.h>
@@ -43,6 +44,15 @@ int gh_process_limit_files(size_t want)
         return 0;
     l.rlim_cur = want < l.rlim_max ? want : l.rlim_max;
     return setrlimit(RLIMIT_NOFILE, &l) < 0 ? GH_ERR_SYSTEM : 0;
+}
+
+unsigned gh_process_descriptors(void)
+{
+    struct rlimit l;
+
+    if (getrlimit(RLIMIT_NOFILE, &l) < 0)
+        return 1024;
+    return l.rlim_cur > UINT_MAX ? UINT_MAX : (unsigned)l.rlim_cur;
 }
 
 int gh_process_hide_memory(bool hide)

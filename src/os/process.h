@@ -15,6 +15,8 @@ int gh_process_die_with_parent(int signal, pid_t parent);
 void gh_process_name_thread(const char *name);
 /* Raises the soft limit of descriptors to <want> or to the hard limit, whichever is less. */
 int gh_process_limit_files(size_t want);
+/* How many descriptors this process may have now. */
+unsigned gh_process_descriptors(void);
 /* No core file, and no debugger of the same user: for a process that holds keys. */
 int gh_process_hide_memory(bool hide);
 /* The user that this process runs as. */

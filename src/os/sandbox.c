@@ -26,7 +26,8 @@
 #define FS_REFER (UINT64_C(1) << 13)     /* version 2 */
 #define FS_TRUNCATE (UINT64_C(1) << 14)  /* 3 */
 #define FS_IOCTL_DEV (UINT64_C(1) << 15) /* 5 */
-#define NET_TCP (UINT64_C(3))            /* 4: bind, connect */
+#define NET_BIND (UINT64_C(1) << 0)      /* 4 */
+#define NET_CONNECT (UINT64_C(1) << 1)
 #define SCOPES (UINT64_C(3))             /* 6: abstract unix sockets, signals */
 
 struct ruleset {
@@ -47,7 +48,7 @@ int gh_sandbox_landlock_version(void)
     return v < 0 ? 0 : (int)v;
 }
 
-static struct ruleset handled(int version, enum gh_sandbox_kind kind)
+static struct ruleset handled(int version, const struct gh_sandbox *s)
 {
     struct ruleset r = { .fs = FS_ALL_OF_1 };
 
@@ -55,8 +56,8 @@ static struct ruleset handled(int version, enum gh_sandbox_kind kind)
         r.fs |= FS_REFER;
     if (version >= 3)
         r.fs |= FS_TRUNCATE;
-    if (version >= 4 && kind != GH_SANDBOX_LOOKUP) /* DNS falls back to TCP */
-        r.net = NET_TCP;
+    if (version >= 4 && s->kind != GH_SANDBOX_LOOKUP) /* DNS falls back to TCP */
+        r.net = s->connect ? NET_BIND : NET_BIND | NET_CONNECT;
     if (version >= 5)
         r.fs |= FS_IOCTL_DEV;
     if (version >= 6)
@@ -88,7 +89,7 @@ static int add_path(int rules, uint64_t known, const struct gh_sandbox_path *p)
 static int restrict_files(const struct gh_sandbox *s, int version)
 {
     const struct gh_sandbox_path all = { .path = "/", .write = gh_sandbox_runtime_writes() };
-    struct ruleset want = handled(version, s->kind);
+    struct ruleset want = handled(version, s);
     int rules = (int)syscall(SYS_landlock_create_ruleset, &want, sizeof want, 0), rc = 0;
 
     if (rules < 0)
@@ -129,7 +130,7 @@ static const int node[] = {
     SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(getcwd), SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(rename),
     SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(rmdir), SCMP_SYS(fsync), SCMP_SYS(fdatasync),
     SCMP_SYS(ftruncate), SCMP_SYS(fallocate), SCMP_SYS(fchmod), SCMP_SYS(fchown), SCMP_SYS(flock), SCMP_SYS(getdents64),
-    SCMP_SYS(fstatfs), SCMP_SYS(umask), SCMP_SYS(accept4), SCMP_SYS(listen), SCMP_SYS(bind), SCMP_SYS(connect),
+    SCMP_SYS(fstatfs), SCMP_SYS(umask), SCMP_SYS(accept4), SCMP_SYS(listen), SCMP_SYS(bind), SCMP_SYS(connect), SCMP_SYS(splice),
 };
 
 /* What has no honest use here. io_uring is not in it, nor allowed: libuv asks for it at every start and goes on without. */

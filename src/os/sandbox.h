@@ -28,6 +28,7 @@ struct gh_sandbox {
     const struct gh_sandbox_path *paths;
     size_t path_count;
     bool journal; /* unix sockets of datagrams: the journal's */
+    bool connect; /* NODE: TCP connections to others */
 };
 
 struct gh_sandbox_report {

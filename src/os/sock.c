@@ -233,6 +233,16 @@ int gh_sock_local(int fd, struct gh_endpoint *ret)
     return gh_endpoint_of_sockaddr(&addr, ret);
 }
 
+int gh_sock_remote(int fd, struct gh_endpoint *ret)
+{
+    struct sockaddr_storage addr = { 0 };
+    socklen_t len = sizeof addr;
+
+    if (getpeername(fd, (struct sockaddr *)&addr, &len) < 0)
+        return GH_ERR_SYSTEM;
+    return gh_endpoint_of_sockaddr(&addr, ret);
+}
+
 int gh_sock_peer_credentials(int fd, struct gh_credentials *ret)
 {
     struct ucred cred;
@@ -254,6 +264,17 @@ int gh_sock_set_nodelay(int fd)
     int on = 1;
 
     return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 ? gh_os_failure() : 0;
+}
+
+int gh_sock_set_keepalive(int fd, int idle, int interval, int count)
+{
+    int on = 1;
+
+    if (idle && (setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle) < 0 ||
+                 setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval) < 0 ||
+                 setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count) < 0))
+        return gh_os_failure();
+    return setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) < 0 ? gh_os_failure() : 0;
 }
 
 ssize_t gh_sock_receive(int fd, void *buf, size_t cap)

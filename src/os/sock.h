@@ -51,9 +51,13 @@ int gh_sock_connected(int fd);
 /* A descriptor, GH_ERR_AGAIN, or GH_ERR_FULL when no descriptor is left. <ret_peer> may be NULL; a unix peer has family 0. */
 int gh_sock_accept(int fd, struct gh_endpoint *ret_peer);
 int gh_sock_local(int fd, struct gh_endpoint *ret);
+int gh_sock_remote(int fd, struct gh_endpoint *ret);
 int gh_sock_peer_credentials(int fd, struct gh_credentials *ret);
 int gh_sock_set_mark(int fd, uint32_t mark);
 int gh_sock_set_nodelay(int fd);
+/* A silent peer is asked after <idle> seconds, then every <interval>; after <count> questions without an answer the connection is over. 0: as the
+ * system has it, which is two hours mostly. */
+int gh_sock_set_keepalive(int fd, int idle, int interval, int count);
 
 /* Count of bytes, GH_ERR_AGAIN, GH_ERR_CLOSED (receive: in order; send: the peer is gone) or GH_ERR_SYSTEM. */
 ssize_t gh_sock_receive(int fd, void *buf, size_t cap);

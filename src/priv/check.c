@@ -92,6 +92,13 @@ static int check_notify(const struct gh_priv_notify *n)
     return n->state < GH_PRIV_STATE_COUNT ? 0 : GH_ERR_RANGE;
 }
 
+static int check_hop(const struct gh_priv_hop *h)
+{
+    if (h->port == 0 && h->first == 0 && h->last == 0)
+        return 0;
+    return h->port && h->first && h->first <= h->last && (h->port < h->first || h->port > h->last) ? 0 : GH_ERR_RANGE;
+}
+
 int gh_check_request(const struct gh_priv_request *q)
 {
     switch (q->kind) {
@@ -128,6 +135,8 @@ int gh_check_request(const struct gh_priv_request *q)
         return check_rule(&q->rule);
     case GH_PRIV_NAT:
         return check_nat(&q->nat);
+    case GH_PRIV_HOP:
+        return check_hop(&q->hop);
     case GH_PRIV_SYSCTL:
         return q->sysctl < GH_PRIV_SYSCTL_COUNT ? 0 : GH_ERR_RANGE;
     case GH_PRIV_FORGET_KEY:

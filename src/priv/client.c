@@ -31,7 +31,7 @@ static int64_t patience(uint32_t kind)
 {
     if (kind == GH_PRIV_SIGN || kind == GH_PRIV_FORGET_KEY)
         return GH_PRIV_SIGN_PATIENCE * SECOND;
-    return (kind == GH_PRIV_NAT ? 3 : 1) * GH_PRIV_PATIENCE * SECOND; /* another program does it */
+    return (kind == GH_PRIV_NAT || kind == GH_PRIV_HOP ? 3 : 1) * GH_PRIV_PATIENCE * SECOND; /* another program does it */
 }
 
 static int init_lock(struct gh_priv_client *c)

@@ -220,6 +220,24 @@ int gh_network_rule(struct gh_changes *cs, const struct gh_priv_rule *r, uint64_
     return 0;
 }
 
+/* Notes the firewall table, or takes it away. 1: it is to be made now. */
+static int note_table(struct gh_changes *cs, const struct gh_change *c, bool wanted, uint64_t generation, struct gh_change_node **ret)
+{
+    struct gh_change_node *node = gh_changes_find(cs, c);
+    int rc;
+
+    if (!wanted)
+        return node ? gh_changes_undo(cs, node) : 0;
+    if (!node) {
+        rc = gh_changes_note(cs, c, generation, &node);
+        if (rc < 0)
+            return rc;
+    }
+    node->generation = generation;
+    *ret = node;
+    return 1;
+}
+
 int gh_network_nat(struct gh_changes *cs, const struct gh_priv_nat *n, uint64_t generation, char *error)
 {
     struct gh_change c = { .kind = GH_CHANGE_NFT };
@@ -227,16 +245,24 @@ int gh_network_nat(struct gh_changes *cs, const struct gh_priv_nat *n, uint64_t 
     int rc;
 
     gh_nft_table_name(n->device, c.path);
-    node = gh_changes_find(cs, &c);
-    if (n->count == 0)
-        return node ? gh_changes_undo(cs, node) : 0;
-    if (!node) {
-        rc = gh_changes_note(cs, &c, generation, &node);
-        if (rc < 0)
-            return rc;
-    }
-    node->generation = generation;
+    rc = note_table(cs, &c, n->count > 0, generation, &node);
+    if (rc != 1)
+        return rc;
     rc = gh_nft_masquerade(n, error);
+    if (rc < 0)
+        gh_changes_undo(cs, node);
+    return rc;
+}
+
+int gh_network_hop(struct gh_changes *cs, const struct gh_priv_hop *h, uint64_t generation, char *error)
+{
+    struct gh_change c = { .kind = GH_CHANGE_NFT, .path = GH_NFT_HOP_TABLE };
+    struct gh_change_node *node;
+    int rc = note_table(cs, &c, h->port != 0, generation, &node);
+
+    if (rc != 1)
+        return rc;
+    rc = gh_nft_redirect(h, error);
     if (rc < 0)
         gh_changes_undo(cs, node);
     return rc;

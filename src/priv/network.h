@@ -11,6 +11,7 @@ int gh_network_tun(struct gh_changes *cs, const struct gh_priv_tun_config *t, ui
 int gh_network_routes(struct gh_changes *cs, const struct gh_priv_routes *r, uint64_t generation, char *error);
 int gh_network_rule(struct gh_changes *cs, const struct gh_priv_rule *r, uint64_t generation, char *error);
 int gh_network_nat(struct gh_changes *cs, const struct gh_priv_nat *n, uint64_t generation, char *error);
+int gh_network_hop(struct gh_changes *cs, const struct gh_priv_hop *h, uint64_t generation, char *error);
 /* True when a rule that leads to <table> is in force. */
 bool gh_network_owns_table(struct gh_changes *cs, uint32_t table);
 

@@ -141,3 +141,29 @@ int gh_nft_masquerade(const struct gh_priv_nat *n, char *error)
     free(json);
     return rc;
 }
+
+/* Only what is meant for this host: what it forwards goes where it was sent to. */
+#define TO_THIS_HOST "{\"match\":{\"op\":\"==\",\"left\":{\"fib\":{\"result\":\"type\",\"flags\":[\"daddr\"]}},\"right\":\"local\"}}"
+
+int gh_nft_redirect(const struct gh_priv_hop *h, char *error)
+{
+    static const char *const protocols[] = { "tcp", "udp" }, *const hooks[] = { "prerouting", "output" };
+    char json[4096];
+    size_t len = (size_t)snprintf(json, sizeof json, EMPTY_TABLE ",{\"add\":{\"table\":{\"family\":\"inet\",\"name\":\"%s\"}}}", GH_NFT_HOP_TABLE,
+                                  GH_NFT_HOP_TABLE, GH_NFT_HOP_TABLE);
+
+    for (size_t i = 0; i < 2; i++) {
+        len += (size_t)snprintf(json + len, sizeof json - len,
+                                ",{\"add\":{\"chain\":{\"family\":\"inet\",\"table\":\"%s\",\"name\":\"%s\",\"type\":\"nat\",\"hook\":\"%s\","
+                                "\"prio\":-100,\"policy\":\"accept\"}}}",
+                                GH_NFT_HOP_TABLE, hooks[i], hooks[i]);
+        for (size_t k = 0; k < 2; k++)
+            len += (size_t)snprintf(json + len, sizeof json - len,
+                                    ",{\"add\":{\"rule\":{\"family\":\"inet\",\"table\":\"%s\",\"chain\":\"%s\",\"expr\":[" TO_THIS_HOST
+                                    ",{\"match\":{\"op\":\"==\",\"left\":{\"payload\":{\"protocol\":\"%s\",\"field\":\"dport\"}},"
+                                    "\"right\":{\"range\":[%u,%u]}}},{\"redirect\":{\"port\":%u}}]}}}",
+                                    GH_NFT_HOP_TABLE, hooks[i], protocols[k], h->first, h->last, h->port);
+    }
+    len += (size_t)snprintf(json + len, sizeof json - len, "]}");
+    return len < sizeof json ? run(json, len, error) : GH_ERR_INTERNAL;
+}

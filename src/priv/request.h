@@ -11,7 +11,7 @@
  *   OPEN_*       yes     the same again (a file is opened afresh, a socket or device is the one that was)
  *   TUN_CONFIG   yes     of a device that was opened
  *   ROUTE        yes     through a device that was opened, or in a table that RULE was granted
- *   RULE, NAT    yes     the same again
+ *   RULE, NAT, HOP       yes     the same again
  *   SYSCTL, WATCH, KEY   yes     the same again
  *   WATCH_BEGIN, _END    yes     yes
  *   SIGN, FORGET_KEY     yes     with a key that was opened
@@ -49,6 +49,7 @@ enum gh_priv_kind {
     GH_PRIV_ROUTE,          /* routes */
     GH_PRIV_RULE,           /* rule */
     GH_PRIV_NAT,            /* nat */
+    GH_PRIV_HOP,            /* hop */
     GH_PRIV_SYSCTL,         /* sysctl */
     GH_PRIV_KEY,            /* path of a PEM private key -> a number for SIGN */
     GH_PRIV_SIGN,           /* sign -> signature; of a TLS 1.3 CertificateVerify and nothing else */
@@ -111,6 +112,11 @@ struct gh_priv_nat {
     struct gh_prefix sources[GH_PRIV_PREFIXES];
 };
 
+/* The firewall table gatehouse_/hop: TCP and UDP to one of <first>..<last> at this host arrive at <port>. */
+struct gh_priv_hop {
+    uint16_t port, first, last; /* <port> is not between the two; all zero: no table */
+};
+
 enum gh_priv_sysctl { GH_PRIV_IP_FORWARD, GH_PRIV_IPV6_FORWARDING, GH_PRIV_SRC_VALID_MARK, GH_PRIV_SYSCTL_COUNT };
 
 struct gh_priv_sign {
@@ -143,6 +149,7 @@ struct gh_priv_request {
         struct gh_priv_routes routes;
         struct gh_priv_rule rule;
         struct gh_priv_nat nat;
+        struct gh_priv_hop hop;
         uint32_t sysctl; /* enum gh_priv_sysctl: is set to 1 */
         struct gh_priv_sign sign;
         struct gh_priv_notify notify;

@@ -683,6 +683,8 @@ static int answer(struct gh_serve *s, struct gh_serve_child *c, const struct gh_
         return gh_network_rule(s->changes, &q->rule, c->generation, error);
     case GH_PRIV_NAT:
         return gh_network_nat(s->changes, &q->nat, c->generation, error);
+    case GH_PRIV_HOP:
+        return gh_network_hop(s->changes, &q->hop, c->generation, error);
     case GH_PRIV_SYSCTL:
         return gh_sysctl_enable(s->changes, (enum gh_priv_sysctl)q->sysctl, c->generation);
     case GH_PRIV_KEY:

@@ -5,32 +5,11 @@
 
 #include "base/error.h"
 #include "base/hex.h"
-
-/* RFC 9110, section 5.6.2 */
-static bool is_tchar(uint8_t b)
-{
-    if ((b >= '0' && b <= '9') || (b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z'))
-        return true;
-    return b != 0 && strchr("!#$%&'*+-.^_`|~", b) != NULL;
-}
-
-static bool is_token(struct gh_span s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        if (!is_tchar(s.data[i]))
-            return false;
-    return s.len > 0;
-}
+#include "wire/http_head.h"
 
 static bool is_blank(uint8_t b)
 {
     return b == ' ' || b == '\t';
-}
-
-/* Bytes of a field value: visible, blank, or obs-text (RFC 9110, section 5.5). */
-static bool is_value_byte(uint8_t b)
-{
-    return (b >= 0x20 && b != 0x7f) || b == '\t';
 }
 
 static bool is_target_byte(uint8_t b)
@@ -193,7 +172,7 @@ static int parse_request_line(struct gh_span line, struct gh_h1_head *head)
     if (first == line.len)
         return GH_ERR_MALFORMED;
     head->method = sub(line, 0, first);
-    if (!is_token(head->method))
+    if (!gh_http_is_token(head->method))
         return GH_ERR_MALFORMED;
     rest = sub(line, first + 1, line.len - first - 1);
     second = index_of(rest, ' ');
@@ -231,7 +210,7 @@ static int parse_field(uint8_t *data, size_t len, struct gh_h1_field *ret)
     struct gh_span line = gh_span_of(data, len);
     size_t colon = index_of(line, ':');
 
-    if (colon == len || !is_token(sub(line, 0, colon)))
+    if (colon == len || !gh_http_is_token(sub(line, 0, colon)))
         return GH_ERR_MALFORMED;
     for (size_t i = 0; i < colon; i++)
         if (data[i] >= 'A' && data[i] <= 'Z')
@@ -394,7 +373,7 @@ static int scan(struct gh_h1_reader *r, uint8_t b)
         return 0;
     }
     /* a blank at the start of a line is line folding (RFC 9112, section 5.2), or a blank before the start line */
-    if (!is_value_byte(b) || (r->line == 0 && is_blank(b)))
+    if (!gh_http_is_value_byte(b) || (r->line == 0 && is_blank(b)))
         return GH_ERR_MALFORMED;
     if (r->len == sizeof r->buf)
         return GH_ERR_TOO_LONG;
@@ -473,7 +452,7 @@ static int size_line(struct gh_h1_chunked *c, uint8_t b)
     } else if (b == '\r' && c->state != CHUNK_BLANK) {
         c->state = CHUNK_SIZE_LF;
     } else if (c->state == CHUNK_EXTENSION) {
-        return is_value_byte(b) ? 0 : GH_ERR_MALFORMED;
+        return gh_http_is_value_byte(b) ? 0 : GH_ERR_MALFORMED;
     } else if (b == ';') {
         c->state = CHUNK_EXTENSION;
     } else if (is_blank(b)) {
@@ -501,7 +480,7 @@ static int trailer(struct gh_h1_chunked *c, uint8_t b)
     }
     if (c->state == CHUNK_TRAILER_NAME && b == ':' && c->column > 0)
         c->state = CHUNK_TRAILER_VALUE;
-    else if (c->state == CHUNK_TRAILER_NAME ? !is_tchar(b) : !is_value_byte(b))
+    else if (c->state == CHUNK_TRAILER_NAME ? !gh_http_is_token(gh_span_of(&b, 1)) : !gh_http_is_value_byte(b))
         return GH_ERR_MALFORMED;
     c->column++;
     return 0;
@@ -565,7 +544,7 @@ static void write_text(struct gh_writer *w, const char *text)
 
 void gh_h1_emit_request_line(struct gh_writer *w, const char *method, struct gh_span target)
 {
-    if (!is_token(gh_span_str(method)) || !all_target_bytes(target)) {
+    if (!gh_http_is_token(gh_span_str(method)) || !all_target_bytes(target)) {
         w->failed = true;
         return;
     }
@@ -585,10 +564,10 @@ void gh_h1_emit_status_line(struct gh_writer *w, unsigned status)
 
 void gh_h1_emit_field(struct gh_writer *w, struct gh_span name, struct gh_span value)
 {
-    bool good = is_token(name);
+    bool good = gh_http_is_token(name);
 
     for (size_t i = 0; good && i < value.len; i++)
-        good = is_value_byte(value.data[i]);
+        good = gh_http_is_value_byte(value.data[i]);
     if (!good) {
         w->failed = true;
         return;

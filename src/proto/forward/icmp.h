@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/rate.h"
 #include "wire/ip.h"
 
 #define GH_ICMP_MAX 1280u  /* longest ICMPv6 error (RFC 4443, section 2.4) */
@@ -37,14 +38,5 @@ size_t gh_icmp_emit_echo_reply(const uint8_t *packet, const struct gh_ip_packet 
 size_t gh_icmp_emit_quoted(const struct gh_ip_packet *p, uint8_t *buf, size_t cap);
 /* A TCP reset as if <src> sent it. */
 size_t gh_tcp_emit_reset(const struct gh_ip_packet *tuple, uint32_t seq, bool has_ack, uint32_t ack, uint8_t *buf, size_t cap);
-
-/* A rate with a burst (GCRA): <interval> ns an event, <burst> events at once. */
-struct gh_rate {
-    int64_t interval, tolerance;
-    int64_t next;
-};
-void gh_rate_init(struct gh_rate *r, uint32_t per_second, uint32_t burst); /* <per_second> 0: never */
-bool gh_rate_may(const struct gh_rate *r, int64_t now);
-void gh_rate_take(struct gh_rate *r, int64_t now);
 
 #endif

@@ -1,6 +1,7 @@
 #include "proto/h3/fields.h"
 
 #include "base/error.h"
+#include "wire/http_head.h"
 
 #define FRAME_HEADERS 0x01u
 
@@ -8,16 +9,6 @@ void gh_h3_fields_fini(struct gh_h3_fields *f)
 {
     nghttp3_qpack_stream_context_del(f->section);
     f->section = NULL;
-}
-
-/* Pseudo-fields are held to the characters of their own by the library. */
-static bool is_good(nghttp3_vec name, nghttp3_vec value)
-{
-    if (name.len > 0 && name.base[0] == ':')
-        return true;
-    /* the library's table lets DEL pass, which is no VCHAR */
-    return nghttp3_check_header_name(name.base, name.len) && nghttp3_check_header_value(value.base, value.len) &&
-           !(value.len > 0 && memchr(value.base, 0x7f, value.len));
 }
 
 /* A piece of a field section; <end>: the last one. */
@@ -36,7 +27,9 @@ static int read_section(struct gh_h3_fields *f, nghttp3_qpack_decoder *dec, stru
         }
         piece = gh_span_of(piece.data + n, piece.len - (size_t)n);
         if (flags & NGHTTP3_QPACK_DECODE_FLAG_EMIT) {
-            good = is_good(nghttp3_rcbuf_get_buf(nv.name), nghttp3_rcbuf_get_buf(nv.value));
+            nghttp3_vec name = nghttp3_rcbuf_get_buf(nv.name), value = nghttp3_rcbuf_get_buf(nv.value);
+
+            good = gh_http_field_is_good(gh_span_of(name.base, name.len), gh_span_of(value.base, value.len));
             nghttp3_rcbuf_decref(nv.name);
             nghttp3_rcbuf_decref(nv.value);
         } else if (piece.len == 0) {

@@ -91,6 +91,13 @@ static int cb_begin_headers(nghttp3_conn *conn, int64_t id, void *arg, void *str
     return s->building ? 0 : NGHTTP3_ERR_CALLBACK_FAILURE;
 }
 
+static struct gh_span span_of(const nghttp3_rcbuf *text)
+{
+    nghttp3_vec v = nghttp3_rcbuf_get_buf(text);
+
+    return gh_span_of(v.base, v.len);
+}
+
 static int cb_header(nghttp3_conn *conn, int64_t id, int32_t token, nghttp3_rcbuf *name, nghttp3_rcbuf *value, uint8_t flags, void *arg,
                      void *stream_arg)
 {
@@ -98,10 +105,11 @@ static int cb_header(nghttp3_conn *conn, int64_t id, int32_t token, nghttp3_rcbu
 
     (void)conn;
     (void)id;
+    (void)token;
     (void)flags;
     (void)arg;
     if (s && s->building)
-        gh_h3_head_add(s->building, token, nghttp3_rcbuf_get_buf(name), nghttp3_rcbuf_get_buf(value));
+        gh_http_head_add(s->building, span_of(name), span_of(value));
     return 0;
 }
 
@@ -109,7 +117,7 @@ static int cb_end_headers(nghttp3_conn *conn, int64_t id, int fin, void *arg, vo
 {
     struct gh_h3 *h = arg;
     struct gh_h3_stream *s = stream_arg;
-    struct gh_h3_head *b = s ? s->building : NULL;
+    struct gh_http_head_store *b = s ? s->building : NULL;
 
     (void)conn;
     (void)id;
@@ -117,8 +125,6 @@ static int cb_end_headers(nghttp3_conn *conn, int64_t id, int fin, void *arg, vo
     if (!b)
         return 0;
     s->building = NULL;
-    b->head.fields = b->fields;
-    b->head.field_count = b->count;
     if (b->overflow) {
         gh_h3_reset(s, GH_H3_EXCESSIVE_LOAD);
     } else if (h->cfg.server) {
@@ -137,9 +143,14 @@ static int cb_data(nghttp3_conn *conn, int64_t id, const uint8_t *data, size_t l
     struct gh_h3_stream *s = stream_arg;
 
     (void)conn;
-    gh_quic_consume(h->q, id, len);
-    if (stream_listens(s))
-        h->cfg.events->on_body(h->cfg.arg, s, gh_span_of(data, len), false);
+    if (!stream_listens(s)) {
+        gh_quic_consume(h->q, id, len);
+        return 0;
+    }
+    s->untaken += len;
+    if (!s->held) /* before the event, which may hold it from the next bytes on */
+        gh_h3_consume(s, len);
+    h->cfg.events->on_body(h->cfg.arg, s, gh_span_of(data, len), false);
     return 0;
 }
 
@@ -194,8 +205,10 @@ static int cb_stream_close(nghttp3_conn *conn, int64_t id, uint64_t code, void *
 
     (void)conn;
     (void)stream_arg;
-    if (s)
+    if (s) {
+        gh_h3_consume(s, s->untaken); /* the connection's credit outlives the stream */
         stream_end(s, code == GH_H3_NO_ERROR ? 0 : code);
+    }
     return 0;
 }
 
@@ -603,7 +616,7 @@ int gh_h3_create(const struct gh_h3_config *cfg, struct gh_h3 **ret)
         return rc;
     }
     nghttp3_settings_default(&settings);
-    settings.max_field_section_size = GH_H3_HEAD_MAX;
+    settings.max_field_section_size = GH_HTTP_HEAD_MAX;
     settings.qpack_max_dtable_capacity = 0;
     settings.qpack_blocked_streams = 0;
     settings.enable_connect_protocol = cfg->server;

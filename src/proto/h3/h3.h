@@ -79,6 +79,9 @@ int gh_h3_send(struct gh_h3_stream *s, struct gh_span data, bool end);
 int gh_h3_send_datagram(struct gh_h3_stream *s, struct gh_span payload, uint32_t flow, int64_t now);
 size_t gh_h3_datagram_max(const struct gh_h3_stream *s);
 void gh_h3_reset(struct gh_h3_stream *s, uint64_t code);
+/* From now on the peer gets credit for what gh_h3_consume says was taken, not for what on_body was told. */
+void gh_h3_hold(struct gh_h3_stream *s);
+void gh_h3_consume(struct gh_h3_stream *s, size_t bytes);
 /* GOAWAY: no new requests from the peer, those that run go on. Once; later calls do nothing. During the handshake it is kept until it can
  * be said. */
 int gh_h3_drain(struct gh_h3 *h);

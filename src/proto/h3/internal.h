@@ -17,9 +17,11 @@ struct gh_h3_stream {
     struct gh_h3 *h;
     int64_t id;
     void *user;
-    struct gh_h3_head *building; /* while a head arrives */
+    struct gh_http_head_store *building; /* while a head arrives */
     struct gh_h3_fields fields;  /* what arrives, before the library sees it */
     struct gh_h3_body body;       /* what we send */
+    size_t untaken;  /* body bytes that came and have no credit yet */
+    bool held;       /* credit by gh_h3_consume */
     bool headed;     /* our head went out */
     bool ended;      /* no body bytes after those buffered */
     bool end_sent;

@@ -155,6 +155,20 @@ void gh_h3_reset(struct gh_h3_stream *s, uint64_t code)
     gh_quic_reset_stream(s->h->q, s->id, code);
 }
 
+void gh_h3_hold(struct gh_h3_stream *s)
+{
+    s->held = true;
+}
+
+void gh_h3_consume(struct gh_h3_stream *s, size_t bytes)
+{
+    if (bytes > s->untaken)
+        bytes = s->untaken;
+    s->untaken -= bytes;
+    if (bytes > 0)
+        gh_quic_consume(s->h->q, s->id, bytes);
+}
+
 int gh_h3_drain(struct gh_h3 *h)
 {
     struct gh_guard g;

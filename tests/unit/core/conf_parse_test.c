@@ -23,7 +23,34 @@ static void needy_check(const struct gh_conf *conf, const struct gh_conf_section
 
 static const struct gh_conf_section needy = { "needy", "Wants a key.", needy_rows, false, needy_check };
 
-static const struct gh_conf_section *const sections[] = { &gh_conf_section_node, &section, &needy, NULL };
+static void route_check(const struct gh_conf *conf, const struct gh_conf_section *s, struct gh_conf_errors *errors)
+{
+    if (gh_conf_uint(conf, s, 1) == 13)
+        gh_conf_fail(conf, s, 1, errors, "nobody wants 13");
+    if (gh_conf_uint(conf, s, 1) == 14)
+        gh_conf_fail(conf, s, 99, errors, "nor such an entry");
+}
+
+static const struct gh_conf_row route_rows[] = {
+    { "to", GH_CONF_STRING_LIST, .min = "1", .required = true, .help = "where to" },
+    { "weight", GH_CONF_UINT, .dflt = "1", .max = "100" },
+    { "file", GH_CONF_PATH },
+    { 0 },
+};
+
+static const struct gh_conf_section route = { "routes", "One way.", route_rows, false, route_check };
+
+static const struct gh_conf_row gate_rows[] = {
+    { "port", GH_CONF_UINT, .dflt = "443" },
+    { "ech.keys_file", GH_CONF_PATH },
+    { "ech.window", GH_CONF_UINT, .dflt = "3" },
+    { "routes", GH_CONF_TABLE, .entry = &route, .max = "3" },
+    { 0 },
+};
+
+static const struct gh_conf_section gate = { "gate", "A door.", gate_rows, false, NULL, true };
+
+static const struct gh_conf_section *const sections[] = { &gh_conf_section_node, &section, &needy, &gate, NULL };
 
 static struct gh_conf *parse(const char *yaml, const char *const *env, char *ret_errors, size_t cap)
 {
@@ -197,7 +224,7 @@ static void wrong_shapes_are_named(void **state)
         { "thing: &x {}\n", "etc/a.yaml:1:8: anchors, aliases and tags are not used here; write the value itself\n" },
         { "thing: !!map {}\n", "etc/a.yaml:1:8: anchors, aliases and tags are not used here; write the value itself\n" },
         { "thing: {}\n---\nthing: {}\n", "etc/a.yaml:2:1: a second document; a configuration is one\n" },
-        { "zebra: {}\n", "etc/a.yaml:1:1: there is no section \"zebra\"; there are node, thing, needy\n" },
+        { "zebra: {}\n", "etc/a.yaml:1:1: there is no section \"zebra\"; there are node, thing, needy, gate\n" },
         { "needy: {key: k, low: 10}\n", "etc/a.yaml:1:22: needy.low must be no more than needy.high\n" },
     };
 
@@ -408,6 +435,105 @@ static void peek_tells_whether_a_section_is_mentioned(void **state)
     assert_false(gh_conf_peek(gh_span_str("agent: [\n"), "agent"));
 }
 
+static void an_option_with_a_dot_stands_in_a_mapping_of_its_own(void **state)
+{
+    static const char *const env[] = { "GATEHOUSE_GATE_ECH_WINDOW=9", NULL };
+    struct gh_conf *conf = good("gate:\n  ech: {keys_file: keys.pem}\n  port: 1\n", env);
+
+    (void)state;
+    assert_string_equal(gh_conf_string(conf, &gate, 1), "etc/keys.pem");
+    assert_int_equal(gh_conf_uint(conf, &gate, 2), 9);
+    gh_conf_destroy(conf);
+    refused("gate:\n  ech: {key_file: keys.pem}\n", NULL, "etc/a.yaml:2:9: gate.ech has no option \"key_file\"; did you mean \"keys_file\"?\n");
+    refused("gate:\n  ech: keys.pem\n", NULL, "etc/a.yaml:2:8: gate.ech must be a mapping of its options\n");
+    refused("gate:\n  ech: {window: 1, window: 2}\n", NULL, "etc/a.yaml:2:20: gate.ech.window is given twice, first in line 2; keep one\n");
+    refused("gate:\n  ehc: {window: 1}\n", NULL, "etc/a.yaml:2:3: gate has no option \"ehc\"; did you mean \"ech\"?\n");
+}
+
+static void a_table_has_entries_of_its_own_options(void **state)
+{
+    const char *name;
+    const struct gh_conf *e;
+    size_t count;
+    struct gh_conf *conf = good("gate:\n  routes:\n    a.example: 10.0.0.1:443\n    \"*.b.example\": {to: [x, y], weight: 5, file: f}\n    c: [p, q]\n", NULL);
+
+    (void)state;
+    e = gh_conf_entry(conf, &gate, 3, 0, &name);
+    assert_string_equal(name, "a.example");
+    assert_string_equal(gh_conf_strings(e, &route, 0, &count)[0], "10.0.0.1:443");
+    assert_int_equal(count, 1);
+    assert_int_equal(gh_conf_uint(e, &route, 1), 1);
+    e = gh_conf_entry(conf, &gate, 3, 1, &name);
+    assert_string_equal(name, "*.b.example");
+    assert_string_equal(gh_conf_strings(e, &route, 0, &count)[1], "y");
+    assert_int_equal(gh_conf_uint(e, &route, 1), 5);
+    assert_string_equal(gh_conf_string(e, &route, 2), "etc/f");
+    e = gh_conf_entry(conf, &gate, 3, 2, &name);
+    assert_non_null(gh_conf_strings(e, &route, 0, &count));
+    assert_int_equal(count, 2);
+    assert_null(gh_conf_entry(conf, &gate, 3, 3, &name));
+    assert_null(gh_conf_entry(conf, &gate, 0, 0, &name));
+    gh_conf_destroy(conf);
+}
+
+static void what_is_wrong_in_a_table_has_its_place(void **state)
+{
+    (void)state;
+    refused("gate:\n  routes: 5\n", NULL, "etc/a.yaml:2:11: gate.routes must be a mapping of at most 3 names\n");
+    refused("gate:\n  routes: {a: b, c: d, e: f, g: h}\n", NULL, "etc/a.yaml:2:11: gate.routes must be a mapping of at most 3 names\n");
+    refused("gate:\n  routes:\n    a: b\n    a: c\n", NULL, "etc/a.yaml:4:5: \"a\" is given twice, first in line 3; keep one\n");
+    refused("gate:\n  routes:\n    a: {weight: 500, to: b}\n    c: {weight: 1}\n    d: {weigth: 1, to: e}\n", NULL,
+            "etc/a.yaml:3:17: routes.weight is \"500\"; it must be a whole number, at most 100\n"
+            "etc/a.yaml:4:5: routes.to is missing: where to\n"
+            "etc/a.yaml:5:9: routes has no option \"weigth\"; did you mean \"weight\"?\n");
+    refused("gate:\n  routes:\n    a: {weight: 13, to: b}\n    c: {weight: 14, to: d}\n", NULL,
+            "etc/a.yaml:3:17: nobody wants 13\n"
+            "etc/a.yaml:4:5: nor such an entry\n");
+}
+
+static void a_table_can_come_from_the_environment(void **state)
+{
+    static const char *const env[] = { "GATEHOUSE_GATE_ROUTES=a=b, c=d", NULL };
+    static const char *const bad[] = { "GATEHOUSE_GATE_ROUTES=a", NULL };
+    const char *name;
+    size_t count;
+    struct gh_conf *conf = good("gate:\n  routes: {x: y}\n", env);
+
+    (void)state;
+    assert_string_equal(gh_conf_strings(gh_conf_entry(conf, &gate, 3, 1, &name), &route, 0, &count)[0], "d");
+    assert_string_equal(name, "c");
+    assert_null(gh_conf_entry(conf, &gate, 3, 2, &name));
+    gh_conf_destroy(conf);
+    refused("gate: {}\n", bad, "etc/a.yaml: gate.routes, from the environment's GATEHOUSE_GATE_ROUTES must be such as name=value, other=value\n");
+}
+
+static void tables_that_differ_are_a_change(void **state)
+{
+    struct gh_conf *a = good("gate:\n  routes: {a: b}\n", NULL), *b = good("gate:\n  routes: {a: c}\n", NULL);
+    struct gh_conf_change change;
+
+    (void)state;
+    assert_int_equal(gh_conf_diff(a, a, &change, 1), 0);
+    assert_int_equal(gh_conf_diff(a, b, &change, 1), 1);
+    assert_int_equal(change.row, 3);
+    gh_conf_destroy(a);
+    gh_conf_destroy(b);
+}
+
+static void a_file_without_sections_may_be_one_section(void **state)
+{
+    const char *name;
+    struct gh_conf *conf = good("port: 8443\nech: {keys_file: k}\nroutes: {a: b}\n", NULL);
+
+    (void)state;
+    assert_true(gh_conf_has(conf, &gate));
+    assert_int_equal(gh_conf_uint(conf, &gate, 0), 8443);
+    assert_non_null(gh_conf_entry(conf, &gate, 3, 0, &name));
+    gh_conf_destroy(conf);
+    refused("port: 1\nports: 2\n", NULL, "etc/a.yaml:2:1: gate has no option \"ports\"; did you mean \"port\"?\n");
+    refused("port: 1\nnode: {}\n", NULL, "etc/a.yaml:1:1: there is no section \"port\"; there are node, thing, needy, gate\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -429,6 +555,12 @@ int main(void)
         cmocka_unit_test(durations_and_sizes_have_exact_forms),
         cmocka_unit_test(a_file_that_cannot_be_read_is_an_error),
         cmocka_unit_test(peek_tells_whether_a_section_is_mentioned),
+        cmocka_unit_test(an_option_with_a_dot_stands_in_a_mapping_of_its_own),
+        cmocka_unit_test(a_table_has_entries_of_its_own_options),
+        cmocka_unit_test(what_is_wrong_in_a_table_has_its_place),
+        cmocka_unit_test(a_table_can_come_from_the_environment),
+        cmocka_unit_test(tables_that_differ_are_a_change),
+        cmocka_unit_test(a_file_without_sections_may_be_one_section),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,10 +5,11 @@
 #include "../test.h"
 #include "core/node_conf.h"
 #include "services/agent/agent_conf.h"
+#include "services/door/door_conf.h"
 #include "services/relay/relay_conf.h"
 
 static const struct gh_conf_section *const node_sections[] = { &gh_conf_section_node,  &gh_conf_section_log,   &gh_conf_section_audit,
-                                                               &gh_conf_section_admin, &gh_relay_conf_section, NULL };
+                                                               &gh_conf_section_admin, &gh_relay_conf_section, &gh_door_conf_section, NULL };
 static const struct gh_conf_section *const agent_sections[] = { &gh_conf_section_node, &gh_conf_section_log, &gh_agent_conf_section,
                                                                 NULL };
 
@@ -26,7 +27,13 @@ static void load(const char *path, bool agent)
     gh_conf_errors_emit(&errors, &t);
     assert_string_equal(gh_text_string(&t), "");
     assert_non_null(conf);
-    assert_int_equal(agent ? gh_agent_conf_load(conf, &client) : gh_relay_conf_load(conf, &relay), 0);
+    if (agent) {
+        assert_int_equal(gh_agent_conf_load(conf, &client), 0);
+    } else {
+        assert_true(gh_conf_has(conf, &gh_relay_conf_section) || gh_conf_has(conf, &gh_door_conf_section));
+        if (gh_conf_has(conf, &gh_relay_conf_section))
+            assert_int_equal(gh_relay_conf_load(conf, &relay), 0);
+    }
     gh_conf_destroy(conf);
     gh_text_fini(&t);
     gh_conf_errors_fini(&errors);

@@ -22,6 +22,18 @@ static void sha256_of_abc(void **state)
     assert_string_equal(text, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
+/* FIPS 180-2, appendix A.1 */
+static void sha1_of_abc(void **state)
+{
+    uint8_t out[GH_SHA1_LEN];
+    char text[41];
+
+    (void)state;
+    assert_int_equal(gh_sha1(gh_span_str("abc"), out), 0);
+    hex(out, sizeof out, text);
+    assert_string_equal(text, "a9993e364706816aba3e25717850c26c9cd0d89d");
+}
+
 /* RFC 4231, section 4.3 (key shorter than a block, data in two parts) and section 4.7 (key longer than one) */
 static void hmac_matches_the_rfc(void **state)
 {
@@ -54,7 +66,7 @@ static void equality_sees_every_byte(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(sha256_of_abc), cmocka_unit_test(hmac_matches_the_rfc),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(sha256_of_abc), cmocka_unit_test(sha1_of_abc), cmocka_unit_test(hmac_matches_the_rfc),
                                         cmocka_unit_test(equality_sees_every_byte) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -87,6 +87,22 @@ static void numbers_out_of_range_are_refused(void **state)
     assert_int_equal(gh_check_request(&q), GH_ERR_RANGE);
 }
 
+static void hop_ports_lead_to_a_port_outside_of_them(void **state)
+{
+    struct gh_priv_request q = { .kind = GH_PRIV_HOP, .hop = { 443, 10020, 10119 } };
+
+    (void)state;
+    assert_int_equal(gh_check_request(&q), 0);
+    q.hop = (struct gh_priv_hop){ 10119, 10020, 10119 };
+    assert_int_equal(gh_check_request(&q), GH_ERR_RANGE);
+    q.hop = (struct gh_priv_hop){ 443, 10119, 10020 };
+    assert_int_equal(gh_check_request(&q), GH_ERR_RANGE);
+    q.hop = (struct gh_priv_hop){ 0, 10020, 10119 };
+    assert_int_equal(gh_check_request(&q), GH_ERR_RANGE);
+    q.hop = (struct gh_priv_hop){ 0, 0, 0 };
+    assert_int_equal(gh_check_request(&q), 0);
+}
+
 static void routes_are_networks(void **state)
 {
     struct gh_priv_request q = request(GH_PRIV_ROUTE);
@@ -123,6 +139,7 @@ int main(void)
         cmocka_unit_test(device_names_are_names),
         cmocka_unit_test(paths_are_absolute_and_end),
         cmocka_unit_test(numbers_out_of_range_are_refused),
+        cmocka_unit_test(hop_ports_lead_to_a_port_outside_of_them),
         cmocka_unit_test(routes_are_networks),
         cmocka_unit_test(status_lines_cannot_smuggle_another_line),
     };

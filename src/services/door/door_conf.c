@@ -1,0 +1,215 @@
+#include "services/door/door_conf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+enum { TO, PROXY_PROTOCOL, HEALTH_CHECK };
+
+static void check_route(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors);
+
+static const struct gh_conf_row route_rows[] = {
+    [TO] = { "to", GH_CONF_STRING_LIST, .min = "1", .max = "16", .required = true,
+             .help = "the backends, as HOST:PORT; a new connection goes to the one with the fewest" },
+    [PROXY_PROTOCOL] = { "proxy_protocol", GH_CONF_BOOL, .dflt = "false",
+                         .help = "tell the backend who the client is, by a PROXY protocol header (version 2); it must expect one" },
+    [HEALTH_CHECK] = { "health_check", GH_CONF_DURATION, .dflt = "5s", .min = "0s", .max = "1h",
+                       .help = "where there are several backends, how often each is connected to, to see that it is there; 0s never" },
+    { 0 },
+};
+
+static const struct gh_conf_section route_section = { "local_routes", "Who is carried where, untouched.", route_rows, false, check_route };
+
+enum { LISTEN, HOP_PORTS, LOCAL_ROUTES, CAMOUFLAGE_RELAY, PEEK_TIMEOUT, CONNECT_TIMEOUT, MAX_HELLO, MAX_CONNECTIONS, RESERVE, PIPES };
+
+static const struct gh_conf_row rows[] = {
+    [LISTEN] = { "listen", GH_CONF_ADDR_LIST, .dflt = ":443", .min = "1", .max = "8", .help = "addresses on which connections are taken" },
+    [HOP_PORTS] = { "hop_ports", GH_CONF_STRING, .max = "11",
+                    .help = "a range such as 10020-10119 of TCP and UDP ports of this host that lead to the first port of listen, too, so that clients can "
+                            "go from port to port" },
+    [LOCAL_ROUTES] = { "local_routes", GH_CONF_TABLE, .entry = &route_section, .reload = true,
+                       .help = "which names live behind this host: NAME, *.NAME, perhaps with :PORT or /ALPN behind it, and where each is carried, "
+                               "byte for byte" },
+    [CAMOUFLAGE_RELAY] = { "camouflage.relay", GH_CONF_STRING, .max = "300", .reload = true,
+                           .help = "the site, as HOST:PORT, that whoever is nobody of ours is carried to; its own TLS answers everything" },
+    [PEEK_TIMEOUT] = { "peek_timeout", GH_CONF_DURATION, .dflt = "3s", .min = "100ms", .max = "30s", .reload = true,
+                       .help = "how long a stranger may take over its first flight before it is carried to the camouflage as it is" },
+    [CONNECT_TIMEOUT] = { "connect_timeout", GH_CONF_DURATION, .dflt = "5s", .min = "100ms", .max = "2m", .reload = true,
+                          .help = "how long a backend may take to accept before the next one is tried" },
+    [MAX_HELLO] = { "max_hello", GH_CONF_SIZE, .dflt = "64KiB", .min = "4KiB", .max = "128KiB", .reload = true,
+                    .help = "longest first flight that is read to find its name; a longer one is a stranger's" },
+    [MAX_CONNECTIONS] = { "max_connections", GH_CONF_UINT, .dflt = "0", .max = "1000000", .unit = "connections", .reload = true,
+                          .help = "connections at a time; 0 is what the limit of descriptors is enough for" },
+    [RESERVE] = { "reserve", GH_CONF_UINT, .dflt = "512", .max = "65536", .unit = "connections", .reload = true,
+                  .help = "connections beyond max_connections that are still taken, to wait unanswered for a place" },
+    [PIPES] = { "pipes", GH_CONF_UINT, .dflt = "256", .max = "4096", .unit = "pipes",
+                .help = "pipes of one worker through which busy connections are spliced; what finds none is copied" },
+    { 0 },
+};
+
+_Static_assert(sizeof rows / sizeof *rows <= GH_CONF_ROWS_MAX, "more rows than a section can have");
+
+int door_origin_parse(const char *text, struct door_origin *ret)
+{
+    const char *colon = strrchr(text, ':'), *host = text;
+    struct door_origin o = { .port = 0 };
+    size_t len = colon ? (size_t)(colon - text) : 0;
+    char name[GH_TLS_NAME_MAX], *end = NULL;
+    struct gh_ip ip;
+    unsigned long port = colon ? strtoul(colon + 1, &end, 10) : 0;
+
+    if (len == 0 || len >= sizeof o.host || colon[1] < '1' || colon[1] > '9' || *end || port > 65535)
+        return GH_ERR_MALFORMED;
+    if (host[0] == '[' && host[len - 1] == ']') {
+        host++;
+        len -= 2;
+        if (gh_ip_parse(host, len, &ip) < 0 || ip.family != 6)
+            return GH_ERR_MALFORMED;
+    } else if (gh_ip_parse(host, len, &ip) == 0 ? ip.family != 4 : gh_tls_host_name(gh_span_of(host, len), name) < 0) {
+        return GH_ERR_MALFORMED;
+    }
+    memcpy(o.host, host, len);
+    o.port = (uint16_t)port;
+    *ret = o;
+    return 0;
+}
+
+/* "10020-10119" */
+static int parse_range(const char *text, uint16_t ret[2])
+{
+    char *end;
+    unsigned long first = strtoul(text, &end, 10), last;
+
+    if (text[0] < '1' || text[0] > '9' || *end != '-' || end[1] < '1' || end[1] > '9')
+        return GH_ERR_MALFORMED;
+    last = strtoul(end + 1, &end, 10);
+    if (*end || first > last || last > 65535)
+        return GH_ERR_MALFORMED;
+    ret[0] = (uint16_t)first;
+    ret[1] = (uint16_t)last;
+    return 0;
+}
+
+static void check_route(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
+{
+    struct door_origin o;
+    size_t count;
+    const char *const *to = gh_conf_strings(conf, section, TO, &count);
+
+    for (size_t i = 0; i < count; i++)
+        if (door_origin_parse(to[i], &o) < 0)
+            gh_conf_fail(conf, section, TO, errors, "\"%.100s\" must be a backend such as 192.0.2.1:443, [2001:db8::1]:443 or web.internal:8443", to[i]);
+}
+
+static void check_patterns(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
+{
+    const struct gh_conf *entry;
+    const char *name, *why;
+    struct door_pattern *patterns;
+    struct door_routes *routes = NULL;
+    size_t count = 0, again = 0, bad = 0;
+
+    while (gh_conf_entry(conf, section, LOCAL_ROUTES, count, &name))
+        count++;
+    patterns = calloc(count + 1, sizeof *patterns);
+    for (size_t i = 0; patterns && i < count; i++) {
+        entry = gh_conf_entry(conf, section, LOCAL_ROUTES, i, &name);
+        if (door_pattern_parse(name, &patterns[i], &why) == 0)
+            continue;
+        gh_conf_fail(entry, &route_section, GH_CONF_ROWS_MAX, errors, "door.local_routes: \"%.100s\" must be %s", name, why);
+        bad++;
+    }
+    if (patterns && bad == 0 && door_routes_create(patterns, count, &routes, &again) == GH_ERR_EXISTS) {
+        entry = gh_conf_entry(conf, section, LOCAL_ROUTES, again, &name);
+        gh_conf_fail(entry, &route_section, GH_CONF_ROWS_MAX, errors, "door.local_routes: \"%.100s\" is there twice, spelt another way; keep one", name);
+    }
+    door_routes_destroy(routes);
+    free(patterns);
+}
+
+static void check_hop(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
+{
+    const char *text = gh_conf_string(conf, section, HOP_PORTS);
+    size_t count;
+    const struct gh_conf_addr *listen = gh_conf_addrs(conf, section, LISTEN, &count);
+    uint16_t range[2];
+
+    if (!*text)
+        return;
+    if (parse_range(text, range) < 0)
+        gh_conf_fail(conf, section, HOP_PORTS, errors, "door.hop_ports is \"%s\"; it must be a range such as 10020-10119", text);
+    else if (count && (listen[0].port == 0 || (listen[0].port >= range[0] && listen[0].port <= range[1])))
+        gh_conf_fail(conf, section, HOP_PORTS, errors, "door.hop_ports: the first port of door.listen, %u, must be a port outside of the range", listen[0].port);
+}
+
+static void check(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
+{
+    const char *relay = gh_conf_string(conf, section, CAMOUFLAGE_RELAY);
+    struct door_origin o;
+
+    check_patterns(conf, section, errors);
+    check_hop(conf, section, errors);
+    if (*relay && door_origin_parse(relay, &o) < 0)
+        gh_conf_fail(conf, section, CAMOUFLAGE_RELAY, errors, "door.camouflage.relay is \"%.100s\"; it must be such as 192.0.2.1:443 or www.example.com:443", relay);
+}
+
+const struct gh_conf_section gh_door_conf_section = { "door", "Owns port 443 and decides who is carried where.", rows, false, check, .top = true };
+
+static void load_target(const struct gh_conf *entry, struct door_target_conf *ret)
+{
+    size_t count;
+    const char *const *to = gh_conf_strings(entry, &route_section, TO, &count);
+
+    for (size_t i = 0; i < count && i < DOOR_BACKENDS_MAX; i++)
+        if (door_origin_parse(to[i], &ret->origins[ret->origin_count]) == 0)
+            ret->origin_count++;
+    ret->proxy_protocol = gh_conf_bool(entry, &route_section, PROXY_PROTOCOL);
+    ret->health_check = gh_conf_duration(entry, &route_section, HEALTH_CHECK);
+}
+
+int gh_door_conf_load(const struct gh_conf *conf, struct gh_door_conf *ret)
+{
+    const struct gh_conf_section *section = &gh_door_conf_section;
+    const struct gh_conf *entry;
+    struct gh_door_conf c = { 0 };
+    const char *name, *why, *relay = gh_conf_string(conf, section, CAMOUFLAGE_RELAY);
+    size_t count = 0;
+
+    if (!gh_conf_has(conf, section))
+        return GH_ERR_NOT_FOUND;
+    while (gh_conf_entry(conf, section, LOCAL_ROUTES, count, &name))
+        count++;
+    c.patterns = calloc(count + 1, sizeof *c.patterns);
+    c.targets = calloc(count + 1, sizeof *c.targets);
+    if (!c.patterns || !c.targets) {
+        gh_door_conf_fini(&c);
+        return GH_ERR_MEMORY;
+    }
+    for (; c.target_count < count; c.target_count++) {
+        entry = gh_conf_entry(conf, section, LOCAL_ROUTES, c.target_count, &name);
+        (void)door_pattern_parse(name, &c.patterns[c.target_count], &why); /* good: it was checked */
+        load_target(entry, &c.targets[c.target_count]);
+    }
+    if (*gh_conf_string(conf, section, HOP_PORTS))
+        (void)parse_range(gh_conf_string(conf, section, HOP_PORTS), c.hop);
+    c.has_relay = *relay && door_origin_parse(relay, &c.relay.origins[0]) == 0;
+    c.relay.origin_count = c.has_relay;
+    c.listen = gh_conf_addrs(conf, section, LISTEN, &c.listen_count);
+    c.peek_timeout = gh_conf_duration(conf, section, PEEK_TIMEOUT);
+    c.connect_timeout = gh_conf_duration(conf, section, CONNECT_TIMEOUT);
+    c.max_hello = (size_t)gh_conf_uint(conf, section, MAX_HELLO);
+    c.max_connections = (unsigned)gh_conf_uint(conf, section, MAX_CONNECTIONS);
+    c.reserve = (unsigned)gh_conf_uint(conf, section, RESERVE);
+    c.pipes = (unsigned)gh_conf_uint(conf, section, PIPES);
+    *ret = c;
+    return 0;
+}
+
+void gh_door_conf_fini(struct gh_door_conf *c)
+{
+    free(c->patterns);
+    free(c->targets);
+    c->patterns = NULL;
+    c->targets = NULL;
+}

@@ -1,0 +1,49 @@
+/* services/door/door_conf.h - the options of the door, as typed values */
+#ifndef GH_SERVICES_DOOR_DOOR_CONF_H
+#define GH_SERVICES_DOOR_DOOR_CONF_H
+
+#include "core/conf.h"
+#include "services/door/door_route.h"
+
+extern const struct gh_conf_section gh_door_conf_section;
+
+#define DOOR_BACKENDS_MAX 16u /* of one route */
+#define DOOR_HOST_MAX 256u    /* bytes, NUL included */
+
+struct door_origin {
+    char host[DOOR_HOST_MAX]; /* a name or an address */
+    uint16_t port;
+};
+
+/* Where bytes of a route go. */
+struct door_target_conf {
+    struct door_origin origins[DOOR_BACKENDS_MAX];
+    size_t origin_count;
+    bool proxy_protocol;
+    int64_t health_check; /* ns between two looks; 0: never */
+};
+
+/* Lists belong to the configuration that it was loaded from; times are ns. */
+struct gh_door_conf {
+    const struct gh_conf_addr *listen;
+    size_t listen_count;
+    uint16_t hop[2]; /* first and last; 0, 0: none */
+    struct door_pattern *patterns; /* one for each target, in the order of the file */
+    struct door_target_conf *targets;
+    size_t target_count;
+    bool has_relay;
+    struct door_target_conf relay; /* camouflage.relay */
+    int64_t peek_timeout, connect_timeout;
+    size_t max_hello;
+    unsigned max_connections, reserve; /* max_connections 0: what the descriptors are enough for */
+    unsigned pipes;
+};
+
+/* 0, GH_ERR_MEMORY, or GH_ERR_NOT_FOUND when the configuration has no door. Free with gh_door_conf_fini. */
+int gh_door_conf_load(const struct gh_conf *conf, struct gh_door_conf *ret);
+void gh_door_conf_fini(struct gh_door_conf *c);
+
+/* "host:port", "[2001:db8::1]:443". 0 or GH_ERR_MALFORMED. */
+int door_origin_parse(const char *text, struct door_origin *ret);
+
+#endif

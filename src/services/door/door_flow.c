@@ -1,0 +1,526 @@
+/* A connection: its first flight is read without answering, it is decided where it goes, and there it is carried.
+ *
+ *   PEEK ---> DIAL ---> PUMP
+ *     |  \      |
+ *     |   PARKED|          no place: it waits unanswered
+ *     |         v
+ *     |        SILENT      nobody answers behind us: neither do we
+ *
+ * A stranger that takes its time finds the camouflage waiting for it since shortly after it connected, so that the site's own
+ * time-outs count from there (dial_early).
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "services/door/door_internal.h"
+
+#define EARLY INT64_C(1000000)           /* ns without a hello until the camouflage is connected to */
+#define SILENCE (INT64_C(127) * 1000000000) /* ns: what a client's own SYNs would have taken to give up */
+#define ADDRESSES_MAX 16u
+
+enum state { PEEK, PARKED, DIAL, SILENT, PUMP };
+
+struct door_flow {
+    struct gh_pump pump; /* first; side 0 is the client */
+    struct door_worker *dw;
+    struct gh_list link, parked;
+    struct gh_deadline timer;
+    struct gh_endpoint client;
+    uint16_t port;       /* that it came to */
+    uint8_t state;
+    bool early;          /* side 1 is the camouflage, before it was decided */
+    bool early_up;       /* and connected */
+    bool placed;         /* counts against max_connections */
+    bool client_ended;   /* while nobody reads */
+    bool refused;        /* a backend said no, rather than nothing */
+    struct gh_tls_hello_reader reader;
+    uint8_t *in;         /* what came, when it is not decided at once */
+    size_t in_len;
+    int64_t opened;
+    struct door_table *table; /* counted */
+    struct door_target *target;
+    struct door_backend *backend; /* counts this connection */
+    uint32_t tried;               /* backends, a bit for each */
+    unsigned address;             /* of the backend, to be tried next */
+    uint64_t told[2];             /* bytes that were counted */
+};
+
+static struct door_flow *of_pump(struct gh_pump *p)
+{
+    return gh_container_of(p, struct door_flow, pump);
+}
+
+static struct door_flow *of_edge(struct gh_edge *e, unsigned side)
+{
+    return of_pump((struct gh_pump *)((char *)e - offsetof(struct gh_pump, side[0].edge) - side * sizeof(struct gh_pump_side)));
+}
+
+/* ---- the end ---- */
+
+static void count_bytes(struct door_flow *f)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        f->dw->bytes[i] += f->pump.side[i].bytes - f->told[i];
+        f->told[i] = f->pump.side[i].bytes;
+    }
+}
+
+static void leave_backend(struct door_flow *f)
+{
+    if (f->backend)
+        atomic_fetch_sub_explicit(&f->backend->connections, 1, memory_order_relaxed);
+    f->backend = NULL;
+}
+
+/* Both sockets are closed. */
+static void destroy(struct door_flow *f)
+{
+    struct door_worker *dw = f->dw;
+    bool placed = f->placed;
+
+    count_bytes(f);
+    leave_backend(f);
+    gh_worker_deadline_stop(dw->w, &f->timer);
+    gh_list_unlink(&f->link);
+    gh_list_unlink(&f->parked);
+    gh_tls_hello_reader_fini(&f->reader);
+    door_table_put(f->table);
+    free(f->in);
+    free(f);
+    atomic_fetch_sub_explicit(&dw->d->connections, 1, memory_order_relaxed);
+    if (placed) {
+        atomic_fetch_sub_explicit(&dw->d->placed, 1, memory_order_relaxed);
+        door_flow_unpark(dw);
+    }
+}
+
+static void on_pump_end(struct gh_pump *p, bool reset)
+{
+    struct door_flow *f = of_pump(p);
+
+    if (reset)
+        door_count(f->dw, DOOR_METRIC_RESETS, 0);
+    destroy(f);
+}
+
+static void end(struct door_flow *f, bool reset)
+{
+    gh_pump_close(&f->pump, reset);
+    on_pump_end(&f->pump, reset);
+}
+
+void door_flow_close_all(struct door_worker *dw)
+{
+    gh_list_each(it, &dw->flows)
+        end(gh_container_of(it, struct door_flow, link), false);
+}
+
+/* ---- dialling ---- */
+
+static void dial(struct door_flow *f);
+
+static void start_pump(struct door_flow *f)
+{
+    gh_worker_deadline_stop(f->dw->w, &f->timer);
+    f->state = PUMP;
+    gh_pump_start(&f->pump);
+}
+
+/* Whoever asks a host that is not there hears nothing for as long as its own patience lasts. */
+static void fall_silent(struct door_flow *f)
+{
+    if (f->refused) {
+        end(f, true);
+        return;
+    }
+    f->state = SILENT;
+    gh_worker_deadline_start(f->dw->w, &f->timer, gh_worker_now(f->dw->w) + SILENCE);
+}
+
+static void drop_backend_socket(struct door_flow *f)
+{
+    gh_pump_close_side(&f->pump, 1, true);
+}
+
+static void dial_failed(struct door_flow *f, bool timed_out, int error)
+{
+    door_count(f->dw, DOOR_METRIC_DIALS, timed_out ? DOOR_DIAL_TIMED_OUT : DOOR_DIAL_REFUSED);
+    f->refused |= error == ECONNREFUSED || error == ECONNRESET;
+    if (f->target->count > 1 && f->target->health_check)
+        atomic_store_explicit(&f->backend->down, true, memory_order_relaxed);
+    drop_backend_socket(f);
+    dial(f);
+}
+
+static void on_dial_edge(struct gh_edge *e, unsigned events)
+{
+    struct door_flow *f = of_edge(e, 1);
+    int rc = gh_sock_connected(f->pump.side[1].fd);
+
+    if (rc == GH_ERR_AGAIN && !(events & GH_EDGE_FAILED))
+        return;
+    if (rc < 0) {
+        dial_failed(f, false, errno);
+        return;
+    }
+    door_count(f->dw, DOOR_METRIC_DIALS, DOOR_DIAL_DONE);
+    start_pump(f);
+}
+
+/* Nobody reads from the client while a backend is dialled, but a reset ends it. */
+static void on_client_edge(struct gh_edge *e, unsigned events)
+{
+    struct door_flow *f = of_edge(e, 0);
+
+    if (events & GH_EDGE_FAILED)
+        end(f, true);
+    else if (f->state == SILENT && (events & GH_EDGE_END))
+        end(f, false);
+    else
+        f->pump.side[0].ending |= (events & GH_EDGE_END) != 0;
+}
+
+/* The next address that was not tried yet. */
+static bool next_address(struct door_flow *f, struct gh_endpoint *ret)
+{
+    for (;;) {
+        int next;
+
+        if (f->backend && door_backend_addr(f->backend, f->address, ret)) {
+            f->address++;
+            return true;
+        }
+        if (f->backend && f->address == 0)
+            door_count(f->dw, DOOR_METRIC_DIALS, DOOR_DIAL_NO_ADDRESS);
+        leave_backend(f);
+        next = door_target_choose(f->target, f->tried);
+        if (next < 0)
+            return false;
+        f->tried |= UINT32_C(1) << next;
+        f->address = 0;
+        f->backend = &f->target->backends[next];
+        atomic_fetch_add_explicit(&f->backend->connections, 1, memory_order_relaxed);
+    }
+}
+
+/* A socket on its way to the target, in side 1. */
+static int connect_next(struct door_flow *f)
+{
+    struct gh_endpoint to;
+
+    while (next_address(f, &to)) {
+        int fd = gh_sock_connect_tcp(&to);
+
+        if (fd >= 0) {
+            gh_sock_set_nodelay(fd);
+            gh_pump_set_fd(&f->pump, 1, fd);
+            return 0;
+        }
+        f->refused |= errno == ECONNREFUSED;
+        door_count(f->dw, DOOR_METRIC_DIALS, DOOR_DIAL_REFUSED);
+    }
+    return GH_ERR_NOT_FOUND;
+}
+
+/* What goes to the backend waits in side 0 of the pump. A connection over the loopback is there already: trying costs less than asking. */
+static void dial(struct door_flow *f)
+{
+    f->state = DIAL;
+    f->pump.side[0].edge.fn = on_client_edge;
+    f->pump.side[1].edge.fn = on_dial_edge;
+    if (gh_pump_watch(&f->pump, 0) < 0) {
+        end(f, true);
+        return;
+    }
+    if (connect_next(f) < 0) {
+        fall_silent(f);
+        return;
+    }
+    if (gh_pump_watch(&f->pump, 1) < 0) {
+        end(f, true);
+        return;
+    }
+    gh_worker_deadline_start(f->dw->w, &f->timer, gh_worker_now(f->dw->w) + f->table->connect_timeout);
+}
+
+/* ---- the decision ---- */
+
+static int push_first(struct door_flow *f, struct gh_span bytes)
+{
+    f->pump.side[0].bytes += bytes.len;
+    return gh_pump_push(&f->pump, 0, bytes);
+}
+
+static void go(struct door_flow *f, struct gh_span bytes)
+{
+    bool early = f->early;
+
+    if (push_first(f, bytes) < 0) {
+        end(f, true);
+        return;
+    }
+    free(f->in);
+    f->in = NULL;
+    gh_tls_hello_reader_fini(&f->reader);
+    if (early && f->early_up) {
+        start_pump(f);
+    } else if (early) { /* still connecting */
+        f->state = DIAL;
+        f->pump.side[0].edge.fn = on_client_edge;
+        f->pump.side[1].edge.fn = on_dial_edge;
+        gh_worker_deadline_start(f->dw->w, &f->timer, gh_worker_now(f->dw->w) + f->table->connect_timeout);
+    } else {
+        dial(f);
+    }
+}
+
+static bool take_place(struct door_flow *f)
+{
+    struct door *d = f->dw->d;
+    unsigned limit = f->table->max_connections ? f->table->max_connections : d->connections_limit;
+
+    if (atomic_fetch_add_explicit(&d->placed, 1, memory_order_relaxed) < limit)
+        return f->placed = true;
+    atomic_fetch_sub_explicit(&d->placed, 1, memory_order_relaxed);
+    return false;
+}
+
+/* <bytes> are all that came: in f->in, or in the pool's buffer. */
+static void carry(struct door_flow *f, struct door_target *target, struct gh_span bytes)
+{
+    f->target = target;
+    if (f->early && target != &f->table->relay) {
+        drop_backend_socket(f);
+        leave_backend(f);
+        f->early = false;
+        f->tried = 0;
+    }
+    if (take_place(f)) {
+        go(f, bytes);
+        return;
+    }
+    if (!f->in && bytes.len) {
+        f->in = malloc(bytes.len);
+        if (!f->in) {
+            end(f, true);
+            return;
+        }
+        memcpy(f->in, bytes.data, bytes.len);
+        f->in_len = bytes.len;
+    }
+    f->state = PARKED;
+    door_count(f->dw, DOOR_METRIC_PARKED, 0);
+    gh_list_append(&f->dw->parked, &f->parked);
+    f->pump.side[0].edge.fn = on_client_edge;
+    if (gh_pump_watch(&f->pump, 0) < 0)
+        end(f, true);
+    else
+        gh_worker_deadline_start(f->dw->w, &f->timer, gh_worker_now(f->dw->w) + f->table->peek_timeout);
+}
+
+void door_flow_unpark(struct door_worker *dw)
+{
+    while (!gh_list_empty(&dw->parked)) {
+        struct door_flow *f = gh_container_of(dw->parked.next, struct door_flow, parked);
+
+        if (!take_place(f))
+            return;
+        gh_list_unlink(&f->parked);
+        gh_worker_deadline_stop(dw->w, &f->timer);
+        go(f, gh_span_of(f->in, f->in_len));
+    }
+}
+
+static void decide_stranger(struct door_flow *f, struct gh_span bytes)
+{
+    if (f->table->relay.count) {
+        door_count(f->dw, DOOR_METRIC_CONNECTIONS, DOOR_STRANGER);
+        carry(f, &f->table->relay, bytes);
+        return;
+    }
+    door_count(f->dw, DOOR_METRIC_CONNECTIONS, DOOR_NOWHERE);
+    end(f, true);
+}
+
+static void decide(struct door_flow *f, const struct gh_tls_hello *hello, struct gh_span bytes)
+{
+    int target = door_routes_find(f->table->routes, hello->sni, f->port, hello->alpn);
+
+    door_count(f->dw, DOOR_METRIC_HELLOS, *hello->sni ? DOOR_HELLO_NAMED : DOOR_HELLO_NAMELESS);
+    if (target < 0) {
+        decide_stranger(f, bytes);
+        return;
+    }
+    door_count(f->dw, DOOR_METRIC_CONNECTIONS, DOOR_ROUTED);
+    carry(f, &f->table->targets[target], bytes);
+}
+
+/* ---- the first flight ---- */
+
+static enum door_hello name_failure(int rc)
+{
+    return rc == GH_ERR_UNSUPPORTED ? DOOR_HELLO_NOT_TLS : rc == GH_ERR_TOO_LONG ? DOOR_HELLO_TOO_LONG : DOOR_HELLO_MALFORMED;
+}
+
+/* True when it was decided, and the flow may be gone. */
+static bool look(struct door_flow *f, struct gh_span bytes)
+{
+    struct gh_tls_hello hello;
+    int rc = gh_tls_hello_read(&f->reader, bytes, &hello);
+
+    if (rc == 0)
+        return false;
+    if (rc > 0) {
+        decide(f, &hello, bytes);
+    } else {
+        door_count(f->dw, DOOR_METRIC_HELLOS, name_failure(rc));
+        decide_stranger(f, bytes);
+    }
+    return true;
+}
+
+/* True when it was decided. */
+static bool keep_and_look(struct door_flow *f, struct gh_span bytes)
+{
+    uint8_t *all;
+
+    if (f->in_len == 0 && look(f, bytes))
+        return true;
+    all = realloc(f->in, f->in_len + bytes.len);
+    if (!all) {
+        end(f, true);
+        return true;
+    }
+    memcpy(all + f->in_len, bytes.data, bytes.len);
+    f->in = all;
+    f->in_len += bytes.len;
+    return f->in_len > bytes.len && look(f, gh_span_of(f->in, f->in_len));
+}
+
+/* What came from the client. True when it was decided. */
+static bool read_client(struct door_flow *f)
+{
+    uint8_t *buffer = gh_pump_pool_buffer(f->dw->pool);
+
+    for (;;) {
+        ssize_t n = gh_sock_receive(f->pump.side[0].fd, buffer, GH_PUMP_COPY);
+
+        if (n == GH_ERR_AGAIN)
+            return false;
+        if (n == GH_ERR_CLOSED) { /* it has said all that it has to say: let the site see that, too */
+            decide_stranger(f, gh_span_of(f->in, f->in_len));
+            return true;
+        }
+        if (n < 0) {
+            end(f, true);
+            return true;
+        }
+        if (keep_and_look(f, gh_span_of(buffer, (size_t)n)))
+            return true;
+        if ((size_t)n < GH_PUMP_COPY && !f->pump.side[0].ending)
+            return false;
+    }
+}
+
+static void on_peek_edge(struct gh_edge *e, unsigned events)
+{
+    struct door_flow *f = of_edge(e, 0);
+
+    f->pump.side[0].ending |= (events & GH_EDGE_END) != 0;
+    if (events & GH_EDGE_FAILED)
+        end(f, true);
+    else if (events & GH_EDGE_READ)
+        read_client(f);
+}
+
+/* The camouflage speaks, or ends, before the client has said enough: it is the camouflage's. What a site that has gone would not have read
+ * is not sent to it. */
+static void on_early_edge(struct gh_edge *e, unsigned events)
+{
+    struct door_flow *f = of_edge(e, 1);
+
+    if (events & GH_EDGE_FAILED) {
+        drop_backend_socket(f);
+        leave_backend(f);
+        f->early = false; /* once is enough: the decision dials anew */
+        f->tried = 0;
+        return;
+    }
+    f->early_up = true;
+    if (events & (GH_EDGE_READ | GH_EDGE_END)) {
+        door_count(f->dw, DOOR_METRIC_HELLOS, DOOR_HELLO_LATE);
+        decide_stranger(f, events & GH_EDGE_END ? gh_span_of(NULL, 0) : gh_span_of(f->in, f->in_len));
+    }
+}
+
+static void dial_early(struct door_flow *f)
+{
+    f->target = &f->table->relay;
+    f->pump.side[1].edge.fn = on_early_edge;
+    if (f->target->count == 0 || connect_next(f) < 0)
+        return;
+    f->early = true;
+    if (gh_pump_watch(&f->pump, 1) < 0)
+        end(f, true);
+}
+
+static void on_timer(void *arg, int64_t now)
+{
+    struct door_flow *f = arg;
+
+    switch ((enum state)f->state) {
+    case PEEK:
+        if (now < f->opened + f->table->peek_timeout) {
+            gh_worker_deadline_start(f->dw->w, &f->timer, f->opened + f->table->peek_timeout);
+            dial_early(f);
+            return;
+        }
+        door_count(f->dw, DOOR_METRIC_HELLOS, DOOR_HELLO_LATE);
+        decide_stranger(f, gh_span_of(f->in, f->in_len));
+        return;
+    case DIAL:
+        dial_failed(f, true, 0);
+        return;
+    case PARKED:
+        end(f, false);
+        return;
+    case SILENT:
+        end(f, true);
+        return;
+    case PUMP:
+        return;
+    }
+}
+
+void door_flow_open(struct door_worker *dw, int fd, const struct gh_endpoint *client, uint16_t port)
+{
+    struct door_flow *f = calloc(1, sizeof *f);
+
+    if (!f) {
+        gh_sock_close(fd);
+        door_count(dw, DOOR_METRIC_ACCEPT_FAILED, 0);
+        return;
+    }
+    f->dw = dw;
+    f->client = *client;
+    f->port = port;
+    f->opened = gh_worker_now(dw->w);
+    f->table = door_table_get(gh_snapshot_refresh(&dw->d->table, &dw->table));
+    gh_list_init(&f->parked);
+    gh_list_append(&dw->flows, &f->link);
+    gh_deadline_init(&f->timer, on_timer, f);
+    gh_pump_init(&f->pump, dw->pool, on_pump_end);
+    gh_pump_set_fd(&f->pump, 0, fd);
+    gh_tls_hello_reader_init(&f->reader, f->table->max_hello);
+    f->pump.side[0].edge.fn = on_peek_edge;
+    atomic_fetch_add_explicit(&dw->d->connections, 1, memory_order_relaxed);
+    if (read_client(f)) /* mostly it is there */
+        return;
+    if (gh_pump_watch(&f->pump, 0) < 0) {
+        end(f, true);
+        return;
+    }
+    gh_worker_deadline_start(dw->w, &f->timer, f->opened + (f->table->relay.count ? EARLY : f->table->peek_timeout));
+}

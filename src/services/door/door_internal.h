@@ -1,0 +1,98 @@
+/* services/door/door_internal.h - what the files of the door share */
+#ifndef GH_SERVICES_DOOR_DOOR_INTERNAL_H
+#define GH_SERVICES_DOOR_DOOR_INTERNAL_H
+
+#include "core/run.h"
+#include "loop/worker.h"
+#include "net/pump.h"
+#include "os/sock.h"
+#include "services/door/door_table.h"
+
+#define DOOR_LISTEN_MAX 16u /* sockets of one worker: two families of each address */
+
+/* rows of door_metrics */
+enum {
+    DOOR_METRIC_CONNECTIONS, /* by enum door_way */
+    DOOR_METRIC_ACTIVE,
+    DOOR_METRIC_PEEKING,
+    DOOR_METRIC_PARKED,
+    DOOR_METRIC_HELLOS,      /* by enum door_hello */
+    DOOR_METRIC_DIALS,       /* by enum door_dial */
+    DOOR_METRIC_RESETS,
+    DOOR_METRIC_BYTES,       /* by direction: from clients, to clients */
+    DOOR_METRIC_MOVED,       /* by manner: copied, spliced */
+    DOOR_METRIC_PIPES,
+    DOOR_METRIC_PIPES_MISSING,
+    DOOR_METRIC_ACCEPT_FAILED,
+    DOOR_METRIC_BACKENDS_DOWN,
+};
+
+enum door_way { DOOR_ROUTED, DOOR_STRANGER, DOOR_NOWHERE };
+enum door_hello { DOOR_HELLO_NAMED, DOOR_HELLO_NAMELESS, DOOR_HELLO_NOT_TLS, DOOR_HELLO_MALFORMED, DOOR_HELLO_TOO_LONG, DOOR_HELLO_LATE };
+enum door_dial { DOOR_DIAL_DONE, DOOR_DIAL_REFUSED, DOOR_DIAL_TIMED_OUT, DOOR_DIAL_NO_ADDRESS };
+
+extern const struct gh_metric door_metrics[];
+
+struct door_worker;
+struct door_health;
+
+struct door {
+    struct gh_node *node;
+    struct gh_run *run;
+    struct gh_log *log;
+    struct gh_metric_set *metrics;
+    struct gh_ready *ready;
+    int check;
+    unsigned workers;
+    struct gh_conf_addr listens[DOOR_LISTEN_MAX];
+    size_t listen_count;
+    int fds[DOOR_LISTEN_MAX][GH_WORKERS_MAX]; /* -1: a worker's */
+    unsigned connections_limit;               /* what the descriptors are enough for */
+    unsigned pipes;
+    struct gh_snapshot table;                 /* struct door_table */
+    struct door_worker *at[GH_WORKERS_MAX];
+    struct door_health *health;               /* of worker 0 */
+    _Atomic uint32_t connections;             /* now, of all workers */
+    _Atomic uint32_t placed;                  /* of them, those that count against max_connections */
+    _Atomic bool draining;
+};
+
+struct door_listener {
+    struct gh_edge edge; /* first */
+    struct door_worker *dw;
+    int fd;
+    uint16_t port;
+    bool waiting; /* there may be more to accept */
+};
+
+struct door_worker {
+    struct door *d;
+    struct gh_worker *w;
+    unsigned index;
+    struct gh_pump_pool *pool;
+    struct gh_snapshot_reader table;
+    struct door_listener listeners[DOOR_LISTEN_MAX];
+    struct gh_list flows;
+    struct gh_list parked;     /* wait for a place */
+    struct gh_deadline again;  /* accepting goes on, and what is counted is published */
+    uint64_t bytes[2];
+};
+
+static inline void door_count(struct door_worker *dw, unsigned row, unsigned label)
+{
+    gh_metric_add(dw->d->metrics, dw->index, row, label, 1);
+}
+
+/* door_flow.c: a connection from its first byte to its last. Takes <fd> over. */
+void door_flow_open(struct door_worker *dw, int fd, const struct gh_endpoint *client, uint16_t port);
+void door_flow_close_all(struct door_worker *dw);
+/* A connection that is parked has its place now. */
+void door_flow_unpark(struct door_worker *dw);
+
+/* door_health.c: names are looked up again, and backends are tried. Worker 0. */
+int door_health_start(struct door *d, struct gh_worker *w);
+void door_health_stop(struct door *d);
+
+void door_lookup(void *door, const char *host, uint16_t port, struct gh_resolved *ret);
+
+#endif
