@@ -20,13 +20,10 @@ def measure(rounds):
     with worlds.World() as world:
         try:
             box = world.box(2)
-            site = gateway.Gateway(world)
-            site.policy(sides.POLICY)
-            for pool in ('10.100.0.0/24', '10.102.0.0/24'):
-                world['internet'].run('ip', 'route', 'replace', pool, 'via', '198.51.100.1')
+            side = sides.Ours(world, gateway.certificates(world))
+            world['internet'].run('ip', 'route', 'replace', '10.100.0.0/24', 'via', '198.51.100.1')
             world['relay'].run('sysctl', '-qw', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1')
-            site.start_relay('relay-interop.yaml')
-            site.start_agent(2)
+            side.start()
             generator = load.Load(world['agent-2'], world['internet'], worlds.WEB_V4)
             plain = load.Load(world['agent-2'], world['relay'], worlds.RELAY_V4)
             for _ in range(rounds):
@@ -37,10 +34,12 @@ def measure(rounds):
                     box.set('both', delay=ONE_WAY, rate=mbit * 1e6, queue=int(bytes_))
                     row = found.setdefault(name, {'idle': [], 'loaded': [], 'plain': []})
                     row['idle'].append(generator.latency(False))
+                    before = {**side.drops(), **sides.kernel_drops(world)}
                     row['loaded'].append(generator.latency(True))
+                    row['loaded'][-1]['drops'] = sides.moved(before, {**side.drops(), **sides.kernel_drops(world)})
                     row['plain'].append(plain.latency(True))
                     sessions.say('  ' + line_of(name, {key: [values[-1]] for key, values in row.items()}))
-            site.stop()
+            side.stop()
         except Exception:
             sessions.say(world.report())
             raise
@@ -53,9 +52,14 @@ def median(rows, key):
 
 def line_of(name, row):
     idle, loaded, plain = row['idle'], row['loaded'], row['plain']
-    return '%-26s idle p50 %.2f ms; beside it p50 %.2f, p99 %.2f ms, %.1f Mbit/s; without a tunnel p50 %.2f, p99 %.2f ms, %.1f Mbit/s' % (
+    drops = {}
+    for result in loaded:
+        for reason, count in result['drops'].items():
+            drops[reason] = drops.get(reason, 0) + count
+    text = '%-26s idle p50 %.2f ms; beside it p50 %.2f, p99 %.2f ms, %.1f Mbit/s; without a tunnel p50 %.2f, p99 %.2f ms, %.1f Mbit/s' % (
         name, median(idle, 'p50'), *[number for rows in (loaded, plain)
                                      for number in (median(rows, 'p50'), median(rows, 'p99'), median(rows, 'bits_per_second') / 1e6)])
+    return text + ('  dropped: ' + ', '.join('%s %d' % item for item in drops.items()) if drops else '')
 
 
 def lines(found):

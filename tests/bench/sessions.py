@@ -16,7 +16,7 @@ PARTS = ('handshakes', 'swarm', 'memory')
 CROWDS = (1, 10, 100, 1000)
 SIZE, ECHO_PORT = 1200, 7000
 UNDER_WAY = 1000  # datagrams of all sessions
-BUSY_RATE, BUSY_SECONDS, IDLE_SECONDS = 5000, 4, 5
+BUSY_RATE, BUSY_SECONDS, IDLE_SECONDS = 5000, 4, 20 # idle: two keep-alives of each, or it is chance how many fall into it
 
 
 def say(text=''):

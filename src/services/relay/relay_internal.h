@@ -128,6 +128,7 @@ struct relay_worker {
     bool crl_was_stale;
     int64_t dumped; /* when an assertion was, last; 0: never */
     int64_t policy_looked; /* wall seconds of the last look at rules that expire */
+    int64_t expiry_looked; /* the same, at certificates */
     struct slot *slots;
     uint32_t slot_count, free_slot; /* next free, UINT32_MAX for none; free slots are chained through generation's neighbour */
     uint32_t *next_free;
