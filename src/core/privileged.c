@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -52,14 +53,16 @@ int gh_privileged_open_file(struct gh_privileged *p, const char *path, int *ret_
     return with_path(p, GH_PRIV_OPEN_FILE, path, 0, NULL, ret_fd);
 }
 
-int gh_privileged_read_file(struct gh_privileged *p, const char *path, size_t limit, struct gh_text *ret)
+int gh_privileged_read_dated(struct gh_privileged *p, const char *path, size_t limit, struct gh_text *ret, int64_t *ret_changed)
 {
     char buf[16384];
+    struct stat st = { 0 };
     ssize_t n = 1;
     int fd, rc = gh_privileged_open_file(p, path, &fd);
 
     if (rc < 0)
         return rc;
+    (void)fstat(fd, &st);
     gh_text_init(ret, limit);
     while (n > 0 && !ret->failed) {
         n = read(fd, buf, sizeof buf);
@@ -73,7 +76,15 @@ int gh_privileged_read_file(struct gh_privileged *p, const char *path, size_t li
         snprintf(p->why, sizeof p->why, "%s", n < 0 ? "it cannot be read" : "it is too long");
         return n < 0 ? GH_ERR_SYSTEM : GH_ERR_TOO_LONG;
     }
+    *ret_changed = st.st_mtime;
     return 0;
+}
+
+int gh_privileged_read_file(struct gh_privileged *p, const char *path, size_t limit, struct gh_text *ret)
+{
+    int64_t changed;
+
+    return gh_privileged_read_dated(p, path, limit, ret, &changed);
 }
 
 /* <why> is the node's thread's; a worker's handshake says nothing there. */

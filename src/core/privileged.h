@@ -27,6 +27,8 @@ const char *gh_privileged_why(const struct gh_privileged *p);
 /* A regular file, read only; with its whole content in the second form, at most <limit> bytes. */
 int gh_privileged_open_file(struct gh_privileged *p, const char *path, int *ret_fd);
 int gh_privileged_read_file(struct gh_privileged *p, const char *path, size_t limit, struct gh_text *ret);
+/* And when the file was written last, wall seconds. */
+int gh_privileged_read_dated(struct gh_privileged *p, const char *path, size_t limit, struct gh_text *ret, int64_t *ret_changed);
 /* A private key, which stays with the parent: it signs for whoever has <ret>, on any thread, while <p> lives and until it is released. */
 int gh_privileged_open_key(struct gh_privileged *p, const char *path, struct gh_signer *ret);
 int gh_privileged_open_append(struct gh_privileged *p, const char *path, int *ret_fd);

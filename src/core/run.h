@@ -19,6 +19,7 @@
 struct gh_workers;
 struct gh_port_sessions;
 struct gh_port_trace;
+struct gh_port_tunnels;
 
 #define GH_RUN_WHY 8192u
 
@@ -44,6 +45,7 @@ struct gh_run {
     /* Set by the service that has them, when it loads; NULL when none does. */
     const struct gh_port_sessions *sessions;
     const struct gh_port_trace *trace; /* packets that are watched; what was recorded is the workers' */
+    const struct gh_port_tunnels *tunnels;
     const char *(*policy_version)(void *arg, char *buf, size_t cap); /* any thread; "" without a policy */
     void *policy_arg;
     _Atomic int exit_code; /* of the process, when a service made it end; 0 otherwise */

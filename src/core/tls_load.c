@@ -77,7 +77,8 @@ int gh_tls_load(struct gh_run *run, struct gh_log *log, const char *area, const 
     const struct loading l = { run, log, area };
     struct gh_text cert = { 0 }, ca = { 0 };
     struct gh_signer signer;
-    struct gh_tls_config cfg = { .server = f->server, .alpn = "h3", .aead = f->aead, .signer = &signer };
+    struct gh_tls_ctx *made = NULL;
+    struct gh_tls_config cfg = { .server = f->server, .alpn = f->alpn ? f->alpn : "h3", .aead = f->aead, .signer = &signer, .ask = f->ask };
     char why[WHY] = "";
     int rc = read_pem(&l, f->certificate, &cert);
 
@@ -89,10 +90,20 @@ int gh_tls_load(struct gh_run *run, struct gh_log *log, const char *area, const 
         cfg.certificate = gh_span_of(cert.data, cert.len);
         cfg.ca = gh_span_of(ca.data, ca.len);
         look_at_time(log, area, f->certificate, cfg.certificate);
-        rc = gh_tls_ctx_create(&cfg, ret, why, sizeof why);
+        rc = gh_tls_ctx_create(&cfg, &made, why, sizeof why);
         if (rc < 0)
             refuse(&l, f, why);
     }
+    if (rc == 0 && f->ech) {
+        rc = gh_tls_ctx_set_ech(made, f->ech, gh_clock_wall());
+        if (rc < 0)
+            refuse(&l, f, "the keys of ECH cannot be used");
+    }
+    if (rc == 0) {
+        *ret = made;
+        made = NULL;
+    }
+    gh_tls_ctx_put(made);
     gh_text_fini(&cert);
     gh_text_fini(&ca);
     return rc;

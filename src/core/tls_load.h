@@ -16,6 +16,9 @@ struct gh_tls_files {
     const char *certificate, *key, *ca; /* PEM */
     bool server;
     enum gh_aead_engine aead;
+    const char *alpn; /* NULL: "h3" */
+    enum gh_tls_ask ask;
+    const struct gh_ech_keys *ech; /* server; NULL: none */
 };
 
 /* 0, or an error after a log line of <area> that names the file or says what is wrong in it; the last reload's words say it, too. */

@@ -34,6 +34,28 @@ bool gh_signer_may_sign(struct gh_span data)
     return memcmp(data.data + 64, sides[0], words) == 0 || memcmp(data.data + 64, sides[1], words) == 0;
 }
 
+bool gh_signer_may_sign_tls12(struct gh_span data)
+{
+    static const struct {
+        uint16_t group;
+        uint8_t point;
+    } groups[] = { { 23, 65 }, { 24, 97 }, { 29, 32 } }; /* P-256, P-384, X25519 */
+    struct gh_reader r = gh_reader_of(data);
+    uint16_t group;
+    uint8_t len;
+
+    gh_read_span(&r, 64);
+    if (gh_read_u8(&r) != 3) /* named_curve */
+        return false;
+    group = gh_read_u16(&r);
+    len = gh_read_u8(&r);
+    gh_read_span(&r, len);
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
+        if (groups[i].group == group && groups[i].point == len)
+            return gh_reader_done(&r);
+    return false;
+}
+
 /* ---- keys ---- */
 
 struct remote_key {

@@ -1,7 +1,8 @@
 /* crypto/signer.h - a private key that is somewhere else
  *
  * TLS asks for signatures and never sees the key (DESIGN 3): in a node the parent has it. What is signed is always the content of a
- * TLS 1.3 CertificateVerify (RFC 8446, section 4.4.3), so whoever holds the key can refuse everything else.
+ * TLS 1.3 CertificateVerify (RFC 8446, section 4.4.3), so whoever holds the key can refuse everything else. A signer that is for strangers may
+ * serve TLS 1.2 as well; what that wants signed can be told from all else, too.
  */
 #ifndef GH_CRYPTO_SIGNER_H
 #define GH_CRYPTO_SIGNER_H
@@ -21,9 +22,13 @@ struct gh_signer {
     uint32_t key;
     uint16_t schemes[8]; /* TLS SignatureSchemes that the key can make */
     size_t scheme_count;
+    bool tls12; /* it signs what gh_signer_may_sign_tls12 allows, too */
 };
 
 /* 64 spaces, the words of one of the sides, a zero, and a hash of 32 or 48 bytes: nothing else is ever to be signed. */
 bool gh_signer_may_sign(struct gh_span data);
+/* Two randoms and the parameters of an elliptic curve Diffie-Hellman, as a server's ServerKeyExchange has them (RFC 8422, section 5.4), of a
+ * group that we use: never what gh_signer_may_sign allows. */
+bool gh_signer_may_sign_tls12(struct gh_span data);
 
 #endif

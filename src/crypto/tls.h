@@ -13,6 +13,7 @@
 
 #include "base/span.h"
 #include "crypto/aead.h"
+#include "crypto/cert.h"
 #include "crypto/signer.h"
 
 struct gh_tls_ctx;
@@ -40,7 +41,7 @@ struct gh_tls_config {
     const char *alpn;           /* "h3"; "h2,http/1.1" in the order of preference; NULL or "" for none */
     enum gh_aead_engine aead;   /* of the keys that the QUIC engine gets */
     enum gh_tls_ask ask;        /* server */
-    bool tls12;                 /* server on byte streams: TLS 1.2 as well, for strangers. The keys must be here: a signer makes no such signature */
+    bool tls12;                 /* server on byte streams: TLS 1.2 as well, for strangers; signers must be for that, too */
     const struct gh_tls_named *named; /* server: further certificates; <certificate> is for all other names and for none */
     size_t named_count;
     /* Client: SHA-256 of the SubjectPublicKeyInfo of servers, one of which it must be. With <ca> empty nothing else is asked of its
@@ -102,7 +103,8 @@ void gh_tls_resume(struct gh_tls *t, struct gh_tls_session *s);
 bool gh_tls_resumed(const struct gh_tls *t);
 /* Client, before the first flight: encrypts the hello to the first usable ECHConfig of <list> (RFC 9849, an ECHConfigList): its public_name is
  * what the world sees, and the handshake ends when the server does not open it. An empty list sends what looks like it to all who
- * have no key (GREASE). 0, GH_ERR_MALFORMED or GH_ERR_UNSUPPORTED (nothing in it that we can use). */
+ * have no key (GREASE). With QUIC the server must take one of the groups that a share is sent of (X25519MLKEM768, X25519): libssl 4.0.3
+ * answers no HelloRetryRequest there. 0, GH_ERR_MALFORMED or GH_ERR_UNSUPPORTED (nothing in it that we can use). */
 int gh_tls_set_ech(struct gh_tls *t, struct gh_span list);
 
 enum gh_tls_ech {
@@ -124,8 +126,11 @@ int gh_tls_start(struct gh_tls *t);
  * bytes of a level that is over; GH_ERR_CRYPTO: an alert was raised; GH_ERR_TOO_LONG. */
 int gh_tls_feed(struct gh_tls *t, enum gh_tls_level level, struct gh_span bytes);
 
-/* The peer's leaf certificate, DER, copied: free() it. GH_ERR_NOT_FOUND when there is none, or it is not believed. */
-int gh_tls_peer_certificate(const struct gh_tls *t, uint8_t **ret, size_t *ret_len);
+/* The peer's leaf certificate, as the handshake has read it: gh_cert_destroy() it. GH_ERR_NOT_FOUND when there is none, or it is not believed;
+ * GH_ERR_MEMORY. */
+int gh_tls_peer_certificate(const struct gh_tls *t, struct gh_cert **ret);
+/* Of its context's keys. Not after gh_tls_shrink. */
+enum gh_aead_engine gh_tls_aead(const struct gh_tls *t);
 /* Names for logs and status; "" before they are known. */
 const char *gh_tls_group(const struct gh_tls *t);
 const char *gh_tls_cipher(const struct gh_tls *t);

@@ -92,3 +92,8 @@ void gh_edges_forget(struct gh_edges *s, const struct gh_edge *e)
         if (s->events[i].data.ptr == e)
             s->events[i].data.ptr = NULL;
 }
+
+void gh_edges_remove(struct gh_edges *s, int fd)
+{
+    epoll_ctl(s->fd, EPOLL_CTL_DEL, fd, NULL);
+}

@@ -29,4 +29,7 @@ int gh_edges_add(struct gh_edges *s, int fd, struct gh_edge *e);
  * out of the set. */
 void gh_edges_forget(struct gh_edges *s, const struct gh_edge *e);
 
+/* For a descriptor that lives on elsewhere, after gh_edges_forget. */
+void gh_edges_remove(struct gh_edges *s, int fd);
+
 #endif

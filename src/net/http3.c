@@ -144,13 +144,12 @@ static void on_handshake(void *arg)
 {
     struct gh_http_conn *c = arg;
     struct gh_endpoint remote = gh_quic_link_remote(c->quic_link);
-    uint8_t *der = NULL;
-    size_t len = 0;
-    int rc = gh_tls_peer_certificate(gh_quic_tls(c->quic), &der, &len);
+    struct gh_cert *cert = NULL;
+    int rc = gh_tls_peer_certificate(gh_quic_tls(c->quic), &cert);
 
     if (rc == 0)
-        rc = c->h->cfg.events->on_peer(c->h->cfg.arg, gh_span_of(der, len), &remote, &c->identity);
-    free(der);
+        rc = c->h->cfg.events->on_peer(c->h->cfg.arg, cert, &remote, &c->identity);
+    gh_cert_destroy(cert);
     c->peer = (struct gh_http_peer){ .addr = remote.ip,
                                      .port = remote.port,
                                      .identity = c->identity.name,

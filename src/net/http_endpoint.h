@@ -15,9 +15,9 @@ struct gh_http_endpoint;      /* what runs on one endpoint */
 struct gh_http_conn; /* a connection */
 
 struct gh_http_endpoint_events {
-    /* The handshake is complete: who is it? <der> is the peer's leaf. 0 and <ret>, or a refusal: the connection is closed with
+    /* The handshake is complete: who is it? <cert> is the peer's leaf. 0 and <ret>, or a refusal: the connection is closed with
      * the TLS alert bad_certificate before any request is served. */
-    int (*on_peer)(void *arg, struct gh_span der, const struct gh_endpoint *remote, struct gh_http_identity *ret);
+    int (*on_peer)(void *arg, const struct gh_cert *cert, const struct gh_endpoint *remote, struct gh_http_identity *ret);
     /* A handshake failed or was refused; <why> are words. */
     void (*on_refused)(void *arg, const struct gh_endpoint *remote, const char *why);
     /* Client: the peer's SETTINGS are here, requests may be sent. */

@@ -172,6 +172,19 @@ void gh_pump_close_side(struct gh_pump *p, unsigned side, bool reset)
     s->edged = s->ending = false;
 }
 
+int gh_pump_release(struct gh_pump *p, unsigned side)
+{
+    struct gh_pump_side *s = &p->side[side];
+    int fd = s->fd;
+
+    gh_edges_forget(p->pool->edges, &s->edge);
+    if (s->edged)
+        gh_edges_remove(p->pool->edges, fd);
+    s->fd = -1;
+    s->edged = s->ending = false;
+    return fd;
+}
+
 void gh_pump_close(struct gh_pump *p, bool reset)
 {
     close_side(p, &p->side[0], reset);

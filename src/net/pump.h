@@ -69,6 +69,8 @@ int gh_pump_push(struct gh_pump *p, unsigned side, struct gh_span bytes);
 void gh_pump_start(struct gh_pump *p);
 /* Gives up one socket and what it sent, before the pump starts; another may be set. */
 void gh_pump_close_side(struct gh_pump *p, unsigned side, bool reset);
+/* Takes a socket out, before the pump starts: it is the caller's again. */
+int gh_pump_release(struct gh_pump *p, unsigned side);
 /* Closes what is open, with a reset or as it is; no on_end. */
 void gh_pump_close(struct gh_pump *p, bool reset);
 

@@ -76,8 +76,10 @@ def test_a_thousand_reloads_under_load_drop_nothing(gateway):
     assert told['up'] >= took / 2, told  # sessions that were opened meanwhile, with either certificate
     after = gateway.metrics()
     moved = {name: after[name] - drops.get(name, 0) for name in after if 'drops_total' in name and after[name] != drops.get(name, 0)}
-    # an echo's answer may come for a session that the generator has just ended, whether its address is taken back already or not
-    assert set(moved) <= {'gatehouse_drops_total{reason="%s"}' % why for why in ('no_route', 'no_session')} and sum(moved.values()) < told['up'], moved
+    # an echo's answer may come for a session that the generator has just ended: while it still has its address, after that was taken back, or
+    # when the next session of the same identity has it, which knows no such flow
+    late_answers = {'gatehouse_drops_total{reason="%s"}' % why for why in ('no_session', 'no_route', 'no_flow')}
+    assert set(moved) <= late_answers and sum(moved.values()) < told['up'], moved
     assert hold.process.poll() is None and relay.children()[0] == child
     if not sanitizers():  # what they keep for themselves is not ours to count
         for before, now in zip(early, late):

@@ -222,7 +222,7 @@ void agent_queue_stop(struct agent_queue *q);
 
 /* agent_identity.c: 0, or GH_ERR_DENIED and the like with words in <ret_why>. */
 #define AGENT_WHY 384u
-int agent_identity_of_relay(struct gh_span der, const char *trust_domain, struct gh_http_identity *ret, char ret_why[AGENT_WHY]);
+int agent_identity_of_relay(const struct gh_cert *cert, const char *trust_domain, struct gh_http_identity *ret, char ret_why[AGENT_WHY]);
 
 /* agent_dns.c: what the relay tells of nameservers stays until it tells something else */
 void agent_dns_told(struct agent *a, struct gh_span value);

@@ -147,12 +147,12 @@ static struct agent_link *connecting_to(struct agent *a, const struct gh_endpoin
     return NULL;
 }
 
-static int on_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, struct gh_http_identity *ret)
+static int on_peer(void *arg, const struct gh_cert *cert, const struct gh_endpoint *remote, struct gh_http_identity *ret)
 {
     struct agent *a = arg;
     struct agent_link *l = connecting_to(a, remote);
     char why[AGENT_WHY] = "", text[GH_ENDPOINT_TEXT];
-    int rc = agent_identity_of_relay(der, a->conf.trust_domain, ret, why);
+    int rc = agent_identity_of_relay(cert, a->conf.trust_domain, ret, why);
 
     if (rc < 0) {
         gh_log_event(a->log, GH_LOG_ERROR, "agent", "the relay's certificate is refused", gh_log_str("remote", gh_endpoint_emit(remote, text)),

@@ -13,8 +13,9 @@
 #define DESCRIPTORS_KEPT 256u    /* for everything that is no connection */
 #define CONNECTIONS_LEAST 64u
 
-static const char *const ways[] = { "route", "camouflage", "nowhere", NULL };
-static const char *const hellos[] = { "named", "nameless", "not_tls", "malformed", "too_long", "late", NULL };
+static const char *const ways[] = { "route", "camouflage", "nowhere", "tunnel", NULL };
+static const char *const hellos[] = { "named", "nameless", "not_tls", "malformed", "too_long", "late", "ech", NULL };
+static const char *const handshakes[] = { "known", "unknown", "failed", NULL };
 static const char *const dials[] = { "done", "refused", "timed_out", "no_address", NULL };
 static const char *const directions[] = { "from_clients", "to_clients", NULL };
 static const char *const manners[] = { "copied", "spliced", NULL };
@@ -25,6 +26,7 @@ const struct gh_metric door_metrics[] = {
     [DOOR_METRIC_PEEKING] = { "gatehouse_door_waiting_connections", GH_METRIC_GAUGE, "Connections now that are not carried yet." },
     [DOOR_METRIC_PARKED] = { "gatehouse_door_parked_total", GH_METRIC_COUNTER, "Connections that had to wait because max_connections were there." },
     [DOOR_METRIC_HELLOS] = { "gatehouse_door_hellos_total", GH_METRIC_COUNTER, "First flights by what they were.", "kind", hellos },
+    [DOOR_METRIC_HANDSHAKES] = { "gatehouse_door_handshakes_total", GH_METRIC_COUNTER, "TLS handshakes that ended here, by whom with.", "client", handshakes },
     [DOOR_METRIC_DIALS] = { "gatehouse_door_dials_total", GH_METRIC_COUNTER, "Attempts to connect to a backend or the camouflage.", "result", dials },
     [DOOR_METRIC_RESETS] = { "gatehouse_door_resets_total", GH_METRIC_COUNTER, "Connections that ended with a reset of either side." },
     [DOOR_METRIC_BYTES] = { "gatehouse_door_bytes_total", GH_METRIC_COUNTER, "Bytes of connections that have ended.", "direction", directions },
@@ -137,6 +139,7 @@ static void stop(void *state, struct gh_worker *w)
     if (dw->pool)
         close_listeners(dw);
     door_flow_close_all(dw);
+    door_tls_stop(dw);
     gh_worker_deadline_stop(w, &dw->again);
     gh_pump_pool_destroy(dw->pool);
     gh_snapshot_release(&dw->table);
@@ -162,6 +165,8 @@ static int start(void *state, struct gh_worker *w)
         dw->listeners[i].fd = -1;
     d->at[dw->index] = dw;
     rc = gh_pump_pool_create(w, d->pipes, &dw->pool);
+    if (rc == 0)
+        rc = door_tls_start(dw);
     for (size_t i = 0; rc == 0 && i < d->listen_count; i++) {
         struct door_listener *l = &dw->listeners[i];
 
@@ -264,10 +269,19 @@ static int load_table(struct door *d, const struct gh_door_conf *c)
 
     if (rc < 0)
         return rc;
-    rc = gh_snapshot_swap(&d->table, t, door_table_put);
+    rc = door_keys_load(d, c, t);
+    if (rc == 0)
+        rc = gh_snapshot_swap(&d->table, t, door_table_put);
     if (rc < 0)
         door_table_put(t);
     return rc;
+}
+
+static void watch_files(struct door *d, const struct gh_door_conf *c)
+{
+    if (*c->ech_keys_file && gh_run_watch(d->run, c->ech_keys_file) < 0)
+        gh_log_event(d->log, GH_LOG_WARN, "door", "changes of a file will not be noticed, only SIGHUP will", gh_log_str("file", c->ech_keys_file),
+                     gh_log_str("reason", gh_privileged_why(d->run->privileged)));
 }
 
 static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_state)
@@ -300,6 +314,8 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
     if (rc == 0)
         rc = open_hop(d, &c);
     if (rc == 0)
+        watch_files(d, &c);
+    if (rc == 0)
         gh_log_event(d->log, GH_LOG_INFO, "door", "routes loaded", gh_log_uint("routes", c.target_count), gh_log_bool("camouflage", c.has_relay),
                      gh_log_uint("max_connections", c.max_connections ? c.max_connections : d->connections_limit));
     gh_door_conf_fini(&c);
@@ -321,9 +337,16 @@ static int prepare(void *state, const struct gh_conf *conf, void **ret_next)
     if (rc < 0)
         return rc;
     rc = door_table_create(&c, door_lookup, state, &t);
-    gh_door_conf_fini(&c);
+    if (rc == 0) {
+        rc = door_keys_load(state, &c, t);
+        if (rc < 0)
+            door_table_put(t);
+        else
+            *ret_next = t;
+    }
     if (rc == 0)
-        *ret_next = t;
+        watch_files(state, &c);
+    gh_door_conf_fini(&c);
     return rc;
 }
 
@@ -338,6 +361,7 @@ static void commit(void *state, void *next)
 {
     struct door *d = state;
 
+    (void)door_keys_renew(d, next); /* the relay has taken its own next before; what fails was logged, and the former certificate stays */
     if (gh_snapshot_swap(&d->table, next, door_table_put) == 0)
         return;
     gh_log_event(d->log, GH_LOG_ERROR, "door", "out of memory: routes stay as they were");
@@ -351,8 +375,10 @@ static void stop_accepting(struct gh_worker *w, void *arg)
     struct door *d = arg;
     struct door_worker *dw = d->at[gh_worker_index(w)];
 
-    if (dw)
-        close_listeners(dw);
+    if (!dw)
+        return;
+    close_listeners(dw);
+    door_tls_drain(dw);
 }
 
 static void end_connections(struct gh_worker *w, void *arg)
@@ -405,4 +431,5 @@ const struct gh_service gh_service_door = {
     .release = release,
     .describe = describe,
     .connects = true,
+    .keeps_state = true,
 };

@@ -21,7 +21,7 @@ static const struct gh_conf_row route_rows[] = {
 
 static const struct gh_conf_section route_section = { "local_routes", "Who is carried where, untouched.", route_rows, false, check_route };
 
-enum { LISTEN, HOP_PORTS, LOCAL_ROUTES, CAMOUFLAGE_RELAY, PEEK_TIMEOUT, CONNECT_TIMEOUT, MAX_HELLO, MAX_CONNECTIONS, RESERVE, PIPES };
+enum { LISTEN, HOP_PORTS, LOCAL_ROUTES, CAMOUFLAGE_RELAY, ECH_KEYS_FILE, ECH_KEEP, TUNNEL_NAME, PEEK_TIMEOUT, CONNECT_TIMEOUT, MAX_HELLO, MAX_CONNECTIONS, RESERVE, PIPES };
 
 static const struct gh_conf_row rows[] = {
     [LISTEN] = { "listen", GH_CONF_ADDR_LIST, .dflt = ":443", .min = "1", .max = "8", .help = "addresses on which connections are taken" },
@@ -33,6 +33,13 @@ static const struct gh_conf_row rows[] = {
                                "byte for byte" },
     [CAMOUFLAGE_RELAY] = { "camouflage.relay", GH_CONF_STRING, .max = "300", .reload = true,
                            .help = "the site, as HOST:PORT, that whoever is nobody of ours is carried to; its own TLS answers everything" },
+    [ECH_KEYS_FILE] = { "ech.keys_file", GH_CONF_PATH, .reload = true,
+                        .help = "keys of Encrypted ClientHello, one or a list of them, as gatehouse ech makes and rotates them; what they open and is meant "
+                                "for the tunnel's name is taken by the relay of this node" },
+    [ECH_KEEP] = { "ech.keep", GH_CONF_DURATION, .dflt = "30d", .min = "0s", .max = "3650d", .reload = true,
+                   .help = "how long a key still opens after the next one was made" },
+    [TUNNEL_NAME] = { "tunnel_name", GH_CONF_STRING, .max = "253", .reload = true,
+                      .help = "the server name that agents ask for inside ECH; without it one that nobody guesses, which stays the same" },
     [PEEK_TIMEOUT] = { "peek_timeout", GH_CONF_DURATION, .dflt = "3s", .min = "100ms", .max = "30s", .reload = true,
                        .help = "how long a stranger may take over its first flight before it is carried to the camouflage as it is" },
     [CONNECT_TIMEOUT] = { "connect_timeout", GH_CONF_DURATION, .dflt = "5s", .min = "100ms", .max = "2m", .reload = true,
@@ -146,10 +153,13 @@ static void check_hop(const struct gh_conf *conf, const struct gh_conf_section *
 static void check(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
 {
     const char *relay = gh_conf_string(conf, section, CAMOUFLAGE_RELAY);
+    char name[GH_TLS_NAME_MAX];
     struct door_origin o;
 
     check_patterns(conf, section, errors);
     check_hop(conf, section, errors);
+    if (*gh_conf_string(conf, section, TUNNEL_NAME) && gh_tls_host_name(gh_span_str(gh_conf_string(conf, section, TUNNEL_NAME)), name) < 0)
+        gh_conf_fail(conf, section, TUNNEL_NAME, errors, "door.tunnel_name is \"%.100s\"; it must be a host name", gh_conf_string(conf, section, TUNNEL_NAME));
     if (*relay && door_origin_parse(relay, &o) < 0)
         gh_conf_fail(conf, section, CAMOUFLAGE_RELAY, errors, "door.camouflage.relay is \"%.100s\"; it must be such as 192.0.2.1:443 or www.example.com:443", relay);
 }
@@ -196,6 +206,9 @@ int gh_door_conf_load(const struct gh_conf *conf, struct gh_door_conf *ret)
     c.has_relay = *relay && door_origin_parse(relay, &c.relay.origins[0]) == 0;
     c.relay.origin_count = c.has_relay;
     c.listen = gh_conf_addrs(conf, section, LISTEN, &c.listen_count);
+    c.ech_keys_file = gh_conf_string(conf, section, ECH_KEYS_FILE);
+    c.ech_keep = gh_conf_duration(conf, section, ECH_KEEP);
+    c.tunnel_name = gh_conf_string(conf, section, TUNNEL_NAME);
     c.peek_timeout = gh_conf_duration(conf, section, PEEK_TIMEOUT);
     c.connect_timeout = gh_conf_duration(conf, section, CONNECT_TIMEOUT);
     c.max_hello = (size_t)gh_conf_uint(conf, section, MAX_HELLO);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "proto/ech/ech_hello.h"
 #include "services/door/door_internal.h"
 
 #define EARLY INT64_C(1000000)           /* ns without a hello until the camouflage is connected to */
@@ -344,10 +345,42 @@ static void decide_stranger(struct door_flow *f, struct gh_span bytes)
     end(f, true);
 }
 
+/* Its TLS ends here: the flow is over, the socket lives on. */
+static void hand_over(struct door_flow *f, struct gh_tls_ctx *ctx, struct gh_span bytes)
+{
+    int fd = gh_pump_release(&f->pump, 0);
+
+    door_count(f->dw, DOOR_METRIC_CONNECTIONS, DOOR_TUNNEL);
+    door_tls_take(f->dw, fd, &f->client, ctx, bytes);
+    gh_pump_close(&f->pump, true); /* an early camouflage */
+    destroy(f);
+}
+
+/* What our keys open and is meant for the tunnel. Whatever else is in it stays a stranger's. */
+static bool is_ours(struct door_flow *f, const struct gh_tls_hello *hello, bool *ret_opened)
+{
+    struct gh_ech_hello inner;
+    int rc;
+
+    *ret_opened = false;
+    if (!f->table->ech || !hello->ech.present)
+        return false;
+    rc = gh_ech_hello_open(f->table->ech, hello, gh_worker_wall(f->dw->w), &inner);
+    *ret_opened = rc != 0;
+    return rc == 1 && f->table->tunnel && strcmp(inner.inner.sni, f->table->tunnel_name) == 0;
+}
+
 static void decide(struct door_flow *f, const struct gh_tls_hello *hello, struct gh_span bytes)
 {
-    int target = door_routes_find(f->table->routes, hello->sni, f->port, hello->alpn);
+    bool opened, ours = is_ours(f, hello, &opened);
+    int target = opened ? -1 : door_routes_find(f->table->routes, hello->sni, f->port, hello->alpn);
 
+    if (opened)
+        door_count(f->dw, DOOR_METRIC_HELLOS, DOOR_HELLO_ECH);
+    if (ours) {
+        hand_over(f, f->table->tunnel, bytes);
+        return;
+    }
     door_count(f->dw, DOOR_METRIC_HELLOS, *hello->sni ? DOOR_HELLO_NAMED : DOOR_HELLO_NAMELESS);
     if (target < 0) {
         decide_stranger(f, bytes);

@@ -17,6 +17,7 @@ enum {
     DOOR_METRIC_PEEKING,
     DOOR_METRIC_PARKED,
     DOOR_METRIC_HELLOS,      /* by enum door_hello */
+    DOOR_METRIC_HANDSHAKES,  /* by enum door_handshake */
     DOOR_METRIC_DIALS,       /* by enum door_dial */
     DOOR_METRIC_RESETS,
     DOOR_METRIC_BYTES,       /* by direction: from clients, to clients */
@@ -27,14 +28,17 @@ enum {
     DOOR_METRIC_BACKENDS_DOWN,
 };
 
-enum door_way { DOOR_ROUTED, DOOR_STRANGER, DOOR_NOWHERE };
-enum door_hello { DOOR_HELLO_NAMED, DOOR_HELLO_NAMELESS, DOOR_HELLO_NOT_TLS, DOOR_HELLO_MALFORMED, DOOR_HELLO_TOO_LONG, DOOR_HELLO_LATE };
+enum door_way { DOOR_ROUTED, DOOR_STRANGER, DOOR_NOWHERE, DOOR_TUNNEL };
+enum door_hello { DOOR_HELLO_NAMED, DOOR_HELLO_NAMELESS, DOOR_HELLO_NOT_TLS, DOOR_HELLO_MALFORMED, DOOR_HELLO_TOO_LONG, DOOR_HELLO_LATE, DOOR_HELLO_ECH };
+enum door_handshake { DOOR_HANDSHAKE_KNOWN, DOOR_HANDSHAKE_UNKNOWN, DOOR_HANDSHAKE_FAILED };
 enum door_dial { DOOR_DIAL_DONE, DOOR_DIAL_REFUSED, DOOR_DIAL_TIMED_OUT, DOOR_DIAL_NO_ADDRESS };
 
 extern const struct gh_metric door_metrics[];
 
 struct door_worker;
 struct door_health;
+struct gh_http1_server;
+struct gh_http2;
 
 struct door {
     struct gh_node *node;
@@ -72,6 +76,9 @@ struct door_worker {
     struct gh_pump_pool *pool;
     struct gh_snapshot_reader table;
     struct door_listener listeners[DOOR_LISTEN_MAX];
+    struct gh_http1_server *h1; /* of connections whose TLS ends here */
+    struct gh_http2 *h2;
+    struct gh_list guests;      /* struct door_guest: shaking hands */
     struct gh_list flows;
     struct gh_list parked;     /* wait for a place */
     struct gh_deadline again;  /* accepting goes on, and what is counted is published */
@@ -88,6 +95,18 @@ void door_flow_open(struct door_worker *dw, int fd, const struct gh_endpoint *cl
 void door_flow_close_all(struct door_worker *dw);
 /* A connection that is parked has its place now. */
 void door_flow_unpark(struct door_worker *dw);
+
+/* door_tls.c: what ends here instead of being carried. */
+int door_tls_start(struct door_worker *dw);
+void door_tls_drain(struct door_worker *dw);
+void door_tls_stop(struct door_worker *dw);
+/* Takes <fd> over; <early> was read from it. */
+void door_tls_take(struct door_worker *dw, int fd, const struct gh_endpoint *client, struct gh_tls_ctx *ctx, struct gh_span early);
+
+/* door_keys.c: on the thread that runs the node. Actions; errors are logged. */
+int door_keys_load(struct door *d, const struct gh_door_conf *c, struct door_table *t);
+/* The relay has another certificate. */
+int door_keys_renew(struct door *d, struct door_table *t);
 
 /* door_health.c: names are looked up again, and backends are tried. Worker 0. */
 int door_health_start(struct door *d, struct gh_worker *w);

@@ -8,6 +8,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "crypto/ech.h"
+#include "crypto/tls.h"
 #include "os/resolve.h"
 #include "services/door/door_conf.h"
 
@@ -37,6 +39,9 @@ struct door_table {
     int64_t peek_timeout, connect_timeout;
     size_t max_hello;
     unsigned max_connections, reserve;
+    struct gh_ech_keys *ech;           /* NULL: no ECH */
+    struct gh_tls_ctx *tunnel;         /* of the tunnel's name; NULL: this node has no tunnels */
+    char tunnel_name[GH_TLS_NAME_MAX]; /* inside ECH alone */
 };
 
 /* How a name becomes addresses; blocks. */

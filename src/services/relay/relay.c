@@ -229,6 +229,7 @@ static void unload(void *state)
     gh_tls_ctx_put(r->tls);
     r->run->sessions = NULL;
     r->run->trace = NULL;
+    r->run->tunnels = NULL;
     r->run->policy_version = NULL;
     relay_trace_fini(&r->trace);
     pthread_mutex_destroy(&r->cards_lock);
@@ -302,6 +303,7 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
     relay_trace_init(&r->trace);
     gh_list_init(&r->cards);
     relay_directory_publish(r);
+    relay_acceptor_publish(r);
     for (int i = 0; i < RELAY_CHECKS; i++)
         r->checks[i] = gh_ready_register(r->ready, check_names[i]);
     set_checks(r, false, "starting");

@@ -41,15 +41,14 @@ void relay_card_refresh(struct session *s)
 void relay_card_measure(struct session *s)
 {
     struct gh_quic *q = gh_http_endpoint_stream_quic(s->carrier->stream);
-    const struct gh_quic_counters *n = gh_quic_counters(q);
     struct relay_path *p = &s->card.path;
     size_t datagram = gh_http_datagram_max(s->carrier->stream);
 
-    atomic_store_explicit(&p->rtt_us, (uint32_t)(gh_quic_rtt(q) / 1000), memory_order_relaxed);
     atomic_store_explicit(&p->mtu, (uint32_t)(datagram ? datagram - 1 : 0), memory_order_relaxed); /* a context id goes before a packet */
-    atomic_store_explicit(&p->udp_payload, (uint32_t)gh_quic_plpmtu(q), memory_order_relaxed);
-    atomic_store_explicit(&p->sent, n->datagrams_out, memory_order_relaxed);
-    atomic_store_explicit(&p->lost, n->datagrams_lost, memory_order_relaxed);
+    atomic_store_explicit(&p->rtt_us, q ? (uint32_t)(gh_quic_rtt(q) / 1000) : 0, memory_order_relaxed);
+    atomic_store_explicit(&p->udp_payload, q ? (uint32_t)gh_quic_plpmtu(q) : 0, memory_order_relaxed);
+    atomic_store_explicit(&p->sent, q ? gh_quic_counters(q)->datagrams_out : 0, memory_order_relaxed);
+    atomic_store_explicit(&p->lost, q ? gh_quic_counters(q)->datagrams_lost : 0, memory_order_relaxed);
 }
 
 void relay_card_remove(struct session *s)

@@ -29,10 +29,12 @@
 #include "os/resolve.h"
 #include "policy/policy.h"
 #include "ports/session_directory.h"
+#include "ports/tunnel_acceptor.h"
 #include "proto/connect_ip/connect_ip.h"
 #include "proto/forward/forward.h"
 #include "services/relay/directory.h"
 #include "services/relay/pool.h"
+#include "services/relay/relay_audit.h"
 #include "services/relay/relay_conf.h"
 #include "services/relay/relay_metrics.h"
 #include "services/relay/relay_parcel.h"
@@ -86,6 +88,7 @@ struct relay {
     struct gh_list cards;       /* struct relay_card */
     struct gh_self self;
     struct gh_port_sessions port;
+    struct gh_port_tunnels tunnels;
     struct relay_trace trace;
 };
 
@@ -219,9 +222,9 @@ void relay_refuse_full(struct tunnel *t, int rc);
 struct tunnel *relay_tunnel_create(struct relay_worker *rw, struct gh_http_stream *stream);
 /* Refuses a request that waits. The tunnel is gone. */
 void relay_tunnel_refuse(struct tunnel *t, unsigned status, const char *proxy_status);
-/* Becomes the newest of <s>: 200, addresses, routes, then what came early. It may be gone when this returns. */
 /* What the paths of the sessions carry now: with or without IPv6. */
 void relay_tunnel_measure(struct relay_worker *rw);
+/* Becomes the newest of <s>: 200, addresses, routes, then what came early. It may be gone when this returns. */
 void relay_tunnel_join(struct tunnel *t, struct session *s);
 /* Another tunnel of the session carries now: this one delivers what is under way, and is closed after a while. */
 void relay_tunnel_age(struct tunnel *t);
@@ -252,8 +255,11 @@ void relay_session_end(struct session *s, enum session_end why);
 void relay_session_left(struct session *s, uint64_t code);
 /* Every session whose agent's certificate is no longer valid ends. */
 void relay_session_expire(struct relay_worker *rw);
-int relay_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, struct gh_http_identity *ret);
+int relay_peer(void *arg, const struct gh_cert *cert, const struct gh_endpoint *remote, struct gh_http_identity *ret);
 void relay_refused(void *arg, const struct gh_endpoint *remote, const char *why);
+
+/* relay_acceptor.c */
+void relay_acceptor_publish(struct relay *r);
 
 /* relay_move.c */
 /* Asks the worker of <held> for the session, if it is of the tunnel's instance; else the tunnel gets a session of its own. */
@@ -286,15 +292,5 @@ void relay_policy_refresh(struct relay_worker *rw);
 /* A rule of the policy expired since the last call: every flow is decided again. */
 void relay_policy_expire(struct relay_worker *rw);
 void relay_session_bind_policy(struct session *s);
-
-/* relay_audit.c */
-struct gh_forward_decision;
-void relay_audit_auth(struct relay *r, bool ok, const char *client, const struct gh_endpoint *remote, const char *reason);
-void relay_audit_session(struct session *s, bool open, const char *reason);
-void relay_audit_refused(struct relay *r, const char *client, const char *request, const char *message, const char *reason);
-void relay_audit_flow(struct session *s, const struct gh_flow *f, bool closed, const char *reason);
-void relay_audit_flow_packet(struct session *s, const struct gh_flow *f, size_t len);
-void relay_audit_deny(struct session *s, enum gh_direction d, const struct gh_ip_packet *p, const struct gh_forward_decision *decision);
-void relay_audit_policy(struct relay *r, const char *version, const char *error);
 
 #endif

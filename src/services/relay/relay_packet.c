@@ -58,7 +58,7 @@ static enum gh_drop send_in_place(struct session *s, uint8_t *packet, size_t len
     else if (rc == GH_ERR_TOO_LONG)
         why = GH_DROP_TOO_BIG;
     else if (rc < 0) /* one that has just ended may still have its address */
-        why = gh_quic_is_closed(gh_http_endpoint_stream_quic(s->carrier->stream)) ? GH_DROP_NO_SESSION : GH_DROP_NO_DATAGRAM;
+        why = gh_http_plpmtu(s->carrier->stream) == 0 ? GH_DROP_NO_SESSION : GH_DROP_NO_DATAGRAM;
     if (why != GH_DROP_NONE)
         drop_of(s, why);
     return why;

@@ -287,8 +287,12 @@ static void impatient(void *arg, int64_t now)
             relay_session_left(s, 0);
         return;
     }
-    gh_http_reset(t->stream, GH_HTTP_REQUEST_CANCELLED);
-    gh_http_endpoint_stream_close(t->stream, "told why, and still there");
+    if (gh_http_endpoint_stream_quic(t->stream)) {
+        gh_http_reset(t->stream, GH_HTTP_REQUEST_CANCELLED);
+        gh_http_endpoint_stream_close(t->stream, "told why, and still there");
+    } else { /* whoever else is on that connection stays */
+        gh_http_reset(t->stream, GH_HTTP_REQUEST_CANCELLED);
+    }
 }
 
 struct tunnel *relay_tunnel_create(struct relay_worker *rw, struct gh_http_stream *stream)
@@ -416,8 +420,9 @@ static void measure(struct tunnel *t)
 /* Nothing is learnt of a path on which nothing came and went. */
 static bool has_news(struct session *s)
 {
-    const struct gh_quic_counters *n = gh_quic_counters(gh_http_endpoint_stream_quic(s->carrier->stream));
-    uint64_t packets = n->packets_in + n->packets_out;
+    struct gh_quic *q = gh_http_endpoint_stream_quic(s->carrier->stream);
+    const struct gh_quic_counters *n = q ? gh_quic_counters(q) : NULL;
+    uint64_t packets = n ? n->packets_in + n->packets_out : 1; /* over TCP there is one thing to learn, once */
 
     if (packets == s->measured && !s->carrier->assign_at && !s->carrier->measured_at)
         return false;

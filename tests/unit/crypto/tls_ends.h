@@ -80,9 +80,13 @@ struct ends {
 /* To the end of it, whichever: what each end says is in <ret>. */
 static inline void shake(struct ends *e, size_t piece, int *ret_server, int *ret_client)
 {
+    bool more = true;
+
     gh_tls_stream_handshake(e->client);
-    while (carry(e->client, e->server, piece) | carry(e->server, e->client, piece))
-        ;
+    while (more) {
+        more = carry(e->client, e->server, piece);
+        more = carry(e->server, e->client, piece) || more;
+    }
     *ret_server = gh_tls_stream_handshake(e->server);
     *ret_client = gh_tls_stream_handshake(e->client);
 }

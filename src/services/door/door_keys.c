@@ -1,0 +1,106 @@
+/* The keys of ECH, the tunnel's name, and the TLS contexts that follow from them: read at start and at each reload. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "core/ech_file.h"
+#include "core/node_key.h"
+#include "crypto/hash.h"
+#include "os/clock.h"
+#include "ports/tunnel_acceptor.h"
+#include "services/door/door_internal.h"
+
+#define NAME_BYTES 16u
+
+static int complain(struct door *d, const char *path, const char *why, int rc)
+{
+    char line[GH_PRIV_PATH + 512];
+
+    snprintf(line, sizeof line, "%s: %s", path, why);
+    gh_run_reload_note(d->run, line);
+    gh_log_event(d->log, GH_LOG_ERROR, "door", "keys of ECH cannot be read", gh_log_str("file", path), gh_log_str("reason", why), gh_log_result("error", rc));
+    return rc;
+}
+
+static int load_keys(struct door *d, const struct gh_door_conf *c, struct gh_ech_keys **ret)
+{
+    struct gh_conf_errors errors;
+    struct gh_ech_file file = { .count = 0 };
+    struct gh_text text = { 0 }, lines;
+    int64_t changed = 0;
+    int rc = gh_privileged_read_dated(d->run->privileged, c->ech_keys_file, GH_CONF_FILE_MAX, &text, &changed);
+
+    if (rc < 0)
+        return complain(d, c->ech_keys_file, gh_privileged_why(d->run->privileged), rc);
+    gh_conf_errors_init(&errors);
+    if (rc == 0) {
+        errors.file = strdup(c->ech_keys_file);
+        rc = gh_ech_file_read(gh_span_of(text.data, text.len), changed, c->ech_keep / GH_NANOSECONDS, &errors, &file);
+        if (rc < 0) {
+            gh_text_init(&lines, GH_RUN_WHY);
+            gh_conf_errors_emit(&errors, &lines);
+            complain(d, c->ech_keys_file, gh_text_string(&lines), rc);
+            gh_text_fini(&lines);
+        }
+    }
+    if (rc == 0) {
+        *ret = gh_ech_keys_get(file.set);
+        gh_ech_file_fini(&file);
+    }
+    gh_conf_errors_fini(&errors);
+    if (text.data)
+        explicit_bzero(text.data, text.cap);
+    gh_text_fini(&text);
+    return rc;
+}
+
+/* A name that nobody guesses and that stays the same: it follows from the node's key. */
+static int random_name(struct door *d, char ret[GH_TLS_NAME_MAX])
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz234567";
+    uint8_t key[GH_NODE_KEY], mac[GH_SHA256_LEN];
+    int rc = gh_node_key_load(d->run->conf.state_dir, key);
+
+    if (rc == 0)
+        rc = gh_hmac_sha256(gh_span_of(key, sizeof key), gh_span_str("gatehouse tunnel name"), gh_span_of("", 0), mac);
+    gh_wipe(key, sizeof key);
+    if (rc < 0) {
+        gh_log_event(d->log, GH_LOG_ERROR, "door", "the node's key can be neither read nor made, and the tunnel's name follows from it",
+                     gh_log_str("state_dir", d->run->conf.state_dir), gh_log_result("error", rc));
+        return rc;
+    }
+    for (size_t i = 0; i < NAME_BYTES; i++)
+        ret[i] = letters[mac[i] % 32];
+    strcpy(ret + NAME_BYTES, ".internal");
+    return 0;
+}
+
+int door_keys_load(struct door *d, const struct gh_door_conf *c, struct door_table *t)
+{
+    int rc;
+
+    if (!*c->ech_keys_file)
+        return 0;
+    rc = load_keys(d, c, &t->ech);
+    if (rc == 0 && *c->tunnel_name)
+        rc = gh_tls_host_name(gh_span_str(c->tunnel_name), t->tunnel_name);
+    else if (rc == 0)
+        rc = random_name(d, t->tunnel_name);
+    return rc == 0 ? door_keys_renew(d, t) : rc;
+}
+
+int door_keys_renew(struct door *d, struct door_table *t)
+{
+    const struct gh_port_tunnels *tunnels = d->run->tunnels;
+    struct gh_tls_ctx *made;
+    int rc;
+
+    if (!tunnels || !t->ech)
+        return 0;
+    rc = tunnels->tls(tunnels->self, t->ech, &made);
+    if (rc < 0)
+        return rc;
+    gh_tls_ctx_put(t->tunnel);
+    t->tunnel = made;
+    return 0;
+}

@@ -1,0 +1,3 @@
+module gatehouse.example/ech
+
+go 1.23
