@@ -22,7 +22,7 @@ static const struct gh_conf_row route_rows[] = {
 static const struct gh_conf_section route_section = { "local_routes", "Who is carried where, untouched.", route_rows, false, check_route };
 
 enum { LISTEN, HOP_PORTS, LOCAL_ROUTES, CAMOUFLAGE_RELAY, CAMOUFLAGE_PROXY, CAMOUFLAGE_CA, CAMOUFLAGE_SITE, CAMOUFLAGE_SERVER, CAMOUFLAGE_KEEP_HOST, CAMOUFLAGE_FORWARDED,
-       CAMOUFLAGE_TIMEOUT, ECH_KEYS_FILE, ECH_KEEP, TUNNEL_NAME, PEEK_TIMEOUT, CONNECT_TIMEOUT, MAX_HELLO, MAX_CONNECTIONS, RESERVE, PIPES };
+       CAMOUFLAGE_TIMEOUT, CERTIFICATE, KEY, ECH_KEYS_FILE, ECH_KEEP, TUNNEL_NAME, PEEK_TIMEOUT, CONNECT_TIMEOUT, MAX_HELLO, MAX_CONNECTIONS, RESERVE, PIPES };
 
 static const struct gh_conf_row rows[] = {
     [LISTEN] = { "listen", GH_CONF_ADDR_LIST, .dflt = ":443", .min = "1", .max = "8", .help = "addresses on which connections are taken" },
@@ -50,6 +50,9 @@ static const struct gh_conf_row rows[] = {
                                .help = "proxy: tell the site who the client is, by x-forwarded-for, x-forwarded-proto and x-forwarded-host" },
     [CAMOUFLAGE_TIMEOUT] = { "camouflage.timeout", GH_CONF_DURATION, .dflt = "60s", .min = "1s", .max = "24h", .reload = true,
                              .help = "proxy: how long a request may go on without a byte either way" },
+    [CERTIFICATE] = { "certificate", GH_CONF_PATH, .reload = true,
+                      .help = "PEM: what strangers are shown where TLS ends here; without it one for ten years is made at the first start and kept in the state folder" },
+    [KEY] = { "key", GH_CONF_PATH, .reload = true, .key = true, .help = "PEM: the private key of certificate, which stays with the parent process" },
     [ECH_KEYS_FILE] = { "ech.keys_file", GH_CONF_PATH, .reload = true,
                         .help = "keys of Encrypted ClientHello, one or a list of them, as gatehouse ech makes and rotates them; what they open and is meant "
                                 "for the tunnel's name is taken by the relay of this node" },
@@ -229,6 +232,10 @@ static void check(const struct gh_conf *conf, const struct gh_conf_section *sect
     check_patterns(conf, section, errors);
     check_hop(conf, section, errors);
     check_camouflage(conf, section, errors);
+    if (!*gh_conf_string(conf, section, CERTIFICATE) != !*gh_conf_string(conf, section, KEY))
+        gh_conf_fail(conf, section, *gh_conf_string(conf, section, KEY) ? KEY : CERTIFICATE, errors, "door.certificate and door.key belong together: give both, or neither");
+    else if (*gh_conf_string(conf, section, KEY) && strcmp(gh_conf_string(conf, section, CERTIFICATE), gh_conf_string(conf, section, KEY)) == 0)
+        gh_conf_fail(conf, section, KEY, errors, "door.key must be another file than door.certificate: it stays with the parent process");
     if (*tunnel && gh_tls_host_name(gh_span_str(tunnel), name) < 0)
         gh_conf_fail(conf, section, TUNNEL_NAME, errors, "door.tunnel_name is \"%.100s\"; it must be a host name", tunnel);
 }
@@ -282,6 +289,8 @@ int gh_door_conf_load(const struct gh_conf *conf, struct gh_door_conf *ret)
     c.site = gh_conf_string(conf, section, CAMOUFLAGE_SITE);
     c.server = gh_conf_string(conf, section, CAMOUFLAGE_SERVER);
     c.listen = gh_conf_addrs(conf, section, LISTEN, &c.listen_count);
+    c.certificate = gh_conf_string(conf, section, CERTIFICATE);
+    c.key = gh_conf_string(conf, section, KEY);
     c.ech_keys_file = gh_conf_string(conf, section, ECH_KEYS_FILE);
     c.ech_keep = gh_conf_duration(conf, section, ECH_KEEP);
     c.tunnel_name = gh_conf_string(conf, section, TUNNEL_NAME);

@@ -38,6 +38,7 @@ struct gh_door_conf {
     struct door_pattern *patterns; /* one for each target, in the order of the file */
     struct door_target_conf *targets;
     size_t target_count;
+    const char *certificate, *key; /* "": one is made */
     const char *ech_keys_file, *tunnel_name; /* "": none; one that follows from the node's key */
     int64_t ech_keep;
     bool has_relay;
