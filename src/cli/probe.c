@@ -1,5 +1,5 @@
-/* Each probe is played once on both; where they differ, again and again on both, so that what differs by chance is told from what always
- * does. A whole run calls a host different that is not in fewer than one of 1,000. */
+/* Each probe is played once on both; where they differ, some are played again and again on both, so that what differs by chance is told
+ * from what always does. A whole run calls a host different that is not in fewer than one of 1,000. */
 #include "cli/probe.h"
 
 #include <stdlib.h>
@@ -10,12 +10,13 @@
 #include "cli/probe_seen.h"
 #include "os/resolve.h"
 
-#define TOGETHER 32u     /* connections at a time */
-#define REPEAT 24u       /* times that a difference is tried again */
+#define TOGETHER 48u     /* connections at a time */
+#define REPEAT 14u       /* times that a difference is tried again: all of them alike on either side are enough */
+#define JUDGED 4u        /* differences of a property that are tried again */
 #define SAMPLES 32u      /* of each time */
 #define TIMES 3u         /* comparisons of times */
 #define FALSE_ALARM 1e-3 /* of a whole run */
-#define EXAMPLES 5u      /* of a property, for people */
+#define EXAMPLES 3u      /* of a property, for people */
 
 const char gh_cli_probe_usage[] =
     "probe [--against SITE[:PORT]] [--name NAME] [--wait SECONDS] [--tolerance MS] [--json] HOST[:PORT]\n\n"
@@ -38,6 +39,7 @@ struct options {
 
 struct findings {
     unsigned probes[GH_PROBE_PROPERTIES], differ[GH_PROBE_PROPERTIES];
+    unsigned unlike[GH_PROBE_PROPERTIES]; /* at first; most of them differ when some do */
     unsigned total;
 };
 
@@ -134,15 +136,20 @@ static void print_end(const struct options *o, const struct findings *f)
         for (unsigned i = 0; i < GH_PROBE_PROPERTIES; i++) {
             printf("%s\n{\"property\":", i ? "," : "");
             print_json_string(gh_probe_property_names[i]);
-            printf(",\"probes\":%u,\"differ\":%u}", f->probes[i], f->differ[i]);
+            printf(",\"probes\":%u,\"differ\":%u,\"unlike\":%u}", f->probes[i], f->differ[i], f->unlike[i]);
         }
         printf("\n],\"differences\":%u}\n", f->total);
         return;
     }
-    for (unsigned i = 0; i < GH_PROBE_PROPERTIES; i++)
-        if (f->probes[i])
-            printf("%-8s %s: %u of %u probes\n", f->differ[i] ? "differs" : "same", gh_probe_property_names[i],
-                   f->differ[i] ? f->differ[i] : f->probes[i], f->probes[i]);
+    for (unsigned i = 0; i < GH_PROBE_PROPERTIES; i++) {
+        if (f->probes[i] == 0)
+            continue;
+        printf("%-8s %s: ", f->differ[i] ? "differs" : "same", gh_probe_property_names[i]);
+        if (f->differ[i])
+            printf("%u for certain, %u at first sight, of %u probes\n", f->differ[i], f->unlike[i], f->probes[i]);
+        else
+            printf("%u probes\n", f->probes[i]);
+    }
     puts(f->total ? "the door can be told from what it should look like" : "nothing gives the door away");
 }
 
@@ -187,29 +194,33 @@ static const char *usual_words(const struct gh_probe_job *jobs, unsigned side)
     return best;
 }
 
-/* The two outcomes of a pair that is seen most often on one side and not on the other would mislead when both have the same: then the first
- * that differs is shown. */
-static int judge(const struct options *o, const struct pair *pair, unsigned comparisons, struct findings *f)
+/* What is seen most often on either side; when that is the same, the first that is not. */
+static void report(const struct options *o, const struct pair *pair, const struct gh_probe_job *jobs, struct findings *f)
 {
-    struct gh_probe_job *jobs = calloc(2 * REPEAT, sizeof *jobs);
-    const char *a, *b;
-    int rc;
+    const char *a = usual_words(jobs, 0), *b = usual_words(jobs, 1);
 
-    if (!jobs)
-        return GH_ERR_MEMORY;
-    for (unsigned i = 0; i < 2 * REPEAT; i++) {
-        jobs[i].probe = i % 2 ? pair->b : pair->a;
-        jobs[i].to = i % 2 ? pair->to_b : pair->to_a;
+    for (unsigned i = 0; strcmp(a, b) == 0 && i < 2 * REPEAT; i++)
+        if (strcmp(jobs[i].words, a) != 0)
+            *(i % 2 ? &b : &a) = jobs[i].words;
+    print_difference(o, f, pair->a, a, b);
+}
+
+/* Those that differed at first, in turns. */
+static int judge(const struct options *o, const struct pair *const *unlike, size_t count, unsigned comparisons, struct findings *f)
+{
+    struct gh_probe_job *jobs = count ? calloc(count * 2 * REPEAT, sizeof *jobs) : NULL;
+    int rc = jobs || count == 0 ? 0 : GH_ERR_MEMORY;
+
+    for (size_t i = 0; jobs && i < count * 2 * REPEAT; i++) {
+        const struct pair *pair = unlike[i / (2 * REPEAT)];
+
+        jobs[i] = (struct gh_probe_job){ .probe = i % 2 ? pair->b : pair->a, .to = i % 2 ? pair->to_b : pair->to_a };
     }
-    rc = gh_probe_play(jobs, 2 * REPEAT, o->wait, TOGETHER);
-    if (rc == 0 && differ(jobs, comparisons)) {
-        a = usual_words(jobs, 0);
-        b = usual_words(jobs, 1);
-        for (unsigned i = 0; strcmp(a, b) == 0 && i < 2 * REPEAT; i++)
-            if (strcmp(jobs[i].words, a) != 0)
-                *(i % 2 ? &b : &a) = jobs[i].words;
-        print_difference(o, f, pair->a, a, b);
-    }
+    if (jobs)
+        rc = gh_probe_play(jobs, count * 2 * REPEAT, o->wait, TOGETHER);
+    for (size_t i = 0; jobs && rc == 0 && i < count; i++)
+        if (differ(jobs + i * 2 * REPEAT, comparisons))
+            report(o, unlike[i], jobs + i * 2 * REPEAT, f);
     free(jobs);
     return rc;
 }
@@ -229,32 +240,43 @@ static size_t make_pairs(const struct gh_probes *probes, const struct gh_endpoin
     return n;
 }
 
-/* An exit code, or a negative error. */
+/* Can both be connected to? An exit code, or a negative error. */
+static int knock(const struct options *o, const struct pair *pair)
+{
+    struct gh_probe_job jobs[2] = { { .probe = pair->a, .to = pair->to_a }, { .probe = pair->b, .to = pair->to_b } };
+    int rc = gh_probe_play(jobs, 2, o->wait, 2);
+
+    for (unsigned i = 0; rc == 0 && i < 2; i++)
+        if (jobs[i].end == GH_PROBE_REFUSED || jobs[i].end == GH_PROBE_NO_ANSWER) {
+            fprintf(stderr, "probe: %s cannot be connected to\n", i && o->against ? o->against : "the host");
+            rc = GH_EXIT_UNREACHABLE;
+        }
+    return rc;
+}
+
+/* The same. */
 static int compare(const struct options *o, const struct pair *pairs, size_t count, struct findings *f)
 {
     struct gh_probe_job *jobs = calloc(2 * count, sizeof *jobs);
-    int rc = jobs ? 0 : GH_ERR_MEMORY;
+    const struct pair *unlike[JUDGED * GH_PROBE_PROPERTIES];
+    size_t unlike_count = 0;
+    int rc = jobs ? knock(o, pairs) : GH_ERR_MEMORY;
 
     for (size_t i = 0; jobs && i < count; i++) {
         jobs[2 * i] = (struct gh_probe_job){ .probe = pairs[i].a, .to = pairs[i].to_a };
         jobs[2 * i + 1] = (struct gh_probe_job){ .probe = pairs[i].b, .to = pairs[i].to_b };
     }
     if (rc == 0)
-        rc = gh_probe_play(jobs, 2, o->wait, 2);
-    for (unsigned i = 0; rc == 0 && i < 2; i++)
-        if (jobs[i].end == GH_PROBE_REFUSED || jobs[i].end == GH_PROBE_NO_ANSWER) {
-            fprintf(stderr, "probe: %s cannot be connected to\n", i && o->against ? o->against : "the host");
-            rc = GH_EXIT_UNREACHABLE;
-        }
-    if (rc == 0)
         rc = gh_probe_play(jobs, 2 * count, o->wait, TOGETHER);
     for (size_t i = 0; rc == 0 && i < count; i++) {
-        f->probes[pairs[i].a->property]++;
-        if (strcmp(jobs[2 * i].words, jobs[2 * i + 1].words) != 0)
-            rc = judge(o, &pairs[i], (unsigned)count, f);
+        unsigned property = pairs[i].a->property;
+
+        f->probes[property]++;
+        if (strcmp(jobs[2 * i].words, jobs[2 * i + 1].words) != 0 && f->unlike[property]++ < JUDGED)
+            unlike[unlike_count++] = &pairs[i];
     }
     free(jobs);
-    return rc;
+    return rc == 0 ? judge(o, unlike, unlike_count, (unsigned)count, f) : rc;
 }
 
 /* ---- times ---- */
