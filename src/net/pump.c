@@ -205,10 +205,23 @@ static void end(struct gh_pump *p, bool reset)
 
 enum progress { STUCK, MOVED, BROKEN };
 
+/* Nagle's algorithm holds back what follows something that is not acknowledged: the first piece never. */
+static void about_to_send(struct gh_pump_side *to)
+{
+    if (to->delays && to->written) {
+        gh_sock_set_nodelay(to->fd);
+        to->delays = false;
+    }
+    to->written = true;
+}
+
 /* What waits in the pump goes first. */
 static enum progress send_held(struct gh_pump_side *from, struct gh_pump_side *to)
 {
-    ssize_t n = gh_sock_send(to->fd, gh_span_of(from->held + from->held_at, from->held_len - from->held_at));
+    ssize_t n;
+
+    about_to_send(to);
+    n = gh_sock_send(to->fd, gh_span_of(from->held + from->held_at, from->held_len - from->held_at));
 
     if (n == GH_ERR_AGAIN) {
         to->writable = false;
@@ -229,7 +242,10 @@ static enum progress send_held(struct gh_pump_side *from, struct gh_pump_side *t
 
 static enum progress send_pipe(struct gh_pump *p, struct gh_pump_side *from, struct gh_pump_side *to)
 {
-    ssize_t n = gh_splice_send(from->pipe, to->fd, false);
+    ssize_t n;
+
+    about_to_send(to);
+    n = gh_splice_send(from->pipe, to->fd, false);
 
     if (n == GH_ERR_AGAIN) {
         to->writable = false;
@@ -308,6 +324,7 @@ static enum progress receive_copy(struct gh_pump *p, struct gh_pump_side *from, 
     count_run(from, (size_t)n);
     if ((size_t)n < GH_PUMP_COPY && !from->ending && !from->urgent)
         from->readable = false; /* all that was there; what comes is an edge */
+    about_to_send(to);
     sent = gh_sock_send(to->fd, gh_span_of(pool->buffer, (size_t)n));
     if (sent == n)
         return MOVED;
@@ -329,6 +346,8 @@ static enum progress step(struct gh_pump *p, struct gh_pump_side *from, struct g
         if (to->shut)
             return STUCK;
         to->shut = true;
+        if (from->shut) /* both have ended: closing says the same */
+            return STUCK;
         return gh_sock_shutdown_write(to->fd) < 0 ? BROKEN : STUCK;
     }
     if (!from->readable || !to->writable)
@@ -469,14 +488,26 @@ int gh_pump_push(struct gh_pump *p, unsigned side, struct gh_span bytes)
     return 0;
 }
 
-/* A socket that is connecting refuses the first attempt and tells with an edge when it can: trying costs less than asking. */
+int gh_pump_try(struct gh_pump *p, unsigned side)
+{
+    struct gh_pump_side *from = &p->side[side];
+    size_t before = from->held_len - from->held_at;
+
+    if (before == 0)
+        return 0;
+    if (send_held(from, &p->side[!side]) == BROKEN)
+        return GH_ERR_SYSTEM;
+    return from->held_len - from->held_at < before;
+}
+
+/* Trying to write costs less than asking whether one can; that there is something to read an edge says, or has said. */
 void gh_pump_start(struct gh_pump *p)
 {
     p->side[0].edge.fn = on_edge_first;
     p->side[1].edge.fn = on_edge_second;
     p->started = true;
     for (unsigned i = 0; i < 2; i++) {
-        p->side[i].readable = p->side[i].writable = true;
+        p->side[i].writable = true;
         if (gh_pump_watch(p, i) < 0) {
             end(p, true);
             return;

@@ -39,7 +39,9 @@ struct gh_pump_side {
     struct gh_edge edge; /* first */
     int fd;              /* -1: none */
     bool edged;          /* in the set of the pool */
-    bool readable, writable;
+    bool readable, writable; /* <readable>: the owner sets it when it was told before the start */
+    bool delays;         /* small pieces may wait in the kernel (Nagle): switched off before the second of them */
+    bool written;        /* the first was sent */
     bool ending;         /* the end will come: read until it does */
     bool urgent;         /* a byte of urgent data has come, and goes where it is in the stream */
     bool ended;          /* its end was read */
@@ -68,6 +70,9 @@ void gh_pump_set_fd(struct gh_pump *p, unsigned side, int fd);
 int gh_pump_watch(struct gh_pump *p, unsigned side);
 /* Bytes that the owner has read from <side>, or puts in front: they are copied behind those that wait. 0 or GH_ERR_MEMORY. */
 int gh_pump_push(struct gh_pump *p, unsigned side, struct gh_span bytes);
+/* Before the start: gives the other socket what was pushed. 1 when it took something, so that it is connected, 0 when it did not, or
+ * GH_ERR_SYSTEM, errno says why. */
+int gh_pump_try(struct gh_pump *p, unsigned side);
 /* Both sockets are there; the second may still be connecting. on_end may come before this returns, also when it fails. */
 void gh_pump_start(struct gh_pump *p);
 /* <side> was found to be broken, by the owner: what it sent before goes to the other, as far as that takes it, and then the pump ends with

@@ -159,20 +159,22 @@ static void dial_failed(struct door_flow *f, bool timed_out, int error)
     dial(f);
 }
 
+static void dial_done(struct door_flow *f)
+{
+    door_count(f->dw, DOOR_METRIC_DIALS, DOOR_DIAL_DONE);
+    start_pump(f);
+}
+
 static void on_dial_edge(struct gh_edge *e, unsigned events)
 {
     struct door_flow *f = of_edge(e, 1);
-    int rc = gh_sock_connected(f->pump.side[1].fd);
 
+    f->pump.side[1].readable |= (events & GH_EDGE_READ) != 0;
     f->pump.side[1].ending |= (events & GH_EDGE_END) != 0;
-    if (rc == GH_ERR_AGAIN && !(events & GH_EDGE_FAILED))
-        return;
-    if (rc < 0) {
+    if (events & GH_EDGE_FAILED && gh_sock_connected(f->pump.side[1].fd) < 0)
         dial_failed(f, false, errno);
-        return;
-    }
-    door_count(f->dw, DOOR_METRIC_DIALS, DOOR_DIAL_DONE);
-    start_pump(f);
+    else if (events & GH_EDGE_WRITE)
+        dial_done(f);
 }
 
 /* Nobody reads from the client while a backend is dialled, but a reset ends it. */
@@ -184,6 +186,7 @@ static void on_client_edge(struct gh_edge *e, unsigned events)
         end(f, (events & GH_EDGE_FAILED) != 0);
         return;
     }
+    f->pump.side[0].readable |= (events & GH_EDGE_READ) != 0;
     f->pump.side[0].ending |= (events & GH_EDGE_END) != 0;
     f->pump.side[0].urgent |= (events & GH_EDGE_URGENT) != 0;
 }
@@ -220,8 +223,8 @@ static int connect_next(struct door_flow *f)
         int fd = gh_sock_connect_tcp(&to);
 
         if (fd >= 0) {
-            gh_sock_set_nodelay(fd);
             gh_pump_set_fd(&f->pump, 1, fd);
+            f->pump.side[1].delays = true;
             return 0;
         }
         f->refused |= errno == ECONNREFUSED;
@@ -233,6 +236,8 @@ static int connect_next(struct door_flow *f)
 /* What goes to the backend waits in side 0 of the pump. A connection over the loopback is there already: trying costs less than asking. */
 static void dial(struct door_flow *f)
 {
+    int rc;
+
     f->state = DIAL;
     f->pump.side[0].edge.fn = on_client_edge;
     f->pump.side[1].edge.fn = on_dial_edge;
@@ -248,7 +253,13 @@ static void dial(struct door_flow *f)
         end(f, true);
         return;
     }
-    gh_worker_deadline_start(f->dw->w, &f->timer, gh_worker_now(f->dw->w) + f->table->connect_timeout);
+    rc = gh_pump_try(&f->pump, 0);
+    if (rc > 0)
+        dial_done(f);
+    else if (rc < 0)
+        dial_failed(f, false, errno);
+    else
+        gh_worker_deadline_start(f->dw->w, &f->timer, gh_worker_now(f->dw->w) + f->table->connect_timeout);
 }
 
 /* ---- the decision ---- */
@@ -507,6 +518,7 @@ static bool read_client(struct door_flow *f)
         if (n == GH_ERR_AGAIN)
             return !feed_early(f);
         if (n == GH_ERR_CLOSED) { /* it has said all that it has to say: let the site see that, too */
+            f->pump.side[0].readable = true;
             decide_stranger(f, gh_span_of(f->in, f->in_len));
             return true;
         }
@@ -514,9 +526,10 @@ static bool read_client(struct door_flow *f)
             end(f, true);
             return true;
         }
+        f->pump.side[0].readable = (size_t)n == GH_PUMP_COPY || f->pump.side[0].ending || f->pump.side[0].urgent;
         if (keep_and_look(f, gh_span_of(buffer, (size_t)n)))
             return true;
-        if ((size_t)n < GH_PUMP_COPY && !f->pump.side[0].ending && !f->pump.side[0].urgent)
+        if (!f->pump.side[0].readable)
             return !feed_early(f);
     }
 }
@@ -539,6 +552,7 @@ static void on_early_edge(struct gh_edge *e, unsigned events)
 {
     struct door_flow *f = of_edge(e, 1);
 
+    f->pump.side[1].readable |= (events & GH_EDGE_READ) != 0;
     f->pump.side[1].ending |= (events & GH_EDGE_END) != 0;
     if (events & GH_EDGE_FAILED && f->early_up) {
         end_by_site(f);
