@@ -9,6 +9,7 @@ import collections
 import concurrent.futures
 import json
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -46,6 +47,7 @@ class Stand:
     """A site, a door that waits longer for a hello than the site does, and one that is impatient."""
 
     def __init__(self, world, kind):
+        assert shutil.which('nginx') and shutil.which('caddy'), 'missing packages: nginx caddy (tools/bootstrap installs them)'
         self.world, self.host, self.kind = world, world['door'], kind
         self.doors = []
         self.site = Site(self.host, kind, 9001).start()
