@@ -8,9 +8,11 @@
 #include "base/error.h"
 #include "cli/probe_play.h"
 #include "cli/probe_seen.h"
+#include "cli/probe_tls.h"
 #include "os/resolve.h"
 
 #define TOGETHER 48u     /* connections at a time */
+#define APART 0.005      /* seconds between two whose end is timed: what is done for one does not delay the next */
 #define REPEAT 14u       /* times that a difference is tried again: all of them alike on either side are enough */
 #define JUDGED 4u        /* differences of a property that are tried again */
 #define SAMPLES 32u      /* of each time */
@@ -159,7 +161,16 @@ static void print_end(const struct options *o, const struct findings *f)
 struct pair {
     const struct gh_probe *a, *b;
     const struct gh_endpoint *to_a, *to_b;
+    struct gh_tls_ctx *tls_a, *tls_b;
+    const char *name;
 };
+
+/* The side of a pair that an odd, or an even, number is. */
+static struct gh_probe_job job_of(const struct pair *pair, size_t number)
+{
+    return number % 2 ? (struct gh_probe_job){ .probe = pair->b, .to = pair->to_b, .tls = pair->tls_b, .name = pair->name }
+                      : (struct gh_probe_job){ .probe = pair->a, .to = pair->to_a, .tls = pair->tls_a, .name = pair->name };
+}
 
 /* True when the samples of the two, <jobs>[0], [2] … and [1], [3] …, are not of one kind. */
 static bool differ(const struct gh_probe_job *jobs, unsigned comparisons)
@@ -211,13 +222,10 @@ static int judge(const struct options *o, const struct pair *const *unlike, size
     struct gh_probe_job *jobs = count ? calloc(count * 2 * REPEAT, sizeof *jobs) : NULL;
     int rc = jobs || count == 0 ? 0 : GH_ERR_MEMORY;
 
-    for (size_t i = 0; jobs && i < count * 2 * REPEAT; i++) {
-        const struct pair *pair = unlike[i / (2 * REPEAT)];
-
-        jobs[i] = (struct gh_probe_job){ .probe = i % 2 ? pair->b : pair->a, .to = i % 2 ? pair->to_b : pair->to_a };
-    }
+    for (size_t i = 0; jobs && i < count * 2 * REPEAT; i++)
+        jobs[i] = job_of(unlike[i / (2 * REPEAT)], i);
     if (jobs)
-        rc = gh_probe_play(jobs, count * 2 * REPEAT, o->wait, TOGETHER);
+        rc = gh_probe_play(jobs, count * 2 * REPEAT, &(struct gh_probe_pace){ o->wait, TOGETHER, 0 });
     for (size_t i = 0; jobs && rc == 0 && i < count; i++)
         if (differ(jobs + i * 2 * REPEAT, comparisons))
             report(o, unlike[i], jobs + i * 2 * REPEAT, f);
@@ -225,26 +233,53 @@ static int judge(const struct options *o, const struct pair *const *unlike, size
     return rc;
 }
 
-static size_t make_pairs(const struct gh_probes *probes, const struct gh_endpoint *door, const struct gh_endpoint *site, struct pair *ret)
+/* What is played on whom. */
+struct plan {
+    struct gh_probes probes;
+    const struct gh_endpoint *to[2]; /* the door, and the site or the door */
+    struct gh_tls_ctx *tls[2];       /* takes the key that each showed; NULL: none, and no requests */
+    const char *name;
+    bool alone;
+};
+
+/* <ret> has room for all probes. */
+static size_t make_pairs(const struct plan *plan, struct pair *ret)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < probes->count; i++) {
-        const struct gh_probe *probe = &probes->list[i];
+    for (size_t i = 0; i < plan->probes.count; i++) {
+        const struct gh_probe *probe = &plan->probes.list[i], *other = plan->alone && probe->twin >= 0 ? &plan->probes.list[probe->twin] : probe;
 
-        if (site)
-            ret[n++] = (struct pair){ probe, probe, door, site };
-        else
-            ret[n++] = (struct pair){ probe, probe->twin >= 0 ? &probes->list[probe->twin] : probe, door, door };
+        if (!probe->tls || (plan->tls[0] && plan->tls[1]))
+            ret[n++] = (struct pair){ probe, other, plan->to[0], plan->to[1], plan->tls[0], plan->tls[1], plan->name };
     }
     return n;
+}
+
+static const struct gh_probe *probe_named(const struct gh_probes *probes, enum gh_probe_property property, const char *name)
+{
+    for (size_t i = 0; i < probes->count; i++)
+        if (probes->list[i].property == property && strcmp(probes->list[i].name, name) == 0)
+            return &probes->list[i];
+    return NULL;
+}
+
+/* A context that takes the key which the server shows in TLS 1.2; NULL when it shows none. */
+static struct gh_tls_ctx *learn(const struct plan *plan, unsigned which)
+{
+    const struct gh_probe *probe = probe_named(&plan->probes, GH_PROBE_NEGOTIATION, "TLS 1.2");
+    struct gh_probe_job job = { .probe = probe, .to = plan->to[which] };
+
+    if (!probe || gh_probe_play(&job, 1, &(struct gh_probe_pace){ 5, 1, 0 }) < 0 || !job.has_key)
+        return NULL;
+    return gh_probe_tls_context(job.key);
 }
 
 /* Can both be connected to? An exit code, or a negative error. */
 static int knock(const struct options *o, const struct pair *pair)
 {
-    struct gh_probe_job jobs[2] = { { .probe = pair->a, .to = pair->to_a }, { .probe = pair->b, .to = pair->to_b } };
-    int rc = gh_probe_play(jobs, 2, o->wait, 2);
+    struct gh_probe_job jobs[2] = { job_of(pair, 0), job_of(pair, 1) };
+    int rc = gh_probe_play(jobs, 2, &(struct gh_probe_pace){ o->wait, 2, 0 });
 
     for (unsigned i = 0; rc == 0 && i < 2; i++)
         if (jobs[i].end == GH_PROBE_REFUSED || jobs[i].end == GH_PROBE_NO_ANSWER) {
@@ -262,12 +297,10 @@ static int compare(const struct options *o, const struct pair *pairs, size_t cou
     size_t unlike_count = 0;
     int rc = jobs ? knock(o, pairs) : GH_ERR_MEMORY;
 
-    for (size_t i = 0; jobs && i < count; i++) {
-        jobs[2 * i] = (struct gh_probe_job){ .probe = pairs[i].a, .to = pairs[i].to_a };
-        jobs[2 * i + 1] = (struct gh_probe_job){ .probe = pairs[i].b, .to = pairs[i].to_b };
-    }
+    for (size_t i = 0; jobs && i < 2 * count; i++)
+        jobs[i] = job_of(&pairs[i / 2], i);
     if (rc == 0)
-        rc = gh_probe_play(jobs, 2 * count, o->wait, TOGETHER);
+        rc = gh_probe_play(jobs, 2 * count, &(struct gh_probe_pace){ o->wait, TOGETHER, 0 });
     for (size_t i = 0; rc == 0 && i < count; i++) {
         unsigned property = pairs[i].a->property;
 
@@ -280,14 +313,6 @@ static int compare(const struct options *o, const struct pair *pairs, size_t cou
 }
 
 /* ---- times ---- */
-
-static const struct gh_probe *probe_named(const struct gh_probes *probes, enum gh_probe_property property, const char *name)
-{
-    for (size_t i = 0; i < probes->count; i++)
-        if (probes->list[i].property == property && strcmp(probes->list[i].name, name) == 0)
-            return &probes->list[i];
-    return NULL;
-}
 
 /* Beside the round trip: how long an answer, or an end, takes. */
 static int compare_times(const struct options *o, const struct gh_probe *probe, const struct gh_endpoint *to[2], bool close, struct findings *f)
@@ -302,7 +327,7 @@ static int compare_times(const struct options *o, const struct gh_probe *probe, 
         return GH_ERR_MEMORY;
     for (unsigned i = 0; i < 2 * SAMPLES; i++)
         jobs[i] = (struct gh_probe_job){ .probe = probe, .to = to[i % 2] };
-    rc = gh_probe_play(jobs, 2 * SAMPLES, o->wait, close ? TOGETHER : 1);
+    rc = gh_probe_play(jobs, 2 * SAMPLES, &(struct gh_probe_pace){ o->wait, close ? 2 * SAMPLES : 1, close ? APART : 0 });
     for (unsigned i = 0; rc == 0 && i < 2 * SAMPLES; i++) {
         double time = close ? jobs[i].close : jobs[i].answer;
 
@@ -338,31 +363,37 @@ static int compare_all_times(const struct options *o, const struct gh_probes *pr
 
 /* ---- the verb ---- */
 
+static int play_all(const struct options *o, const struct plan *plan, struct findings *f)
+{
+    struct pair *pairs = calloc(plan->probes.count, sizeof *pairs);
+    const struct gh_endpoint *to[2] = { plan->to[0], plan->to[1] };
+    int rc = pairs ? compare(o, pairs, make_pairs(plan, pairs), f) : GH_ERR_MEMORY;
+
+    free(pairs);
+    return rc == 0 && !plan->alone ? compare_all_times(o, &plan->probes, to, f) : rc;
+}
+
 static int run(const struct options *o, const char *name, const struct gh_endpoint *door, const struct gh_endpoint *site, const char *host)
 {
-    struct gh_probes probes;
+    struct plan plan = { .to = { door, site ? site : door }, .name = name, .alone = !site };
     struct findings f = { .total = 0 };
-    const struct gh_endpoint *both[2] = { door, site };
-    struct pair *pairs;
-    int rc = gh_probes_create(name, &probes);
+    int rc = gh_probes_create(name, &plan.probes);
 
     if (rc < 0)
         return GH_EXIT_TRY_LATER;
-    pairs = calloc(probes.count, sizeof *pairs);
-    rc = pairs ? 0 : GH_ERR_MEMORY;
-    if (rc == 0 && o->json) {
+    plan.tls[0] = learn(&plan, 0);
+    plan.tls[1] = learn(&plan, 1);
+    if (o->json) {
         fputs("{\"version\":1,\"host\":", stdout);
         print_json_string(host);
         fputs(",\"found\":[", stdout);
     }
-    if (rc == 0)
-        rc = compare(o, pairs, make_pairs(&probes, door, site, pairs), &f);
-    if (rc == 0 && site)
-        rc = compare_all_times(o, &probes, both, &f);
+    rc = play_all(o, &plan, &f);
     if (rc == 0 || o->json)
         print_end(o, &f);
-    free(pairs);
-    gh_probes_fini(&probes);
+    gh_tls_ctx_put(plan.tls[0]);
+    gh_tls_ctx_put(plan.tls[1]);
+    gh_probes_fini(&plan.probes);
     return rc < 0 ? GH_EXIT_TRY_LATER : rc > 0 ? rc : f.total ? GH_EXIT_CHECK_FAILED : GH_EXIT_OK;
 }
 

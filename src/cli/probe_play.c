@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "cli/probe_seen.h"
+#include "cli/probe_tls.h"
 #include "loop/edges.h"
 #include "loop/worker.h"
 #include "os/clock.h"
@@ -35,13 +36,16 @@ struct play {
     size_t in_len;
     int64_t started, said, first, ended;
     bool reset_after;
+    struct gh_probe_tls *tls;
 };
 
 struct player {
     struct gh_workers *workers;
     struct gh_worker *w;
     struct gh_edges *edges;
-    double wait;
+    const struct gh_probe_pace *pace;
+    struct gh_deadline next; /* wakes us when another may begin */
+    bool held;               /* it may not yet */
     unsigned live;
     bool failed;
 };
@@ -65,7 +69,9 @@ static void put_words(struct play *y)
     struct gh_text t;
 
     gh_text_init_fixed(&t, j->words, sizeof j->words - 80);
-    if (y->in_len)
+    if (y->tls)
+        gh_probe_tls_describe(y->tls, &t);
+    else if (y->in_len)
         gh_probe_describe(gh_span_of(y->in, y->in_len), &t);
     else
         gh_text_append(&t, "nothing");
@@ -89,6 +95,8 @@ static void finish(struct play *y)
     if (y->ended)
         j->close = seconds(y->said, y->ended);
     put_words(y);
+    j->has_key = !y->tls && y->in_len && gh_probe_tls_find_key(gh_span_of(y->in, y->in_len), j->key);
+    gh_probe_tls_destroy(y->tls);
     free(y->in);
     free(y);
     p->live--;
@@ -103,10 +111,28 @@ static void end_with(struct play *y, enum gh_probe_end end)
 
 /* ---- what is said ---- */
 
+static void say_sealed(struct play *y)
+{
+    struct gh_span s;
+
+    while ((s = gh_probe_tls_pending(y->tls)).len) {
+        ssize_t n = gh_sock_send(y->fd, s);
+
+        if (n < 0)
+            return;
+        gh_probe_tls_consume(y->tls, (size_t)n);
+        y->said = gh_clock_now();
+    }
+}
+
 static void say_on(struct play *y)
 {
     const struct gh_probe *probe = y->job->probe;
 
+    if (y->tls) {
+        say_sealed(y);
+        return;
+    }
     while (y->sent < y->upto) {
         ssize_t n = gh_sock_send(y->fd, gh_span_of(probe->bytes + y->sent, y->upto - y->sent));
 
@@ -122,15 +148,17 @@ static void say_rest(struct play *y)
     const struct gh_probe *probe = y->job->probe;
 
     y->step = WAITING;
-    y->upto = probe->len;
+    y->upto = probe->tls ? 0 : probe->len;
     y->first = 0;
+    if (probe->tls && gh_probe_tls_create(y->job->tls, y->job->name, gh_span_of(probe->bytes, probe->len), &y->tls) == 0)
+        gh_probe_tls_feed(y->tls, gh_span_of(NULL, 0));
     say_on(y);
     if (probe->urgent)
         gh_sock_send_urgent(y->fd, '!');
     if (probe->end)
         gh_sock_shutdown_write(y->fd);
     y->said = gh_clock_now();
-    wait_for(y, probe->first ? FIRST_WAIT : y->p->wait);
+    wait_for(y, probe->first ? FIRST_WAIT : y->p->pace->wait);
 }
 
 static void begin(struct play *y)
@@ -221,7 +249,10 @@ static void listen_to(struct play *y)
             end_with(y, GH_PROBE_RESET);
             return;
         }
-        if (!keep(y, buffer, (size_t)n))
+        if (y->tls) {
+            gh_probe_tls_feed(y->tls, gh_span_of(buffer, (size_t)n));
+            say_sealed(y);
+        } else if (!keep(y, buffer, (size_t)n))
             y->p->failed = true;
         on_bytes(y);
     }
@@ -287,23 +318,43 @@ static int start(struct player *p, struct gh_probe_job *job)
     return 0;
 }
 
-int gh_probe_play(struct gh_probe_job *jobs, size_t count, double wait, unsigned together)
+static void on_next(void *arg, int64_t now)
 {
-    struct player p = { .wait = wait };
+    struct player *p = arg;
+
+    (void)now;
+    p->held = false;
+}
+
+static void hold(struct player *p)
+{
+    if (p->pace->apart <= 0)
+        return;
+    p->held = true;
+    gh_worker_deadline_start(p->w, &p->next, gh_clock_now() + (int64_t)(p->pace->apart * 1e9));
+}
+
+int gh_probe_play(struct gh_probe_job *jobs, size_t count, const struct gh_probe_pace *pace)
+{
+    struct player p = { .pace = pace };
     int rc = gh_workers_create(&(struct gh_workers_config){ .count = 1, .name = "probe" }, &p.workers);
 
     if (rc < 0)
         return rc;
     p.w = gh_workers_at(p.workers, 0);
+    gh_deadline_init(&p.next, on_next, &p);
     rc = gh_edges_create(p.w, &p.edges);
     for (size_t next = 0; rc == 0 && (next < count || p.live);) {
-        while (rc == 0 && next < count && p.live < together)
+        while (rc == 0 && next < count && p.live < pace->together && !p.held) {
             rc = start(&p, &jobs[next++]);
-        if (rc == 0 && p.live)
+            hold(&p);
+        }
+        if (rc == 0 && (p.live || p.held))
             gh_worker_turn(p.w, true);
     }
     while (p.live) /* those that were begun end by their own time-outs */
         gh_worker_turn(p.w, true);
+    gh_worker_deadline_stop(p.w, &p.next);
     gh_edges_destroy(p.edges);
     gh_workers_destroy(p.workers);
     return rc == 0 && p.failed ? GH_ERR_MEMORY : rc;

@@ -21,6 +21,7 @@ const char *const gh_probe_property_names[GH_PROBE_PROPERTIES] = {
     [GH_PROBE_ENDS] = "half-close",
     [GH_PROBE_RECORDS] = "records that lead nowhere",
     [GH_PROBE_ECH] = "encrypted hellos",
+    [GH_PROBE_REQUESTS] = "requests inside TLS",
 };
 
 static const uint16_t suites[] = { 0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8, 0xc013, 0xc014, 0x009c, 0x009d, 0x002f, 0x0035 };
@@ -529,6 +530,64 @@ static void add_encrypted(struct gh_probes *p, const struct hello *base)
     add_hello(p, GH_PROBE_ECH, "zeroes", &h);
 }
 
+#define REQUEST(name, text) { name, BYTES(text) }
+
+static const struct {
+    const char *name;
+    struct {
+        const char *data;
+        size_t len;
+    } bytes;
+} requests[] = {
+    REQUEST("none", ""),
+    REQUEST("half a request", "GET / HTT"),
+    REQUEST("GET", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+    REQUEST("GET and close", "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"),
+    REQUEST("HEAD", "HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+    REQUEST("no host", "GET / HTTP/1.1\r\n\r\n"),
+    REQUEST("two hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"),
+    REQUEST("no version", "GET /\r\n\r\n"),
+    REQUEST("version 2.0", "GET / HTTP/2.0\r\nHost: localhost\r\n\r\n"),
+    REQUEST("nothing there", "GET /there-is-no-such-page HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+    REQUEST("absolute", "GET http://localhost/ HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+    REQUEST("CONNECT", "CONNECT localhost:443 HTTP/1.1\r\nHost: localhost:443\r\n\r\n"),
+    REQUEST("CONNECT with a token", "CONNECT localhost:443 HTTP/1.1\r\nHost: localhost:443\r\nProxy-Authorization: Basic dTp0\r\n\r\n"),
+    REQUEST("OPTIONS", "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+    REQUEST("unknown method", "BREW / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+    REQUEST("POST that stalls", "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\nhello"),
+    REQUEST("bad length", "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n"),
+    REQUEST("bad chunk", "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
+    REQUEST("WebSocket", "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                         "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"),
+    REQUEST("connect-ip", "GET /.well-known/masque/ip/*/*/ HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: connect-ip\r\n"
+                          "Capsule-Protocol: ?1\r\n\r\n"),
+    REQUEST("HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+    REQUEST("no HTTP", "\x05\x01\x00\x00\x00\x00\x00\x00"),
+};
+
+static void add_requests(struct gh_probes *p)
+{
+    static const size_t sizes[] = { 9000, 40000, 70000 };
+    struct gh_probe *made;
+    char text[48], *large = malloc(80000);
+    int len;
+
+    for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
+        made = add(p, GH_PROBE_REQUESTS, requests[i].name, gh_span_of(requests[i].bytes.data, requests[i].bytes.len));
+        if (made)
+            made->tls = true;
+    }
+    for (size_t i = 0; large && i < sizeof sizes / sizeof *sizes; i++) {
+        len = snprintf(large, 80000, "GET / HTTP/1.1\r\nHost: localhost\r\nX: %0*d\r\n\r\n", (int)sizes[i], 0);
+        snprintf(text, sizeof text, "header of %zu", sizes[i]);
+        made = add(p, GH_PROBE_REQUESTS, text, gh_span_of(large, (size_t)len));
+        if (made)
+            made->tls = true;
+    }
+    p->failed |= !large;
+    free(large);
+}
+
 int gh_probes_create(const char *name, struct gh_probes *ret)
 {
     struct gh_probes p = { .list = NULL };
@@ -545,6 +604,7 @@ int gh_probes_create(const char *name, struct gh_probes *ret)
     add_first(&p, GH_PROBE_CUTS, "hello of 17000", &large);
     add_records_behind(&p, &base);
     add_encrypted(&p, &base);
+    add_requests(&p);
     if (p.failed) {
         gh_probes_fini(&p);
         return GH_ERR_MEMORY;

@@ -16,6 +16,7 @@ enum gh_probe_property {
     GH_PROBE_ENDS,        /* half-close */
     GH_PROBE_RECORDS,     /* that lead nowhere, behind a hello */
     GH_PROBE_ECH,
+    GH_PROBE_REQUESTS,    /* inside TLS */
     GH_PROBE_PROPERTIES,
 };
 
@@ -29,6 +30,7 @@ struct gh_probe {
     size_t cut;    /* the first piece, after which an answer is waited for; 0: all at once */
     bool end;      /* then no more is sent, and that is told */
     bool urgent;   /* then a byte of urgent data */
+    bool tls;      /* the bytes are a request, said inside TLS */
     bool first;    /* what comes first is enough: no waiting for the end */
     int twin;      /* a site that does not look into a flight before it answers treats this one as it treats that one; -1: none */
 };
