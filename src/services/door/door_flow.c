@@ -340,9 +340,8 @@ static void drop_early(struct door_flow *f)
 static void carry(struct door_flow *f, struct door_target *target, struct gh_span bytes)
 {
     f->target = target;
-    if (f->early && target != &f->table->relay) {
+    if (f->early && target != &f->table->relay)
         drop_early(f);
-    }
     if (take_place(f)) {
         go(f, bytes);
         return;
@@ -378,7 +377,6 @@ void door_flow_unpark(struct door_worker *dw)
         go(f, gh_span_of(f->in, f->in_len));
     }
 }
-
 
 /* Its TLS ends here: the flow is over, the socket lives on. */
 static void hand_over(struct door_flow *f, struct gh_tls_ctx *ctx, enum door_way way, struct gh_span bytes)
@@ -601,6 +599,8 @@ static void dial_early(struct door_flow *f)
     f->pump.side[1].edge.fn = on_early_edge;
     if (f->target->count == 0 || connect_next(f) < 0)
         return;
+    gh_sock_set_nodelay(f->pump.side[1].fd); /* what it is fed is pieces */
+    f->pump.side[1].delays = false;
     f->early = true;
     if (gh_pump_watch(&f->pump, 1) < 0)
         end(f, true);
