@@ -299,6 +299,11 @@ void gh_http2_conn_close(struct gh_http2_conn *c)
     gh_http2_conn_wake(c);
 }
 
+void gh_http2_conn_abort(struct gh_http2_conn *c)
+{
+    conn_destroy(c);
+}
+
 /* The set. */
 
 static void fill_defaults(struct gh_http2_config *c)

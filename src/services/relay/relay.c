@@ -34,7 +34,7 @@ static int complain(struct relay *r, const char *what, const char *subject, int 
 
 static int load_tls(struct relay *r, const struct gh_relay_conf *c, struct gh_tls_ctx **ret, struct gh_self *ret_self)
 {
-    const struct gh_tls_files files = { c->certificate, c->key, c->client_ca, true, gh_aead_choose(c->wide_aes) };
+    const struct gh_tls_files files = { c->certificate, c->key, c->client_ca, true, gh_aead_choose(c->wide_aes), .ech = r->ech };
 
     gh_self_read(r->run->privileged, c->certificate, c->trust_domain, GH_ROLE_RELAY, ret_self);
     return gh_tls_load(r->run, r->log, "relay", &files, ret);
@@ -227,6 +227,7 @@ static void unload(void *state)
     gh_snapshot_fini(&r->policy);
     gh_snapshot_fini(&r->trust);
     gh_tls_ctx_put(r->tls);
+    gh_ech_keys_put(r->ech);
     r->run->sessions = NULL;
     r->run->trace = NULL;
     r->run->tunnels = NULL;
@@ -395,6 +396,36 @@ static void tell_workers(struct relay *r, void (*fn)(struct relay_worker *rw))
 
     for (unsigned i = 0; i < r->workers; i++)
         gh_worker_call(gh_workers_at(r->run->workers, i), tell, &t);
+}
+
+static void take_tls(struct relay_worker *rw)
+{
+    relay_worker_set_tls(rw, rw->r->tls);
+}
+
+int relay_open_ech(struct relay *r, const struct gh_ech_keys *keys)
+{
+    struct gh_ech_keys *old_keys = r->ech;
+    struct gh_tls_ctx *old = r->tls, *made = NULL;
+    struct gh_self self;
+    int rc;
+
+    r->ech = gh_ech_keys_get((struct gh_ech_keys *)(uintptr_t)keys);
+    rc = load_tls(r, &r->conf, &made, &self);
+    if (rc == 0)
+        rc = give_tickets(r, made);
+    if (rc < 0) {
+        gh_tls_ctx_put(made);
+        gh_ech_keys_put(r->ech);
+        r->ech = old_keys;
+        return rc;
+    }
+    r->tls = made;
+    if (r->at[0]) /* they have started */
+        tell_workers(r, take_tls);
+    gh_tls_ctx_put(old);
+    gh_ech_keys_put(old_keys);
+    return 0;
 }
 
 static void take_reload(struct relay_worker *rw)

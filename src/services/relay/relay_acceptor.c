@@ -7,8 +7,16 @@ static int door_tls(void *self, const struct gh_ech_keys *keys, struct gh_tls_ct
     struct relay *r = self;
     const struct gh_tls_files files = { r->conf.certificate, r->conf.key, r->conf.client_ca, true, gh_aead_choose(r->conf.wide_aes), "h2,http/1.1",
                                         GH_TLS_ASK_REQUESTED, keys };
+    struct gh_tls_ctx *made = NULL;
+    int rc = gh_tls_load(r->run, r->log, "relay", &files, &made);
 
-    return gh_tls_load(r->run, r->log, "relay", &files, ret);
+    if (rc == 0)
+        rc = relay_open_ech(r, keys); /* an agent encrypts its hello by QUIC, too */
+    if (rc < 0)
+        gh_tls_ctx_put(made);
+    else
+        *ret = made;
+    return rc;
 }
 
 static int door_judge(void *self, struct gh_worker *w, struct gh_span der, const struct gh_endpoint *remote, struct gh_http_identity *ret)

@@ -22,6 +22,7 @@
 #include "core/run.h"
 #include "core/self.h"
 #include "crypto/random.h"
+#include "crypto/ech.h"
 #include "crypto/tls.h"
 #include "loop/worker.h"
 #include "net/http_endpoint.h"
@@ -58,6 +59,7 @@ struct relay {
     struct gh_log *log;
     struct gh_audit *audit;
     struct gh_relay_conf conf; /* of the thread that runs the node; workers have copies */
+    struct gh_ech_keys *ech;     /* of the door of this node, for hellos that come by the relay's own port; NULL: none */
     struct gh_tls_ctx *tls;      /* of the thread that runs the node; workers hold their own */
     struct gh_snapshot policy;   /* struct relay_policy */
     uint64_t policy_generation;
@@ -257,6 +259,8 @@ void relay_refused(void *arg, const struct gh_endpoint *remote, const char *why)
 
 /* relay_acceptor.c */
 void relay_acceptor_publish(struct relay *r);
+/* relay.c: from now on hellos that <keys> open are opened on the relay's own port, too. 0, or an error that was logged. */
+int relay_open_ech(struct relay *r, const struct gh_ech_keys *keys);
 
 /* relay_move.c */
 /* Asks the worker of <held> for the session, if it is of the tunnel's instance; else the tunnel gets a session of its own. */

@@ -1,0 +1,185 @@
+"""An agent with `transport: auto` before a relay behind a door: QUIC where UDP gets through, HTTP/2 over TCP where it does not.
+
+Door and relay have one port number, the door TCP, the relay UDP. Hellos are encrypted (ECH) on both.
+"""
+import base64
+import hashlib
+import json
+import os
+import subprocess
+import time
+
+import pytest
+
+import gateway as gateway_module
+from doorway import Backend, named
+from fixtures import OPEN
+from process import until
+from world import HERE, PYTHON, WEB_V4, program
+
+SIZE = 60 << 20
+PORT = 4433
+TUNNEL = 'inner.test'
+DOOR = '''
+door:
+  listen: [":%d"]
+  camouflage: {relay: "%s"}
+  ech: {keys_file: ../ech.yaml}
+  tunnel_name: %s
+'''
+
+
+def gatehouse(*words):
+    return subprocess.run([program('gatehouse'), *words], check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def config_list(path):
+    return json.loads(gatehouse('ech', 'show', '--keys-file', path, '--json'))['config_list']
+
+
+def pin_of(certificate):
+    key = subprocess.run(['openssl', 'x509', '-in', certificate, '-noout', '-pubkey'], check=True, stdout=subprocess.PIPE).stdout
+    der = subprocess.run(['openssl', 'pkey', '-pubin', '-outform', 'DER'], check=True, input=key, stdout=subprocess.PIPE).stdout
+    return hashlib.sha256(der).hexdigest()
+
+
+class Fallback:
+    def __init__(self, site, box):
+        self.site, self.world, self.box = site, site.world, box
+        self.host = site.world['agent-2']
+        self.keys = site.world.path('ech.yaml')
+
+    def block(self):
+        """UDP to and from the relay vanishes on the way, and nobody says so."""
+        self.world['wan'].run('nft', '-f', '-', text='''table inet hole {
+                chain forward {
+                    type filter hook forward priority 0
+                    udp dport %d drop
+                    udp sport %d drop
+                }
+            }''' % (PORT, PORT))
+
+    def unblock(self):
+        self.world['wan'].run('nft', 'flush', 'ruleset')
+
+    def start(self, wait=True, **options):
+        given = {'agent.transport': 'auto', 'agent.ech': config_list(self.keys), 'agent.tunnel_name': TUNNEL, 'agent.quic_retry': '1s'}
+        given.update({key.replace('__', '.'): value for key, value in options.items()})
+        return self.site.start_agent(2, wait=wait, **given)
+
+    def status(self):
+        done = self.host.run(program('gatehouse-agent'), 'status', '--json', '-c', self.world.path('examples', 'agent-2.yaml'), check=False)
+        return json.loads(done.stdout) if done.stdout.startswith('{') else {}
+
+    def transport(self):
+        return self.status().get('transport')
+
+    def carried(self):
+        found = [session for session in self.site.sessions() if session['client_id'] == 'client-2']
+        return found[0]['tx_bytes'] if found else 0
+
+    def flows(self, within):
+        start = self.carried()
+        until(lambda: self.carried() > start + (1 << 20), within, 'a megabyte more')
+
+    def get(self):
+        return self.host.start('fallback-get', PYTHON, os.path.join(HERE, 'traffic.py'), 'get', 'http://%s/file' % WEB_V4)
+
+    def check(self, get, mark):
+        answer = get.wait_line('"sha256"', 90).data
+        assert answer['bytes'] == SIZE and answer['sha256'] == self.site.file_hash
+        opened = [data for data in self.site.relay.audit(since=mark, client_id='client-2', dest_ip=WEB_V4, protocol='tcp')
+                  if data['message'] == 'flow opened']
+        assert len(opened) == 1, 'one inner TCP connection'
+
+
+@pytest.fixture(scope='module')
+def place(world):
+    site = gateway_module.Gateway(world)
+    site.policy(OPEN)
+    site.file_hash = world.serve(SIZE)
+    gatehouse('ech', 'generate', '--public-name', 'cover.test', '--keys-file', world.path('ech.yaml'))
+    stranger = Backend(world['relay'], named('cover', world.folder))
+    config = world.read('examples/relay.yaml') + DOOR % (PORT, stranger.at, TUNNEL)
+    world.write('examples/behind.yaml', config)
+    yield Fallback(site, world.box(2))
+    stranger.close()
+
+
+@pytest.fixture
+def fallback(place):
+    place.unblock()
+    place.box.clear()
+    place.site.start_relay('behind.yaml')
+    yield place
+    place.site.stop()
+
+
+def test_a_tunnel_comes_up_over_tcp_at_once_when_udp_does_not_get_through(fallback):
+    fallback.block()
+    began = time.monotonic()
+    agent = fallback.start(agent__transport='h2')
+    without = time.monotonic() - began
+    assert fallback.transport() == 'h2' and fallback.status()['ech']
+    agent.send(15)
+    agent.wait_exit()
+
+    began = time.monotonic()
+    fallback.start()
+    assert time.monotonic() - began < without + 1
+    assert fallback.transport() == 'h2'
+    assert fallback.host.ping('9.9.9.9', 3)[0] == 3
+    mark = fallback.site.relay.mark()
+    fallback.check(fallback.get(), mark)
+    assert fallback.transport() == 'h2'
+
+
+def test_a_tunnel_moves_to_quic_and_back_under_one_download(fallback):
+    fallback.block()
+    fallback.start()
+    fallback.box.rate(60_000_000, 400_000)
+    assert fallback.transport() == 'h2'
+    session = [one['id'] for one in fallback.site.sessions()]
+    mark = fallback.site.relay.mark()
+    get = fallback.get()
+    fallback.flows(10)
+    fallback.unblock()
+    until(lambda: fallback.transport() == 'quic', 15, 'the tunnel over QUIC')
+    fallback.flows(10)
+    fallback.block()
+    until(lambda: fallback.transport() == 'h2', 15, 'the tunnel over TCP')
+    fallback.flows(10)
+    fallback.check(get, mark)
+    assert [one['id'] for one in fallback.site.sessions()] == session
+    assert not fallback.site.relay.audit(since=mark, event_type='connection.close', client_id='client-2')
+
+
+def test_quic_is_taken_when_udp_gets_through(fallback):
+    fallback.start()
+    assert fallback.transport() == 'quic' and fallback.status()['ech']
+
+
+def test_keys_that_are_not_the_relays_are_said_to_be_that(fallback):
+    other = fallback.world.path('other.yaml')
+    gatehouse('ech', 'generate', '--public-name', 'cover.test', '--keys-file', other, '--force')
+    for transport in ('h2', 'quic'):
+        agent = fallback.start(wait=False, agent__ech=config_list(other), agent__transport=transport)
+        agent.wait_line('did not open our ECH', 10)
+        until(lambda: 'did not open our ECH' in fallback.status().get('reason', ''), 10, 'the reason in the status')
+        agent.send(15)
+        agent.wait_exit()
+
+
+def test_a_pin_is_enough_without_a_ca_and_another_one_is_refused(fallback):
+    right = pin_of(fallback.world.path('certs', 'relay.crt'))
+    agent = fallback.start(agent__transport='h2', agent__ca='', agent__pin='sha256:' + right)
+    assert fallback.status()['relay_id'] == 'pinned'
+    agent.send(15)
+    agent.wait_exit()
+    wrong = base64.b64encode(hashlib.sha256(b'another key').digest()).decode()
+    for transport in ('h2', 'quic'):
+        agent = fallback.start(wait=False, agent__transport=transport, agent__ca='', agent__pin=wrong)
+        agent.wait_line('none of those that are pinned', 10)
+        until(lambda: 'pinned' in fallback.status().get('reason', ''), 10, 'the reason in the status')
+        agent.send(15)
+        agent.wait_exit()
