@@ -121,8 +121,7 @@ def test_a_tunnel_comes_up_over_tcp_at_once_when_udp_does_not_get_through(fallba
     agent = fallback.start(agent__transport='h2')
     without = time.monotonic() - began
     assert fallback.transport() == 'h2' and fallback.status()['ech']
-    agent.send(15)
-    agent.wait_exit()
+    agent.stop()
 
     began = time.monotonic()
     fallback.start()
@@ -166,20 +165,18 @@ def test_keys_that_are_not_the_relays_are_said_to_be_that(fallback):
         agent = fallback.start(wait=False, agent__ech=config_list(other), agent__transport=transport)
         agent.wait_line('did not open our ECH', 10)
         until(lambda: 'did not open our ECH' in fallback.status().get('reason', ''), 10, 'the reason in the status')
-        agent.send(15)
-        agent.wait_exit()
+        agent.stop()
 
 
 def test_a_pin_is_enough_without_a_ca_and_another_one_is_refused(fallback):
     right = pin_of(fallback.world.path('certs', 'relay.crt'))
-    agent = fallback.start(agent__transport='h2', agent__ca='', agent__pin='sha256:' + right)
-    assert fallback.status()['relay_id'] == 'pinned'
-    agent.send(15)
-    agent.wait_exit()
+    for transport in ('h2', 'quic'):
+        agent = fallback.start(agent__transport=transport, agent__ca='', agent__pin='sha256:' + right)
+        assert fallback.status()['relay_id'] == 'pinned'
+        agent.stop()
     wrong = base64.b64encode(hashlib.sha256(b'another key').digest()).decode()
     for transport in ('h2', 'quic'):
         agent = fallback.start(wait=False, agent__transport=transport, agent__ca='', agent__pin=wrong)
         agent.wait_line('none of those that are pinned', 10)
         until(lambda: 'pinned' in fallback.status().get('reason', ''), 10, 'the reason in the status')
-        agent.send(15)
-        agent.wait_exit()
+        agent.stop()

@@ -66,6 +66,7 @@ struct sim {
     struct sim_link link[2]; /* from client, from server */
     struct sim_end client, server;
     struct gh_list flying;
+    const struct gh_tls_name *name; /* whom the client asks for; NULL: the relay of certs.h */
     bool retry;  /* the server wants addresses proved */
     struct gh_quic_tokens tokens;
     unsigned retries;

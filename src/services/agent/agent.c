@@ -211,7 +211,7 @@ static int load_parts(struct agent *a, const struct gh_agent_conf *c)
     if (rc == 0)
         rc = load_ech(a->node, c, &ech);
     if (rc == 0) {
-        agent_ech_set(&a->ech, gh_span_of(ech.bytes, ech.len));
+        gh_agent_ech_set(&a->ech, gh_span_of(ech.bytes, ech.len));
         name_dials(a);
         rc = open_sockets(a);
     }

@@ -16,7 +16,7 @@ static struct gh_tls_name name_of(const struct agent_link *l)
 {
     const struct gh_agent_conf *c = &l->a->conf;
     const char *host = c->relays[l->relay].host, *proves = c->server_name[0] ? c->server_name : is_address(host) ? "" : host;
-    struct gh_span ech = agent_ech_now(&l->a->ech);
+    struct gh_span ech = gh_agent_ech_now(&l->a->ech);
 
     return (struct gh_tls_name){ .server_name = c->tunnel_name[0] ? c->tunnel_name : proves,
                                  .certificate_name = proves,

@@ -1,9 +1,8 @@
-/* Which ECHConfigList hellos are encrypted to: the configured one, and what servers told instead of it. The last two are kept. */
+#include "services/agent/agent_ech.h"
+
 #include <string.h>
 
-#include "services/agent/agent_internal.h"
-
-void agent_ech_set(struct agent_ech *e, struct gh_span configured)
+void gh_agent_ech_set(struct gh_agent_ech *e, struct gh_span configured)
 {
     struct gh_agent_ech_list *c = &e->configured;
 
@@ -18,18 +17,18 @@ void agent_ech_set(struct agent_ech *e, struct gh_span configured)
     e->turn++;
 }
 
-struct gh_span agent_ech_now(const struct agent_ech *e)
+struct gh_span gh_agent_ech_now(const struct gh_agent_ech *e)
 {
     return e->count ? gh_span_of(e->lists[e->at].bytes, e->lists[e->at].len) : gh_span_of(NULL, 0);
 }
 
-static bool is_current(const struct agent_ech *e, struct gh_span list)
+static bool is_current(const struct gh_agent_ech *e, struct gh_span list)
 {
-    return gh_span_equals(agent_ech_now(e), list);
+    return gh_span_equals(gh_agent_ech_now(e), list);
 }
 
 /* The older one goes, unless it is the one that came. */
-static void learn(struct agent_ech *e, struct gh_span list)
+static void learn(struct gh_agent_ech *e, struct gh_span list)
 {
     struct gh_agent_ech_list *to = &e->lists[0];
 
@@ -42,7 +41,7 @@ static void learn(struct agent_ech *e, struct gh_span list)
     e->turn++;
 }
 
-bool agent_ech_rejected(struct agent_ech *e, uint64_t turn, struct gh_span retry)
+bool gh_agent_ech_rejected(struct gh_agent_ech *e, uint64_t turn, struct gh_span retry)
 {
     char name[GH_ECH_PUBLIC_NAME_MAX + 1];
 

@@ -19,7 +19,6 @@
 #include "base/list.h"
 #include "core/run.h"
 #include "core/self.h"
-#include "crypto/ech.h"
 #include "crypto/tls.h"
 #include "loop/trace.h"
 #include "loop/worker.h"
@@ -31,6 +30,7 @@
 #include "proto/forward/forward.h"
 #include "services/agent/agent_backoff.h"
 #include "services/agent/agent_conf.h"
+#include "services/agent/agent_ech.h"
 #include "services/agent/agent_route.h"
 #include "services/agent/agent_tunnel.h"
 
@@ -77,18 +77,6 @@ struct agent_link {
 
 enum agent_search { AGENT_SEARCH_NONE, AGENT_SEARCH_WAITING, AGENT_SEARCH_RESOLVING, AGENT_SEARCH_TRYING };
 
-/* Keys of ECH (agent_ech.c). */
-struct gh_agent_ech_list {
-    uint8_t bytes[GH_ECH_LIST_MAX];
-    size_t len;
-};
-
-struct agent_ech {
-    struct gh_agent_ech_list configured, lists[2]; /* <lists>: the newest first */
-    size_t count, at;
-    uint64_t turn; /* counts changes of what is used */
-};
-
 #define AGENT_EXIT_TAKEN_OVER 5 /* DESIGN 5: denied */
 
 /* agent_metrics: rows of the table in agent.c */
@@ -118,7 +106,7 @@ struct agent {
     struct gh_log *log;
     struct gh_agent_conf conf; /* strings and lists are the agent's own; what names files is NULL */
     struct gh_tls_ctx *tls, *tls_tcp; /* QUIC's, and that of byte streams; NULL where the transport is not used */
-    struct agent_ech ech;
+    struct gh_agent_ech ech;
     struct gh_self self; /* worker 0 */
     struct gh_udp_features features;
     struct gh_quic_group groups[AGENT_FAMILIES];
@@ -228,13 +216,6 @@ void agent_carrier_probe(struct agent_link *l);
 struct agent_pulse agent_carrier_pulse(const struct agent_link *l);
 /* As gh_quic_plpmtu; SIZE_MAX: not carried by UDP. */
 size_t agent_carrier_udp_payload(const struct agent_link *l);
-
-/* agent_ech.c. The configured list, perhaps none: when it is another one, what was learned is forgotten. */
-void agent_ech_set(struct agent_ech *e, struct gh_span configured);
-/* To be used now; empty: no ECH. */
-struct gh_span agent_ech_now(const struct agent_ech *e);
-/* A server did not open what was encrypted when <turn> was; <retry> is what it told instead, or empty. True when there is something else to try. */
-bool agent_ech_rejected(struct agent_ech *e, uint64_t turn, struct gh_span retry);
 
 /* agent_search.c: which connection carries */
 int agent_search_start(struct agent *a);

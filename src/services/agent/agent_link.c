@@ -159,12 +159,12 @@ static struct agent_link *connecting_to(struct agent *a, const struct gh_endpoin
 int agent_link_judge(struct agent *a, struct agent_link *l, const struct gh_endpoint *remote, struct gh_span der, struct gh_http_identity *ret)
 {
     char why[AGENT_WHY] = "", text[GH_ENDPOINT_TEXT];
-    int rc = agent_identity_of_relay(der, a->conf.trust_domain, ret, why);
+    int rc = 0;
 
-    if (rc < 0 && !a->conf.has_ca) { /* its key is pinned: that is all that was asked for */
+    if (a->conf.has_ca)
+        rc = agent_identity_of_relay(der, a->conf.trust_domain, ret, why);
+    else /* its key is pinned: nobody vouches for the names in it */
         *ret = (struct gh_http_identity){ .name = "pinned" };
-        rc = 0;
-    }
     if (rc < 0) {
         gh_log_event(a->log, GH_LOG_ERROR, "agent", "the relay's certificate is refused", gh_log_str("remote", gh_endpoint_emit(remote, text)),
                      gh_log_str("reason", why));
@@ -266,7 +266,7 @@ static void try_other_key(struct agent_link *l, const struct agent_link_end *why
 
     if (!why->ech_rejected || l->state != AGENT_LINK_CONNECTING || a->stopping)
         return;
-    if (!agent_ech_rejected(&a->ech, l->ech_turn, why->ech_retry) || l->again)
+    if (!gh_agent_ech_rejected(&a->ech, l->ech_turn, why->ech_retry) || l->again)
         return;
     gh_log_event(a->log, GH_LOG_INFO, "agent", "ECH was rejected, another key is tried at once", gh_log_bool("told", why->ech_retry.len > 0));
     (void)link_open(a, l->relay, &l->remote, l->tcp, true);
@@ -304,7 +304,7 @@ static void on_closed(void *arg, struct gh_http_conn *c, const struct gh_quic_cl
         return;
     closed_words(c, why, words, sizeof words);
     /* what failed is TLS: an alert of ours or theirs (RFC 9001, section 4.8), not time */
-    e.ech_rejected = tls && !why->application && why->code >= 0x100 && why->code <= 0x1ff && l->state == AGENT_LINK_CONNECTING && agent_ech_now(&l->a->ech).len > 0 && gh_tls_ech(tls) == GH_TLS_ECH_REJECTED;
+    e.ech_rejected = tls && !why->application && why->code >= 0x100 && why->code <= 0x1ff && l->state == AGENT_LINK_CONNECTING && gh_agent_ech_now(&l->a->ech).len > 0 && gh_tls_ech(tls) == GH_TLS_ECH_REJECTED;
     if (e.ech_rejected && gh_tls_ech_retry(tls, &retry, &len) == 0)
         e.ech_retry = gh_span_of(retry, len);
     if (e.ech_rejected)

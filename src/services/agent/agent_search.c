@@ -756,7 +756,7 @@ void agent_search_reconfigure(struct agent *a, struct agent_change *n)
     gh_tls_ctx_put(a->tls_tcp);
     a->tls = n->tls;
     a->tls_tcp = n->tls_tcp;
-    agent_ech_set(&a->ech, gh_span_of(n->ech.bytes, n->ech.len));
+    gh_agent_ech_set(&a->ech, gh_span_of(n->ech.bytes, n->ech.len));
     free((void *)(uintptr_t)a->conf.tunnel_name);
     a->conf.tunnel_name = n->tunnel_name;
     a->conf.has_ca = n->has_ca;
