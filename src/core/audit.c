@@ -23,6 +23,8 @@
 #define BATCH 65536u
 #define BATCH_LINES (BATCH / 100) /* no line is so short that a batch holds more */
 #define CHAIN_ROOM 160u  /* bytes of the chain's fields in a line */
+#define GATHER_MS 2      /* lines come in crowds: what is younger travels with those that follow */
+#define GATHER_LINES 16u /* enough to go at once */
 #define RETRY_MS 200     /* wait after a full disk or a closed reader */
 #define SECOND INT64_C(1000000000)
 
@@ -30,7 +32,7 @@ struct gh_audit {
     struct gh_audit_ring ring;
     _Atomic uint64_t lost, written;
     _Atomic int next_fd;    /* of a reopen, -1 for none */
-    _Atomic bool sleeping, stopping;
+    _Atomic bool sleeping, gathering, stopping;
     _Atomic int64_t stop_at; /* monotonic ns */
     int wake;
     enum gh_audit_format format;
@@ -105,6 +107,8 @@ bool gh_audit_write(struct gh_audit *a, const struct gh_audit_record *r)
     gh_audit_ring_publish(slot, number);
     /* Either the taker sees the line after it said that it sleeps, or this sees that it sleeps. */
     if (atomic_load(&a->sleeping) && atomic_exchange(&a->sleeping, false))
+        wake(a);
+    else if (atomic_load(&a->gathering) && gh_audit_ring_count(&a->ring) > a->ring.mask / 4 && atomic_exchange(&a->gathering, false))
         wake(a);
     return ok;
 }
@@ -355,6 +359,19 @@ static void sleep_until_work(struct gh_audit *a)
     atomic_store(&a->sleeping, false);
 }
 
+/* Each line by itself would be five system calls and two changes of thread. */
+static void gather(struct gh_audit *a)
+{
+    size_t count = gh_audit_ring_count(&a->ring);
+
+    if (count == 0 || count >= GATHER_LINES || count > a->ring.mask / 4)
+        return;
+    atomic_store(&a->gathering, true);
+    if (gh_audit_ring_count(&a->ring) <= a->ring.mask / 4 && atomic_load(&a->next_fd) < 0 && !atomic_load(&a->stopping))
+        wait_for(a, false, GATHER_MS);
+    atomic_store(&a->gathering, false);
+}
+
 static void *run(void *arg)
 {
     struct gh_audit *a = arg;
@@ -364,8 +381,10 @@ static void *run(void *arg)
 
         if (fd >= 0)
             switch_to(a, fd);
-        if (a->done == a->len)
+        if (a->done == a->len) {
+            gather(a);
             batch_fill(a);
+        }
         if (a->len == 0 && atomic_load(&a->stopping) && finish(a))
             return NULL;
         if (a->len == 0) {

@@ -1,18 +1,17 @@
 #include "crypto/aead.h"
 
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/kdf.h>
-#include <openssl/params.h>
 #include <stdlib.h>
 
 #include "base/error.h"
 #include "crypto/gcm.h"
+#include "crypto/hkdf.h"
 
 struct gh_aead_suite {
     uint16_t id;
-    const char *aead, *header, *digest;
+    const char *aead, *header;
+    enum gh_digest digest;
     uint8_t key_len, secret_len;
     bool chacha, wide;
     uint64_t seal_limit, open_limit;
@@ -20,10 +19,10 @@ struct gh_aead_suite {
 
 /* RFC 9001, section 6.6 and appendix B */
 static const struct gh_aead_suite suites[] = {
-    { 0x1301, "AES-128-GCM", "AES-128-ECB", "SHA256", 16, 32, false, false, UINT64_C(1) << 23, UINT64_C(1) << 52 },
-    { 0x1302, "AES-256-GCM", "AES-256-ECB", "SHA384", 32, 48, false, false, UINT64_C(1) << 23, UINT64_C(1) << 52 },
-    { 0x1303, "ChaCha20-Poly1305", "ChaCha20", "SHA256", 32, 32, true, false, UINT64_C(1) << 62, UINT64_C(1) << 36 },
-    { 0x1301, "AES-128-GCM", "AES-128-ECB", "SHA256", 16, 32, false, true, UINT64_C(1) << 23, UINT64_C(1) << 52 },
+    { 0x1301, "AES-128-GCM", "AES-128-ECB", GH_DIGEST_SHA256, 16, 32, false, false, UINT64_C(1) << 23, UINT64_C(1) << 52 },
+    { 0x1302, "AES-256-GCM", "AES-256-ECB", GH_DIGEST_SHA384, 32, 48, false, false, UINT64_C(1) << 23, UINT64_C(1) << 52 },
+    { 0x1303, "ChaCha20-Poly1305", "ChaCha20", GH_DIGEST_SHA256, 32, 32, true, false, UINT64_C(1) << 62, UINT64_C(1) << 36 },
+    { 0x1301, "AES-128-GCM", "AES-128-ECB", GH_DIGEST_SHA256, 16, 32, false, true, UINT64_C(1) << 23, UINT64_C(1) << 52 },
 };
 
 /* One of the two. */
@@ -53,9 +52,9 @@ const struct gh_aead_suite *gh_aead_suite_find(uint16_t id, enum gh_aead_engine 
     return found;
 }
 
-const struct gh_aead_suite *gh_aead_suite_initial(void)
+const struct gh_aead_suite *gh_aead_suite_initial(enum gh_aead_engine engine)
 {
-    return &suites[0];
+    return gh_aead_suite_find(0x1301, engine);
 }
 
 size_t gh_aead_suite_secret_len(const struct gh_aead_suite *s)
@@ -73,45 +72,9 @@ uint64_t gh_aead_suite_open_limit(const struct gh_aead_suite *s)
     return s->open_limit;
 }
 
-static int hkdf(int mode, const char *digest, struct gh_span key, struct gh_span salt, struct gh_span info, uint8_t *ret, size_t len)
+static int expand_label(enum gh_digest digest, struct gh_span secret, const char *label, uint8_t *ret, size_t len)
 {
-    EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-    EVP_KDF_CTX *ctx = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
-    OSSL_PARAM params[6], *p = params;
-    int rc = GH_ERR_CRYPTO;
-
-    *p++ = OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode);
-    *p++ = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)digest, 0);
-    *p++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)key.data, key.len);
-    if (salt.len)
-        *p++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, (void *)salt.data, salt.len);
-    if (info.len)
-        *p++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)info.data, info.len);
-    *p = OSSL_PARAM_construct_end();
-    if (ctx && EVP_KDF_derive(ctx, ret, len, params) == 1)
-        rc = 0;
-    EVP_KDF_CTX_free(ctx);
-    EVP_KDF_free(kdf);
-    return rc;
-}
-
-int gh_hkdf_sha256(struct gh_span key, struct gh_span salt, const char *info, uint8_t *ret, size_t len)
-{
-    return hkdf(EVP_KDF_HKDF_MODE_EXTRACT_AND_EXPAND, "SHA256", key, salt, gh_span_str(info), ret, len);
-}
-
-/* HKDF-Expand-Label of RFC 8446, section 7.1, with an empty context */
-static int expand_label(const char *digest, struct gh_span secret, const char *label, uint8_t *ret, size_t len)
-{
-    uint8_t info[64];
-    struct gh_writer w = gh_writer_of(info, sizeof info);
-
-    gh_write_u16(&w, (uint16_t)len);
-    gh_write_u8(&w, (uint8_t)(6 + strlen(label)));
-    gh_write_bytes(&w, "tls13 ", 6);
-    gh_write_span(&w, gh_span_str(label));
-    gh_write_u8(&w, 0);
-    return hkdf(EVP_KDF_HKDF_MODE_EXPAND_ONLY, digest, secret, gh_span_of(NULL, 0), gh_span_of(info, gh_writer_len(&w)), ret, len);
+    return gh_hkdf_expand_label(digest, secret, label, gh_span_of(NULL, 0), ret, len);
 }
 
 static EVP_CIPHER_CTX *cipher_ctx(const char *name, const uint8_t *key, bool seal)
@@ -222,12 +185,12 @@ static int initial_secrets(const struct version_names *names, struct gh_span dci
 {
     uint8_t initial[32] = { 0 };
     struct gh_span sec = gh_span_of(initial, sizeof initial);
-    int rc = hkdf(EVP_KDF_HKDF_MODE_EXTRACT_ONLY, "SHA256", dcid, gh_span_of(names->salt, sizeof names->salt), gh_span_of(NULL, 0), initial, 32);
+    int rc = gh_hkdf_extract(GH_DIGEST_SHA256, gh_span_of(names->salt, sizeof names->salt), dcid, initial);
 
     if (rc == 0 && ret_client)
-        rc = expand_label("SHA256", sec, "client in", ret_client, 32);
+        rc = expand_label(GH_DIGEST_SHA256, sec, "client in", ret_client, 32);
     if (rc == 0 && ret_server)
-        rc = expand_label("SHA256", sec, "server in", ret_server, 32);
+        rc = expand_label(GH_DIGEST_SHA256, sec, "server in", ret_server, 32);
     return rc;
 }
 
@@ -246,7 +209,7 @@ int gh_aead_initial_client_keys(uint32_t version, struct gh_span dcid, bool seal
     if (!names)
         return GH_ERR_UNSUPPORTED;
     rc = initial_secrets(names, dcid, secret, NULL);
-    return rc < 0 ? rc : key_derive(gh_aead_suite_initial(), names, secret, seal, ret, ret_iv, ret_header);
+    return rc < 0 ? rc : key_derive(gh_aead_suite_initial(GH_AEAD_OPENSSL), names, secret, seal, ret, ret_iv, ret_header);
 }
 
 int gh_aead_retry_key(struct gh_aead_key **ret)

@@ -36,7 +36,7 @@ const char *gh_aead_engine_name(enum gh_aead_engine e);
 /* 0x1301 AES-128-GCM, 0x1302 AES-256-GCM, 0x1303 ChaCha20-Poly1305; NULL for others. */
 const struct gh_aead_suite *gh_aead_suite_find(uint16_t id, enum gh_aead_engine engine);
 /* What Initial packets use: AES-128-GCM with SHA-256. */
-const struct gh_aead_suite *gh_aead_suite_initial(void);
+const struct gh_aead_suite *gh_aead_suite_initial(enum gh_aead_engine engine);
 size_t gh_aead_suite_secret_len(const struct gh_aead_suite *s);
 /* Packets that one key may seal, and forgeries that one key may see (RFC 9001, section 6.6). */
 uint64_t gh_aead_suite_seal_limit(const struct gh_aead_suite *s);
@@ -67,8 +67,5 @@ int gh_aead_seal(struct gh_aead_key *k, uint8_t *dest, struct gh_span text, cons
 int gh_aead_open(struct gh_aead_key *k, uint8_t *dest, struct gh_span sealed, const uint8_t *nonce, struct gh_span aad);
 /* Five mask bytes from a 16-byte sample (section 5.4). */
 int gh_header_mask(struct gh_header_key *k, uint8_t ret[5], const uint8_t sample[16]);
-
-/* HKDF-SHA256 (RFC 5869), extract and expand; for tokens and connection ids. */
-int gh_hkdf_sha256(struct gh_span key, struct gh_span salt, const char *info, uint8_t *ret, size_t len);
 
 #endif

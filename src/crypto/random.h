@@ -16,4 +16,12 @@ struct gh_random_source {
 /* gh_random_bytes as a source. */
 extern const struct gh_random_source gh_random_system;
 
+/* Bytes that were drawn ahead, for whoever wants a few at a time; what was given out is wiped. Of one thread. Zero-initialised: none yet. */
+struct gh_random_pool {
+    size_t left;
+    unsigned char bytes[256];
+};
+
+struct gh_random_source gh_random_pool_source(struct gh_random_pool *p); /* <p> must outlive it */
+
 #endif

@@ -94,18 +94,28 @@ size_t gh_sign_key_schemes(const struct gh_sign_key *k, uint16_t ret[8])
     return k->count;
 }
 
+/* Of those that were found to fit when the key was loaded; NULL. */
+static const struct scheme *scheme_of(const struct gh_sign_key *k, uint16_t number)
+{
+    bool fits = false;
+
+    for (size_t i = 0; i < k->count; i++)
+        fits |= k->schemes[i] == number;
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0] && fits; i++)
+        if (schemes[i].number == number)
+            return &schemes[i];
+    return NULL;
+}
+
 int gh_sign_key_sign(const struct gh_sign_key *k, uint16_t scheme, const void *data, size_t len, uint8_t *ret,
                      size_t *ret_len)
 {
-    const struct scheme *s = NULL;
+    const struct scheme *s = scheme_of(k, scheme);
     EVP_MD_CTX *ctx;
     EVP_PKEY_CTX *pctx = NULL;
     size_t out = GH_SIGN_MAX;
     int rc = GH_ERR_CRYPTO;
 
-    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
-        if (schemes[i].number == scheme && scheme_fits(&schemes[i], k->key))
-            s = &schemes[i];
     if (!s)
         return GH_ERR_UNSUPPORTED;
     ctx = EVP_MD_CTX_new();

@@ -318,9 +318,14 @@ int gh_tls_feed(struct gh_tls *t, enum gh_tls_level level, struct gh_span bytes)
     return drive(t);
 }
 
-int gh_tls_peer_certificate(const struct gh_tls *t, uint8_t **ret, size_t *ret_len)
+int gh_tls_peer_certificate(const struct gh_tls *t, struct gh_cert **ret)
 {
-    return t->ssl ? tls_ssl_peer_certificate(t->ssl, ret, ret_len) : GH_ERR_NOT_FOUND;
+    return t->ssl ? tls_ssl_peer_certificate(t->ssl, ret) : GH_ERR_NOT_FOUND;
+}
+
+enum gh_aead_engine gh_tls_aead(const struct gh_tls *t)
+{
+    return t->ctx->aead;
 }
 
 int gh_tls_set_ech(struct gh_tls *t, struct gh_span list)

@@ -13,6 +13,7 @@
 
 #include "base/span.h"
 #include "crypto/aead.h"
+#include "crypto/cert.h"
 #include "crypto/signer.h"
 
 struct gh_tls_ctx;
@@ -135,8 +136,11 @@ int gh_tls_start(struct gh_tls *t);
  * bytes of a level that is over; GH_ERR_CRYPTO: an alert was raised; GH_ERR_TOO_LONG. */
 int gh_tls_feed(struct gh_tls *t, enum gh_tls_level level, struct gh_span bytes);
 
-/* The peer's leaf certificate, DER, copied: free() it. GH_ERR_NOT_FOUND when there is none, or it is not believed. */
-int gh_tls_peer_certificate(const struct gh_tls *t, uint8_t **ret, size_t *ret_len);
+/* The peer's leaf certificate, as the handshake has read it: gh_cert_destroy() it. GH_ERR_NOT_FOUND when there is none, or it is not believed;
+ * GH_ERR_MEMORY. */
+int gh_tls_peer_certificate(const struct gh_tls *t, struct gh_cert **ret);
+/* Of its context's keys. Not after gh_tls_shrink. */
+enum gh_aead_engine gh_tls_aead(const struct gh_tls *t);
 /* Names for logs and status; "" before they are known. */
 const char *gh_tls_group(const struct gh_tls *t);
 const char *gh_tls_cipher(const struct gh_tls *t);

@@ -51,6 +51,24 @@ static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_l
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+static int verify(X509_STORE_CTX *v)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(v, SSL_get_ex_data_X509_STORE_CTX_idx());
+    const struct gh_tls_ctx *c = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+    return gh_known_verify(c->known, v);
+}
+
+/* An agent sees one relay now and then, a relay the same agents again and again. */
+static int know(struct gh_tls_ctx *c)
+{
+    int rc = gh_known_create(&c->known);
+
+    if (rc == 0)
+        X509_STORE_set_verify(SSL_CTX_get_cert_store(c->ssl), verify);
+    return rc;
+}
+
 /* The handshake goes on whatever a certificate is worth: the verdict stays in the session (gh_tls_verify_error). */
 static int note_verdict(int ok, X509_STORE_CTX *v)
 {
@@ -67,6 +85,8 @@ static int set_peer(struct gh_tls_ctx *c, const struct gh_tls_config *cfg, char 
     c->ca = cfg->ca.len || needed;
     if (c->ca && load_ca(c->ssl, cfg->ca, cfg->server) < 0)
         return say(err, cap, "CA certificates");
+    if (c->ca && cfg->server && know(c) < 0)
+        return say(err, cap, "memory");
     SSL_CTX_set_verify(c->ssl, cfg->server ? modes[cfg->ask] : SSL_VERIFY_PEER,
                        cfg->server && cfg->ask == GH_TLS_ASK_REQUESTED ? note_verdict : NULL);
     if (cfg->pin_count > GH_TLS_PINS_MAX) {
@@ -230,6 +250,7 @@ void gh_tls_ctx_put(struct gh_tls_ctx *c)
     if (!c || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
         return;
     SSL_CTX_free(c->ssl);
+    gh_known_destroy(c->known);
     OPENSSL_cleanse(c->ticket_key, sizeof c->ticket_key);
     tls_certificate_fini(&c->main);
     for (size_t i = 0; i < c->named_count; i++)

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "crypto/known.h"
 #include "crypto/tls.h"
 
 struct ssl_st;
@@ -31,6 +32,7 @@ struct gh_tls_ctx {
     enum gh_aead_engine aead;
     uint8_t alpn[64]; /* wire form: length and name, again and again */
     size_t alpn_len;
+    struct gh_known *known; /* server that looks at chains */
     uint8_t pins[GH_TLS_PINS_MAX][32];
     size_t pin_count;
     bool tickets; /* server: gh_tls_ctx_set_tickets was called */
@@ -56,7 +58,8 @@ int tls_ssl_set_certificate_name(struct ssl_st *ssl, const char *name);
 int tls_ssl_set_ech(struct ssl_st *ssl, struct gh_span list);
 enum gh_tls_ech tls_ssl_ech(struct ssl_st *ssl);
 int tls_ssl_ech_retry(struct ssl_st *ssl, uint8_t **ret, size_t *ret_len);
-int tls_ssl_peer_certificate(struct ssl_st *ssl, uint8_t **ret, size_t *ret_len);
+struct x509_st *tls_ssl_believed(struct ssl_st *ssl); /* borrowed; NULL: there is none, or it is not believed */
+int tls_ssl_peer_certificate(struct ssl_st *ssl, struct gh_cert **ret);
 const char *tls_ssl_verify_error(const struct ssl_st *ssl);
 /* tls_stream.c */
 struct bio_method_st *tls_stream_method(void);

@@ -102,23 +102,19 @@ int tls_ssl_ech_retry(SSL *ssl, uint8_t **ret, size_t *ret_len)
     return rc;
 }
 
-int tls_ssl_peer_certificate(SSL *ssl, uint8_t **ret, size_t *ret_len)
+X509 *tls_ssl_believed(SSL *ssl)
 {
-    X509 *cert = SSL_get_verify_result(ssl) == X509_V_OK ? SSL_get0_peer_certificate(ssl) : NULL;
-    unsigned char *der = NULL, *copy;
-    int len = cert ? i2d_X509(cert, &der) : 0;
+    return SSL_get_verify_result(ssl) == X509_V_OK ? SSL_get0_peer_certificate(ssl) : NULL;
+}
 
-    if (len <= 0)
+int tls_ssl_peer_certificate(SSL *ssl, struct gh_cert **ret)
+{
+    X509 *cert = tls_ssl_believed(ssl);
+
+    if (!cert)
         return GH_ERR_NOT_FOUND;
-    copy = malloc((size_t)len);
-    if (copy)
-        memcpy(copy, der, (size_t)len);
-    OPENSSL_free(der);
-    if (!copy)
-        return GH_ERR_MEMORY;
-    *ret = copy;
-    *ret_len = (size_t)len;
-    return 0;
+    *ret = gh_cert_of_x509(cert);
+    return *ret ? 0 : GH_ERR_MEMORY;
 }
 
 const char *tls_ssl_verify_error(const SSL *ssl)

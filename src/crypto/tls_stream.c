@@ -396,9 +396,9 @@ const char *gh_tls_stream_server_name(const struct gh_tls_stream *t)
     return name ? name : "";
 }
 
-int gh_tls_stream_peer_certificate(const struct gh_tls_stream *t, uint8_t **ret, size_t *ret_len)
+int gh_tls_stream_peer_certificate(const struct gh_tls_stream *t, struct gh_cert **ret)
 {
-    return tls_ssl_peer_certificate(t->ssl, ret, ret_len);
+    return tls_ssl_peer_certificate(t->ssl, ret);
 }
 
 const char *gh_tls_stream_verify_error(const struct gh_tls_stream *t)

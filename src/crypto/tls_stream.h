@@ -77,7 +77,7 @@ struct gh_span gh_tls_stream_alpn(const struct gh_tls_stream *t);
 /* Server: the name that the client asked for, with ECH the inner one. "" when none. */
 const char *gh_tls_stream_server_name(const struct gh_tls_stream *t);
 /* As their namesakes in crypto/tls.h. */
-int gh_tls_stream_peer_certificate(const struct gh_tls_stream *t, uint8_t **ret, size_t *ret_len);
+int gh_tls_stream_peer_certificate(const struct gh_tls_stream *t, struct gh_cert **ret);
 const char *gh_tls_stream_verify_error(const struct gh_tls_stream *t);
 enum gh_tls_ech gh_tls_stream_ech(const struct gh_tls_stream *t);
 int gh_tls_stream_ech_retry(const struct gh_tls_stream *t, uint8_t **ret, size_t *ret_len);

@@ -13,8 +13,7 @@
 #include <openssl/x509_vfy.h>
 
 #include "base/error.h"
-#include "crypto/aead.h"
-#include "crypto/hash.h"
+#include "crypto/hkdf.h"
 #include "crypto/tls_internal.h"
 
 #define DAY 86400
@@ -87,6 +86,7 @@ static bool vouched(SSL *ssl, X509 *leaf, STACK_OF(X509) *untrusted, bool server
 {
     X509_STORE_CTX *v = leaf ? X509_STORE_CTX_new() : NULL;
     bool ok = v && X509_STORE_CTX_init(v, SSL_CTX_get_cert_store(SSL_get_SSL_CTX(ssl)), leaf, untrusted) == 1 &&
+              X509_STORE_CTX_set_ex_data(v, SSL_get_ex_data_X509_STORE_CTX_idx(), ssl) == 1 &&
               X509_STORE_CTX_set_default(v, server ? "ssl_client" : "ssl_server") == 1 &&
               X509_VERIFY_PARAM_set1(X509_STORE_CTX_get0_param(v), SSL_get0_param(ssl)) == 1 && X509_verify_cert(v) == 1;
 
@@ -149,11 +149,8 @@ int gh_tls_ticket_issue(struct gh_tls_ctx *c, SSL *ssl)
 {
     if (!c->tickets || !stands_alone(c, ssl))
         return 0;
-    /* two, for a client that tries two addresses at a time; each is written at the next call into libssl */
-    for (int i = 0; i < 2; i++)
-        if (SSL_new_session_ticket(ssl) != 1 || SSL_do_handshake(ssl) != 1)
-            return GH_ERR_CRYPTO;
-    return 0;
+    /* one: libssl writes the session, reads it and writes it again for each, certificate and all. It goes out at the next call */
+    return SSL_new_session_ticket(ssl) == 1 && SSL_do_handshake(ssl) == 1 ? 0 : GH_ERR_CRYPTO;
 }
 
 static int cb_new_session(SSL *ssl, SSL_SESSION *session)

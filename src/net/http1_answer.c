@@ -259,12 +259,19 @@ static int answer_send_datagram(struct gh_http_stream *s, struct gh_span payload
         c->blocked = true;
         gh_http1_conn_want(c);
     }
+    c->datagrams += rc == 0;
     return rc;
 }
 
 static size_t answer_datagram_max(const struct gh_http_stream *s)
 {
     return has_capsules(conn_of(s)) ? GH_HTTP_CAPSULE_DATAGRAM_MAX : 0;
+}
+
+static void answer_path(const struct gh_http_stream *s, struct gh_http_path *ret)
+{
+    ret->pieces = conn_of(s)->pieces;
+    ret->datagrams_out = conn_of(s)->datagrams;
 }
 
 static void answer_hold(struct gh_http_stream *s)
@@ -305,6 +312,7 @@ const struct gh_http_ops gh_http1_answer_ops = {
     .peer = answer_peer,
     .hold = answer_hold,
     .consume = answer_consume,
+    .path = answer_path,
 };
 
 static const char *refusal_text(unsigned status)

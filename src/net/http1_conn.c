@@ -77,6 +77,7 @@ static void flush(struct gh_http1_conn *c)
         c->out_at += (size_t)n;
         c->out_len -= (size_t)n;
         c->written += (size_t)n;
+        c->pieces++;
     }
     if (c->out_len == 0)
         c->out_at = 0;
@@ -424,6 +425,7 @@ static void on_bytes(void *arg, struct gh_span data)
     struct gh_http1_conn *c = arg;
 
     c->turning = true;
+    c->pieces++;
     flush(c);
     if (c->state == GH_HTTP1_TUNNEL && c->in_len == 0 && !c->body_done && !c->aborted)
         tell_body(c, data, false);

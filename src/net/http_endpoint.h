@@ -15,9 +15,9 @@ struct gh_http_endpoint;      /* what runs on one endpoint */
 struct gh_http_conn; /* a connection */
 
 struct gh_http_endpoint_events {
-    /* The handshake is complete: who is it? <der> is the peer's leaf. 0 and <ret>, or a refusal: the connection is closed with
+    /* The handshake is complete: who is it? <cert> is the peer's leaf. 0 and <ret>, or a refusal: the connection is closed with
      * the TLS alert bad_certificate before any request is served. */
-    int (*on_peer)(void *arg, struct gh_span der, const struct gh_endpoint *remote, struct gh_http_identity *ret);
+    int (*on_peer)(void *arg, const struct gh_cert *cert, const struct gh_endpoint *remote, struct gh_http_identity *ret);
     /* A handshake failed or was refused; <why> are words. */
     void (*on_refused)(void *arg, const struct gh_endpoint *remote, const char *why);
     /* Client: the peer's SETTINGS are here, requests may be sent. */
@@ -56,8 +56,5 @@ void gh_http_conn_close(struct gh_http_conn *c, const char *reason);
 struct gh_quic *gh_http_conn_quic(struct gh_http_conn *c);
 /* gh_quic_probe, at once. */
 void gh_http_conn_probe(struct gh_http_conn *c);
-/* The connection below a stream of an endpoint; NULL when the stream is not one of an endpoint. */
-struct gh_quic *gh_http_endpoint_stream_quic(struct gh_http_stream *s);
-void gh_http_endpoint_stream_close(struct gh_http_stream *s, const char *reason);
 
 #endif

@@ -169,13 +169,12 @@ static const struct gh_http_events h1_events = { h1_answer, h1_body, NULL, h1_wr
 
 static bool identify(struct gh_http_tcp_conn *c, struct gh_tls_stream *t)
 {
-    uint8_t *der = NULL;
-    size_t len = 0;
-    int rc = gh_tls_stream_peer_certificate(t, &der, &len);
+    struct gh_cert *cert = NULL;
+    int rc = gh_tls_stream_peer_certificate(t, &cert);
 
     if (rc == 0)
-        rc = c->events->on_peer(c->arg, gh_span_of(der, len), &c->identity);
-    free(der);
+        rc = c->events->on_peer(c->arg, cert, &c->identity);
+    gh_cert_destroy(cert);
     c->end.refused = rc < 0;
     return rc == 0;
 }
@@ -233,8 +232,9 @@ static void on_handshake(void *arg, struct gh_byte_stream *io, int rc)
     struct gh_tls_stream *t = gh_tls_io_engine(io);
     bool h2 = gh_span_equals(gh_tls_stream_alpn(t), gh_span_str("h2"));
 
-    if (rc < 0) {
-        explain(c, t, rc);
+    if (rc < 0 || c->end.local) {
+        if (rc < 0)
+            explain(c, t, rc);
         tell_closed(c);
         return;
     }
@@ -313,12 +313,12 @@ static void on_poll(void *arg, int events)
     (void)events;
     if (rc == GH_ERR_AGAIN)
         return;
-    if (rc == 0) {
+    if (rc == 0 && !c->end.local) {
         on_connected(c);
         return;
     }
     snprintf(words, sizeof words, "TCP: %s", strerror(errno));
-    say(c, words);
+    say(c, words); /* unless we closed it */
     tell_closed(c);
 }
 

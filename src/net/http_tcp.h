@@ -32,8 +32,8 @@ struct gh_http_tcp_end {
 };
 
 struct gh_http_tcp_events {
-    /* The handshake is complete: who is it? <der> is the server's leaf. 0 and <ret>, or a refusal: the connection ends. */
-    int (*on_peer)(void *arg, struct gh_span der, struct gh_http_identity *ret);
+    /* The handshake is complete: who is it? <cert> is the server's leaf. 0 and <ret>, or a refusal: the connection ends. */
+    int (*on_peer)(void *arg, const struct gh_cert *cert, struct gh_http_identity *ret);
     /* Requests may be sent. */
     void (*on_ready)(void *arg);
     void (*on_goaway)(void *arg);

@@ -1,5 +1,6 @@
 /* What strangers are told without keeping anything: another version, prove your address, your connection is gone. */
 #include "base/error.h"
+#include "crypto/hkdf.h"
 #include "net/quic_internal.h"
 
 #define RESETS_PER_SECOND 200u

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "crypto/hash.h"
 #include "net/quic_internal.h"
 
 #define RECEIVE_MESSAGES 16u /* of one recvmmsg: the slab is this many times 64 KiB */
@@ -589,6 +590,8 @@ int gh_quic_endpoint_create(const struct gh_quic_endpoint_config *cfg, struct gh
     if (!e)
         return rc;
     e->cfg = *cfg;
+    if (cfg->quic.random.fill == gh_random_system.fill)
+        e->cfg.quic.random = gh_random_pool_source(&e->random);
     e->udp.fd = -1;
     gh_quic_memory_init(&e->own_memory);
     e->memory = cfg->memory ? cfg->memory : &e->own_memory;
@@ -638,6 +641,7 @@ void gh_quic_endpoint_destroy(struct gh_quic_endpoint *e)
     e->cfg.group->endpoints[e->cfg.index] = NULL;
     gh_quic_memory_fini(&e->own_memory);
     gh_source_budget_fini(&e->sources);
+    gh_wipe(&e->random, sizeof e->random);
     gh_map_fini(&e->cids);
     free(e->slab);
     free(e->out);

@@ -1,7 +1,6 @@
 /* Connection ids that say which worker they belong to, to us and to nobody else. */
 #include "base/error.h"
-#include "crypto/aead.h"
-#include "crypto/hash.h"
+#include "crypto/hkdf.h"
 #include "net/quic_internal.h"
 
 #define WORKER_MASK 63u /* the two bits above are the generation: 0 until upgrades hand connections over */

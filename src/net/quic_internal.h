@@ -38,6 +38,7 @@ struct gh_quic_endpoint {
     struct gh_poll *poll;
     struct gh_map cids;
     struct gh_hash_seed seed;
+    struct gh_random_pool random;
     struct gh_source_budget sources;
     struct gh_list dirty, all;
     struct gh_turn_hook hook;

@@ -147,7 +147,7 @@ static const int deadly[] = {
     SCMP_SYS(sethostname), SCMP_SYS(setdomainname), SCMP_SYS(mknod), SCMP_SYS(mknodat), SCMP_SYS(memfd_create),
 };
 
-static const unsigned long ioctls[] = { FIONREAD, FIONBIO, FIOCLEX, TCGETS, TIOCGWINSZ, TUNSETOFFLOAD };
+static const unsigned long ioctls[] = { FIONREAD, FIONBIO, FIOCLEX, TCGETS, TIOCGWINSZ, TUNSETOFFLOAD, SIOCATMARK };
 
 static bool contains(const int *list, size_t count, int call)
 {

@@ -7,8 +7,7 @@
 
 #include <stdbool.h>
 
-#include "base/span.h"
-
+struct gh_cert;
 struct gh_ech_keys;
 struct gh_endpoint;
 struct gh_http_head;
@@ -21,8 +20,8 @@ struct gh_port_tunnels {
     /* A context for streams of bytes (ALPN h2 and http/1.1) with the relay's certificate as it is now, which asks clients for theirs and goes on
      * without; <keys> open its ECH. On the thread that runs the node. 0, or an error that was logged. */
     int (*tls)(void *self, const struct gh_ech_keys *keys, struct gh_tls_ctx **ret);
-    /* Who the certificate <der> is. 0 and <ret>, or a refusal that was logged. */
-    int (*judge)(void *self, struct gh_worker *w, struct gh_span der, const struct gh_endpoint *remote, struct gh_http_identity *ret);
+    /* Who the certificate is. 0 and <ret>, or a refusal that was logged. */
+    int (*judge)(void *self, struct gh_worker *w, const struct gh_cert *cert, const struct gh_endpoint *remote, struct gh_http_identity *ret);
     /* Is the request one for a tunnel, whoever sends it? */
     bool (*wants)(void *self, const struct gh_http_head *head);
     /* Serves it: the stream's peer has an identity. */

@@ -15,6 +15,7 @@
 #include "os/fdpass.h"
 
 #define SECOND INT64_C(1000000000)
+#define SLICE 50000 /* microseconds: how much later than its time-out a call may end */
 
 struct gh_priv_client {
     int requests, events;
@@ -52,10 +53,17 @@ static int init_lock(struct gh_priv_client *c)
 int gh_priv_client_create(int request_fd, int event_fd, struct gh_priv_client **ret)
 {
     struct gh_priv_client *c = calloc(1, sizeof *c);
+    const struct timeval slice = { .tv_usec = SLICE };
 
     if (!c || init_lock(c) < 0) {
         free(c);
         return GH_ERR_MEMORY;
+    }
+    if (setsockopt(request_fd, SOL_SOCKET, SO_RCVTIMEO, &slice, sizeof slice) < 0) {
+        pthread_cond_destroy(&c->free);
+        pthread_mutex_destroy(&c->lock);
+        free(c);
+        return GH_ERR_SYSTEM;
     }
     c->requests = request_fd;
     c->events = event_fd;
@@ -151,6 +159,35 @@ static int take_late(struct gh_priv_client *c)
     return 0;
 }
 
+/* There is nearly always room: asking for it first would be another system call for each signature. */
+static int send_request(const struct gh_priv_client *c, const struct gh_priv_request *q, int64_t deadline)
+{
+    int rc = 0;
+
+    while (rc == 0) {
+        ssize_t n = send(c->requests, q, sizeof *q, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+        if (n >= 0)
+            return (size_t)n == sizeof *q ? 0 : GH_ERR_SYSTEM;
+        if (errno == EAGAIN || errno == EWOULDBLOCK)
+            rc = wait_for(c->requests, POLLOUT, deadline);
+        else if (errno != EINTR)
+            rc = errno == EPIPE || errno == ECONNRESET ? GH_ERR_CLOSED : GH_ERR_SYSTEM;
+    }
+    return rc;
+}
+
+/* The socket gives up by itself now and then (SO_RCVTIMEO): the clock is looked at then, and not by a poll before each answer. */
+static int receive_answer(const struct gh_priv_client *c, struct gh_priv_reply *ret, int fds[GH_PRIV_QUEUES], size_t *ret_count, int64_t deadline)
+{
+    int rc;
+
+    do
+        rc = gh_fdpass_receive(c->requests, ret, sizeof *ret, fds, GH_PRIV_QUEUES, ret_count, 0);
+    while (rc == GH_ERR_AGAIN && gh_clock_now() < deadline);
+    return rc == GH_ERR_AGAIN ? GH_ERR_TIMEOUT : rc;
+}
+
 static int talk(struct gh_priv_client *c, const struct gh_priv_request *q, int64_t deadline, struct gh_priv_reply *ret, int fds[GH_PRIV_QUEUES],
                 size_t *ret_count)
 {
@@ -160,18 +197,13 @@ static int talk(struct gh_priv_client *c, const struct gh_priv_request *q, int64
     if (rc == 0 && c->owed && (q->kind == GH_PRIV_SIGN || q->kind == GH_PRIV_FORGET_KEY))
         rc = GH_ERR_TIMEOUT;
     if (rc == 0)
-        rc = wait_for(c->requests, POLLOUT, deadline);
-    if (rc == 0)
-        rc = gh_fdpass_send(c->requests, q, sizeof *q, NULL, 0);
+        rc = send_request(c, q, deadline);
     if (rc < 0)
         return rc;
     c->owed++;
     while (rc == 0) {
-        rc = wait_for(c->requests, POLLIN, deadline);
-        if (rc < 0)
-            break;
-        rc = gh_fdpass_receive(c->requests, ret, sizeof *ret, fds, GH_PRIV_QUEUES, ret_count, 0);
-        if (--c->owed == 0)
+        rc = receive_answer(c, ret, fds, ret_count, deadline);
+        if (rc == GH_ERR_TIMEOUT || --c->owed == 0)
             break;
         close_all(fds, rc == 0 ? *ret_count : 0); /* an earlier one's */
         rc = rc == GH_ERR_MALFORMED ? 0 : rc;

@@ -52,7 +52,7 @@ struct parent {
     bool reload_again; /* asked for while one was checked */
     int64_t restart_at; /* INT64_MAX: the child lives */
     int64_t backoff;
-    bool ending;
+    bool ending, child_ended;
     int exit_code;
 };
 
@@ -314,7 +314,7 @@ static void on_signals(struct parent *p)
             send_event(&p->main, GH_PRIV_EVENT_SIGNAL, SIGQUIT, -1);
             break;
         default:
-            break; /* SIGCHLD: reaped after every turn */
+            p->child_ended = true; /* SIGCHLD: reaped at the end of the turn */
         }
     }
 }
@@ -373,9 +373,12 @@ static void turn(struct parent *p)
         gh_watches_on_ready(p->watches, now);
     if (p->main.pid && now >= gh_watches_deadline(p->watches))
         tell_changed_files(p, now);
-    gh_serve_reap(p->serve);
-    reap(p, &p->reload);
-    reap(p, &p->main);
+    if (p->child_ended) {
+        p->child_ended = false;
+        gh_serve_reap(p->serve);
+        reap(p, &p->reload);
+        reap(p, &p->main);
+    }
     if (!p->ending && !p->main.pid && now_ms() >= p->restart_at) {
         p->restart_at = INT64_MAX;
         if (child_start(p, &p->main) < 0)

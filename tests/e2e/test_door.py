@@ -235,6 +235,53 @@ def test_a_stranger_that_stalls_is_carried_when_its_time_is_up(door):
         door.site.serve = before
 
 
+def test_the_site_refuses_a_piece_of_a_hello_there_and_then(door):
+    """Its alert arrives in front of its reset."""
+    def serve(_, connection):
+        connection.settimeout(10)
+        if len(receive_all(connection, 20)) == 20:
+            connection.sendall(b'\x15\x03\x01\x00\x02\x02\x46')
+            reset(connection)
+    door.site.serve, before = serve, door.site.serve
+    try:
+        client = door.connect()
+        start = time.monotonic()
+        client.sendall(hello('other.test')[:20])
+        assert receive_all(client, 7) == b'\x15\x03\x01\x00\x02\x02\x46'
+        with pytest.raises(ConnectionResetError):
+            client.recv(10)
+        assert time.monotonic() - start < 2.5, 'before peek_timeout'
+    finally:
+        door.site.serve = before
+
+
+def test_a_slow_hello_reaches_its_backend_whole(door):
+    """The site has seen a part of it by then; it is dropped."""
+    flight = hello('raw.test')
+    heard = []
+    ended = threading.Event()
+
+    def serve(_, connection):
+        connection.settimeout(10)
+        heard.append(receive_all(connection, 100))
+        try:
+            connection.recv(10)
+        except ConnectionResetError:
+            ended.set()
+    door.site.serve, before = serve, door.site.serve
+    try:
+        client = door.connect()
+        client.sendall(flight[:100])
+        until(lambda: heard == [flight[:100]], 10, 'the site has heard a part')
+        side = backend_side(door, client, flight[100:])
+        assert receive_all(side, len(flight)) == flight
+        assert ended.wait(10)
+        client.close()
+        side.close()
+    finally:
+        door.site.serve = before
+
+
 def test_stalled_flights_slow_nobody(door):
     stalled = [door.connect() for _ in range(1500)]
     for sock in stalled:

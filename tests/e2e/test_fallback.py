@@ -15,7 +15,7 @@ import gateway as gateway_module
 from doorway import Backend, named
 from fixtures import OPEN
 from process import until
-from world import HERE, PYTHON, WEB_V4, program
+from world import HERE, PYTHON, RELAY_NAME, WEB_V4, program
 
 SIZE = 60 << 20
 PORT = 4433
@@ -166,6 +166,22 @@ def test_keys_that_are_not_the_relays_are_said_to_be_that(fallback):
         agent.wait_line('did not open our ECH', 10)
         until(lambda: 'did not open our ECH' in fallback.status().get('reason', ''), 10, 'the reason in the status')
         agent.stop()
+
+
+def test_an_old_key_is_replaced_by_the_one_that_the_relay_tells(fallback):
+    """The relay's certificate is good for the public name here, so its word counts; by TCP a stranger's site answers, which knows no key."""
+    old = config_list(fallback.keys)
+    gatehouse('ech', 'generate', '--public-name', RELAY_NAME, '--keys-file', fallback.keys, '--force')
+    until(lambda: fallback.site.metrics()['gatehouse_config_generation'] > 1, 10, 'the new key was read')
+    told = config_list(fallback.keys)
+    assert told != old
+    gatehouse('ech', 'generate', '--public-name', RELAY_NAME, '--keys-file', fallback.world.path('other.yaml'), '--force')
+    agent = fallback.start(agent__ech=config_list(fallback.world.path('other.yaml')), agent__transport='auto')
+    agent.wait_line('another key is tried at once', 5)
+    assert fallback.transport() == 'quic' and fallback.status()['ech'] and fallback.status()['attempts'] == 1
+    fallback.block()  # what was told counts over TCP, too
+    until(lambda: fallback.host.ping('9.9.9.9', 1, wait=0.3)[0] == 1 and fallback.transport() == 'h2', 15, 'the tunnel over TCP')
+    assert fallback.status()['ech']
 
 
 def test_a_pin_is_enough_without_a_ca_and_another_one_is_refused(fallback):

@@ -57,7 +57,7 @@ static int keys_of(struct gh_span dcid, bool seal, struct keys *ret)
     uint8_t client[32], server[32];
     int rc = gh_aead_initial_secrets(dcid, client, server);
 
-    return rc < 0 ? rc : gh_aead_key_derive(gh_aead_suite_initial(), client, seal, &ret->key, ret->iv, &ret->header);
+    return rc < 0 ? rc : gh_aead_key_derive(gh_aead_suite_initial(GH_AEAD_OPENSSL), client, seal, &ret->key, ret->iv, &ret->header);
 }
 
 static void keys_fini(struct keys *k)

@@ -431,11 +431,11 @@ static void agent_end(void *arg, const struct gh_agent_tunnel_end *end)
 
 static const struct gh_agent_tunnel_events agent_tunnel_events = { agent_open, agent_assigned, agent_routes, agent_packet, agent_end };
 
-static int agent_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, struct gh_http_identity *ret)
+static int agent_peer(void *arg, const struct gh_cert *cert, const struct gh_endpoint *remote, struct gh_http_identity *ret)
 {
     (void)arg;
     (void)remote;
-    assert_true(der.len > 0);
+    assert_non_null(cert);
     snprintf(ret->name, sizeof ret->name, "relay");
     return 0;
 }

@@ -33,17 +33,14 @@ static int on_keys(void *arg)
 static void on_handshake(void *arg)
 {
     struct raw_peer *p = arg;
-    uint8_t *der;
-    size_t len;
+    struct gh_cert *cert;
 
     p->handshake = true;
-    p->cert_len = 0;
-    if (gh_tls_peer_certificate(gh_quic_tls(p->q), &der, &len) < 0)
+    p->has_cert = gh_tls_peer_certificate(gh_quic_tls(p->q), &cert) == 0;
+    if (!p->has_cert)
         return;
-    assert_true(len <= sizeof p->cert);
-    memcpy(p->cert, der, len);
-    p->cert_len = len;
-    free(der);
+    assert_int_equal(gh_cert_id_of(cert, &p->cert), 0);
+    gh_cert_destroy(cert);
 }
 
 static int on_stream_data(void *arg, int64_t id, struct gh_span data, bool end)

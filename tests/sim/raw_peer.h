@@ -25,8 +25,8 @@ struct raw_peer {
     struct gh_quic *q;
     bool keys, handshake;
     bool forgets; /* of what comes on streams only the last piece is kept: there may be any amount */
-    uint8_t cert[1024]; /* that the other end proved in the handshake */
-    size_t cert_len;
+    bool has_cert; /* the other end's, when the handshake was complete */
+    struct gh_cert_id cert;
     struct raw_stream streams[RAW_STREAMS];
     uint8_t datagram[9000]; /* the last one */
     size_t datagram_len;

@@ -203,13 +203,13 @@ static void on_end(void *arg, const struct gh_agent_tunnel_end *end)
 static const struct gh_agent_tunnel_events tunnel_events = { on_open, on_assigned, on_routes, on_packet, on_end };
 static const struct gh_forward_events forward_events = { 0 };
 
-static int on_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, struct gh_http_identity *ret)
+static int on_peer(void *arg, const struct gh_cert *cert, const struct gh_endpoint *remote, struct gh_http_identity *ret)
 {
     char why[AGENT_WHY] = "";
 
     (void)arg;
     (void)remote;
-    return agent_identity_of_relay(der, "gatehouse.example", ret, why);
+    return agent_identity_of_relay(cert, "gatehouse.example", ret, why);
 }
 
 static void on_refused(void *arg, const struct gh_endpoint *remote, const char *why)

@@ -68,7 +68,7 @@ int gh_quic_version_negotiation(const struct gh_quic_initial *in, uint8_t unpred
 
 int gh_quic_retry(const struct gh_quic_initial *in, const struct gh_quic_cid *scid, struct gh_span token, uint8_t *buf, size_t cap)
 {
-    ngtcp2_crypto_aead aead = { (void *)(uintptr_t)gh_aead_suite_initial(), GH_AEAD_TAG };
+    ngtcp2_crypto_aead aead = { (void *)(uintptr_t)gh_aead_suite_initial(GH_AEAD_OPENSSL), GH_AEAD_TAG };
     ngtcp2_crypto_aead_ctx ctx;
     ngtcp2_cid dcid, lib_scid, odcid;
     struct gh_aead_key *key;
@@ -87,7 +87,7 @@ int gh_quic_retry(const struct gh_quic_initial *in, const struct gh_quic_cid *sc
 
 int gh_quic_refuse(const struct gh_quic_initial *in, uint64_t code, uint8_t *buf, size_t cap)
 {
-    const struct gh_aead_suite *suite = gh_aead_suite_initial();
+    const struct gh_aead_suite *suite = gh_aead_suite_initial(GH_AEAD_OPENSSL);
     ngtcp2_crypto_aead aead = { (void *)(uintptr_t)suite, GH_AEAD_TAG };
     ngtcp2_crypto_cipher cipher = { (void *)(uintptr_t)suite };
     uint8_t client[32], server[32], iv[GH_AEAD_IV];

@@ -101,9 +101,9 @@ static void key_set_fini(struct key_set *k)
     gh_header_key_destroy(k->header);
 }
 
-static int install_initial(ngtcp2_conn *conn, const ngtcp2_cid *dcid)
+static int install_initial(ngtcp2_conn *conn, const ngtcp2_cid *dcid, const struct gh_tls *tls)
 {
-    const struct gh_aead_suite *suite = gh_aead_suite_initial();
+    const struct gh_aead_suite *suite = gh_aead_suite_initial(gh_tls_aead(tls));
     bool server = ngtcp2_conn_is_server(conn);
     struct key_set rx = { 0 }, tx = { 0 };
     ngtcp2_crypto_ctx ctx;
@@ -163,14 +163,14 @@ static int cb_client_initial(ngtcp2_conn *conn, void *arg)
 {
     struct gh_quic *q = arg;
     struct gh_aead_key *retry = NULL;
-    ngtcp2_crypto_aead aead = { (void *)(uintptr_t)gh_aead_suite_initial(), GH_AEAD_TAG };
+    ngtcp2_crypto_aead aead = { (void *)(uintptr_t)gh_aead_suite_initial(GH_AEAD_OPENSSL), GH_AEAD_TAG };
     ngtcp2_crypto_aead_ctx ctx;
 
     if (gh_aead_retry_key(&retry) < 0)
         return NGTCP2_ERR_CALLBACK_FAILURE;
     ctx.native_handle = retry;
     ngtcp2_conn_set_retry_aead(conn, &aead, &ctx); /* conn owns the key now */
-    q->has_keys = install_initial(conn, ngtcp2_conn_get_dcid(conn)) == 0;
+    q->has_keys = install_initial(conn, ngtcp2_conn_get_dcid(conn), q->tls) == 0;
     if (!q->has_keys || set_params(q) < 0 || gh_tls_start(q->tls) < 0)
         return NGTCP2_ERR_CALLBACK_FAILURE;
     return 0;
@@ -179,7 +179,7 @@ static int cb_client_initial(ngtcp2_conn *conn, void *arg)
 static int cb_recv_client_initial(ngtcp2_conn *conn, const ngtcp2_cid *dcid, void *arg)
 {
     struct gh_quic *q = arg;
-    int rc = install_initial(conn, dcid);
+    int rc = install_initial(conn, dcid, q->tls);
 
     q->has_keys |= rc == 0;
     return rc;
@@ -187,8 +187,9 @@ static int cb_recv_client_initial(ngtcp2_conn *conn, const ngtcp2_cid *dcid, voi
 
 static int cb_recv_retry(ngtcp2_conn *conn, const ngtcp2_pkt_hd *hd, void *arg)
 {
-    (void)arg;
-    return install_initial(conn, &hd->scid);
+    struct gh_quic *q = arg;
+
+    return install_initial(conn, &hd->scid, q->tls);
 }
 
 static int cb_version_negotiation(ngtcp2_conn *conn, uint32_t version, const ngtcp2_cid *dcid, void *arg)

@@ -2,8 +2,7 @@
 #include "proto/quic/token.h"
 
 #include "base/error.h"
-#include "crypto/aead.h"
-#include "crypto/hash.h"
+#include "crypto/hkdf.h"
 
 #define KIND_RETRY 0xb6u
 #define KIND_NEW 0x36u
@@ -23,7 +22,7 @@ static int derive(const struct gh_quic_tokens *t, int64_t day, const uint8_t *sa
     if (rc == 0)
         rc = gh_hkdf_sha256(gh_span_of(secret, 32), gh_span_of(salt, SALT), "gatehouse token", secret, 32);
     if (rc == 0)
-        rc = gh_aead_key_derive(gh_aead_suite_initial(), secret, seal, ret, ret_iv, NULL);
+        rc = gh_aead_key_derive(gh_aead_suite_initial(GH_AEAD_OPENSSL), secret, seal, ret, ret_iv, NULL);
     gh_wipe(secret, sizeof secret);
     return rc;
 }

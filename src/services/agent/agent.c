@@ -353,6 +353,7 @@ static int prepare(void *state, const struct gh_conf *conf, void **ret_next)
     int rc = n ? gh_agent_conf_load(conf, &c) : GH_ERR_MEMORY;
 
     if (rc == 0) {
+        c.transport = a->conf.transport; /* another one counts after a restart */
         n->a = a;
         n->allow = copy_prefixes(c.allow_routes, c.allow_route_count);
         n->allow_count = c.allow_route_count;

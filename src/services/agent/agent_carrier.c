@@ -26,11 +26,11 @@ static struct gh_tls_name name_of(const struct agent_link *l)
 
 /* ---- TCP ---- */
 
-static int tcp_peer(void *arg, struct gh_span der, struct gh_http_identity *ret)
+static int tcp_peer(void *arg, const struct gh_cert *cert, struct gh_http_identity *ret)
 {
     struct agent_link *l = arg;
 
-    return agent_link_judge(l->a, l, &l->remote, der, ret);
+    return agent_link_judge(l->a, l, &l->remote, cert, ret);
 }
 
 static void tcp_ready(void *arg)

@@ -181,7 +181,7 @@ extern const struct gh_http_endpoint_events agent_link_events;
 const char *agent_link_state_name(enum agent_link_state s);
 /* Begins to connect; the rest is told to the search. 0, GH_ERR_UNSUPPORTED (no socket of the family) and others. */
 int agent_link_open(struct agent *a, size_t relay, const struct gh_endpoint *remote, bool tcp);
-/* What a connection tells, whatever is below it: is <der> a relay's (<l> may be NULL: nobody knows whose connection it is)? Requests may be
+/* What a connection tells, whatever is below it: is <cert> a relay's (<l> may be NULL: nobody knows whose connection it is)? Requests may be
  * sent; it is over, and the link is gone when this returns. */
 struct agent_link_end {
     const char *words;
@@ -189,7 +189,7 @@ struct agent_link_end {
     bool ech_rejected;
     struct gh_span ech_retry; /* what to encrypt to instead, from a server that is believed; else empty */
 };
-int agent_link_judge(struct agent *a, struct agent_link *l, const struct gh_endpoint *remote, struct gh_span der, struct gh_http_identity *ret);
+int agent_link_judge(struct agent *a, struct agent_link *l, const struct gh_endpoint *remote, const struct gh_cert *cert, struct gh_http_identity *ret);
 void agent_link_ready(struct agent_link *l);
 void agent_link_closed(struct agent_link *l, const struct agent_link_end *why);
 /* Closes tunnel and connection; the search is told nothing but agent_search_gone. */
@@ -272,7 +272,7 @@ void agent_queue_stop(struct agent_queue *q);
 
 /* agent_identity.c: 0, or GH_ERR_DENIED and the like with words in <ret_why>. */
 #define AGENT_WHY 384u
-int agent_identity_of_relay(struct gh_span der, const char *trust_domain, struct gh_http_identity *ret, char ret_why[AGENT_WHY]);
+int agent_identity_of_relay(const struct gh_cert *cert, const char *trust_domain, struct gh_http_identity *ret, char ret_why[AGENT_WHY]);
 
 /* agent_dns.c: what the relay tells of nameservers stays until it tells something else */
 void agent_dns_told(struct agent *a, struct gh_span value);

@@ -156,13 +156,13 @@ static struct agent_link *connecting_to(struct agent *a, const struct gh_endpoin
     return NULL;
 }
 
-int agent_link_judge(struct agent *a, struct agent_link *l, const struct gh_endpoint *remote, struct gh_span der, struct gh_http_identity *ret)
+int agent_link_judge(struct agent *a, struct agent_link *l, const struct gh_endpoint *remote, const struct gh_cert *cert, struct gh_http_identity *ret)
 {
     char why[AGENT_WHY] = "", text[GH_ENDPOINT_TEXT];
     int rc = 0;
 
     if (a->conf.has_ca)
-        rc = agent_identity_of_relay(der, a->conf.trust_domain, ret, why);
+        rc = agent_identity_of_relay(cert, a->conf.trust_domain, ret, why);
     else /* its key is pinned: nobody vouches for the names in it */
         *ret = (struct gh_http_identity){ .name = "pinned" };
     if (rc < 0) {
@@ -177,11 +177,11 @@ int agent_link_judge(struct agent *a, struct agent_link *l, const struct gh_endp
     return 0;
 }
 
-static int on_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, struct gh_http_identity *ret)
+static int on_peer(void *arg, const struct gh_cert *cert, const struct gh_endpoint *remote, struct gh_http_identity *ret)
 {
     struct agent *a = arg;
 
-    return agent_link_judge(a, connecting_to(a, remote), remote, der, ret);
+    return agent_link_judge(a, connecting_to(a, remote), remote, cert, ret);
 }
 
 static void on_refused(void *arg, const struct gh_endpoint *remote, const char *why)

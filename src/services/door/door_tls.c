@@ -45,14 +45,12 @@ static void on_request(void *arg, struct gh_http_stream *s, const struct gh_http
 static bool identify(struct door_guest *g, struct gh_http_identity *ret)
 {
     const struct gh_port_tunnels *t = g->dw->d->run->tunnels;
-    uint8_t *der = NULL;
-    size_t len;
-    int rc = gh_tls_stream_peer_certificate(gh_tls_io_engine(g->io), &der, &len);
+    struct gh_cert *cert = NULL;
+    int rc = t ? gh_tls_stream_peer_certificate(gh_tls_io_engine(g->io), &cert) : GH_ERR_UNSUPPORTED;
 
-    if (rc < 0 || !t)
-        return false;
-    rc = t->judge(t->self, g->dw->w, gh_span_of(der, len), &g->client, ret);
-    free(der);
+    if (rc == 0)
+        rc = t->judge(t->self, g->dw->w, cert, &g->client, ret);
+    gh_cert_destroy(cert);
     return rc == 0;
 }
 

@@ -19,11 +19,11 @@ static int door_tls(void *self, const struct gh_ech_keys *keys, struct gh_tls_ct
     return rc;
 }
 
-static int door_judge(void *self, struct gh_worker *w, struct gh_span der, const struct gh_endpoint *remote, struct gh_http_identity *ret)
+static int door_judge(void *self, struct gh_worker *w, const struct gh_cert *cert, const struct gh_endpoint *remote, struct gh_http_identity *ret)
 {
     struct relay *r = self;
 
-    return relay_peer(r->at[gh_worker_index(w)], der, remote, ret);
+    return relay_peer(r->at[gh_worker_index(w)], cert, remote, ret);
 }
 
 static bool door_wants(void *self, const struct gh_http_head *head)

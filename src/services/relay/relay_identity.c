@@ -12,22 +12,18 @@ static void note_handshake(struct relay_worker *rw, bool ok, const struct gh_end
     relay_note(rw, GH_TRACE_HANDSHAKE, 0, ok, gh_trace_addr(&remote->ip), gh_trace_port(&remote->ip, 0, remote->port));
 }
 
-int relay_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, struct gh_http_identity *ret)
+int relay_peer(void *arg, const struct gh_cert *cert, const struct gh_endpoint *remote, struct gh_http_identity *ret)
 {
     struct relay_worker *rw = arg;
     struct gh_identity_rules rules = relay_trust_rules(rw);
     struct gh_identity id = { .name = "" };
-    struct gh_cert *cert = NULL;
     struct gh_http_identity who = { .name = "" };
     struct gh_http_peer peer = { .addr = remote->ip, .port = remote->port, .identity = who.name, .certificate = &who.certificate };
     char why[GH_IDENTITY_WHY] = "the certificate cannot be read";
-    int rc = gh_cert_parse_der(der, &cert);
+    int rc = gh_cert_id_of(cert, &who.certificate);
 
     if (rc == 0)
-        rc = gh_cert_id_of(cert, &who.certificate);
-    if (rc == 0)
         rc = gh_identity_of_cert(cert, &rules, &id, why);
-    gh_cert_destroy(cert);
     if (rc == 0) {
         snprintf(who.name, sizeof who.name, "%s", id.name);
         who.not_after = peer.not_after = id.not_after;

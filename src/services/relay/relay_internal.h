@@ -254,7 +254,7 @@ void relay_session_end(struct session *s, enum session_end why);
 void relay_session_left(struct session *s, uint64_t code);
 /* Every session whose agent's certificate is no longer valid ends. */
 void relay_session_expire(struct relay_worker *rw);
-int relay_peer(void *arg, struct gh_span der, const struct gh_endpoint *remote, struct gh_http_identity *ret);
+int relay_peer(void *arg, const struct gh_cert *cert, const struct gh_endpoint *remote, struct gh_http_identity *ret);
 void relay_refused(void *arg, const struct gh_endpoint *remote, const char *why);
 
 /* relay_acceptor.c */

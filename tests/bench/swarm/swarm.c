@@ -81,7 +81,7 @@ static char *read_file(const char *path, size_t *ret_len)
 /* A client's own certificate, or the shared one. The caller's reference. */
 static struct gh_tls_ctx *certificate(struct swarm *l, unsigned index)
 {
-    struct gh_leaf_request req = { .role = GH_ROLE_AGENT, .days = CERTIFICATE_DAYS, .now = gh_clock_wall() };
+    struct gh_leaf_request req = { .role = GH_ROLE_AGENT, .key = GH_CA_P256, .days = CERTIFICATE_DAYS, .now = gh_clock_wall() };
     struct gh_tls_config cfg = { .alpn = "h3", .ca = { (const uint8_t *)l->ca_pem, l->ca_len } };
     struct gh_leaf leaf;
     struct gh_tls_ctx *ctx;

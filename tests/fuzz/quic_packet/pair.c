@@ -75,7 +75,7 @@ static void know_initial_secrets(struct pair *p)
 
     REQUIRE(gh_aead_initial_secrets(gh_span_of(p->first_dcid.data, p->first_dcid.len), client, server) == 0);
     for (int i = 0; i < 2; i++) {
-        p->end[i].sends[GH_TLS_INITIAL].suite = gh_aead_suite_initial();
+        p->end[i].sends[GH_TLS_INITIAL].suite = gh_aead_suite_initial(GH_AEAD_OPENSSL);
         memcpy(p->end[i].sends[GH_TLS_INITIAL].secret, i ? server : client, sizeof client);
     }
 }

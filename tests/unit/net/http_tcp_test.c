@@ -121,11 +121,11 @@ static void accept_one(struct world *w)
 
 /* ---- the client ---- */
 
-static int on_peer(void *arg, struct gh_span der, struct gh_http_identity *ret)
+static int on_peer(void *arg, const struct gh_cert *cert, struct gh_http_identity *ret)
 {
     struct world *w = arg;
 
-    assert_true(der.len > 0);
+    assert_non_null(cert);
     snprintf(ret->name, sizeof ret->name, "relay");
     return w->refuse ? GH_ERR_DENIED : 0;
 }
@@ -366,6 +366,28 @@ static void a_server_that_is_another_is_refused(void **state)
     world_close(w);
 }
 
+/* However far it is: nothing is told but the end. */
+static void one_that_is_not_wanted_any_more_ends_where_it_stands(void **state)
+{
+    (void)state;
+    for (int turns = 0; turns < 12; turns++) {
+        struct world *w = world_open("h2", NULL, TIMEOUT);
+        unsigned ready;
+
+        dial(w, gh_span_of(NULL, 0));
+        for (int i = 0; i < turns; i++) {
+            accept_one(w);
+            gh_worker_turn(w->w, false);
+        }
+        ready = w->ready;
+        gh_http_tcp_close(w->conn);
+        wait_for(w, &w->closed);
+        assert_true(w->end.local);
+        assert_int_equal(w->ready, ready);
+        world_close(w);
+    }
+}
+
 static struct gh_ech_keys *key_set(struct gh_pem *pem)
 {
     struct gh_ech_request req = { "cover.example", 0, NULL };
@@ -412,6 +434,7 @@ int main(void)
         cmocka_unit_test(nobody_there_is_said_at_once),
         cmocka_unit_test(a_server_that_says_nothing_is_left),
         cmocka_unit_test(a_server_that_is_another_is_refused),
+        cmocka_unit_test(one_that_is_not_wanted_any_more_ends_where_it_stands),
         cmocka_unit_test(a_key_that_a_server_told_instead_opens),
     };
 
