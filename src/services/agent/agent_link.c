@@ -278,6 +278,7 @@ void agent_link_closed(struct agent_link *l, const struct agent_link_end *why)
     char text[GH_ENDPOINT_TEXT];
     bool never = l->state == AGENT_LINK_CONNECTING, quiet = a->stopping || l->state == AGENT_LINK_CLOSING || l->state == AGENT_LINK_LEAVING;
 
+    quiet |= never && a->carrier && a->search == AGENT_SEARCH_NONE; /* a look at whether it would work */
     if (never)
         agent_note_link(l, GH_TRACE_HANDSHAKE, 0);
     gh_log_event(a->log, quiet ? GH_LOG_INFO : GH_LOG_WARN, "agent", never ? "connection failed" : "disconnected",

@@ -24,7 +24,7 @@
 #define MILLISECOND INT64_C(1000000)
 #define STAGGER (300 * MILLISECOND)  /* before the next candidate is tried beside the last (RFC 8305, section 5: 250 recommended) */
 #define RELAY_STAGGER (2 * SECOND)   /* before the next relay is tried beside one that is silent */
-#define HANDSHAKE (10 * SECOND) /* over TCP */
+#define HANDSHAKE (10 * SECOND)      /* over TCP */
 #define WATCH (250 * MILLISECOND)
 #define PROBE_AFTER (750 * MILLISECOND) /* unheard for so long: ask for a sign of life */
 #define DEAD_AFTER (2500 * MILLISECOND)
@@ -257,10 +257,10 @@ static void try_next(struct agent *a, bool impatient)
 
 /* A look-up would go through the tunnel that is down: what worked before is tried first. Relays from <first> to before <limit>, <skip>
  * left out. */
-static void begin_among(struct agent *a, size_t first, size_t limit, size_t skip)
+static void begin_among(struct agent *a, size_t first, size_t limit, size_t skip, bool quic_only)
 {
     a->attempts++;
-    a->quic_only = false;
+    a->quic_only = quic_only;
     a->at = first;
     a->candidate = 0;
     a->limit = limit;
@@ -271,7 +271,7 @@ static void begin_among(struct agent *a, size_t first, size_t limit, size_t skip
 
 static void begin(struct agent *a)
 {
-    begin_among(a, 0, a->conf.relay_count, SIZE_MAX);
+    begin_among(a, 0, a->conf.relay_count, SIZE_MAX, false);
 }
 
 /* ---- back to a preferred relay ---- */
@@ -291,7 +291,7 @@ static void on_prefer(void *arg, int64_t now)
     (void)now;
     if (a->stopping || !a->carrier || a->carrier->relay == 0 || a->search != AGENT_SEARCH_NONE)
         return; /* a search under way ends with another look */
-    begin_among(a, 0, a->carrier->relay, SIZE_MAX);
+    begin_among(a, 0, a->carrier->relay, SIZE_MAX, false);
 }
 
 void agent_search_goaway(struct agent_link *l)
@@ -302,7 +302,7 @@ void agent_search_goaway(struct agent_link *l)
         return;
     gh_log_event(a->log, GH_LOG_INFO, "agent", "the relay takes no new tunnels; this one goes on until it is closed");
     if (a->conf.relay_count > 1 && a->search == AGENT_SEARCH_NONE && !a->stopping)
-        begin_among(a, 0, a->conf.relay_count, l->relay);
+        begin_among(a, 0, a->conf.relay_count, l->relay, false);
 }
 
 void agent_search_reached(struct agent_link *l)
@@ -505,7 +505,7 @@ static void measure_anew(struct agent *a, const char *why)
         return;
     gh_log_event(a->log, GH_LOG_INFO, "agent", "the path was too narrow for IPv6 and may not be any more, another connection measures it",
                  gh_log_str("reason", why));
-    begin_among(a, a->carrier->relay, a->carrier->relay + 1, SIZE_MAX);
+    begin_among(a, a->carrier->relay, a->carrier->relay + 1, SIZE_MAX, true);
 }
 
 static bool is_narrow_somewhere(struct agent_link *l, int64_t now)
