@@ -274,6 +274,8 @@ static int load_table(struct door *d, const struct gh_door_conf *c)
         rc = gh_snapshot_swap(&d->table, t, door_table_put);
     if (rc < 0)
         door_table_put(t);
+    else
+        door_keys_tell(d, t);
     return rc;
 }
 
@@ -362,8 +364,10 @@ static void commit(void *state, void *next)
     struct door *d = state;
 
     (void)door_keys_renew(d, next); /* the relay has taken its own next before; what fails was logged, and the former certificate stays */
-    if (gh_snapshot_swap(&d->table, next, door_table_put) == 0)
+    if (gh_snapshot_swap(&d->table, next, door_table_put) == 0) {
+        door_keys_tell(d, next);
         return;
+    }
     gh_log_event(d->log, GH_LOG_ERROR, "door", "out of memory: routes stay as they were");
     door_table_put(next);
 }

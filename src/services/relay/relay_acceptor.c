@@ -7,16 +7,8 @@ static int door_tls(void *self, const struct gh_ech_keys *keys, struct gh_tls_ct
     struct relay *r = self;
     const struct gh_tls_files files = { r->conf.certificate, r->conf.key, r->conf.client_ca, true, gh_aead_choose(r->conf.wide_aes), "h2,http/1.1",
                                         GH_TLS_ASK_REQUESTED, keys };
-    struct gh_tls_ctx *made = NULL;
-    int rc = gh_tls_load(r->run, r->log, "relay", &files, &made);
 
-    if (rc == 0)
-        rc = relay_open_ech(r, keys); /* an agent encrypts its hello by QUIC, too */
-    if (rc < 0)
-        gh_tls_ctx_put(made);
-    else
-        *ret = made;
-    return rc;
+    return gh_tls_load(r->run, r->log, "relay", &files, ret);
 }
 
 static int door_judge(void *self, struct gh_worker *w, const struct gh_cert *cert, const struct gh_endpoint *remote, struct gh_http_identity *ret)
@@ -39,8 +31,15 @@ static void door_serve(void *self, struct gh_worker *w, struct gh_http_stream *s
     relay_request(r->at[gh_worker_index(w)], s, head);
 }
 
+/* An agent encrypts its hello by QUIC, too. */
+static void door_use_keys(void *self, const struct gh_ech_keys *keys)
+{
+    (void)relay_open_ech(self, keys);
+}
+
 void relay_acceptor_publish(struct relay *r)
 {
     r->tunnels = (struct gh_port_tunnels){ door_tls, door_judge, door_wants, door_serve, r };
+    r->tunnels.use_keys = door_use_keys;
     r->run->tunnels = &r->tunnels;
 }
