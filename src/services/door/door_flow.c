@@ -360,26 +360,27 @@ void door_flow_unpark(struct door_worker *dw)
     }
 }
 
+
+/* Its TLS ends here: the flow is over, the socket lives on. */
+static void hand_over(struct door_flow *f, struct gh_tls_ctx *ctx, enum door_way way, struct gh_span bytes)
+{
+    int fd = gh_pump_release(&f->pump, 0);
+
+    door_count(f->dw, DOOR_METRIC_CONNECTIONS, way);
+    door_tls_take(f->dw, fd, &f->client, ctx, bytes);
+    gh_pump_close(&f->pump, true); /* an early camouflage */
+    destroy(f);
+}
+
+/* What is no TLS ends in TLS, too: its words are those of any server. */
 static void decide_stranger(struct door_flow *f, struct gh_span bytes)
 {
     if (f->table->relay.count) {
         door_count(f->dw, DOOR_METRIC_CONNECTIONS, DOOR_STRANGER);
         carry(f, &f->table->relay, bytes);
-        return;
+    } else {
+        hand_over(f, f->table->site, DOOR_STRANGER, bytes);
     }
-    door_count(f->dw, DOOR_METRIC_CONNECTIONS, DOOR_NOWHERE);
-    end(f, true);
-}
-
-/* Its TLS ends here: the flow is over, the socket lives on. */
-static void hand_over(struct door_flow *f, struct gh_tls_ctx *ctx, struct gh_span bytes)
-{
-    int fd = gh_pump_release(&f->pump, 0);
-
-    door_count(f->dw, DOOR_METRIC_CONNECTIONS, DOOR_TUNNEL);
-    door_tls_take(f->dw, fd, &f->client, ctx, bytes);
-    gh_pump_close(&f->pump, true); /* an early camouflage */
-    destroy(f);
 }
 
 /* What our keys open and is meant for the tunnel. Whatever else is in it stays a stranger's. */
@@ -404,7 +405,7 @@ static void decide(struct door_flow *f, const struct gh_tls_hello *hello, struct
     if (opened)
         door_count(f->dw, DOOR_METRIC_HELLOS, DOOR_HELLO_ECH);
     if (ours) {
-        hand_over(f, f->table->tunnel, bytes);
+        hand_over(f, f->table->tunnel, DOOR_TUNNEL, bytes);
         return;
     }
     door_count(f->dw, DOOR_METRIC_HELLOS, *hello->sni ? DOOR_HELLO_NAMED : DOOR_HELLO_NAMELESS);
