@@ -29,6 +29,17 @@ door:
 '''
 
 
+SITE = '''
+door:
+  listen: [":%d"]
+  camouflage: {site: ../site}
+  certificate: ../certs/cover.crt
+  key: ../certs/cover.key
+  ech: {keys_file: ../ech.yaml}
+  tunnel_name: %s
+'''
+
+
 def gatehouse(*words):
     return subprocess.run([program('gatehouse'), *words], check=True, stdout=subprocess.PIPE, text=True).stdout
 
@@ -102,6 +113,9 @@ def place(world):
     stranger = Backend(world['relay'], named('cover', world.folder))
     config = world.read('examples/relay.yaml') + DOOR % (PORT, stranger.at, TUNNEL)
     world.write('examples/behind.yaml', config)
+    world.write('site/index.html', '<html><body>hello</body></html>')
+    site.certs.issue('relay', 'cover', '--dns', 'cover.test')
+    world.write('examples/site.yaml', world.read('examples/relay.yaml') + SITE % (PORT, TUNNEL))
     yield Fallback(site, world.box(2))
     stranger.close()
 
@@ -182,6 +196,17 @@ def test_an_old_key_is_replaced_by_the_one_that_the_relay_tells(fallback):
     fallback.block()  # what was told counts over TCP, too
     until(lambda: fallback.host.ping('9.9.9.9', 1, wait=0.3)[0] == 1 and fallback.transport() == 'h2', 15, 'the tunnel over TCP')
     assert fallback.status()['ech']
+
+
+def test_a_door_that_is_the_site_itself_tells_its_key_over_tcp(fallback):
+    fallback.site.stop()
+    gatehouse('ech', 'generate', '--public-name', 'cover.test', '--keys-file', fallback.keys, '--force')
+    fallback.site.start_relay('site.yaml')
+    other = fallback.world.path('other.yaml')
+    gatehouse('ech', 'generate', '--public-name', 'cover.test', '--keys-file', other, '--force')
+    agent = fallback.start(agent__ech=config_list(other), agent__transport='h2')
+    agent.wait_line('another key is tried at once', 5)
+    assert fallback.transport() == 'h2' and fallback.status()['ech'] and fallback.status()['attempts'] == 1
 
 
 def test_a_pin_is_enough_without_a_ca_and_another_one_is_refused(fallback):
