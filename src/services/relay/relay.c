@@ -8,9 +8,11 @@
 #include "base/error.h"
 #include "core/set_aside.h"
 #include "core/tls_load.h"
+#include "crypto/ech.h"
 #include "crypto/hash.h"
 #include "os/clock.h"
 #include "os/sock.h"
+#include "services/relay/relay_acceptor.h"
 #include "services/relay/relay_trust.h"
 #include "services/relay/relay_worker.h"
 

@@ -1,5 +1,6 @@
 /* Tunnels that come in by the door (ports/tunnel_acceptor.h). */
 #include "core/tls_load.h"
+#include "services/relay/relay_acceptor.h"
 #include "services/relay/relay_internal.h"
 
 static int door_tls(void *self, const struct gh_ech_keys *keys, struct gh_tls_ctx **ret)

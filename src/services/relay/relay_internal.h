@@ -22,7 +22,6 @@
 #include "core/run.h"
 #include "core/self.h"
 #include "crypto/random.h"
-#include "crypto/ech.h"
 #include "crypto/tls.h"
 #include "loop/worker.h"
 #include "net/http_endpoint.h"
@@ -256,15 +255,6 @@ void relay_session_left(struct session *s, uint64_t code);
 void relay_session_expire(struct relay_worker *rw);
 int relay_peer(void *arg, const struct gh_cert *cert, const struct gh_endpoint *remote, struct gh_http_identity *ret);
 void relay_refused(void *arg, const struct gh_endpoint *remote, const char *why);
-
-/* relay.c */
-/* Whoever was here resumes its TLS session, also after a restart. 0, or an error that was logged. */
-int relay_give_tickets(struct relay *r, struct gh_tls_ctx *tls);
-/* From now on hellos that <keys> open are opened on the relay's own port; NULL: none are. 0, or an error that was logged. */
-int relay_open_ech(struct relay *r, const struct gh_ech_keys *keys);
-
-/* relay_acceptor.c */
-void relay_acceptor_publish(struct relay *r);
 
 /* relay_move.c */
 /* Asks the worker of <held> for the session, if it is of the tunnel's instance; else the tunnel gets a session of its own. */
