@@ -34,9 +34,10 @@ struct gh_http_tcp_conn {
     struct gh_tls_stream *engine; /* while CONNECTING */
     struct gh_byte_stream *io;    /* until HTTP has it */
     struct gh_http2_conn *h2;
-    struct gh_http_stream *h1;    /* the tunnel of HTTP/1.1 */
-    const struct gh_http_events *h1_events; /* its owner's */
-    void *h1_arg;
+    struct gh_http_stream *h1;    /* HTTP/1.1: the tunnel is the connection */
+    struct gh_http_stream *stream; /* the request, while there is one */
+    const struct gh_http_events *stream_events; /* its owner's */
+    void *stream_arg;
     struct gh_http_identity identity;
     struct gh_http_tcp_facts facts;
     struct gh_http_tcp_end end;
@@ -125,45 +126,48 @@ static void h2_closed(void *arg, struct gh_http2_conn *h2, uint32_t code)
 
 static const struct gh_http2_client_events h2_events = { h2_ready, h2_goaway, h2_closed };
 
-/* HTTP/1.1 has no connection but the stream: we look on. */
+/* We look on: the request is to be ended with the connection, and HTTP/1.1 has no connection but the request. */
 
-static void h1_answer(void *arg, struct gh_http_stream *s, const struct gh_http_head *head)
+static void stream_answer(void *arg, struct gh_http_stream *s, const struct gh_http_head *head)
 {
     struct gh_http_tcp_conn *c = arg;
 
-    if (c->h1_events->on_answer)
-        c->h1_events->on_answer(c->h1_arg, s, head);
+    if (c->stream_events->on_answer)
+        c->stream_events->on_answer(c->stream_arg, s, head);
 }
 
-static void h1_body(void *arg, struct gh_http_stream *s, struct gh_span data, bool end)
+static void stream_body(void *arg, struct gh_http_stream *s, struct gh_span data, bool end)
 {
     struct gh_http_tcp_conn *c = arg;
 
-    if (c->h1_events->on_body)
-        c->h1_events->on_body(c->h1_arg, s, data, end);
+    if (c->stream_events->on_body)
+        c->stream_events->on_body(c->stream_arg, s, data, end);
 }
 
-static void h1_writable(void *arg, struct gh_http_stream *s)
+static void stream_writable(void *arg, struct gh_http_stream *s)
 {
     struct gh_http_tcp_conn *c = arg;
 
-    if (c->h1_events->on_writable)
-        c->h1_events->on_writable(c->h1_arg, s);
+    if (c->stream_events->on_writable)
+        c->stream_events->on_writable(c->stream_arg, s);
 }
 
-static void h1_closed(void *arg, struct gh_http_stream *s, uint64_t code)
+static void stream_closed(void *arg, struct gh_http_stream *s, uint64_t code)
 {
     struct gh_http_tcp_conn *c = arg;
 
-    c->fd = -1;
-    if (c->h1_events->on_closed)
-        c->h1_events->on_closed(c->h1_arg, s, code);
+    c->stream = NULL;
+    if (c->stream_events->on_closed)
+        c->stream_events->on_closed(c->stream_arg, s, code);
+    if (!c->h1)
+        return;
     c->h1 = NULL;
+    c->fd = -1;
     say(c, "the connection was closed by the relay, or broke");
     tell_closed(c);
 }
 
-static const struct gh_http_events h1_events = { h1_answer, h1_body, NULL, h1_writable, h1_closed };
+static const struct gh_http_events stream_events = { stream_answer, stream_body, NULL, stream_writable, stream_closed };
 
 /* ---- TLS ---- */
 
@@ -370,14 +374,12 @@ int gh_http_tcp_connect(struct gh_http_tcp *h, const struct gh_http_tcp_target *
     return 0;
 }
 
-static int request_h1(struct gh_http_tcp_conn *c, const struct gh_http_head *head, const struct gh_http_events *events, void *arg)
+static int request_h1(struct gh_http_tcp_conn *c, const struct gh_http_head *head)
 {
     const struct gh_http_peer peer = { .addr = c->remote.ip, .port = c->remote.port, .identity = "", .uid = UINT32_MAX };
     struct gh_byte_stream *io = c->io;
     int rc;
 
-    if (c->h1)
-        return GH_ERR_FULL;
     if (!io)
         return GH_ERR_STATE;
     c->io = NULL;
@@ -386,10 +388,9 @@ static int request_h1(struct gh_http_tcp_conn *c, const struct gh_http_head *hea
         c->fd = -1;
         return rc;
     }
-    c->h1_events = events;
-    c->h1_arg = arg;
-    c->h1->events = &h1_events;
-    c->h1->arg = c;
+    c->stream = c->h1;
+    c->stream->events = &stream_events;
+    c->stream->arg = c;
     return 0;
 }
 
@@ -398,12 +399,15 @@ int gh_http_tcp_request(struct gh_http_tcp_conn *c, const struct gh_http_head *h
 {
     int rc;
 
-    if (c->h2)
-        return gh_http2_conn_request(c->h2, head, events, arg, false, ret);
-    rc = request_h1(c, head, events, arg);
-    if (rc == 0)
-        *ret = c->h1;
-    return rc;
+    if (c->stream)
+        return GH_ERR_FULL;
+    rc = c->h2 ? gh_http2_conn_request(c->h2, head, &stream_events, c, false, &c->stream) : request_h1(c, head);
+    if (rc < 0)
+        return rc;
+    c->stream_events = events;
+    c->stream_arg = arg;
+    *ret = c->stream;
+    return 0;
 }
 
 void gh_http_tcp_close(struct gh_http_tcp_conn *c)
@@ -412,10 +416,10 @@ void gh_http_tcp_close(struct gh_http_tcp_conn *c)
         return;
     c->end.local = true;
     say(c, "closed here");
+    if (c->stream)
+        (void)gh_http_send(c->stream, gh_span_of(NULL, 0), true); /* if that was not done */
     if (c->h2)
-        gh_http2_conn_close(c->h2);
-    else if (c->h1)
-        (void)gh_http_send(c->h1, gh_span_of(NULL, 0), true);
+        gh_http2_conn_drain(c->h2);
     gh_worker_deadline_start(c->h->cfg.worker, &c->timer, gh_worker_now(c->h->cfg.worker) + (c->h2 || c->h1 ? PARTING : 0));
 }
 

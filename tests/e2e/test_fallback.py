@@ -136,7 +136,9 @@ def test_a_tunnel_comes_up_over_tcp_at_once_when_udp_does_not_get_through(fallba
     agent = fallback.start(agent__transport='h2')
     without = time.monotonic() - began
     assert fallback.transport() == 'h2' and fallback.status()['ech']
+    mark = fallback.site.relay.mark()
     agent.stop()
+    fallback.site.relay.wait_line('"reason":"closed"', 5, since=mark)  # in order, not cut off
 
     began = time.monotonic()
     fallback.start()
