@@ -452,14 +452,14 @@ struct gh_quic_endpoint *gh_http_endpoint_quic(struct gh_http_endpoint *h)
     return h->endpoint;
 }
 
-int gh_http_endpoint_connect(struct gh_http_endpoint *h, const struct gh_endpoint *remote, const char *server_name, struct gh_http_conn **ret)
+int gh_http_endpoint_connect(struct gh_http_endpoint *h, const struct gh_endpoint *remote, const struct gh_tls_name *name, struct gh_http_conn **ret)
 {
     struct gh_http_conn *c;
     int rc = conn_create(h, NULL, false, &c);
 
     if (rc < 0)
         return rc;
-    rc = gh_quic_endpoint_connect(h->endpoint, remote, h->cfg.tls, server_name, &gh_h3_app, c->h3, &c->quic_link);
+    rc = gh_quic_endpoint_connect(h->endpoint, remote, h->cfg.tls, name, &gh_h3_app, c->h3, &c->quic_link);
     if (rc < 0) {
         conn_destroy(c);
         return rc;

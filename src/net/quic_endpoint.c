@@ -695,21 +695,21 @@ unsigned gh_quic_endpoint_links(const struct gh_quic_endpoint *e)
     return e->links;
 }
 
-int gh_quic_endpoint_connect(struct gh_quic_endpoint *e, const struct gh_endpoint *remote, struct gh_tls_ctx *tls, const char *server_name,
+int gh_quic_endpoint_connect(struct gh_quic_endpoint *e, const struct gh_endpoint *remote, struct gh_tls_ctx *tls, const struct gh_tls_name *name,
                              const struct gh_quic_app *app, void *app_arg, struct gh_quic_link **ret)
 {
     struct gh_quic_link *l = link_create(e);
     struct gh_quic_owner owner = { &host, l, app, app_arg };
     struct gh_endpoint local = { .ip.family = remote->ip.family, .port = e->udp.port };
     struct gh_quic_path path = path_of(e, &local, remote);
-    struct gh_quic_target to = { .tls = tls, .server_name = server_name };
+    struct gh_quic_target to = { .tls = tls, .server_name = name->server_name, .certificate_name = name->certificate_name, .ech = name->ech, .ech_list = name->ech_list };
     uint8_t token[GH_QUIC_MEMORY_TOKEN];
     int rc;
 
     if (!l)
         return GH_ERR_MEMORY;
     l->tls = gh_tls_ctx_get(tls);
-    l->server_name = strdup(server_name ? server_name : "");
+    l->server_name = strdup(name->server_name ? name->server_name : "");
     if (!l->server_name) {
         link_destroy(l);
         return GH_ERR_MEMORY;

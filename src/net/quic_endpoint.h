@@ -106,7 +106,7 @@ struct gh_worker *gh_quic_endpoint_worker(const struct gh_quic_endpoint *e);
 unsigned gh_quic_endpoint_links(const struct gh_quic_endpoint *e);
 
 /* Client: opens a connection. <remote> is where to. */
-int gh_quic_endpoint_connect(struct gh_quic_endpoint *e, const struct gh_endpoint *remote, struct gh_tls_ctx *tls, const char *server_name,
+int gh_quic_endpoint_connect(struct gh_quic_endpoint *e, const struct gh_endpoint *remote, struct gh_tls_ctx *tls, const struct gh_tls_name *name,
                              const struct gh_quic_app *app, void *app_arg, struct gh_quic_link **ret);
 
 struct gh_quic *gh_quic_link_quic(struct gh_quic_link *l);

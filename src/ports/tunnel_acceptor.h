@@ -27,6 +27,8 @@ struct gh_port_tunnels {
     /* Serves it: the stream's peer has an identity. */
     void (*serve)(void *self, struct gh_worker *w, struct gh_http_stream *s, const struct gh_http_head *head);
     void *self;
+    /* These keys count from now on, NULL: none do: what they open is opened on the ports that are the acceptor's own, too. On the thread that runs the node. */
+    void (*use_keys)(void *self, const struct gh_ech_keys *keys);
 };
 
 #endif

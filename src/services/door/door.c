@@ -277,6 +277,8 @@ static int load_table(struct door *d, const struct gh_door_conf *c)
         rc = gh_snapshot_swap(&d->table, t, door_table_put);
     if (rc < 0)
         door_table_put(t);
+    else
+        door_keys_tell(d, t);
     return rc;
 }
 
@@ -392,6 +394,8 @@ static void commit(void *state, void *arg)
     if (gh_snapshot_swap(&d->table, n->table, door_table_put) < 0) {
         gh_log_event(d->log, GH_LOG_ERROR, "door", "out of memory: routes stay as they were");
         door_table_put(n->table);
+    } else {
+        door_keys_tell(d, n->table);
     }
     d->camouflage = n->camouflage;
     for (unsigned i = 0; i < d->workers; i++)

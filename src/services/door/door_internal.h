@@ -111,6 +111,8 @@ void door_tls_take(struct door_worker *dw, int fd, const struct gh_endpoint *cli
 int door_keys_load(struct door *d, const struct gh_door_conf *c, struct door_table *t);
 /* The relay has another certificate. */
 int door_keys_renew(struct door *d, struct door_table *t);
+/* The relay learns which keys count. */
+void door_keys_tell(struct door *d, const struct door_table *t);
 
 /* door_health.c: names are looked up again, and backends are tried. Worker 0. */
 int door_health_start(struct door *d, struct gh_worker *w);

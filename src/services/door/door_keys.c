@@ -148,3 +148,11 @@ int door_keys_renew(struct door *d, struct door_table *t)
     t->tunnel = made;
     return 0;
 }
+
+void door_keys_tell(struct door *d, const struct door_table *t)
+{
+    const struct gh_port_tunnels *tunnels = d->run->tunnels;
+
+    if (tunnels && tunnels->use_keys)
+        tunnels->use_keys(tunnels->self, t->ech);
+}

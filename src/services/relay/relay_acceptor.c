@@ -1,5 +1,6 @@
 /* Tunnels that come in by the door (ports/tunnel_acceptor.h). */
 #include "core/tls_load.h"
+#include "services/relay/relay_acceptor.h"
 #include "services/relay/relay_internal.h"
 
 static int door_tls(void *self, const struct gh_ech_keys *keys, struct gh_tls_ctx **ret)
@@ -31,8 +32,15 @@ static void door_serve(void *self, struct gh_worker *w, struct gh_http_stream *s
     relay_request(r->at[gh_worker_index(w)], s, head);
 }
 
+/* An agent encrypts its hello by QUIC, too. */
+static void door_use_keys(void *self, const struct gh_ech_keys *keys)
+{
+    (void)relay_open_ech(self, keys);
+}
+
 void relay_acceptor_publish(struct relay *r)
 {
     r->tunnels = (struct gh_port_tunnels){ door_tls, door_judge, door_wants, door_serve, r };
+    r->tunnels.use_keys = door_use_keys;
     r->run->tunnels = &r->tunnels;
 }

@@ -59,6 +59,7 @@ struct relay {
     struct gh_log *log;
     struct gh_audit *audit;
     struct gh_relay_conf conf; /* of the thread that runs the node; workers have copies */
+    struct gh_ech_keys *ech;     /* of the door of this node, for hellos that come by the relay's own port; NULL: none */
     struct gh_tls_ctx *tls;      /* of the thread that runs the node; workers hold their own */
     struct gh_snapshot policy;   /* struct relay_policy */
     uint64_t policy_generation;
@@ -257,9 +258,6 @@ void relay_session_left(struct session *s, uint64_t code);
 void relay_session_expire(struct relay_worker *rw);
 int relay_peer(void *arg, const struct gh_cert *cert, const struct gh_endpoint *remote, struct gh_http_identity *ret);
 void relay_refused(void *arg, const struct gh_endpoint *remote, const char *why);
-
-/* relay_acceptor.c */
-void relay_acceptor_publish(struct relay *r);
 
 /* relay_move.c */
 /* Asks the worker of <held> for the session, if it is of the tunnel's instance; else the tunnel gets a session of its own. */
