@@ -34,6 +34,7 @@ struct gh_http_endpoint_config {
     struct gh_http_handler handler;          /* server */
     const struct gh_http_endpoint_events *events;
     void *arg;
+    bool anybody; /* server: who has no identity, or none that counts, is served as well, and its requests have none; <tls> may then let it in */
 };
 
 int gh_http_endpoint_create(const struct gh_http_endpoint_config *cfg, struct gh_http_endpoint **ret);

@@ -20,6 +20,7 @@ struct door_target_conf {
     struct door_origin origins[DOOR_BACKENDS_MAX];
     size_t origin_count;
     bool proxy_protocol;
+    bool udp;
     int64_t health_check; /* ns between two looks; 0: never */
 };
 
@@ -33,12 +34,13 @@ struct gh_door_conf {
     size_t target_count;
     const char *ech_keys_file, *tunnel_name; /* "": none; one that follows from the node's key */
     int64_t ech_keep;
-    bool has_relay;
+    bool udp;
+    bool has_relay, relay_udp;
     struct door_target_conf relay; /* camouflage.relay */
-    int64_t peek_timeout, connect_timeout;
+    int64_t peek_timeout, connect_timeout, udp_timeout;
     size_t max_hello;
     unsigned max_connections, reserve; /* max_connections 0: what the descriptors are enough for */
-    unsigned pipes;
+    unsigned pipes, max_udp_flows;
 };
 
 /* 0, GH_ERR_MEMORY, or GH_ERR_NOT_FOUND when the configuration has no door. Free with gh_door_conf_fini. */

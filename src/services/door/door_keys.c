@@ -8,6 +8,7 @@
 #include "crypto/hash.h"
 #include "os/clock.h"
 #include "ports/tunnel_acceptor.h"
+#include "proto/ech/ech_hello.h"
 #include "services/door/door_internal.h"
 
 #define NAME_BYTES 16u
@@ -92,7 +93,7 @@ int door_keys_load(struct door *d, const struct gh_door_conf *c, struct door_tab
 int door_keys_renew(struct door *d, struct door_table *t)
 {
     const struct gh_port_tunnels *tunnels = d->run->tunnels;
-    struct gh_tls_ctx *made;
+    struct gh_tls_ctx *made, *quic;
     int rc;
 
     if (!tunnels || !t->ech)
@@ -100,7 +101,27 @@ int door_keys_renew(struct door *d, struct door_table *t)
     rc = tunnels->tls(tunnels->self, t->ech, &made);
     if (rc < 0)
         return rc;
+    rc = tunnels->tls_quic(tunnels->self, t->ech, &quic);
+    if (rc < 0) {
+        gh_tls_ctx_put(made);
+        return rc;
+    }
     gh_tls_ctx_put(t->tunnel);
+    gh_tls_ctx_put(t->tunnel_quic);
     t->tunnel = made;
+    t->tunnel_quic = quic;
     return 0;
+}
+
+bool door_keys_open(const struct door_table *t, const struct gh_tls_hello *hello, int64_t wall, bool *ret_opened)
+{
+    struct gh_ech_hello inner;
+    int rc;
+
+    *ret_opened = false;
+    if (!t->ech || !hello->ech.present)
+        return false;
+    rc = gh_ech_hello_open(t->ech, hello, wall, &inner);
+    *ret_opened = rc != 0;
+    return rc == 1 && t->tunnel && strcmp(inner.inner.sni, t->tunnel_name) == 0;
 }

@@ -30,15 +30,19 @@ static void forget(struct door_guest *g)
     free(g);
 }
 
-static void on_request(void *arg, struct gh_http_stream *s, const struct gh_http_head *head)
+void door_tls_answer(struct door_worker *dw, struct gh_http_stream *s, const struct gh_http_head *head)
 {
-    struct door_worker *dw = arg;
     const struct gh_port_tunnels *t = dw->d->run->tunnels;
 
     if (t && gh_http_peer(s)->identity[0] && t->wants(t->self, head))
         t->serve(t->self, dw->w, s, head);
     else
         gh_http_respond_text(s, 404, "text/html", gh_span_str("<html><head><title>404 Not Found</title></head><body><h1>Not Found</h1></body></html>\n"));
+}
+
+static void on_request(void *arg, struct gh_http_stream *s, const struct gh_http_head *head)
+{
+    door_tls_answer(arg, s, head);
 }
 
 /* False: none that counts. */

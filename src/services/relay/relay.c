@@ -40,8 +40,7 @@ static int load_tls(struct relay *r, const struct gh_relay_conf *c, struct gh_tl
     return gh_tls_load(r->run, r->log, "relay", &files, ret);
 }
 
-/* An agent resumes its TLS session with the relay, also after a restart. */
-static int give_tickets(struct relay *r, struct gh_tls_ctx *tls)
+int relay_give_tickets(struct relay *r, struct gh_tls_ctx *tls)
 {
     uint8_t key[GH_TLS_TICKET_KEY];
     int rc = gh_quic_group_ticket_key(r->key, key);
@@ -265,7 +264,7 @@ static int load_parts(struct relay *r)
     if (rc == 0)
         rc = open_store(r);
     if (rc == 0)
-        rc = give_tickets(r, r->tls);
+        rc = relay_give_tickets(r, r->tls);
     if (rc == 0)
         rc = open_listeners(r);
     if (rc == 0)
@@ -361,7 +360,7 @@ static int prepare(void *state, const struct gh_conf *conf, void **ret_next)
     if (rc == 0)
         rc = load_tls(r, &n->conf, &n->tls, &n->self);
     if (rc == 0)
-        rc = give_tickets(r, n->tls);
+        rc = relay_give_tickets(r, n->tls);
     if (rc == 0)
         rc = relay_trust_load(r, &n->conf, &n->trust);
     if (rc == 0)

@@ -41,6 +41,7 @@
 #include "store/store.h"
 
 #define RELAY_LISTEN_MAX 16u
+#define RELAY_HTTP_MAX (RELAY_LISTEN_MAX + 16u) /* the relay's own, then those on sockets of the door */
 #define RELAY_NAME_MAX 129u
 #define RELAY_REQUEST_ID 34u /* CONNECTION-STREAM in hex, NUL included */
 
@@ -123,7 +124,7 @@ struct relay_worker {
     struct gh_relay_conf conf; /* the worker's own copy of the node's */
     struct gh_worker *w;
     unsigned index;
-    struct gh_http_endpoint *http[RELAY_LISTEN_MAX];
+    struct gh_http_endpoint *http[RELAY_HTTP_MAX]; /* NULL where there is none */
     struct gh_tun_port *tun;
     struct gh_forward forward;
     struct gh_snapshot_reader policy, trust;
@@ -254,6 +255,10 @@ void relay_session_left(struct session *s, uint64_t code);
 void relay_session_expire(struct relay_worker *rw);
 int relay_peer(void *arg, const struct gh_cert *cert, const struct gh_endpoint *remote, struct gh_http_identity *ret);
 void relay_refused(void *arg, const struct gh_endpoint *remote, const char *why);
+
+/* relay.c */
+/* Whoever was here resumes its TLS session, also after a restart. 0, or an error that was logged. */
+int relay_give_tickets(struct relay *r, struct gh_tls_ctx *tls);
 
 /* relay_acceptor.c */
 void relay_acceptor_publish(struct relay *r);
