@@ -50,9 +50,9 @@ class Echo:
 
 
 class Client:
-    def __init__(self, door):
+    def __init__(self, door, port=None):
         self.socket = inside(door.host, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-        self.socket.connect((LOCAL, door.PORT))
+        self.socket.connect((LOCAL, port or door.PORT))
 
     def send(self, *datagrams):
         for datagram in datagrams:
@@ -205,6 +205,22 @@ def test_a_door_with_nothing_to_serve_over_udp_opens_no_socket(door):
     try:
         assert '9443' not in door.host.run('ss', '-lun').stdout
         assert ':8443' in door.host.run('ss', '-lun').stdout
+    finally:
+        other.stop()
+
+
+def test_hop_ports_lead_there_too(door):
+    other = Doorway(door.world)
+    text = 'listen: ["127.0.0.1:9443"]\nhop_ports: 10020-10119\nlocal_routes: {quic.example.com: {to: "%s", udp: true}}\n' % door.a.at
+    other.start(text, node__run_dir=door.world.path('hop'), node__state_dir=door.world.path('hop-state'), admin__listen='127.0.0.1:8081')
+    try:
+        for port in (10020, 10077, 10119, 9443):
+            client = Client(door, port)
+            client.send(*GO)
+            assert [client.receive(), client.receive()] == [b'a' + part for part in GO]
+            packet = b'\x40' + os.urandom(100)
+            client.send(packet)
+            assert client.receive() == b'a' + packet
     finally:
         other.stop()
 

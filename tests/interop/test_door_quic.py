@@ -100,6 +100,13 @@ def test_who_has_no_certificate_meets_a_site(door, programs):
     assert told['accepted'] and told['status'] == 404, told
 
 
+def test_an_agent_opens_a_tunnel_and_nobody_else_does(door, programs):
+    told = ask(door, programs, '-tunnel', ech=config_list(door), name='inner.test', certificate=door.world.path('certs', 'client-1'))
+    assert told['accepted'] and told['status'] == 200 and told['capsule'] in (1, 3), 'ADDRESS_ASSIGN or ROUTE_ADVERTISEMENT: %s' % told
+    told = ask(door, programs, '-tunnel', ech=config_list(door), name='inner.test')
+    assert told['accepted'] and told['status'] == 404, told
+
+
 def silent(door, programs, *flags, **options):
     before = door.metrics()['gatehouse_door_udp_flights_total{way="nowhere"}']
     told = ask(door, programs, *flags, wait='1500ms', **options)

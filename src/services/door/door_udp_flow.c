@@ -363,7 +363,6 @@ struct door_udp_flow *door_udp_flow_open(struct door_udp *u, struct door_gate *g
 struct handed_over {
     struct gh_message message;
     struct door *d;
-    unsigned gate;
     struct gh_endpoint local, remote;
     uint8_t ecn;
     size_t len;
@@ -415,16 +414,17 @@ static bool hand_over(struct door_udp *u, const struct gh_quic_stranger *d)
     h = malloc(sizeof *h + d->payload.len);
     if (!h)
         return true;
-    *h = (struct handed_over){ { deliver }, door, 0, d->local, d->remote, d->ecn, d->payload.len };
+    *h = (struct handed_over){ { deliver }, door, d->local, d->remote, d->ecn, d->payload.len };
     memcpy(h->data, d->payload.data, d->payload.len);
-    if (gh_mailbox_post(gh_workers_at(door->run->workers, worker), &h->message) < 0)
+    if (gh_mailbox_post(gh_workers_at(door->run->workers, worker), &h->message) < 0) {
+        door_count(u->dw, DOOR_METRIC_UDP_DROPPED, DOOR_UDP_UNSENT);
         free(h);
+    }
     return true;
 }
 
-bool door_udp_flow_feed(struct door_udp *u, struct door_gate *g, const struct gh_quic_stranger *d)
+bool door_udp_flow_feed(struct door_udp *u, const struct gh_quic_stranger *d)
 {
-    (void)g;
     return feed_here(u, d) || (!(d->payload.data[0] & 0x80) && hand_over(u, d));
 }
 

@@ -256,8 +256,7 @@ void relay_session_expire(struct relay_worker *rw);
 int relay_peer(void *arg, const struct gh_cert *cert, const struct gh_endpoint *remote, struct gh_http_identity *ret);
 void relay_refused(void *arg, const struct gh_endpoint *remote, const char *why);
 
-/* relay.c */
-/* Whoever was here resumes its TLS session, also after a restart. 0, or an error that was logged. */
+/* relay.c: whoever was here resumes its TLS session, also after a restart. 0, or an error that was logged. */
 int relay_give_tickets(struct relay *r, struct gh_tls_ctx *tls);
 
 /* relay_acceptor.c */

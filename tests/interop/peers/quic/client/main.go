@@ -19,11 +19,47 @@ import (
 	"github.com/quic-go/quic-go/http3"
 )
 
+// Asks for a tunnel for everything (RFC 9484, section 4) and tells the first capsule that comes in it.
+func open(address, name string, config *tls.Config, told map[string]any) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	must := func(err error) {
+		if err != nil {
+			told["error"] = err.Error()
+			json.NewEncoder(os.Stdout).Encode(told)
+			os.Exit(0)
+		}
+	}
+	conn, err := quic.DialAddr(ctx, address, config, &quic.Config{EnableDatagrams: true})
+	must(err)
+	client := (&http3.Transport{EnableDatagrams: true}).NewClientConn(conn)
+	<-client.ReceivedSettings()
+	stream, err := client.OpenRequestStream(ctx)
+	must(err)
+	request, err := http.NewRequest(http.MethodConnect, "https://"+name+"/.well-known/masque/ip/*/*/", nil)
+	must(err)
+	request.Proto = "connect-ip"
+	request.Header.Set("Capsule-Protocol", "?1")
+	must(stream.SendRequestHeader(request))
+	answer, err := stream.ReadResponse()
+	must(err)
+	told["status"], told["accepted"] = answer.StatusCode, conn.ConnectionState().TLS.ECHAccepted
+	if answer.StatusCode == http.StatusOK {
+		first := make([]byte, 1)
+		_, err = io.ReadFull(stream, first)
+		must(err)
+		told["capsule"] = first[0]
+	}
+	json.NewEncoder(os.Stdout).Encode(told)
+	conn.CloseWithError(0x100, "")
+}
+
 func main() {
 	address := flag.String("connect", "", "ADDRESS:PORT")
 	list := flag.String("ech", "", "ECHConfigList, base64")
 	name := flag.String("name", "", "server name inside")
 	certificate := flag.String("certificate", "", "PEM of certificate and key, with one name")
+	tunnel := flag.Bool("tunnel", false, "ask for a CONNECT-IP tunnel instead")
 	version := flag.Uint("version", 1, "of QUIC: 1 or 2")
 	small := flag.Bool("small", false, "offer X25519 alone, so that the hello fits one datagram")
 	size := flag.Int("size", 0, "bytes to ask for")
@@ -59,6 +95,10 @@ func main() {
 		Dial: func(ctx context.Context, _ string, t *tls.Config, q *quic.Config) (*quic.Conn, error) {
 			return quic.DialAddrEarly(ctx, *address, t, q)
 		}}
+	if *tunnel {
+		open(*address, *name, config, told)
+		return
+	}
 	path := "/"
 	if *size > 0 {
 		path = "/" + strconv.Itoa(*size)
