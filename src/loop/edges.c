@@ -26,6 +26,8 @@ static unsigned name_events(uint32_t ready)
         events |= GH_EDGE_WRITE;
     if (ready & (EPOLLRDHUP | EPOLLHUP))
         events |= GH_EDGE_END;
+    if (ready & EPOLLPRI)
+        events |= GH_EDGE_URGENT;
     if (ready & EPOLLERR)
         events |= GH_EDGE_FAILED;
     return events;
@@ -79,7 +81,7 @@ void gh_edges_destroy(struct gh_edges *s)
 
 int gh_edges_add(struct gh_edges *s, int fd, struct gh_edge *e)
 {
-    struct epoll_event want = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = e };
+    struct epoll_event want = { .events = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET, .data.ptr = e };
 
     if (epoll_ctl(s->fd, EPOLL_CTL_ADD, fd, &want) == 0)
         return 0;

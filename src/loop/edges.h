@@ -12,6 +12,7 @@
 #define GH_EDGE_READ 1u   /* bytes came, or the end of them */
 #define GH_EDGE_WRITE 2u  /* there is room again */
 #define GH_EDGE_END 4u    /* the peer sends no more: read up to the end */
+#define GH_EDGE_URGENT 16u /* one byte of urgent data came */
 #define GH_EDGE_FAILED 8u /* reset, or the connection could not be made */
 
 struct gh_edge {

@@ -61,9 +61,29 @@ void gh_http_consume(struct gh_http_stream *s, size_t bytes)
         s->ops->consume(s, bytes);
 }
 
+bool gh_http_decline(struct gh_http_stream *s)
+{
+    return s->ops->decline && s->ops->decline(s);
+}
+
 void gh_http_reset(struct gh_http_stream *s, enum gh_http_reset why)
 {
     s->ops->reset(s, why);
+}
+
+void gh_http_close_connection(struct gh_http_stream *s, const char *reason)
+{
+    if (s->ops->close_connection)
+        s->ops->close_connection(s, reason);
+    else
+        s->ops->reset(s, GH_HTTP_NO_ERROR);
+}
+
+void gh_http_path(const struct gh_http_stream *s, struct gh_http_path *ret)
+{
+    *ret = (struct gh_http_path){ .rtt = 0 };
+    if (s->ops->path)
+        s->ops->path(s, ret);
 }
 
 const struct gh_http_peer *gh_http_peer(const struct gh_http_stream *s)

@@ -58,6 +58,15 @@ struct gh_http_events {
     void (*on_closed)(void *arg, struct gh_http_stream *s, uint64_t code);
 };
 
+/* What is known of the path below a stream's connection; 0 is not known. */
+struct gh_http_path {
+    int64_t rtt;             /* nanoseconds, smoothed */
+    uint64_t pieces;         /* packets, or pieces of a byte stream, that came and went: more of them are news */
+    uint64_t datagrams_out;  /* HTTP datagrams of all streams of the connection */
+    uint64_t datagrams_lost; /* of those; a byte stream loses none */
+    size_t plpmtu;           /* largest UDP payload */
+};
+
 struct gh_http_ops {
     int (*respond)(struct gh_http_stream *s, unsigned status, const struct gh_http_field *fields, size_t count, bool end);
     int (*send)(struct gh_http_stream *s, struct gh_span data, bool end);
@@ -66,8 +75,11 @@ struct gh_http_ops {
     void (*reset)(struct gh_http_stream *s, enum gh_http_reset why);
     const struct gh_http_peer *(*peer)(const struct gh_http_stream *s);
     size_t (*plpmtu)(const struct gh_http_stream *s); /* may be NULL */
-    void (*hold)(struct gh_http_stream *s);           /* these two as well */
+    void (*hold)(struct gh_http_stream *s);           /* these as well */
     void (*consume)(struct gh_http_stream *s, size_t bytes);
+    void (*path)(const struct gh_http_stream *s, struct gh_http_path *ret);
+    void (*close_connection)(struct gh_http_stream *s, const char *reason);
+    bool (*decline)(struct gh_http_stream *s);
 };
 
 struct gh_http_stream {
@@ -100,8 +112,15 @@ size_t gh_http_plpmtu(const struct gh_http_stream *s);
  * the one who sends them. What is on its way still comes. */
 void gh_http_hold(struct gh_http_stream *s);
 void gh_http_consume(struct gh_http_stream *s, size_t bytes);
+/* Server side, before the answer: a request for a tunnel is read as the ordinary one that it is to whoever knows no tunnels. True where it can be
+ * read so: with an upgrade of HTTP/1 it is a GET without a body, whose end on_body may not tell; elsewhere it stays what it is. */
+bool gh_http_decline(struct gh_http_stream *s);
 /* Aborts both directions; on_closed follows, perhaps before this returns. */
 void gh_http_reset(struct gh_http_stream *s, enum gh_http_reset why);
+/* Ends the connection below, without an error, where the stream has it for itself: with HTTP/3. Elsewhere it aborts the stream, and
+ * whoever else is on that connection stays. */
+void gh_http_close_connection(struct gh_http_stream *s, const char *reason);
+void gh_http_path(const struct gh_http_stream *s, struct gh_http_path *ret);
 const struct gh_http_peer *gh_http_peer(const struct gh_http_stream *s);
 
 /* The value of the first field <name> (lower case), or an empty span. */

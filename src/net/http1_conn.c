@@ -37,6 +37,20 @@ void gh_http1_conn_close(struct gh_http1_conn *c)
     free(c);
 }
 
+/* The page is the service's; the connection ends behind it whatever it says. */
+static void ask_refusal(struct gh_http1_conn *c, unsigned status)
+{
+    c->answered = c->answer_done = c->aborted = c->tunnel = c->offer = c->keep_alive = c->blocked = false;
+    c->upgrade = NULL;
+    c->stream.ops = &gh_http1_answer_ops;
+    c->stream.events = NULL;
+    c->open = true;
+    c->server->config.on_refused(c->server->handler.arg, &c->stream, status);
+    c->open = false;
+    c->stream.events = NULL;
+    c->closing |= !c->answer_done;
+}
+
 /* Ends the connection with <status>, after what was answered before. */
 static void refuse(struct gh_http1_conn *c, unsigned status)
 {
@@ -46,7 +60,9 @@ static void refuse(struct gh_http1_conn *c, unsigned status)
         n->refused_too_long++;
     else if (status != 408 && status != 500)
         n->refused_malformed++;
-    if (gh_http1_answer_refusal(c, status) < 0)
+    if (c->server->config.on_refused)
+        ask_refusal(c, status);
+    else if (gh_http1_answer_refusal(c, status) < 0)
         c->closing = true;
     c->state = GH_HTTP1_FLUSH;
 }
@@ -77,6 +93,7 @@ static void flush(struct gh_http1_conn *c)
         c->out_at += (size_t)n;
         c->out_len -= (size_t)n;
         c->written += (size_t)n;
+        c->pieces++;
     }
     if (c->out_len == 0)
         c->out_at = 0;
@@ -424,6 +441,7 @@ static void on_bytes(void *arg, struct gh_span data)
     struct gh_http1_conn *c = arg;
 
     c->turning = true;
+    c->pieces++;
     flush(c);
     if (c->state == GH_HTTP1_TUNNEL && c->in_len == 0 && !c->body_done && !c->aborted)
         tell_body(c, data, false);

@@ -66,6 +66,8 @@ struct gh_http1_conn {
     const char *upgrade; /* the token of that, NULL for CONNECT */
     bool held;           /* the service says what it took */
     size_t untaken;
+    uint64_t pieces;    /* of bytes that came and went */
+    uint64_t datagrams; /* that went */
 
     /* the answer */
     bool tunnel, shut;   /* shut: our direction was ended */

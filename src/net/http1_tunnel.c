@@ -28,6 +28,8 @@ struct gh_http1_tunnel {
     bool blocked, held;
     uint64_t code; /* for on_closed */
     size_t untaken;
+    uint64_t pieces;    /* of bytes that came and went */
+    uint64_t datagrams; /* that went */
     size_t at, len; /* of <out> */
     uint8_t out[GH_HTTP1_TUNNEL_OUT + 4096];
 };
@@ -99,6 +101,7 @@ static int op_send_datagram(struct gh_http_stream *s, struct gh_span payload, ui
         t->blocked = true;
         want_turn(t);
     }
+    t->datagrams += rc == 0;
     return rc;
 }
 
@@ -123,6 +126,12 @@ static const struct gh_http_peer *op_peer(const struct gh_http_stream *s)
     return &tunnel_of(s)->peer;
 }
 
+static void op_path(const struct gh_http_stream *s, struct gh_http_path *ret)
+{
+    ret->pieces = tunnel_of(s)->pieces;
+    ret->datagrams_out = tunnel_of(s)->datagrams;
+}
+
 static void op_hold(struct gh_http_stream *s)
 {
     tunnel_of(s)->held = true;
@@ -145,6 +154,7 @@ static const struct gh_http_ops ops = {
     .peer = op_peer,
     .hold = op_hold,
     .consume = op_consume,
+    .path = op_path,
 };
 
 /* The byte stream's turns. */
@@ -175,6 +185,7 @@ static void flush(struct gh_http1_tunnel *t)
         if (n <= 0)
             return;
         t->at += (size_t)n;
+        t->pieces++;
         t->len -= (size_t)n;
     }
     t->at = 0;
@@ -274,6 +285,7 @@ static void on_bytes(void *arg, struct gh_span data)
     struct gh_http1_tunnel *t = arg;
 
     t->turning = true;
+    t->pieces++;
     if (!t->granted)
         take_head(t, &data);
     if (t->granted)

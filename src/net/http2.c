@@ -81,6 +81,7 @@ static void flush(struct gh_http2_conn *c)
             return;
         }
         c->moved = n > 0 ? now : c->moved;
+        c->pieces++;
         c->out_at += (size_t)n;
         c->out_len -= (size_t)n;
         sent += (size_t)n;
@@ -112,7 +113,7 @@ void gh_http2_conn_wake(struct gh_http2_conn *c)
     if (!gh_list_empty(&c->dirty))
         return;
     gh_list_append(&c->set->dirty, &c->dirty);
-    if (c->set->turned == gh_worker_now(c->set->worker)) /* a hook behind ours: nothing promises another turn */
+    if (c->set->turned == gh_worker_ticks(c->set->worker)) /* a hook behind ours: nothing promises another turn */
         gh_byte_stream_want_write(c->io);
 }
 
@@ -121,6 +122,7 @@ static void on_turn(void *arg, int64_t now)
 {
     struct gh_http2 *h = arg;
 
+    (void)now;
     for (unsigned left = 2 * h->count; left > 0 && !gh_list_empty(&h->dirty); left--) {
         struct gh_http2_conn *c = gh_container_of(h->dirty.next, struct gh_http2_conn, dirty);
 
@@ -129,7 +131,7 @@ static void on_turn(void *arg, int64_t now)
     }
     gh_list_each(it, &h->dirty)
         gh_byte_stream_want_write(gh_container_of(it, struct gh_http2_conn, dirty)->io);
-    h->turned = now;
+    h->turned = gh_worker_ticks(h->worker);
 }
 
 /* What the byte stream tells. */
@@ -140,6 +142,7 @@ static void on_bytes(void *arg, struct gh_span data)
 
     c->heard = gh_worker_now(c->set->worker);
     c->asked = 0;
+    c->pieces++;
     if (c->lingers) {
         c->lingered += data.len;
         c->gone |= c->lingered > LINGER_BYTES;
@@ -320,6 +323,7 @@ int gh_http2_create(struct gh_worker *worker, const struct gh_http2_config *conf
     h->worker = worker;
     h->config = *config;
     h->handler = handler;
+    h->turned = UINT64_MAX;
     fill_defaults(&h->config);
     gh_list_init(&h->conns);
     gh_list_init(&h->dirty);

@@ -26,7 +26,7 @@ struct gh_http2 {
     struct gh_list conns, dirty;
     struct gh_turn_hook hook;
     unsigned count;
-    int64_t turned; /* the turn in which the last hook ran */
+    uint64_t turned; /* gh_worker_ticks of the turn in which the hook ran last */
     bool draining;
 };
 
@@ -46,6 +46,8 @@ struct gh_http2_conn {
     int64_t asked;      /* when the PING went that nothing came after; 0 without one */
     int64_t lingers;    /* since when; 0 while it is open */
     size_t lingered;
+    uint64_t pieces;    /* of bytes that came and went */
+    uint64_t datagrams; /* that went */
     bool gone;          /* the byte stream takes and gives no more */
     bool timed_out;
     size_t out_at, out_len;

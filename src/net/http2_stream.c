@@ -77,6 +77,7 @@ static int op_send_datagram(struct gh_http_stream *s, struct gh_span payload, ui
     (void)flow; /* one stream of bytes: all are in order */
     if (rc == GH_ERR_AGAIN)
         gh_h2_want_writable(st->s, GH_HTTP_CAPSULE_QUEUE / 2);
+    st->conn->datagrams += rc == 0;
     return rc;
 }
 
@@ -103,6 +104,12 @@ static size_t op_plpmtu(const struct gh_http_stream *s)
     return stream_of(s)->conn->gone ? 0 : SIZE_MAX;
 }
 
+static void op_path(const struct gh_http_stream *s, struct gh_http_path *ret)
+{
+    ret->pieces = stream_of(s)->conn->pieces;
+    ret->datagrams_out = stream_of(s)->conn->datagrams;
+}
+
 static void op_hold(struct gh_http_stream *s)
 {
     gh_h2_hold(stream_of(s)->s);
@@ -126,6 +133,7 @@ static const struct gh_http_ops ops = {
     .plpmtu = op_plpmtu,
     .hold = op_hold,
     .consume = op_consume,
+    .path = op_path,
 };
 
 /* What the engine tells. */

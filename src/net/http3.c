@@ -106,7 +106,36 @@ static void op_consume(struct gh_http_stream *s, size_t bytes)
     gh_h3_consume(st->s, bytes);
 }
 
-static const struct gh_http_ops ops = { op_respond, op_send, op_send_datagram, op_datagram_max, op_reset, op_peer, op_plpmtu, op_hold, op_consume };
+static void op_path(const struct gh_http_stream *s, struct gh_http_path *ret)
+{
+    struct gh_quic *q = stream_of(s)->conn->quic;
+    const struct gh_quic_counters *n = gh_quic_counters(q);
+
+    ret->rtt = gh_quic_rtt(q);
+    ret->pieces = n->packets_in + n->packets_out;
+    ret->datagrams_out = n->datagrams_out;
+    ret->datagrams_lost = n->datagrams_lost;
+    ret->plpmtu = gh_quic_plpmtu(q);
+}
+
+static void op_close_connection(struct gh_http_stream *s, const char *reason)
+{
+    gh_http_conn_close(stream_of(s)->conn, reason);
+}
+
+static const struct gh_http_ops ops = {
+    .respond = op_respond,
+    .send = op_send,
+    .send_datagram = op_send_datagram,
+    .datagram_max = op_datagram_max,
+    .reset = op_reset,
+    .peer = op_peer,
+    .plpmtu = op_plpmtu,
+    .hold = op_hold,
+    .consume = op_consume,
+    .path = op_path,
+    .close_connection = op_close_connection,
+};
 
 /* What HTTP/3 tells. */
 
@@ -479,17 +508,4 @@ void gh_http_conn_close(struct gh_http_conn *c, const char *reason)
 struct gh_quic *gh_http_conn_quic(struct gh_http_conn *c)
 {
     return c->quic;
-}
-
-struct gh_quic *gh_http_endpoint_stream_quic(struct gh_http_stream *s)
-{
-    return s->ops == &ops ? stream_of(s)->conn->quic : NULL;
-}
-
-void gh_http_endpoint_stream_close(struct gh_http_stream *s, const char *reason)
-{
-    if (s->ops != &ops)
-        gh_http_reset(s, GH_HTTP_NO_ERROR);
-    else
-        gh_http_conn_close(stream_of(s)->conn, reason);
 }

@@ -57,8 +57,5 @@ void gh_http_conn_close(struct gh_http_conn *c, const char *reason);
 struct gh_quic *gh_http_conn_quic(struct gh_http_conn *c);
 /* gh_quic_probe, at once. */
 void gh_http_conn_probe(struct gh_http_conn *c);
-/* The connection below a stream of an endpoint; NULL when the stream is not one of an endpoint. */
-struct gh_quic *gh_http_endpoint_stream_quic(struct gh_http_stream *s);
-void gh_http_endpoint_stream_close(struct gh_http_stream *s, const char *reason);
 
 #endif

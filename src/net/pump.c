@@ -169,7 +169,7 @@ void gh_pump_close_side(struct gh_pump *p, unsigned side, bool reset)
     struct gh_pump_side *s = &p->side[side];
 
     close_side(p, s, reset);
-    s->edged = s->ending = false;
+    s->edged = s->ending = s->urgent = false;
 }
 
 int gh_pump_release(struct gh_pump *p, unsigned side)
@@ -205,10 +205,23 @@ static void end(struct gh_pump *p, bool reset)
 
 enum progress { STUCK, MOVED, BROKEN };
 
+/* Nagle's algorithm holds back what follows something that is not acknowledged: the first piece never. */
+static void about_to_send(struct gh_pump_side *to)
+{
+    if (to->delays && to->written) {
+        gh_sock_set_nodelay(to->fd);
+        to->delays = false;
+    }
+    to->written = true;
+}
+
 /* What waits in the pump goes first. */
 static enum progress send_held(struct gh_pump_side *from, struct gh_pump_side *to)
 {
-    ssize_t n = gh_sock_send(to->fd, gh_span_of(from->held + from->held_at, from->held_len - from->held_at));
+    ssize_t n;
+
+    about_to_send(to);
+    n = gh_sock_send(to->fd, gh_span_of(from->held + from->held_at, from->held_len - from->held_at));
 
     if (n == GH_ERR_AGAIN) {
         to->writable = false;
@@ -229,7 +242,10 @@ static enum progress send_held(struct gh_pump_side *from, struct gh_pump_side *t
 
 static enum progress send_pipe(struct gh_pump *p, struct gh_pump_side *from, struct gh_pump_side *to)
 {
-    ssize_t n = gh_splice_send(from->pipe, to->fd, false);
+    ssize_t n;
+
+    about_to_send(to);
+    n = gh_splice_send(from->pipe, to->fd, false);
 
     if (n == GH_ERR_AGAIN) {
         to->writable = false;
@@ -261,6 +277,27 @@ static enum progress receive_pipe(struct gh_pump *p, struct gh_pump_side *from)
     return MOVED;
 }
 
+static void stop_splicing(struct gh_pump *p, struct gh_pump_side *from)
+{
+    from->bulk = false;
+    from->run = 0;
+    if (from->pipe)
+        return_pipe(p->pool, from->pipe);
+    from->pipe = NULL;
+}
+
+/* All in front of it was sent. Splicing does not get past it, so the next bytes are copied. What finds no room is lost: a host that is asked
+ * for one that it has not got shows the same. */
+static enum progress pass_urgent(struct gh_pump *p, struct gh_pump_side *from, struct gh_pump_side *to)
+{
+    int byte = gh_sock_receive_urgent(from->fd), rc = byte < 0 ? 0 : gh_sock_send_urgent(to->fd, (uint8_t)byte);
+
+    from->urgent = false;
+    from->readable = true;
+    stop_splicing(p, from);
+    return rc < 0 && rc != GH_ERR_AGAIN ? BROKEN : MOVED;
+}
+
 static void count_run(struct gh_pump_side *from, size_t got)
 {
     from->run = got == GH_PUMP_COPY ? from->run + got : 0;
@@ -285,8 +322,9 @@ static enum progress receive_copy(struct gh_pump *p, struct gh_pump_side *from, 
     from->bytes += (uint64_t)n;
     pool->counters.copied += (uint64_t)n;
     count_run(from, (size_t)n);
-    if ((size_t)n < GH_PUMP_COPY && !from->ending)
+    if ((size_t)n < GH_PUMP_COPY && !from->ending && !from->urgent)
         from->readable = false; /* all that was there; what comes is an edge */
+    about_to_send(to);
     sent = gh_sock_send(to->fd, gh_span_of(pool->buffer, (size_t)n));
     if (sent == n)
         return MOVED;
@@ -308,13 +346,39 @@ static enum progress step(struct gh_pump *p, struct gh_pump_side *from, struct g
         if (to->shut)
             return STUCK;
         to->shut = true;
+        if (from->shut) /* both have ended: closing says the same */
+            return STUCK;
         return gh_sock_shutdown_write(to->fd) < 0 ? BROKEN : STUCK;
     }
     if (!from->readable || !to->writable)
         return STUCK;
+    if (from->urgent && gh_sock_at_urgent(from->fd))
+        return pass_urgent(p, from, to);
+    if (from->urgent)
+        stop_splicing(p, from);
     if (from->bulk && !from->pipe)
         from->pipe = borrow_pipe(p->pool);
     return from->pipe ? receive_pipe(p, from) : receive_copy(p, from, to);
+}
+
+/* One socket is broken. What it had sent before is still there to be read, and its peer would have read it. */
+static void hand_over_last_words(struct gh_pump *p, unsigned side)
+{
+    struct gh_pump_side *from = &p->side[side], *to = &p->side[!side];
+
+    if (from->fd < 0 || to->fd < 0 || to->shut)
+        return;
+    from->readable = from->ending = to->writable = true;
+    while ((!from->ended || from->held_len || (from->pipe && from->pipe->held)) && step(p, from, to) == MOVED)
+        ; /* until there is no more, or no room for it: what a reset finds unsent is lost without us, too */
+}
+
+void gh_pump_fail(struct gh_pump *p, unsigned side)
+{
+    if (p->over)
+        return;
+    hand_over_last_words(p, side);
+    end(p, true);
 }
 
 /* False when the pump is over. */
@@ -328,7 +392,7 @@ static bool move(struct gh_pump *p, unsigned side)
         made = step(p, from, to);
     while (made == MOVED && from->bytes < until);
     if (made == BROKEN) {
-        end(p, true);
+        gh_pump_fail(p, !side); /* or it is this one, and nobody takes what the other says */
         return false;
     }
     if (made == MOVED && gh_list_empty(&p->busy)) {
@@ -349,12 +413,14 @@ static void run(struct gh_pump *p)
 static void on_edge(struct gh_pump *p, struct gh_pump_side *s, unsigned events)
 {
     if (events & GH_EDGE_FAILED) {
-        end(p, true);
+        gh_pump_fail(p, s == &p->side[1]);
         return;
     }
     s->readable |= (events & GH_EDGE_READ) != 0 && !s->ended;
     s->writable |= (events & GH_EDGE_WRITE) != 0;
     s->ending |= (events & GH_EDGE_END) != 0;
+    if (events & GH_EDGE_URGENT && !s->ended)
+        s->urgent = s->readable = true;
     run(p);
 }
 
@@ -422,14 +488,26 @@ int gh_pump_push(struct gh_pump *p, unsigned side, struct gh_span bytes)
     return 0;
 }
 
-/* A socket that is connecting refuses the first attempt and tells with an edge when it can: trying costs less than asking. */
+int gh_pump_try(struct gh_pump *p, unsigned side)
+{
+    struct gh_pump_side *from = &p->side[side];
+    size_t before = from->held_len - from->held_at;
+
+    if (before == 0)
+        return 0;
+    if (send_held(from, &p->side[!side]) == BROKEN)
+        return GH_ERR_SYSTEM;
+    return from->held_len - from->held_at < before;
+}
+
+/* Trying to write costs less than asking whether one can; that there is something to read an edge says, or has said. */
 void gh_pump_start(struct gh_pump *p)
 {
     p->side[0].edge.fn = on_edge_first;
     p->side[1].edge.fn = on_edge_second;
     p->started = true;
     for (unsigned i = 0; i < 2; i++) {
-        p->side[i].readable = p->side[i].writable = true;
+        p->side[i].writable = true;
         if (gh_pump_watch(p, i) < 0) {
             end(p, true);
             return;

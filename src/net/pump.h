@@ -1,7 +1,9 @@
 /* net/pump.h - bytes between two stream sockets, both ways and untouched
  *
  * The end of one direction, a reset and back-pressure pass through as what they are: a FIN becomes a FIN when all before it was sent,
- * a reset a reset at once. There is no time-out: two ends that are silent stay connected.
+ * a reset a reset at once, behind what was sent before it. There is no time-out: two ends that are silent stay connected.
+ *
+ * Urgent data stays urgent, and where it was: whether a host has read it shows in how it closes.
  *
  * Small things are copied through one buffer that all pumps of a pool share; a direction that goes on filling it is spliced through a
  * pipe that it borrows while it is busy. What one socket has not taken waits in the pump, at most GH_PUMP_COPY bytes or one pipe.
@@ -37,8 +39,11 @@ struct gh_pump_side {
     struct gh_edge edge; /* first */
     int fd;              /* -1: none */
     bool edged;          /* in the set of the pool */
-    bool readable, writable;
+    bool readable, writable; /* <readable>: the owner sets it when it was told before the start */
+    bool delays;         /* small pieces may wait in the kernel (Nagle): switched off before the second of them */
+    bool written;        /* the first was sent */
     bool ending;         /* the end will come: read until it does */
+    bool urgent;         /* a byte of urgent data has come, and goes where it is in the stream */
     bool ended;          /* its end was read */
     bool shut;           /* the end of the other one was passed to it */
     bool bulk;           /* what it sends is spliced */
@@ -65,8 +70,14 @@ void gh_pump_set_fd(struct gh_pump *p, unsigned side, int fd);
 int gh_pump_watch(struct gh_pump *p, unsigned side);
 /* Bytes that the owner has read from <side>, or puts in front: they are copied behind those that wait. 0 or GH_ERR_MEMORY. */
 int gh_pump_push(struct gh_pump *p, unsigned side, struct gh_span bytes);
+/* Before the start: gives the other socket what was pushed. 1 when it took something, so that it is connected, 0 when it did not, or
+ * GH_ERR_SYSTEM, errno says why. */
+int gh_pump_try(struct gh_pump *p, unsigned side);
 /* Both sockets are there; the second may still be connecting. on_end may come before this returns, also when it fails. */
 void gh_pump_start(struct gh_pump *p);
+/* <side> was found to be broken, by the owner: what it sent before goes to the other, as far as that takes it, and then the pump ends with
+ * a reset. Before or after the start. */
+void gh_pump_fail(struct gh_pump *p, unsigned side);
 /* Gives up one socket and what it sent, before the pump starts; another may be set. */
 void gh_pump_close_side(struct gh_pump *p, unsigned side, bool reset);
 /* Takes a socket out, before the pump starts: it is the caller's again. */

@@ -301,6 +301,25 @@ ssize_t gh_sock_send(int fd, struct gh_span data)
     return n < 0 ? gh_os_failure() : n;
 }
 
+bool gh_sock_at_urgent(int fd)
+{
+    return sockatmark(fd) == 1;
+}
+
+int gh_sock_receive_urgent(int fd)
+{
+    uint8_t byte;
+
+    return recv(fd, &byte, 1, MSG_OOB | MSG_DONTWAIT) == 1 ? byte : GH_ERR_AGAIN;
+}
+
+int gh_sock_send_urgent(int fd, uint8_t byte)
+{
+    if (send(fd, &byte, 1, MSG_OOB | MSG_DONTWAIT | MSG_NOSIGNAL) == 1)
+        return 0;
+    return errno == EPIPE ? GH_ERR_CLOSED : gh_os_failure();
+}
+
 int gh_sock_shutdown_write(int fd)
 {
     return shutdown(fd, SHUT_WR) < 0 ? gh_os_failure() : 0;

@@ -62,6 +62,12 @@ int gh_sock_set_keepalive(int fd, int idle, int interval, int count);
 /* Count of bytes, GH_ERR_AGAIN, GH_ERR_CLOSED (receive: in order; send: the peer is gone) or GH_ERR_SYSTEM. */
 ssize_t gh_sock_receive(int fd, void *buf, size_t cap);
 ssize_t gh_sock_send(int fd, struct gh_span data);
+/* Urgent data, which is one byte beside the others (RFC 9293, section 3.8.5; RFC 6093). True when what would be received next is behind it. */
+bool gh_sock_at_urgent(int fd);
+/* The byte, or GH_ERR_AGAIN when there is none. It stays where it was, and the next gh_sock_receive goes past it. */
+int gh_sock_receive_urgent(int fd);
+/* 0, GH_ERR_AGAIN, GH_ERR_CLOSED or GH_ERR_SYSTEM. */
+int gh_sock_send_urgent(int fd, uint8_t byte);
 int gh_sock_shutdown_write(int fd);
 /* The next close sends a reset instead of what is still queued. */
 int gh_sock_reset_on_close(int fd);

@@ -13,7 +13,7 @@
 #define PAUSE_MS 50   /* without an event: writing is over */
 #define PATIENCE_MS 1000 /* a folder in which somebody never stops writing */
 #define MISSING_MS 1000  /* a folder that is gone cannot tell when it comes back */
-#define MASK (IN_CLOSE_WRITE | IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF)
+#define MASK (IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB | IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF)
 
 struct watch {
     char path[GH_PRIV_PATH];

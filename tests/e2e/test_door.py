@@ -235,6 +235,53 @@ def test_a_stranger_that_stalls_is_carried_when_its_time_is_up(door):
         door.site.serve = before
 
 
+def test_the_site_refuses_a_piece_of_a_hello_there_and_then(door):
+    """Its alert arrives in front of its reset."""
+    def serve(_, connection):
+        connection.settimeout(10)
+        if len(receive_all(connection, 20)) == 20:
+            connection.sendall(b'\x15\x03\x01\x00\x02\x02\x46')
+            reset(connection)
+    door.site.serve, before = serve, door.site.serve
+    try:
+        client = door.connect()
+        start = time.monotonic()
+        client.sendall(hello('other.test')[:20])
+        assert receive_all(client, 7) == b'\x15\x03\x01\x00\x02\x02\x46'
+        with pytest.raises(ConnectionResetError):
+            client.recv(10)
+        assert time.monotonic() - start < 2.5, 'before peek_timeout'
+    finally:
+        door.site.serve = before
+
+
+def test_a_slow_hello_reaches_its_backend_whole(door):
+    """The site has seen a part of it by then; it is dropped."""
+    flight = hello('raw.test')
+    heard = []
+    ended = threading.Event()
+
+    def serve(_, connection):
+        connection.settimeout(10)
+        heard.append(receive_all(connection, 100))
+        try:
+            connection.recv(10)
+        except ConnectionResetError:
+            ended.set()
+    door.site.serve, before = serve, door.site.serve
+    try:
+        client = door.connect()
+        client.sendall(flight[:100])
+        until(lambda: heard == [flight[:100]], 10, 'the site has heard a part')
+        side = backend_side(door, client, flight[100:])
+        assert receive_all(side, len(flight)) == flight
+        assert ended.wait(10)
+        client.close()
+        side.close()
+    finally:
+        door.site.serve = before
+
+
 def test_stalled_flights_slow_nobody(door):
     stalled = [door.connect() for _ in range(1500)]
     for sock in stalled:
@@ -328,3 +375,68 @@ def test_the_metrics_tell_what_happened(door):
         assert metrics['gatehouse_door_hellos_total{kind="%s"}' % kind] > 0
     assert metrics['gatehouse_door_bytes_total{direction="from_clients"}'] > 1 << 22
     assert metrics['gatehouse_door_dials_total{result="refused"}'] > 0
+
+
+@pytest.fixture(scope='module')
+def own(world):
+    """A door in the small form of its file: no certificate, no camouflage, everything by itself."""
+    made = Doorway(world)
+    made.PORT = 9444
+    made.a = made.backend(named('a', world.folder))
+    made.start('listen: ["127.0.0.1:9444"]\nlocal_routes: {a.test: "%s"}\n' % made.a.at, node__run_dir=world.path('own'),
+               node__state_dir=world.path('own-state'), admin__listen='127.0.0.1:8082')
+    yield made
+    made.stop()
+
+
+def browse(door, path, *options):
+    """(status, version, fields, body) as curl has it"""
+    done = door.host.run('curl', '-sk', '-m', 10, '-i', '-w', '\n%{http_version}', '--resolve', 'some.test:%d:127.0.0.1' % door.PORT, *options,
+                         'https://some.test:%d%s' % (door.PORT, path))
+    head, _, rest = done.stdout.partition('\n\n')  # read as text, line ends are one character
+    body, _, version = rest.rpartition('\n')
+    lines = head.split('\n')
+    return int(lines[0].split()[1]), version, {k.lower(): v for k, _, v in (line.partition(': ') for line in lines[1:])}, body
+
+
+@pytest.mark.parametrize('options, version', [(['--http2'], '2'), (['--http1.1'], '1.1'), (['--tls-max', '1.2', '--http2'], '2')])
+def test_without_a_site_strangers_meet_an_ordinary_empty_one(own, options, version):
+    status, spoken, fields, body = browse(own, '/', *options)
+    assert (status, spoken) == (200, version) and fields['server'] == 'nginx' and '<html' in body
+    status, spoken, fields, body = browse(own, '/nothing', *options)
+    assert (status, spoken) == (404, version) and '404 Not Found' in body
+    assert own.ask('a.test')[0] == 'a'
+
+
+def test_the_certificate_that_was_made_outlives_a_restart(own, world):
+    def shown():
+        return own.host.run('openssl', 's_client', '-connect', '127.0.0.1:9444', '-servername', 'some.test', text='').stdout.split('-----BEGIN')[1].split('-----END')[0]
+    before = shown()
+    own.daemon.stop()
+    own.start('listen: ["127.0.0.1:9444"]\nlocal_routes: {a.test: "%s"}\n' % own.a.at, node__run_dir=world.path('own'),
+              node__state_dir=world.path('own-state'), admin__listen='127.0.0.1:8082')
+    assert shown() == before
+
+
+def test_a_folder_is_served_and_the_tls_of_strangers_ends_here(own, world):
+    os.makedirs(world.path('www', 'sub'), exist_ok=True)
+    world.write('www/index.html', '<html>front</html>')
+    world.write('www/sub/page.txt', 'x' * 100000)
+    os.chmod(world.folder, 0o755)
+    own.daemon.stop()
+    own.start('listen: ["127.0.0.1:9444"]\nlocal_routes: {a.test: "%s"}\ncamouflage: {site: %s}\n' % (own.a.at, world.path('www')),
+              node__run_dir=world.path('own'), node__state_dir=world.path('own-state'), admin__listen='127.0.0.1:8082')
+    assert browse(own, '/')[3] == '<html>front</html>'
+    assert browse(own, '/sub/page.txt')[3] == 'x' * 100000
+    assert browse(own, '/sub/page.txt', '-r', '10-19')[0] == 206
+    assert browse(own, '/../own-state/door.pem', '--path-as-is')[0] in (400, 404)
+    assert own.metrics()['gatehouse_door_handshakes_total{client="unknown"}'] >= 4
+
+
+def test_what_is_no_tls_gets_the_words_of_a_tls_server(own):
+    for first in (b'GET / HTTP/1.1\r\n\r\n', b'\x16\x03\x01\x00\x04\x02\x00\x00\x00', os.urandom(500)):
+        client = own.connect()
+        client.sendall(first)
+        data = client.recv(100)
+        assert data == b'' or data[0] == 21, data  # an alert, or nothing
+        client.close()

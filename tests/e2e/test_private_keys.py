@@ -168,18 +168,17 @@ def test_certificate_and_key_may_change_names_together(site):
         agent = site.start_agent(1)
         mark = agent.mark()
         site.world.write('examples/agent-1.yaml', moved)
-        agent.send(signal.SIGHUP)
-        agent.wait_line(lambda line: line.data.get('message') == 'Configuration reloaded', 5, mark)
+        agent.wait_line(lambda line: line.data.get('message') == 'Configuration reloaded', 10, mark)
         # what the configuration does not name any more is none of the agent's
         mark = agent.mark()
         os.utime(site.certs.file('client-1.crt'))
         os.utime(os.path.join(out, 'client-1.crt'))
-        agent.wait_line(lambda line: line.data.get('message') == 'Configuration reloaded', 5, mark)
+        agent.wait_line(lambda line: line.data.get('message') == 'Configuration reloaded', 10, mark)
         mark = agent.mark()
         os.utime(site.certs.file('client-1.crt'))
         # nothing can be waited for that does not come: what comes next is the signal's, not the file's
         agent.send(signal.SIGHUP)
-        line = agent.wait_line(lambda line: line.data.get('message') == 'Configuration reloaded', 5, mark)
+        line = agent.wait_line(lambda line: line.data.get('message') == 'Configuration reloaded', 10, mark)
         assert line.data['cause'] == 'SIGHUP', line.text
         mark = site.relay.mark()
         site.world['relay'].run('curl', '-s', '-X', 'DELETE', '--unix-socket', '/run/gatehouse/admin.sock',

@@ -344,6 +344,39 @@ static void a_stream_goes_on_when_the_connection_window_opens(void **state)
     sim_fini(&w.sim);
 }
 
+static bool never(void *arg)
+{
+    (void)arg;
+    return false;
+}
+
+static void a_held_stream_stops_the_peer_until_its_bytes_are_taken(void **state)
+{
+    static const uint8_t bytes[60000];
+    static struct world w;
+    size_t stopped;
+
+    (void)state;
+    memset(&w, 0, sizeof w);
+    sim_init(&w.sim, 12);
+    w.sim.server.config.max_stream_data = 8192;
+    sim_connect(&w.sim, &client_events, &w, &server_events, &w);
+    assert_true(sim_run(&w.sim, 5 * SIM_S, is_open, &w));
+    gh_h3_hold(w.server_stream);
+    assert_int_equal(gh_h3_send(w.client_stream, gh_span_of(bytes, sizeof bytes), false), 0);
+    sim_run(&w.sim, 3 * SIM_S, never, &w);
+    stopped = w.body_server;
+    assert_in_range(stopped, 11 + 7000, 11 + 8192 + 1024); /* 11 were taken before, and so were the frames' heads */
+    for (int i = 0; i < 20 && !server_has_60k(&w); i++) {
+        gh_h3_consume(w.server_stream, 8192);
+        sim_run(&w.sim, SIM_S, server_has_60k, &w);
+        assert_in_range(w.body_server, stopped + 1, stopped + 8192 + 64);
+        stopped = w.body_server;
+    }
+    assert_true(server_has_60k(&w));
+    sim_fini(&w.sim);
+}
+
 static bool ended_both(void *arg)
 {
     struct world *w = arg;
@@ -416,6 +449,7 @@ int main(void)
         cmocka_unit_test(D4_datagram_beyond_the_stream_limit_is_an_id_error),
         cmocka_unit_test(D4_datagram_of_a_possible_stream_is_dropped),
         cmocka_unit_test(a_stream_goes_on_when_the_connection_window_opens),
+        cmocka_unit_test(a_held_stream_stops_the_peer_until_its_bytes_are_taken),
         cmocka_unit_test(ending_both_directions_closes_the_stream_without_error),
         cmocka_unit_test(a_goaway_asked_for_in_the_handshake_is_said_after_it),
     };

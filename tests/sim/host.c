@@ -40,6 +40,36 @@ void gh_worker_deadline_stop(struct gh_worker *w, struct gh_deadline *d)
     gh_deadline_stop(&w->sim->deadlines, d);
 }
 
+void gh_worker_hook_add(struct gh_worker *w, struct gh_turn_hook *h)
+{
+    if (!w->hooks.next)
+        gh_list_init(&w->hooks);
+    gh_list_append(&w->hooks, &h->link);
+}
+
+void gh_worker_hook_remove(struct gh_turn_hook *h)
+{
+    gh_list_unlink(&h->link);
+}
+
+void host_turn(struct gh_worker *w)
+{
+    if (!w->hooks.next)
+        return;
+    gh_list_each(it, &w->hooks)
+    {
+        struct gh_turn_hook *h = gh_container_of(it, struct gh_turn_hook, link);
+
+        h->fn(h->arg, w->sim->now);
+    }
+    w->ticks++;
+}
+
+uint64_t gh_worker_ticks(const struct gh_worker *w)
+{
+    return w->ticks;
+}
+
 /* One worker: nothing is ever handed over. */
 
 int gh_mailbox_post(struct gh_worker *to, struct gh_message *m)

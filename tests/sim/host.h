@@ -6,6 +6,7 @@
 #ifndef GH_SIM_HOST_H
 #define GH_SIM_HOST_H
 
+#include "base/list.h"
 #include "net/quic_endpoint.h"
 #include "sim.h"
 
@@ -15,7 +16,12 @@ struct gh_worker {
     struct sim *sim;
     void (*on_network)(void *arg, struct gh_span packet); /* a packet that was written to the TUN */
     void *arg;
+    struct gh_list hooks; /* all zeroes until there is one */
+    uint64_t ticks;
 };
+
+/* The end of a turn. */
+void host_turn(struct gh_worker *w);
 
 struct gh_node {
     struct gh_metrics *metrics;

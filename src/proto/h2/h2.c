@@ -114,8 +114,9 @@ static size_t move_rest(struct gh_h2 *h, uint8_t *buf, size_t cap)
 {
     size_t n = h->rest.len < cap ? h->rest.len : cap;
 
-    if (n > 0)
-        memcpy(buf, h->rest.data, n);
+    if (n == 0)
+        return 0;
+    memcpy(buf, h->rest.data, n);
     h->rest = gh_span_of(h->rest.data + n, h->rest.len - n);
     return n;
 }
@@ -198,7 +199,6 @@ static int submit_settings(struct gh_h2 *h)
         { NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, c->max_streams },
         { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, c->window_stream },
         { NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, GH_HTTP_HEAD_MAX },
-        { NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 }, /* RFC 9218, section 2.1: the tree of the old ones is work for nothing */
     };
     int rc = nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, entries, sizeof entries / sizeof *entries);
 
@@ -216,7 +216,6 @@ static int create_session(struct gh_h2 *h, nghttp2_session_callbacks *callbacks,
         return gh_h2_abandon(h);
     gh_h2_set_callbacks(callbacks);
     nghttp2_option_set_no_auto_window_update(option, 1);
-    nghttp2_option_set_no_closed_streams(option, 1);
     rc = h->cfg.server ? nghttp2_session_server_new2(&h->session, callbacks, h, option)
                        : nghttp2_session_client_new2(&h->session, callbacks, h, option);
     if (rc == 0)

@@ -188,18 +188,17 @@ void gh_h2_hold(struct gh_h2_stream *s)
 
 void gh_h2_consume(struct gh_h2_stream *s, size_t bytes)
 {
+    const size_t taken = bytes < s->untaken ? bytes : s->untaken;
     struct gh_guard g;
 
-    if (bytes > s->untaken)
-        bytes = s->untaken;
-    s->untaken -= bytes;
-    if (bytes == 0 || gh_h2_is_shut(s->h))
+    s->untaken -= taken;
+    if (taken == 0 || gh_h2_is_shut(s->h))
         return;
     if (GH_GUARD_ENTER(&g)) {
         gh_h2_abandon(s->h);
         return;
     }
-    nghttp2_session_consume(s->h->session, s->id, bytes);
+    nghttp2_session_consume(s->h->session, s->id, taken);
     gh_guard_leave(&g);
 }
 

@@ -1,8 +1,8 @@
-/* proto/quic/guard.h - a failed assertion inside the QUIC library costs one connection, never the process
+/* proto/quic/guard.h - a failed assertion inside a library of QUIC or HTTP costs one connection, never the process
  *
- * The library is built with assertions. Programs link with -Wl,--wrap=__assert_fail; every entry into the library runs
- * between GH_GUARD_ENTER and gh_guard_leave. An assertion that fails meanwhile jumps back to the innermost entry. The library
- * keeps all its state per connection, so nobody else's is harmed; the memory of the connection is given up, since it cannot be
+ * ngtcp2, nghttp3 and nghttp2 are built with assertions. Programs link with -Wl,--wrap=__assert_fail; every entry into one of them runs
+ * between GH_GUARD_ENTER and gh_guard_leave. An assertion that fails meanwhile jumps back to the innermost entry. They
+ * keep all their state per connection, so nobody else's is harmed; the memory of the connection is given up, since it cannot be
  * freed safely. An assertion outside an entry ends the process as ever.
  *
  * Rule: code between enter and leave must not hold a resource that a jump would lose, beyond those of the connection.

@@ -6,8 +6,9 @@
  *     |         v
  *     |        SILENT      nobody answers behind us: neither do we
  *
- * A stranger that takes its time finds the camouflage waiting for it since shortly after it connected, so that the site's own
- * time-outs count from there (dial_early).
+ * Whoever takes its time finds the camouflage waiting for it since shortly after it connected, and what it says goes there as it comes
+ * (dial_early, feed_early): the site's own time-outs and its own judgement of a piece of a hello count. The site is silent as long as
+ * the piece may become a hello. When it becomes one that is carried elsewhere, the site's connection is dropped.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -38,6 +39,9 @@ struct door_flow {
     struct gh_tls_hello_reader reader;
     uint8_t *in;         /* what came, when it is not decided at once */
     size_t in_len;
+    size_t fed;          /* of it, what the camouflage has been sent */
+    int urgent;          /* a byte of urgent data that came behind <urgent_at> of them, for the camouflage; -1: none */
+    size_t urgent_at;
     int64_t opened;
     struct door_table *table; /* counted */
     struct door_target *target;
@@ -154,19 +158,22 @@ static void dial_failed(struct door_flow *f, bool timed_out, int error)
     dial(f);
 }
 
+static void dial_done(struct door_flow *f)
+{
+    door_count(f->dw, DOOR_METRIC_DIALS, DOOR_DIAL_DONE);
+    start_pump(f);
+}
+
 static void on_dial_edge(struct gh_edge *e, unsigned events)
 {
     struct door_flow *f = of_edge(e, 1);
-    int rc = gh_sock_connected(f->pump.side[1].fd);
 
-    if (rc == GH_ERR_AGAIN && !(events & GH_EDGE_FAILED))
-        return;
-    if (rc < 0) {
+    f->pump.side[1].readable |= (events & GH_EDGE_READ) != 0;
+    f->pump.side[1].ending |= (events & GH_EDGE_END) != 0;
+    if (events & GH_EDGE_FAILED && gh_sock_connected(f->pump.side[1].fd) < 0)
         dial_failed(f, false, errno);
-        return;
-    }
-    door_count(f->dw, DOOR_METRIC_DIALS, DOOR_DIAL_DONE);
-    start_pump(f);
+    else if (events & GH_EDGE_WRITE)
+        dial_done(f);
 }
 
 /* Nobody reads from the client while a backend is dialled, but a reset ends it. */
@@ -174,12 +181,13 @@ static void on_client_edge(struct gh_edge *e, unsigned events)
 {
     struct door_flow *f = of_edge(e, 0);
 
-    if (events & GH_EDGE_FAILED)
-        end(f, true);
-    else if (f->state == SILENT && (events & GH_EDGE_END))
-        end(f, false);
-    else
-        f->pump.side[0].ending |= (events & GH_EDGE_END) != 0;
+    if (events & GH_EDGE_FAILED || (f->state == SILENT && (events & GH_EDGE_END))) {
+        end(f, (events & GH_EDGE_FAILED) != 0);
+        return;
+    }
+    f->pump.side[0].readable |= (events & GH_EDGE_READ) != 0;
+    f->pump.side[0].ending |= (events & GH_EDGE_END) != 0;
+    f->pump.side[0].urgent |= (events & GH_EDGE_URGENT) != 0;
 }
 
 /* The next address that was not tried yet. */
@@ -214,8 +222,8 @@ static int connect_next(struct door_flow *f)
         int fd = gh_sock_connect_tcp(&to);
 
         if (fd >= 0) {
-            gh_sock_set_nodelay(fd);
             gh_pump_set_fd(&f->pump, 1, fd);
+            f->pump.side[1].delays = true;
             return 0;
         }
         f->refused |= errno == ECONNREFUSED;
@@ -227,6 +235,8 @@ static int connect_next(struct door_flow *f)
 /* What goes to the backend waits in side 0 of the pump. A connection over the loopback is there already: trying costs less than asking. */
 static void dial(struct door_flow *f)
 {
+    int rc;
+
     f->state = DIAL;
     f->pump.side[0].edge.fn = on_client_edge;
     f->pump.side[1].edge.fn = on_dial_edge;
@@ -242,7 +252,13 @@ static void dial(struct door_flow *f)
         end(f, true);
         return;
     }
-    gh_worker_deadline_start(f->dw->w, &f->timer, gh_worker_now(f->dw->w) + f->table->connect_timeout);
+    rc = gh_pump_try(&f->pump, 0);
+    if (rc > 0)
+        dial_done(f);
+    else if (rc < 0)
+        dial_failed(f, false, errno);
+    else
+        gh_worker_deadline_start(f->dw->w, &f->timer, gh_worker_now(f->dw->w) + f->table->connect_timeout);
 }
 
 /* ---- the decision ---- */
@@ -257,6 +273,10 @@ static void go(struct door_flow *f, struct gh_span bytes)
 {
     bool early = f->early;
 
+    if (f->fed) { /* it waits there already */
+        f->pump.side[0].bytes += f->fed;
+        bytes = gh_span_of(bytes.data + f->fed, bytes.len - f->fed);
+    }
     if (push_first(f, bytes) < 0) {
         end(f, true);
         return;
@@ -287,15 +307,21 @@ static bool take_place(struct door_flow *f)
     return false;
 }
 
+static void drop_early(struct door_flow *f)
+{
+    drop_backend_socket(f);
+    leave_backend(f);
+    f->early = f->early_up = false;
+    f->tried = 0;
+    f->fed = 0;
+}
+
 /* <bytes> are all that came: in f->in, or in the pool's buffer. */
 static void carry(struct door_flow *f, struct door_target *target, struct gh_span bytes)
 {
     f->target = target;
     if (f->early && target != &f->table->relay) {
-        drop_backend_socket(f);
-        leave_backend(f);
-        f->early = false;
-        f->tried = 0;
+        drop_early(f);
     }
     if (take_place(f)) {
         go(f, bytes);
@@ -333,26 +359,27 @@ void door_flow_unpark(struct door_worker *dw)
     }
 }
 
+
+/* Its TLS ends here: the flow is over, the socket lives on. */
+static void hand_over(struct door_flow *f, struct gh_tls_ctx *ctx, enum door_way way, struct gh_span bytes)
+{
+    int fd = gh_pump_release(&f->pump, 0);
+
+    door_count(f->dw, DOOR_METRIC_CONNECTIONS, way);
+    door_tls_take(f->dw, fd, &f->client, ctx, bytes);
+    gh_pump_close(&f->pump, true); /* an early camouflage */
+    destroy(f);
+}
+
+/* What is no TLS ends in TLS, too: its words are those of any server. */
 static void decide_stranger(struct door_flow *f, struct gh_span bytes)
 {
     if (f->table->relay.count) {
         door_count(f->dw, DOOR_METRIC_CONNECTIONS, DOOR_STRANGER);
         carry(f, &f->table->relay, bytes);
-        return;
+    } else {
+        hand_over(f, f->table->site, DOOR_STRANGER, bytes);
     }
-    door_count(f->dw, DOOR_METRIC_CONNECTIONS, DOOR_NOWHERE);
-    end(f, true);
-}
-
-/* Its TLS ends here: the flow is over, the socket lives on. */
-static void hand_over(struct door_flow *f, struct gh_tls_ctx *ctx, struct gh_span bytes)
-{
-    int fd = gh_pump_release(&f->pump, 0);
-
-    door_count(f->dw, DOOR_METRIC_CONNECTIONS, DOOR_TUNNEL);
-    door_tls_take(f->dw, fd, &f->client, ctx, bytes);
-    gh_pump_close(&f->pump, true); /* an early camouflage */
-    destroy(f);
 }
 
 static void decide(struct door_flow *f, const struct gh_tls_hello *hello, struct gh_span bytes)
@@ -363,7 +390,7 @@ static void decide(struct door_flow *f, const struct gh_tls_hello *hello, struct
     if (opened)
         door_count(f->dw, DOOR_METRIC_HELLOS, DOOR_HELLO_ECH);
     if (ours) {
-        hand_over(f, f->table->tunnel, bytes);
+        hand_over(f, f->table->tunnel, DOOR_TUNNEL, bytes);
         return;
     }
     door_count(f->dw, DOOR_METRIC_HELLOS, *hello->sni ? DOOR_HELLO_NAMED : DOOR_HELLO_NAMELESS);
@@ -376,6 +403,14 @@ static void decide(struct door_flow *f, const struct gh_tls_hello *hello, struct
 }
 
 /* ---- the first flight ---- */
+
+/* The site has reset the connection that waited for a hello; what it said before is the client's. */
+static void end_by_site(struct door_flow *f)
+{
+    if (f->state == PEEK)
+        door_count(f->dw, DOOR_METRIC_CONNECTIONS, DOOR_STRANGER);
+    gh_pump_fail(&f->pump, 1);
+}
 
 static enum door_hello name_failure(int rc)
 {
@@ -417,17 +452,59 @@ static bool keep_and_look(struct door_flow *f, struct gh_span bytes)
     return f->in_len > bytes.len && look(f, gh_span_of(f->in, f->in_len));
 }
 
+static bool urgent_is_due(const struct door_flow *f)
+{
+    return f->urgent >= 0 && f->urgent_at == f->fed;
+}
+
+/* Gives the camouflage what came since. False when it is broken, and then the flow is gone: the site has reset it. */
+static bool feed_early(struct door_flow *f)
+{
+    int site = f->pump.side[1].fd;
+    ssize_t n = 0;
+
+    while (f->early_up && n >= 0 && (f->fed < f->in_len || urgent_is_due(f))) {
+        size_t until = f->urgent >= 0 && f->urgent_at > f->fed ? f->urgent_at : f->in_len;
+
+        if (urgent_is_due(f)) {
+            n = gh_sock_send_urgent(site, (uint8_t)f->urgent);
+            f->urgent = -1;
+        } else {
+            n = gh_sock_send(site, gh_span_of(f->in + f->fed, until - f->fed));
+            f->fed += n > 0 ? (size_t)n : 0;
+        }
+    }
+    if (n < 0 && n != GH_ERR_AGAIN) { /* else an edge follows */
+        end_by_site(f);
+        return false;
+    }
+    return true;
+}
+
+/* Reading goes past it: whose hello is not whole yet may be a client with a peculiar way to cut it. */
+static void keep_urgent(struct door_flow *f)
+{
+    if (!f->pump.side[0].urgent || !gh_sock_at_urgent(f->pump.side[0].fd))
+        return;
+    f->pump.side[0].urgent = false;
+    f->urgent = gh_sock_receive_urgent(f->pump.side[0].fd);
+    f->urgent_at = f->in_len;
+}
+
 /* What came from the client. True when it was decided. */
 static bool read_client(struct door_flow *f)
 {
     uint8_t *buffer = gh_pump_pool_buffer(f->dw->pool);
 
     for (;;) {
-        ssize_t n = gh_sock_receive(f->pump.side[0].fd, buffer, GH_PUMP_COPY);
+        ssize_t n;
 
+        keep_urgent(f);
+        n = gh_sock_receive(f->pump.side[0].fd, buffer, GH_PUMP_COPY);
         if (n == GH_ERR_AGAIN)
-            return false;
+            return !feed_early(f);
         if (n == GH_ERR_CLOSED) { /* it has said all that it has to say: let the site see that, too */
+            f->pump.side[0].readable = true;
             decide_stranger(f, gh_span_of(f->in, f->in_len));
             return true;
         }
@@ -435,10 +512,11 @@ static bool read_client(struct door_flow *f)
             end(f, true);
             return true;
         }
+        f->pump.side[0].readable = (size_t)n == GH_PUMP_COPY || f->pump.side[0].ending || f->pump.side[0].urgent;
         if (keep_and_look(f, gh_span_of(buffer, (size_t)n)))
             return true;
-        if ((size_t)n < GH_PUMP_COPY && !f->pump.side[0].ending)
-            return false;
+        if (!f->pump.side[0].readable)
+            return !feed_early(f);
     }
 }
 
@@ -447,9 +525,10 @@ static void on_peek_edge(struct gh_edge *e, unsigned events)
     struct door_flow *f = of_edge(e, 0);
 
     f->pump.side[0].ending |= (events & GH_EDGE_END) != 0;
+    f->pump.side[0].urgent |= (events & GH_EDGE_URGENT) != 0;
     if (events & GH_EDGE_FAILED)
         end(f, true);
-    else if (events & GH_EDGE_READ)
+    else if (events & (GH_EDGE_READ | GH_EDGE_URGENT))
         read_client(f);
 }
 
@@ -459,17 +538,26 @@ static void on_early_edge(struct gh_edge *e, unsigned events)
 {
     struct door_flow *f = of_edge(e, 1);
 
-    if (events & GH_EDGE_FAILED) {
-        drop_backend_socket(f);
-        leave_backend(f);
-        f->early = false; /* once is enough: the decision dials anew */
-        f->tried = 0;
-        return;
-    }
-    f->early_up = true;
-    if (events & (GH_EDGE_READ | GH_EDGE_END)) {
-        door_count(f->dw, DOOR_METRIC_HELLOS, DOOR_HELLO_LATE);
-        decide_stranger(f, events & GH_EDGE_END ? gh_span_of(NULL, 0) : gh_span_of(f->in, f->in_len));
+    f->pump.side[1].readable |= (events & GH_EDGE_READ) != 0;
+    f->pump.side[1].ending |= (events & GH_EDGE_END) != 0;
+    if (events & GH_EDGE_FAILED && f->early_up) {
+        end_by_site(f);
+    } else if (events & GH_EDGE_FAILED) {
+        drop_early(f); /* once is enough: the decision dials anew */
+    } else if (f->state == PARKED) {
+        f->early_up = true;
+        if (events & GH_EDGE_END) /* it has waited long enough */
+            end(f, false);
+    } else {
+        f->early_up = true;
+        if (events & GH_EDGE_END)
+            f->fed = f->in_len;
+        if (events & (GH_EDGE_READ | GH_EDGE_END)) {
+            door_count(f->dw, DOOR_METRIC_HELLOS, DOOR_HELLO_LATE);
+            decide_stranger(f, gh_span_of(f->in, f->in_len));
+        } else {
+            feed_early(f);
+        }
     }
 }
 
@@ -524,6 +612,7 @@ void door_flow_open(struct door_worker *dw, int fd, const struct gh_endpoint *cl
     f->dw = dw;
     f->client = *client;
     f->port = port;
+    f->urgent = -1;
     f->opened = gh_worker_now(dw->w);
     f->table = door_table_get(gh_snapshot_refresh(&dw->d->table, &dw->table));
     gh_list_init(&f->parked);
@@ -534,6 +623,7 @@ void door_flow_open(struct door_worker *dw, int fd, const struct gh_endpoint *cl
     gh_tls_hello_reader_init(&f->reader, f->table->max_hello);
     f->pump.side[0].edge.fn = on_peek_edge;
     atomic_fetch_add_explicit(&dw->d->connections, 1, memory_order_relaxed);
+    f->pump.side[0].urgent = gh_sock_at_urgent(fd);
     if (read_client(f)) /* mostly it is there */
         return;
     if (gh_pump_watch(&f->pump, 0) < 0) {

@@ -10,6 +10,7 @@
 #include "net/pump.h"
 #include "net/quic_endpoint.h"
 #include "os/sock.h"
+#include "services/door/camouflage.h"
 #include "services/door/door_table.h"
 
 #define DOOR_LISTEN_MAX 16u /* sockets of one worker: two families of each address */
@@ -79,6 +80,7 @@ struct door {
     unsigned connections_limit;               /* what the descriptors are enough for */
     unsigned pipes;
     struct gh_snapshot table;                 /* struct door_table */
+    struct door_camouflage_conf *camouflage;  /* of the thread that runs the node */
     struct door_worker *at[GH_WORKERS_MAX];
     struct door_health *health;               /* of worker 0 */
     _Atomic uint32_t connections;             /* now, of all workers */
@@ -104,6 +106,7 @@ struct door_worker {
     struct door_udp *udp;       /* NULL: no socket for UDP */
     struct gh_http1_server *h1; /* of connections whose TLS ends here */
     struct gh_http2 *h2;
+    struct door_camouflage *camouflage;
     struct gh_list guests;      /* struct door_guest: shaking hands */
     struct gh_list flows;
     struct gh_list parked;     /* wait for a place */
@@ -124,6 +127,7 @@ void door_flow_unpark(struct door_worker *dw);
 
 /* door_tls.c: what ends here instead of being carried. */
 int door_tls_start(struct door_worker *dw);
+void door_tls_refresh(struct door_worker *dw); /* the camouflage as it is configured now */
 void door_tls_drain(struct door_worker *dw);
 void door_tls_stop(struct door_worker *dw);
 /* Takes <fd> over; <early> was read from it. */

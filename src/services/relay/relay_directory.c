@@ -40,15 +40,16 @@ void relay_card_refresh(struct session *s)
 
 void relay_card_measure(struct session *s)
 {
-    struct gh_quic *q = gh_http_endpoint_stream_quic(s->carrier->stream);
     struct relay_path *p = &s->card.path;
     size_t datagram = gh_http_datagram_max(s->carrier->stream);
+    struct gh_http_path path;
 
+    gh_http_path(s->carrier->stream, &path);
+    atomic_store_explicit(&p->rtt_us, (uint32_t)(path.rtt / 1000), memory_order_relaxed);
     atomic_store_explicit(&p->mtu, (uint32_t)(datagram ? datagram - 1 : 0), memory_order_relaxed); /* a context id goes before a packet */
-    atomic_store_explicit(&p->rtt_us, q ? (uint32_t)(gh_quic_rtt(q) / 1000) : 0, memory_order_relaxed);
-    atomic_store_explicit(&p->udp_payload, q ? (uint32_t)gh_quic_plpmtu(q) : 0, memory_order_relaxed);
-    atomic_store_explicit(&p->sent, q ? gh_quic_counters(q)->datagrams_out : 0, memory_order_relaxed);
-    atomic_store_explicit(&p->lost, q ? gh_quic_counters(q)->datagrams_lost : 0, memory_order_relaxed);
+    atomic_store_explicit(&p->udp_payload, (uint32_t)path.plpmtu, memory_order_relaxed);
+    atomic_store_explicit(&p->sent, path.datagrams_out, memory_order_relaxed);
+    atomic_store_explicit(&p->lost, path.datagrams_lost, memory_order_relaxed);
 }
 
 void relay_card_remove(struct session *s)

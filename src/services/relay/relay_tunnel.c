@@ -205,14 +205,17 @@ static bool within_rate(struct tunnel *t, uint64_t count)
 static void on_body(void *arg, struct gh_http_stream *stream, struct gh_span data, bool end)
 {
     struct tunnel *t = arg;
-    uint64_t before = t->ip.counters.capsule_drops, capsules = t->ip.counters.capsules;
+    uint64_t before = t->ip.counters.capsule_drops, capsules = t->ip.counters.capsules, contexts = t->ip.counters.context_drops;
     int rc;
 
     if (t->state == TUNNEL_WAITING)
         keep_early(t, data, end);
     if (t->state != TUNNEL_OPEN)
         return;
+    relay_policy_refresh(t->rw); /* where the version has no datagrams, packets come this way too */
     rc = gh_connect_ip_feed(&t->ip, data, end);
+    if (t->ip.counters.context_drops != contexts)
+        relay_drop(t->rw, GH_DROP_CONTEXT, t->ip.counters.context_drops - contexts);
     if (t->ip.counters.capsule_drops != before)
         relay_drop(t->rw, GH_DROP_CAPSULE_LIMIT, t->ip.counters.capsule_drops - before);
     if (rc == 0 && !within_rate(t, t->ip.counters.capsules - capsules)) {
@@ -287,12 +290,8 @@ static void impatient(void *arg, int64_t now)
             relay_session_left(s, 0);
         return;
     }
-    if (gh_http_endpoint_stream_quic(t->stream)) {
-        gh_http_reset(t->stream, GH_HTTP_REQUEST_CANCELLED);
-        gh_http_endpoint_stream_close(t->stream, "told why, and still there");
-    } else { /* whoever else is on that connection stays */
-        gh_http_reset(t->stream, GH_HTTP_REQUEST_CANCELLED);
-    }
+    gh_http_reset(t->stream, GH_HTTP_REQUEST_CANCELLED);
+    gh_http_close_connection(t->stream, "told why, and still there");
 }
 
 struct tunnel *relay_tunnel_create(struct relay_worker *rw, struct gh_http_stream *stream)
@@ -420,13 +419,12 @@ static void measure(struct tunnel *t)
 /* Nothing is learnt of a path on which nothing came and went. */
 static bool has_news(struct session *s)
 {
-    struct gh_quic *q = gh_http_endpoint_stream_quic(s->carrier->stream);
-    const struct gh_quic_counters *n = q ? gh_quic_counters(q) : NULL;
-    uint64_t packets = n ? n->packets_in + n->packets_out : 1; /* over TCP there is one thing to learn, once */
+    struct gh_http_path path;
 
-    if (packets == s->measured && !s->carrier->assign_at && !s->carrier->measured_at)
+    gh_http_path(s->carrier->stream, &path);
+    if (path.pieces == s->measured && !s->carrier->assign_at && !s->carrier->measured_at)
         return false;
-    s->measured = packets;
+    s->measured = path.pieces;
     return true;
 }
 

@@ -132,9 +132,9 @@ static struct gh_ech_key_info info_of(const struct gh_ech_keys *k, size_t index)
     return i;
 }
 
-static void hellos_of_another_implementation_open(void **state)
+static void hellos_of_other_implementations_open(void **state)
 {
-    static const char *const hellos[] = { go_hello_x25519, go_hello_default };
+    static const char *const hellos[] = { go_hello_x25519, go_hello_default, chrome_hello_ech };
     struct gh_ech_keys *k = set_of(gh_span_str(go_pem));
     struct hello *h = calloc(1, sizeof *h);
     struct gh_ech_opened o;
@@ -143,7 +143,7 @@ static void hellos_of_another_implementation_open(void **state)
     assert_non_null(h);
     assert_string_equal(info_of(k, 0).public_name, "cover.example");
     assert_int_equal(info_of(k, 0).config_id, 42);
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof hellos / sizeof hellos[0]; i++) {
         from_hex(hellos[i], h);
         assert_int_equal(gh_ech_keys_open(k, &h->outer, NOW, &o), 1);
         assert_int_equal(o.key, 0);
@@ -197,6 +197,9 @@ static void what_is_not_made_with_our_key_is_not_ours(void **state)
     h->outer.aead = 2; /* not in the config */
     assert_int_equal(try_open(go, h, NOW), 0);
     from_openssl(gh_span_of(NULL, 0), h);
+    h->outer.config_id = 42;
+    assert_int_equal(try_open(go, h, NOW), 0);
+    from_hex(chrome_hello_grease, h);
     h->outer.config_id = 42;
     assert_int_equal(try_open(go, h, NOW), 0);
     assert_int_equal(ERR_peek_error(), 0); /* nothing is left for whoever asks the library next */
@@ -477,7 +480,7 @@ static void a_list_may_hold_configs_of_others(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hellos_of_another_implementation_open),
+        cmocka_unit_test(hellos_of_other_implementations_open),
         cmocka_unit_test(hellos_of_openssl_open_with_our_own_keys),
         cmocka_unit_test(what_is_not_made_with_our_key_is_not_ours),
         cmocka_unit_test(every_byte_of_the_outer_hello_is_authenticated),

@@ -61,6 +61,8 @@ static void op_close(struct gh_byte_stream *s)
 static void op_reset(struct gh_byte_stream *s)
 {
     fake_of(s)->reset = true;
+    if (fake_of(s)->peer)
+        fake_of(s)->peer->broken = true;
     op_close(s);
 }
 
@@ -117,6 +119,13 @@ bool fake_bytes_turn(struct fake_bytes *f)
 
     if (f->closed)
         return false;
+    if (f->broken) {
+        told = !f->broken_told;
+        f->broken_told = true;
+        if (told)
+            f->base.events->on_closed(f->base.arg, GH_ERR_CLOSED);
+        return told;
+    }
     f->gone = &gone;
     while (!gone && f->reading && f->in_len > 0) {
         size_t n = f->in_len < most ? f->in_len : most;

@@ -16,6 +16,7 @@ struct fake_bytes {
     size_t room;                /* bytes that <out> holds at most; 0: no limit */
     bool reading, writing, end, end_told;
     bool shut, closed, reset;   /* what was done to it */
+    bool broken, broken_told;   /* the other end was reset */
     bool *gone;
 };
 

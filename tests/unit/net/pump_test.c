@@ -280,6 +280,114 @@ static void a_reset_of_the_server_reaches_the_client(void **state)
     close_world(&w);
 }
 
+/* Bytes and a reset are there before the pump looks. */
+static void say_and_reset(struct world *w, size_t count, const uint8_t *block, unsigned pipes)
+{
+    uint8_t got[70000];
+    size_t have = 0;
+    ssize_t n;
+
+    open_world(w, pipes);
+    gh_pump_start(&w->pump);
+    gh_worker_turn(w->worker, false);
+    assert_int_equal(gh_sock_send(w->server, gh_span_of(block, count)), count);
+    gh_sock_reset_on_close(w->server);
+    gh_sock_close(w->server);
+    w->server = -1;
+    while ((n = wait_receive(w, w->client, got + have, sizeof got - have)) > 0)
+        have += (size_t)n;
+    assert_int_equal(n, GH_ERR_SYSTEM);
+    assert_int_equal(errno, ECONNRESET);
+    assert_int_equal(have, count);
+    assert_memory_equal(got, block, count);
+    assert_true(w->over && w->reset);
+    close_world(w);
+}
+
+static void last_words_arrive_before_a_reset(void **state)
+{
+    static uint8_t block[60000];
+    struct world w;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof block; i++)
+        block[i] = byte_at(i);
+    say_and_reset(&w, 7, block, 4);
+    say_and_reset(&w, sizeof block, block, 4);
+    say_and_reset(&w, sizeof block, block, 0);
+}
+
+/* The client goes on sending to a server that has said something and reset: it is the sending that fails. */
+static void last_words_arrive_when_sending_fails(void **state)
+{
+    struct world w;
+    char got[16];
+
+    (void)state;
+    open_world(&w, 4);
+    assert_int_equal(gh_pump_push(&w.pump, 0, gh_span_str("hello")), 0);
+    assert_int_equal(gh_sock_send(w.server, gh_span_str("no")), 2);
+    gh_sock_reset_on_close(w.server);
+    gh_sock_close(w.server);
+    w.server = -1;
+    gh_pump_start(&w.pump);
+    assert_int_equal(wait_receive(&w, w.client, got, sizeof got), 2);
+    assert_memory_equal(got, "no", 2);
+    assert_int_equal(wait_receive(&w, w.client, got, sizeof got), GH_ERR_SYSTEM);
+    assert_int_equal(errno, ECONNRESET);
+    assert_true(w.over && w.reset);
+    close_world(&w);
+}
+
+static void a_side_that_its_owner_found_broken_has_its_last_words(void **state)
+{
+    struct world w;
+    char got[16];
+
+    (void)state;
+    open_world(&w, 4);
+    assert_int_equal(gh_sock_send(w.server, gh_span_str("no")), 2);
+    gh_pump_fail(&w.pump, 1);
+    assert_true(w.over && w.reset);
+    assert_int_equal(wait_receive(&w, w.client, got, sizeof got), 2);
+    assert_int_equal(wait_receive(&w, w.client, got, sizeof got), GH_ERR_SYSTEM);
+    assert_int_equal(errno, ECONNRESET);
+    close_world(&w);
+}
+
+static void urgent_data_stays_urgent_and_where_it_was(void **state)
+{
+    struct world w;
+    char got[64];
+    size_t have = 0;
+
+    (void)state;
+    open_world(&w, 4);
+    gh_pump_start(&w.pump);
+    w.pump.side[0].bulk = true; /* splicing does not get past it */
+    assert_int_equal(gh_sock_send(w.client, gh_span_str("before")), 6);
+    assert_int_equal(gh_sock_send_urgent(w.client, '!'), 0);
+    assert_int_equal(gh_sock_send(w.client, gh_span_str("behind")), 6);
+    while (have < 6) {
+        ssize_t n = wait_receive(&w, w.server, got + have, sizeof got - have);
+
+        assert_true(n > 0);
+        have += (size_t)n;
+    }
+    assert_memory_equal(got, "before", 6);
+    while (!gh_sock_at_urgent(w.server))
+        gh_worker_turn(w.worker, true);
+    assert_int_equal(gh_sock_receive_urgent(w.server), '!');
+    while (have < 12) {
+        ssize_t n = wait_receive(&w, w.server, got + have, sizeof got - have);
+
+        assert_true(n > 0);
+        have += (size_t)n;
+    }
+    assert_memory_equal(got, "beforebehind", 12);
+    close_world(&w);
+}
+
 static void the_last_bytes_arrive_before_the_end(void **state)
 {
     static uint8_t block[300000];
@@ -312,6 +420,10 @@ int main(void)
         cmocka_unit_test(the_end_of_one_direction_leaves_the_other),
         cmocka_unit_test(a_reset_of_the_client_reaches_the_server),
         cmocka_unit_test(a_reset_of_the_server_reaches_the_client),
+        cmocka_unit_test(last_words_arrive_before_a_reset),
+        cmocka_unit_test(last_words_arrive_when_sending_fails),
+        cmocka_unit_test(a_side_that_its_owner_found_broken_has_its_last_words),
+        cmocka_unit_test(urgent_data_stays_urgent_and_where_it_was),
         cmocka_unit_test(the_last_bytes_arrive_before_the_end),
     };
 

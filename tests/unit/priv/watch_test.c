@@ -69,6 +69,24 @@ static void close_place(struct place *p, const char *const *names)
     assert_int_equal(rmdir(p->dir), 0);
 }
 
+/* A file that could not be read for its mode, and can now, was not written. */
+static void a_change_of_mode_is_a_change(void **state)
+{
+    static const char *const names[] = { "one", NULL };
+    struct place p;
+    char path[80];
+    int one;
+
+    (void)state;
+    open_place(&p);
+    write_file(&p, "one", "1");
+    one = add(&p, "one");
+    assert_int_equal(chmod(path_of(&p, "one", path), 0600), 0);
+    assert_int_equal(next(&p, 5000), one);
+    assert_int_equal(next(&p, 0), -1);
+    close_place(&p, names);
+}
+
 static void a_file_that_is_not_named_again_is_watched_no_more(void **state)
 {
     static const char *const names[] = { "old/former", "old", "kept", NULL };
@@ -140,6 +158,7 @@ static void places_of_former_files_are_given_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_change_of_mode_is_a_change),
         cmocka_unit_test(a_file_that_is_not_named_again_is_watched_no_more),
         cmocka_unit_test(places_of_former_files_are_given_again),
     };

@@ -31,15 +31,15 @@ static int teardown(void **state)
     return 0;
 }
 
-static void the_inner_name_and_alpn_of_another_implementations_hello_come_out(void **state)
+static void the_inner_name_and_alpn_of_other_implementations_hellos_come_out(void **state)
 {
-    static const char *const hellos[] = { go_hello_x25519, go_hello_default };
+    static const char *const hellos[] = { go_hello_x25519, go_hello_default, chrome_hello_ech, chrome_hello_grease };
     struct gh_ech_hello *r = malloc(sizeof *r);
     uint8_t bytes[4096];
 
     (void)state;
     assert_non_null(r);
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof hellos / sizeof hellos[0]; i++) {
         struct gh_tls_hello_reader reader;
         size_t len = strlen(hellos[i]) / 2;
         struct gh_tls_hello outer;
@@ -47,11 +47,17 @@ static void the_inner_name_and_alpn_of_another_implementations_hello_come_out(vo
         assert_true(gh_hex_decode(gh_span_str(hellos[i]), GH_HEX_LOWER, bytes, len));
         gh_tls_hello_reader_init(&reader, 0);
         assert_int_equal(gh_tls_hello_read(&reader, gh_span_of(bytes, len), &outer), 1);
-        assert_string_equal(outer.sni, "cover.example");
-        assert_int_equal(gh_ech_hello_open(keys, &outer, NOW, r), 1);
-        assert_string_equal(r->inner.sni, "inner.example");
-        assert_true(gh_tls_hello_alpn_has(&r->inner, "h2") && gh_tls_hello_alpn_has(&r->inner, "http/1.1"));
-        assert_true(gh_tls_hello_offers(&r->inner, 0x0304));
+        assert_true(outer.ech.present);
+        if (hellos[i] == chrome_hello_grease) {
+            assert_string_equal(outer.sni, "inner.example");
+            assert_int_equal(gh_ech_hello_open(keys, &outer, NOW, r), 0);
+        } else {
+            assert_string_equal(outer.sni, "cover.example");
+            assert_int_equal(gh_ech_hello_open(keys, &outer, NOW, r), 1);
+            assert_string_equal(r->inner.sni, "inner.example");
+            assert_true(gh_tls_hello_alpn_has(&r->inner, "h2") && gh_tls_hello_alpn_has(&r->inner, "http/1.1"));
+            assert_true(gh_tls_hello_offers(&r->inner, 0x0304));
+        }
         gh_tls_hello_reader_fini(&reader);
     }
     free(r);
@@ -142,7 +148,7 @@ static void a_hello_without_ech_or_with_another_form_of_it_is_not_ours(void **st
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_inner_name_and_alpn_of_another_implementations_hello_come_out),
+        cmocka_unit_test(the_inner_name_and_alpn_of_other_implementations_hellos_come_out),
         cmocka_unit_test(an_inner_hello_that_may_not_be_is_malformed),
         cmocka_unit_test(a_hello_without_ech_or_with_another_form_of_it_is_not_ours),
     };
