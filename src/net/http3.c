@@ -403,7 +403,8 @@ int gh_http_endpoint_create(const struct gh_http_endpoint_config *cfg, struct gh
         free(h);
         return rc;
     }
-    h->cfg.tls = gh_tls_ctx_get(cfg->tls);
+    if (cfg->tls)
+        gh_tls_ctx_get(cfg->tls);
     *ret = h;
     return 0;
 }

@@ -30,7 +30,7 @@ struct gh_http_endpoint_events {
 
 struct gh_http_endpoint_config {
     struct gh_quic_endpoint_config endpoint; /* its events and arg are filled here */
-    struct gh_tls_ctx *tls;                  /* another reference is taken */
+    struct gh_tls_ctx *tls;                  /* another reference is taken; a server may bring it later, before the first connection */
     struct gh_http_handler handler;          /* server */
     const struct gh_http_endpoint_events *events;
     void *arg;

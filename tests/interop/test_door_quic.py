@@ -183,3 +183,20 @@ def test_a_new_key_counts_at_once_and_the_old_one_still_opens(door, programs):
     until(lambda: door.metrics()['gatehouse_config_generation'] > generation, 10, 'the new keys were read')
     for each in (old, new):
         assert ask(door, programs, ech=each, name='inner.test')['accepted']
+
+
+def test_where_tls_ends_here_strangers_meet_the_site_over_http3(door, programs):
+    """Without a relay, too: the endpoint is the door's own then."""
+    other = Doorway(door.world)
+    text = 'door:\n  listen: ["127.0.0.1:9443"]\n  camouflage: {udp: true}\n  ech: {keys_file: ech.yaml}\n'
+    options = {'node__run_dir': door.world.path('other'), 'node__state_dir': door.world.path('other-state'), 'admin__listen': '127.0.0.1:8081'}
+    other.PORT = 9443
+    other.start(text, **options)
+    try:
+        told = ask(other, programs, name='other.test')
+        assert told['status'] == 200 and 'It works' in told['body'] and 'asked' not in told, told
+        told = ask(other, programs, ech=other_list(door), name='other.test')
+        assert told['rejected'] and told['retry'] == config_list(door), 'the keys that count are told: %s' % told
+        silent(other, programs, name='other.test', version=2)
+    finally:
+        other.stop()

@@ -77,7 +77,7 @@ static const struct gh_conf_row rows[] = {
     [UDP] = { "udp", GH_CONF_BOOL, .dflt = "true",
               .help = "take QUIC on the UDP ports of the same numbers, where there is something to serve there: tunnels, a route or a camouflage with udp" },
     [CAMOUFLAGE_UDP] = { "camouflage.udp", GH_CONF_BOOL, .dflt = "false", .reload = true,
-                         .help = "carry whoever is nobody of ours to the camouflage over UDP as well; otherwise there is silence" },
+                         .help = "whoever is nobody of ours meets the camouflage over UDP as well: carried to it, or over HTTP/3 where TLS ends here; otherwise there is silence" },
     [UDP_TIMEOUT] = { "udp_timeout", GH_CONF_DURATION, .dflt = "60s", .min = "1s", .max = "1h", .reload = true,
                       .help = "how long both sides of a carried UDP flow may be silent" },
     [MAX_UDP_FLOWS] = { "max_udp_flows", GH_CONF_UINT, .dflt = "4096", .min = "1", .max = "1000000", .unit = "flows", .reload = true,

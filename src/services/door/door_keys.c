@@ -98,6 +98,10 @@ static int own_site(struct door *d, struct door_table *t)
     gh_log_event(d->log, leaf.made ? GH_LOG_INFO : GH_LOG_DEBUG, "door", leaf.made ? "certificate made" : "certificate read", gh_log_str("cert_pin", pin));
     cfg.certificate = cfg.key = gh_span_of(leaf.pem.data, leaf.pem.len);
     rc = gh_tls_ctx_create(&cfg, &t->site, why, sizeof why);
+    cfg.alpn = "h3";
+    cfg.tls12 = false;
+    if (rc == 0 && t->relay_udp)
+        rc = gh_tls_ctx_create(&cfg, &t->site_quic, why, sizeof why);
     gh_leaf_file_fini(&leaf);
     if (rc < 0)
         gh_log_event(d->log, GH_LOG_ERROR, "door", "TLS cannot be set up with the door's own certificate (door.pem in the state folder)", gh_log_str("reason", why));
@@ -107,14 +111,19 @@ static int own_site(struct door *d, struct door_table *t)
 /* Nothing of ours is shown where a site answers for itself. */
 static int load_site(struct door *d, const struct gh_door_conf *c, struct door_table *t)
 {
-    const struct gh_tls_files files = { c->certificate, c->key, NULL, true, GH_AEAD_OPENSSL, "h2,http/1.1", GH_TLS_ASK_NONE, NULL };
+    struct gh_tls_files files = { c->certificate, c->key, NULL, true, GH_AEAD_OPENSSL, "h2,http/1.1", GH_TLS_ASK_NONE, NULL };
     int rc;
 
     if (c->has_relay)
         return 0;
     rc = *c->certificate ? gh_tls_load(d->run, d->log, "door", &files, &t->site) : own_site(d, t);
+    files.alpn = NULL;
+    if (rc == 0 && *c->certificate && t->relay_udp)
+        rc = gh_tls_load(d->run, d->log, "door", &files, &t->site_quic);
     if (rc == 0 && t->ech)
         rc = gh_tls_ctx_set_ech(t->site, t->ech, gh_clock_wall());
+    if (rc == 0 && t->ech && t->site_quic)
+        rc = gh_tls_ctx_set_ech(t->site_quic, t->ech, gh_clock_wall());
     return rc;
 }
 

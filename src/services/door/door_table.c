@@ -113,6 +113,7 @@ void door_table_put(void *table)
     gh_tls_ctx_put(t->site);
     gh_tls_ctx_put(t->tunnel);
     gh_tls_ctx_put(t->tunnel_quic);
+    gh_tls_ctx_put(t->site_quic);
     door_routes_destroy(t->routes);
     free(t);
 }

@@ -45,6 +45,7 @@ struct door_table {
     struct gh_tls_ctx *site;           /* of strangers; NULL: all of them are carried to the relay above */
     struct gh_tls_ctx *tunnel;         /* of the tunnel's name; NULL: this node has no tunnels */
     struct gh_tls_ctx *tunnel_quic;
+    struct gh_tls_ctx *site_quic;      /* strangers over UDP, where TLS ends here; NULL: silence */
     char tunnel_name[GH_TLS_NAME_MAX]; /* inside ECH alone */
 };
 

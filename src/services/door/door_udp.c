@@ -14,6 +14,7 @@
 #define HALF_SEEN_MAX 512u       /* first flights in part, of one worker */
 #define HALF_SEEN_PER_SOURCE 32u
 #define FLIGHTS_PER_SECOND 50u   /* that a source may begin and we look into; net/source_budget.h says how many at once */
+#define HALF_OPEN_MAX 256u       /* handshakes with strangers, of one worker and socket */
 #define SOCKET_BUFFER (8u << 20)
 
 static void drop(struct door_worker *dw, enum door_udp_drop why)
@@ -42,6 +43,7 @@ static void carry(struct door_gate *g, struct door_flight *f, const struct door_
         door_udp_flow_send(flow, last->payload, last->ecn);
 }
 
+/* Who says no hello, or is cut short: to the camouflage if that is somewhere else. */
 static void decide_stranger(struct door_gate *g, struct door_flight *f, const struct door_flight_key *client, struct door_table *t,
                             const struct gh_quic_stranger *last)
 {
@@ -53,10 +55,10 @@ static void decide_stranger(struct door_gate *g, struct door_flight *f, const st
     carry(g, f, client, t, &t->relay, last);
 }
 
-/* The relay's endpoint takes the connection, with the certificate and the keys of ECH as they are now. */
-static void replay(struct door_gate *g, struct door_flight *f, struct door_table *t)
+/* The endpoint takes the connection, with the certificate and the keys of ECH as they are now. */
+static void replay(struct door_gate *g, struct door_flight *f, struct gh_tls_ctx *tls)
 {
-    gh_http_endpoint_set_tls(g->http, t->tunnel_quic);
+    gh_http_endpoint_set_tls(g->http, tls);
     gh_list_each(it, &f->kept) {
         struct door_datagram *d = gh_container_of(it, struct door_datagram, link);
         const struct gh_quic_stranger s = { f->key.local, f->key.remote, d->ecn, { d->data, d->len } };
@@ -70,10 +72,16 @@ static bool decide(struct door_gate *g, struct door_flight *f, const struct gh_t
 {
     bool opened, ours = door_keys_open(t, hello, gh_worker_wall(g->dw->w), &opened);
     int target = opened ? -1 : door_routes_find(t->routes, hello->sni, g->port, hello->alpn);
+    bool own = t->relay.count == 0 && t->site_quic && f->peek.version == GH_QUIC_VERSION_1;
 
-    if (ours && g->http && t->tunnel_quic && f->peek.version == GH_QUIC_VERSION_1) {
+    if (ours && t->tunnel_quic && f->peek.version == GH_QUIC_VERSION_1) {
         door_count(g->dw, DOOR_METRIC_UDP_FLIGHTS, DOOR_TUNNEL);
-        replay(g, f, t);
+        replay(g, f, t->tunnel_quic);
+        return true;
+    }
+    if (own && (target < 0 || !t->targets[target].udp)) {
+        door_count(g->dw, DOOR_METRIC_UDP_FLIGHTS, DOOR_STRANGER);
+        replay(g, f, t->site_quic);
         return true;
     }
     if (target < 0 || !t->targets[target].udp) {
@@ -156,10 +164,17 @@ static void on_request(void *arg, struct gh_http_stream *s, const struct gh_http
     door_tls_answer(arg, s, head);
 }
 
-static int nobody(void *arg, struct gh_quic_link *l, const struct gh_quic_app **ret_app, void **ret_app_arg, struct gh_tls_ctx **ret_tls)
+/* What an endpoint of our own tells, without a relay: nobody has an identity. */
+
+static int nobody(void *arg, const struct gh_cert *cert, const struct gh_endpoint *remote, struct gh_http_identity *ret)
 {
-    (void)arg, (void)l, (void)ret_app, (void)ret_app_arg, (void)ret_tls;
+    (void)arg, (void)cert, (void)remote, (void)ret;
     return GH_ERR_DENIED;
+}
+
+static void ignore_refusal(void *arg, const struct gh_endpoint *remote, const char *why)
+{
+    (void)arg, (void)remote, (void)why;
 }
 
 static void ignore_drop(void *arg, enum gh_drop why, uint64_t count)
@@ -167,7 +182,7 @@ static void ignore_drop(void *arg, enum gh_drop why, uint64_t count)
     (void)arg, (void)why, (void)count;
 }
 
-static const struct gh_quic_endpoint_events no_connections = { .on_accept = nobody, .on_drop = ignore_drop };
+static const struct gh_http_endpoint_events own_events = { .on_peer = nobody, .on_refused = ignore_refusal, .on_drop = ignore_drop };
 
 static int open_gate(struct door_udp *u, unsigned index)
 {
@@ -183,15 +198,18 @@ static int open_gate(struct door_udp *u, unsigned index)
     *g = (struct door_gate){ .dw = u->dw, .index = index, .port = d->udp_listens[index].port };
     if (tunnels) {
         rc = tunnels->open(tunnels->self, &cfg, &g->http);
-        g->quic = rc == 0 ? gh_http_endpoint_quic(g->http) : NULL;
     } else {
         gh_quic_config_default(&cfg.endpoint.quic);
-        cfg.endpoint.events = &no_connections;
-        rc = gh_quic_endpoint_create(&cfg.endpoint, &g->quic);
+        cfg.endpoint.max_half_open = HALF_OPEN_MAX;
+        cfg.endpoint.handshakes_per_source = FLIGHTS_PER_SECOND;
+        cfg.events = &own_events;
+        rc = gh_http_endpoint_create(&cfg, &g->http);
     }
-    if (rc == 0)
-        d->udp_fds[index][u->dw->index] = -1;
-    return rc;
+    if (rc < 0)
+        return rc;
+    g->quic = gh_http_endpoint_quic(g->http);
+    d->udp_fds[index][u->dw->index] = -1;
+    return 0;
 }
 
 int door_udp_start(struct door_worker *dw)
@@ -236,8 +254,13 @@ void door_udp_tick(struct door_worker *dw, int64_t now, struct door_table *t)
 
 void door_udp_drain(struct door_worker *dw)
 {
-    if (dw->udp)
-        dw->udp->draining = true;
+    struct door_udp *u = dw->udp;
+
+    if (!u)
+        return;
+    u->draining = true;
+    for (unsigned i = 0; i < dw->d->udp_count && !dw->d->run->tunnels; i++) /* the relay drains its own */
+        gh_http_endpoint_drain(u->gates[i].http);
 }
 
 void door_udp_stop(struct door_worker *dw)
@@ -250,10 +273,10 @@ void door_udp_stop(struct door_worker *dw)
     dw->udp = NULL;
     door_udp_flows_fini(u);
     for (unsigned i = 0; i < DOOR_LISTEN_MAX; i++) {
-        if (u->gates[i].http)
+        if (u->gates[i].http && tunnels)
             tunnels->close(tunnels->self, dw->w, u->gates[i].http);
         else
-            gh_quic_endpoint_destroy(u->gates[i].quic);
+            gh_http_endpoint_destroy(u->gates[i].http);
     }
     door_flights_fini(&u->flights);
     gh_source_budget_fini(&u->sources);
@@ -264,7 +287,7 @@ void door_udp_stop(struct door_worker *dw)
 
 static bool has_something(const struct door *d, const struct gh_door_conf *c)
 {
-    bool some = (d->run->tunnels && *c->ech_keys_file) || (c->has_relay && c->relay_udp);
+    bool some = (d->run->tunnels && *c->ech_keys_file) || c->relay_udp;
 
     for (size_t i = 0; i < c->target_count; i++)
         some |= c->targets[i].udp;

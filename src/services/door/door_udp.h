@@ -22,7 +22,7 @@ struct door_gate {
     struct door_worker *dw;
     unsigned index;                /* of d->udp */
     uint16_t port;
-    struct gh_http_endpoint *http; /* the relay's; NULL: there is none, and <quic> is ours */
+    struct gh_http_endpoint *http; /* the relay's, or without one our own */
     struct gh_quic_endpoint *quic;
 };
 

@@ -108,6 +108,9 @@ func main() {
 		var rejected *tls.ECHRejectionError
 		told["error"] = err.Error()
 		told["rejected"] = errors.As(err, &rejected)
+		if rejected != nil {
+			told["retry"] = base64.StdEncoding.EncodeToString(rejected.RetryConfigList)
+		}
 	} else {
 		body, _ := io.ReadAll(answer.Body)
 		told["protocol"], told["status"], told["accepted"], told["bytes"] = answer.Proto, answer.StatusCode, answer.TLS.ECHAccepted, len(body)
