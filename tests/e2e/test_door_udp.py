@@ -40,13 +40,14 @@ class Echo:
         self.socket.bind((LOCAL, 0))
         self.at = '%s:%d' % self.socket.getsockname()
         self.name, self.seen = name, []
+        self.answer = lambda data: self.name + data
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self):
         while True:
             data, sender = self.socket.recvfrom(65536)
             self.seen.append((data, sender))
-            self.socket.sendto(self.name + data, sender)
+            self.socket.sendto(self.answer(data), sender)
 
 
 class Client:
@@ -113,6 +114,29 @@ def test_what_follows_goes_the_same_way_whichever_worker_reads_it(door):
                 client.send(packet)
                 assert client.receive() == b'a' + packet
     assert len({sender for _, sender in door.a.seen[-4 * 240:]}) == 4, 'a client is one source to its backend'
+
+
+def test_a_client_that_has_another_address_goes_on_by_the_id_of_its_server(door):
+    ids = [os.urandom(8), os.urandom(4)]
+    flows = []
+    for server in ids:
+        door.a.answer = lambda data, server=server: b'\xc0\x00\x00\x00\x01\x00' + bytes([len(server)]) + server + data
+        client = Client(door)
+        client.send(*GO)
+        assert client.receive().endswith(GO[0])
+        assert client.receive().endswith(GO[1])
+        flows.append(client)
+    door.a.answer = lambda data: b'a' + data
+    for server in ids:
+        for _ in range(8):
+            client = Client(door)
+            for _ in range(3):
+                packet = b'\x40' + server + os.urandom(40)
+                client.send(packet)
+                assert client.receive() == b'a' + packet
+    packet = b'\x40' + ids[0] + os.urandom(40)
+    flows[0].send(packet)
+    assert flows[0].receive() == b'a' + packet, 'the former address is as good'
 
 
 def test_strangers_hear_nothing(door):

@@ -54,10 +54,10 @@ struct gh_http2;
 struct gh_http_head;
 struct gh_http_stream;
 
-/* Who carries the datagrams of a 4-tuple; shared by the workers. */
+/* Who carries the datagrams of a 4-tuple, and where the ids lead that servers behind us chose; shared by the workers. */
 struct door_directory {
     pthread_mutex_t lock;
-    struct gh_map map;
+    struct gh_map map, ids;
     struct gh_hash_seed seed;
 };
 

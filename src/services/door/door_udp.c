@@ -136,7 +136,7 @@ static bool admit(void *arg, const struct gh_quic_stranger *d)
     bool taken = false, is_long;
     int rc;
 
-    if (d->payload.len == 0 || door_udp_flow_feed(u, d) || u->draining)
+    if (d->payload.len == 0 || door_udp_flow_feed(u, g, d) || u->draining)
         return false;
     rc = gh_quic_peek_dcid(d->payload, &key.dcid, &is_long);
     f = rc < 0 ? NULL : door_flights_find(&u->flights, &key);

@@ -45,8 +45,8 @@ void door_directory_fini(struct door_directory *dir);
 /* door_udp_flow.c */
 int door_udp_flows_init(struct door_udp *u);
 void door_udp_flows_fini(struct door_udp *u);
-/* True when a flow that is there, of this worker or another, takes it. */
-bool door_udp_flow_feed(struct door_udp *u, const struct gh_quic_stranger *d);
+/* True when a flow that is there, of this worker or another, takes it, or one that goes on from another address. */
+bool door_udp_flow_feed(struct door_udp *u, struct door_gate *g, const struct gh_quic_stranger *d);
 /* The flow of this client to <target>, a new one if need be; <dcid> leads to it from now on, may be NULL. NULL: there is no room, or nobody to carry to. */
 struct door_udp_flow *door_udp_flow_open(struct door_udp *u, struct door_gate *g, const struct door_flight_key *client, struct door_table *t,
                                          struct door_target *target, const struct gh_quic_cid *dcid);

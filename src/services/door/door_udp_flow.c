@@ -7,7 +7,24 @@
 
 #define RECEIVE 16u                        /* messages of one read */
 #define ROUNDS 4u                          /* reads in a turn before others have theirs */
+#define ID_PREFIX 4u                       /* bytes of an id by which it is looked up; shorter ones are not */
 #define UNHEARD INT64_C(10000000000)       /* ns that a backend has to say something */
+
+/* An id that leads to a flow. */
+struct lead {
+    struct gh_map_node node; /* in the directory, when <listed>: for whoever comes with it from another address */
+    struct gh_quic_cid id;   /* len 0: none */
+    struct door_udp_flow *flow;
+    bool listed;
+};
+
+/* Where a flow goes: never changes. */
+struct way {
+    struct door_table *table; /* counted */
+    struct door_target *target;
+    struct door_backend *backend; /* counts this flow */
+    struct gh_endpoint to;
+};
 
 struct door_udp_flow {
     struct gh_map_node node;
@@ -15,13 +32,10 @@ struct door_udp_flow {
     struct door_udp *u;
     struct door_gate *gate;
     struct gh_endpoint local, remote; /* the client's 4-tuple */
-    struct gh_endpoint to;
+    struct way way;
     struct gh_udp udp;                /* connected */
     struct gh_poll *poll;
-    struct door_table *table;         /* counted */
-    struct door_target *target;
-    struct door_backend *backend;     /* counts this flow */
-    struct gh_quic_cid ids[DOOR_FLOW_IDS]; /* that lead to it, the newest last; len 0: none */
+    struct lead ids[DOOR_FLOW_IDS];   /* a ring */
     unsigned next_id;
     bool answered;
     int64_t last;                     /* when a datagram was carried */
@@ -63,6 +77,15 @@ static bool entry_equals(const struct gh_map_node *node, const void *key)
     return same_address(&e->remote, t->remote) && same_address(&e->local, t->local);
 }
 
+/* The key is a datagram with a short header: the id begins behind its first byte, and nobody says where it ends. */
+static bool lead_equals(const struct gh_map_node *node, const void *key)
+{
+    const struct gh_quic_cid *id = &gh_container_of(node, const struct lead, node)->id;
+    const struct gh_span *payload = key;
+
+    return payload->len > id->len && memcmp(payload->data + 1, id->data, id->len) == 0;
+}
+
 int door_directory_init(struct door_directory *dir)
 {
     int rc = gh_random_bytes(&dir->seed, sizeof dir->seed);
@@ -70,16 +93,18 @@ int door_directory_init(struct door_directory *dir)
     if (rc == 0)
         rc = gh_map_init(&dir->map, 64, entry_equals);
     if (rc == 0)
+        rc = gh_map_init(&dir->ids, 64, lead_equals);
+    if (rc == 0)
         pthread_mutex_init(&dir->lock, NULL);
     return rc;
 }
 
 void door_directory_fini(struct door_directory *dir)
 {
-    if (!dir->map.buckets)
-        return;
+    if (dir->ids.buckets) /* the last thing that was made */
+        pthread_mutex_destroy(&dir->lock);
     gh_map_fini(&dir->map);
-    pthread_mutex_destroy(&dir->lock);
+    gh_map_fini(&dir->ids);
 }
 
 static struct entry *look_up(struct door_directory *dir, const struct gh_endpoint *local, const struct gh_endpoint *remote)
@@ -126,6 +151,48 @@ static void leave(struct door_udp_flow *f)
     pthread_mutex_unlock(&dir->lock);
 }
 
+static void unlist(struct lead *l)
+{
+    struct door_directory *dir = &l->flow->u->dw->d->directory;
+
+    if (!l->listed)
+        return;
+    pthread_mutex_lock(&dir->lock);
+    gh_map_remove(&dir->ids, &l->node);
+    pthread_mutex_unlock(&dir->lock);
+    l->listed = false;
+}
+
+static void list(struct lead *l)
+{
+    struct door_directory *dir = &l->flow->u->dw->d->directory;
+
+    if (l->id.len < ID_PREFIX)
+        return;
+    pthread_mutex_lock(&dir->lock);
+    gh_map_insert(&dir->ids, &l->node, gh_hash_bytes(&dir->seed, l->id.data, ID_PREFIX));
+    pthread_mutex_unlock(&dir->lock);
+    l->listed = true;
+}
+
+/* A client whose address has changed, or was changed on its way: where its flow goes. The server sees another address, too, and asks for a proof
+ * of it (RFC 9000, section 9), so the former flow stays as it is. True: <ret> has a table of its own. */
+static bool follow(struct door_directory *dir, struct gh_span payload, struct way *ret)
+{
+    struct gh_map_node *n;
+
+    if (payload.len < 1 + ID_PREFIX || payload.data[0] & 0x80)
+        return false;
+    pthread_mutex_lock(&dir->lock);
+    n = gh_map_find(&dir->ids, gh_hash_bytes(&dir->seed, payload.data + 1, ID_PREFIX), &payload);
+    if (n) {
+        *ret = gh_container_of(n, struct lead, node)->flow->way;
+        door_table_get(ret->table);
+    }
+    pthread_mutex_unlock(&dir->lock);
+    return n != NULL;
+}
+
 /* ---- which flow ---- */
 
 /* What a datagram says about its connection. */
@@ -144,7 +211,7 @@ static bool has_id(const struct door_udp_flow *f, struct gh_span payload)
     if (is_long && (gh_quic_peek_dcid(payload, &dcid, &is_long) < 0 || dcid.len == 0))
         return false;
     for (unsigned i = 0; i < DOOR_FLOW_IDS; i++) {
-        const struct gh_quic_cid *id = &f->ids[i];
+        const struct gh_quic_cid *id = &f->ids[i].id;
 
         if (id->len == 0)
             continue;
@@ -160,7 +227,7 @@ static bool flow_equals(const struct gh_map_node *node, const void *key)
     const struct door_udp_flow *f = gh_container_of(node, const struct door_udp_flow, node);
     const struct asked *a = key;
 
-    return same_address(&f->remote, a->remote) && same_address(&f->local, a->local) && (!a->target || f->target == a->target) &&
+    return same_address(&f->remote, a->remote) && same_address(&f->local, a->local) && (!a->target || f->way.target == a->target) &&
            (!a->by_id || has_id(f, a->payload));
 }
 
@@ -171,14 +238,20 @@ static struct door_udp_flow *find(struct door_udp *u, const struct asked *a)
     return n ? gh_container_of(n, struct door_udp_flow, node) : NULL;
 }
 
-static void learn(struct door_udp_flow *f, const struct gh_quic_cid *id)
+/* <servers>: the client will use it for all that it sends. */
+static void learn(struct door_udp_flow *f, const struct gh_quic_cid *id, bool servers)
 {
+    struct lead *l = &f->ids[f->next_id];
+
     if (id->len == 0)
         return;
     for (unsigned i = 0; i < DOOR_FLOW_IDS; i++)
-        if (f->ids[i].len == id->len && memcmp(f->ids[i].data, id->data, id->len) == 0)
+        if (f->ids[i].id.len == id->len && memcmp(f->ids[i].id.data, id->data, id->len) == 0)
             return;
-    f->ids[f->next_id] = *id;
+    unlist(l);
+    l->id = *id;
+    if (servers)
+        list(l);
     f->next_id = (f->next_id + 1) % DOOR_FLOW_IDS;
 }
 
@@ -199,7 +272,7 @@ static void learn_source(struct door_udp_flow *f, struct gh_span datagram)
     id.len = (uint8_t)scid.len;
     if (scid.len)
         memcpy(id.data, scid.data, scid.len);
-    learn(f, &id);
+    learn(f, &id, true);
 }
 
 /* ---- life ---- */
@@ -217,12 +290,14 @@ static void destroy(struct door_udp_flow *f)
 
     gh_poll_close(f->poll);
     gh_udp_fini(&f->udp);
+    for (unsigned i = 0; i < DOOR_FLOW_IDS; i++)
+        unlist(&f->ids[i]);
     leave(f);
     gh_map_remove(&u->flows, &f->node);
     gh_list_unlink(&f->age);
     u->flow_count--;
-    atomic_fetch_sub_explicit(&f->backend->connections, 1, memory_order_relaxed);
-    door_table_put(f->table);
+    atomic_fetch_sub_explicit(&f->way.backend->connections, 1, memory_order_relaxed);
+    door_table_put(f->way.table);
     free(f);
 }
 
@@ -261,7 +336,7 @@ static void on_backend(void *arg, int events)
 
 void door_udp_flow_send(struct door_udp_flow *f, struct gh_span datagram, uint8_t ecn)
 {
-    const struct gh_udp_send out = { .payload = datagram, .segment = datagram.len, .remote = f->to, .ecn = ecn };
+    const struct gh_udp_send out = { .payload = datagram, .segment = datagram.len, .remote = f->way.to, .ecn = ecn };
 
     if (datagram.len == 0)
         return;
@@ -273,30 +348,28 @@ void door_udp_flow_send(struct door_udp_flow *f, struct gh_span datagram, uint8_
     touch(f);
 }
 
-static int choose(struct door_udp_flow *f)
+static int choose(struct door_udp *u, struct way *w)
 {
     uint32_t tried = 0;
     int i;
 
-    for (i = door_target_choose(f->target, tried); i >= 0; i = door_target_choose(f->target, tried)) {
+    for (i = door_target_choose(w->target, tried); i >= 0; i = door_target_choose(w->target, tried)) {
         tried |= UINT32_C(1) << i;
-        if (door_backend_addr(&f->target->backends[i], 0, &f->to))
+        if (door_backend_addr(&w->target->backends[i], 0, &w->to))
             break;
-        door_count(f->u->dw, DOOR_METRIC_DIALS, DOOR_DIAL_NO_ADDRESS);
+        door_count(u->dw, DOOR_METRIC_DIALS, DOOR_DIAL_NO_ADDRESS);
     }
     if (i < 0)
         return GH_ERR_NOT_FOUND;
-    f->backend = &f->target->backends[i];
+    w->backend = &w->target->backends[i];
     return 0;
 }
 
 static int connect_backend(struct door_udp_flow *f)
 {
     const struct gh_udp_features plain = { .gso = false };
-    int rc = choose(f), fd = rc < 0 ? -1 : gh_udp_connect(&f->to);
+    int rc, fd = gh_udp_connect(&f->way.to);
 
-    if (rc < 0)
-        return rc;
     if (fd < 0)
         return fd;
     rc = gh_udp_init(&f->udp, fd, &plain);
@@ -322,39 +395,53 @@ static bool make_room(struct door_udp *u, const struct door_table *t)
     return true;
 }
 
-struct door_udp_flow *door_udp_flow_open(struct door_udp *u, struct door_gate *g, const struct door_flight_key *client, struct door_table *t,
-                                         struct door_target *target, const struct gh_quic_cid *dcid)
+/* Takes over the way's table. */
+static struct door_udp_flow *create(struct door_udp *u, struct door_gate *g, const struct gh_endpoint *local, const struct gh_endpoint *remote,
+                                    const struct way *way)
 {
-    const struct asked a = { .local = &client->local, .remote = &client->remote, .target = target };
-    struct door_udp_flow *f = find(u, &a);
+    struct door_udp_flow *f = make_room(u, way->table) ? calloc(1, sizeof *f) : NULL;
 
-    if (f) {
-        if (dcid)
-            learn(f, dcid);
-        return f;
-    }
-    f = make_room(u, t) ? calloc(1, sizeof *f) : NULL;
-    if (!f)
+    if (!f) {
+        door_table_put(way->table);
         return NULL;
+    }
     f->u = u;
     f->gate = g;
-    f->local = client->local;
-    f->remote = client->remote;
-    f->target = target;
+    f->local = *local;
+    f->remote = *remote;
+    f->way = *way;
+    for (unsigned i = 0; i < DOOR_FLOW_IDS; i++)
+        f->ids[i].flow = f;
     if (connect_backend(f) < 0) {
         door_count(u->dw, DOOR_METRIC_UDP_DROPPED, DOOR_UDP_UNSENT);
+        door_table_put(way->table);
         free(f);
         return NULL;
     }
-    f->table = door_table_get(t);
-    atomic_fetch_add_explicit(&f->backend->connections, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&way->backend->connections, 1, memory_order_relaxed);
     gh_map_insert(&u->flows, &f->node, hash_of(&u->seed, &f->remote));
     gh_list_init(&f->age);
     u->flow_count++;
     enter(f);
     touch(f);
-    if (dcid)
-        learn(f, dcid);
+    return f;
+}
+
+struct door_udp_flow *door_udp_flow_open(struct door_udp *u, struct door_gate *g, const struct door_flight_key *client, struct door_table *t,
+                                         struct door_target *target, const struct gh_quic_cid *dcid)
+{
+    const struct asked a = { .local = &client->local, .remote = &client->remote, .target = target };
+    struct way way = { .table = t, .target = target };
+    struct door_udp_flow *f = find(u, &a);
+
+    if (!f) {
+        if (choose(u, &way) < 0)
+            return NULL;
+        door_table_get(t);
+        f = create(u, g, &client->local, &client->remote, &way);
+    }
+    if (f && dcid)
+        learn(f, dcid, false);
     return f;
 }
 
@@ -423,9 +510,19 @@ static bool hand_over(struct door_udp *u, const struct gh_quic_stranger *d)
     return true;
 }
 
-bool door_udp_flow_feed(struct door_udp *u, const struct gh_quic_stranger *d)
+bool door_udp_flow_feed(struct door_udp *u, struct door_gate *g, const struct gh_quic_stranger *d)
 {
-    return feed_here(u, d) || (!(d->payload.data[0] & 0x80) && hand_over(u, d));
+    struct door_udp_flow *f;
+    struct way way;
+
+    if (feed_here(u, d) || (!(d->payload.data[0] & 0x80) && hand_over(u, d)))
+        return true;
+    if (u->draining || !follow(&u->dw->d->directory, d->payload, &way))
+        return false;
+    f = create(u, g, &d->local, &d->remote, &way);
+    if (f)
+        door_udp_flow_send(f, d->payload, d->ecn);
+    return true;
 }
 
 /* ---- all of them ---- */
