@@ -12,7 +12,7 @@ from doorway import LOCAL, Doorway, OneHost, inside
 from process import until
 from world import ROOT
 
-CONFIG = '''listen: ["127.0.0.1:8443"]
+CONFIG = '''listen: ["127.0.0.1:8443", "[::1]:8443"]
 local_routes:
   quic.example.com: {{to: "{a}", udp: true}}
   example.com: {{to: "{b}"}}
@@ -51,9 +51,10 @@ class Echo:
 
 
 class Client:
-    def __init__(self, door, port=None):
-        self.socket = inside(door.host, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-        self.socket.connect((LOCAL, port or door.PORT))
+    def __init__(self, door, port=None, address=LOCAL):
+        family = socket.AF_INET6 if ':' in address else socket.AF_INET
+        self.socket = inside(door.host, lambda: socket.socket(family, socket.SOCK_DGRAM))
+        self.socket.connect((address, port or door.PORT))
 
     def send(self, *datagrams):
         for datagram in datagrams:
@@ -100,6 +101,14 @@ def test_a_routed_name_gets_the_flight_as_it_came_and_answers(door):
     client.send(GO[1])
     assert [client.receive(), client.receive()] == [b'a' + part for part in GO]
     assert [data for data, _ in door.a.seen[-2:]] == GO
+
+
+def test_a_client_over_ipv6_reaches_a_backend_over_ipv4(door):
+    client = Client(door, address='::1')
+    client.send(*GO)
+    assert [client.receive(), client.receive()] == [b'a' + part for part in GO]
+    client.send(b'\x40' + b'x' * 50)
+    assert client.receive() == b'a\x40' + b'x' * 50
 
 
 def test_what_follows_goes_the_same_way_whichever_worker_reads_it(door):
