@@ -205,7 +205,7 @@ struct asked {
 
 static bool has_id(const struct door_udp_flow *f, struct gh_span payload)
 {
-    struct gh_quic_cid dcid;
+    struct gh_quic_cid dcid = { .len = 0 };
     bool is_long = (payload.data[0] & 0x80) != 0;
 
     if (is_long && (gh_quic_peek_dcid(payload, &dcid, &is_long) < 0 || dcid.len == 0))
