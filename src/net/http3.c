@@ -186,7 +186,11 @@ static void on_handshake(void *arg)
                                      .certificate = &c->identity.certificate,
                                      .uid = UINT32_MAX,
                                      .connection = number_of(c->h) };
-    if (rc < 0) {
+    if (rc < 0 && c->server && c->h->cfg.anybody) {
+        c->identity = (struct gh_http_identity){ .name = "" };
+        c->peer.not_after = 0;
+        c->peer.certificate = NULL;
+    } else if (rc < 0) {
         c->refused = true; /* on_peer said why to whoever wants to know */
         gh_quic_close(c->quic, false, ALERT_BAD_CERTIFICATE, "certificate refused");
     }
@@ -207,7 +211,7 @@ static void on_request(void *arg, struct gh_h3_stream *s, const struct gh_http_h
     struct gh_http_conn *c = arg;
     struct stream *st;
 
-    if (c->refused || !c->identity.name[0]) {
+    if (c->refused || (!c->identity.name[0] && !c->h->cfg.anybody)) {
         gh_h3_reset(s, GH_H3_REQUEST_REJECTED);
         return;
     }
@@ -399,7 +403,8 @@ int gh_http_endpoint_create(const struct gh_http_endpoint_config *cfg, struct gh
         free(h);
         return rc;
     }
-    h->cfg.tls = gh_tls_ctx_get(cfg->tls);
+    if (cfg->tls)
+        gh_tls_ctx_get(cfg->tls);
     *ret = h;
     return 0;
 }

@@ -30,10 +30,11 @@ struct gh_http_endpoint_events {
 
 struct gh_http_endpoint_config {
     struct gh_quic_endpoint_config endpoint; /* its events and arg are filled here */
-    struct gh_tls_ctx *tls;                  /* another reference is taken */
+    struct gh_tls_ctx *tls;                  /* another reference is taken; a server may bring it later, before the first connection */
     struct gh_http_handler handler;          /* server */
     const struct gh_http_endpoint_events *events;
     void *arg;
+    bool anybody; /* server: who has no identity, or none that counts, is served as well, and its requests have none; <tls> may then let it in */
 };
 
 int gh_http_endpoint_create(const struct gh_http_endpoint_config *cfg, struct gh_http_endpoint **ret);

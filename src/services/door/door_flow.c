@@ -15,7 +15,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "proto/ech/ech_hello.h"
 #include "services/door/door_internal.h"
 #include "wire/proxy_v2.h"
 
@@ -400,23 +399,9 @@ static void decide_stranger(struct door_flow *f, struct gh_span bytes)
     }
 }
 
-/* What our keys open and is meant for the tunnel. Whatever else is in it stays a stranger's. */
-static bool is_ours(struct door_flow *f, const struct gh_tls_hello *hello, bool *ret_opened)
-{
-    struct gh_ech_hello inner;
-    int rc;
-
-    *ret_opened = false;
-    if (!f->table->ech || !hello->ech.present)
-        return false;
-    rc = gh_ech_hello_open(f->table->ech, hello, gh_worker_wall(f->dw->w), &inner);
-    *ret_opened = rc != 0;
-    return rc == 1 && f->table->tunnel && strcmp(inner.inner.sni, f->table->tunnel_name) == 0;
-}
-
 static void decide(struct door_flow *f, const struct gh_tls_hello *hello, struct gh_span bytes)
 {
-    bool opened, ours = is_ours(f, hello, &opened);
+    bool opened, ours = door_keys_open(f->table, hello, gh_worker_wall(f->dw->w), &opened);
     int target = opened ? -1 : door_routes_find(f->table->routes, hello->sni, f->port, hello->alpn);
 
     if (opened)

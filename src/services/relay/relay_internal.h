@@ -42,6 +42,7 @@
 #include "store/store.h"
 
 #define RELAY_LISTEN_MAX 16u
+#define RELAY_HTTP_MAX (RELAY_LISTEN_MAX + 16u) /* the relay's own, then those on sockets of the door */
 #define RELAY_NAME_MAX 129u
 #define RELAY_REQUEST_ID 34u /* CONNECTION-STREAM in hex, NUL included */
 
@@ -125,7 +126,7 @@ struct relay_worker {
     struct gh_relay_conf conf; /* the worker's own copy of the node's */
     struct gh_worker *w;
     unsigned index;
-    struct gh_http_endpoint *http[RELAY_LISTEN_MAX];
+    struct gh_http_endpoint *http[RELAY_HTTP_MAX]; /* NULL where there is none */
     struct gh_tun_port *tun;
     struct gh_forward forward;
     struct gh_snapshot_reader policy, trust;
