@@ -17,6 +17,7 @@ local_routes:
   "a.test:8444": "{b}"
   "a.test/ssh": "{b}"
   raw.test: "{raw}"
+  told.test: {{to: "{raw}", proxy_protocol: true}}
   down.test: "127.0.0.1:1"
   several.test: {{to: ["127.0.0.1:1", "{a}", "{b}"], health_check: 0s}}
 camouflage: {{relay: "{site}"}}
@@ -186,6 +187,19 @@ def test_a_reset_is_passed_on_in_both_directions(door):
     reset(side)
     with pytest.raises(ConnectionResetError):
         client.recv(10)
+
+
+def test_a_backend_may_be_told_who_the_client_is(door):
+    """PROXY protocol version 2, section 2.2: signature, version and command, TCP over IPv4, 12 bytes of addresses"""
+    flight = hello('told.test')
+    client = door.connect()
+    own = client.getsockname()
+    side = backend_side(door, client, flight)
+    expected = (b'\r\n\r\n\0\r\nQUIT\n' + b'\x21\x11\x00\x0c' + socket.inet_aton('127.0.0.1') * 2 + own[1].to_bytes(2, 'big') +
+                door.PORT.to_bytes(2, 'big'))
+    assert receive_all(side, len(expected) + len(flight)) == expected + flight
+    client.close()
+    side.close()
 
 
 def test_a_backend_that_is_down_looks_as_its_host_would(door):

@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "proto/ech/ech_hello.h"
 #include "services/door/door_internal.h"
+#include "wire/proxy_v2.h"
 
 #define EARLY INT64_C(1000000)           /* ns without a hello until the camouflage is connected to */
 #define SILENCE (INT64_C(127) * 1000000000) /* ns: what a client's own SYNs would have taken to give up */
@@ -264,8 +265,26 @@ static void dial(struct door_flow *f)
 
 /* ---- the decision ---- */
 
+/* Who the client is, for a backend that expects to be told. It is no byte of the client's. */
+static int push_proxy_header(struct door_flow *f)
+{
+    uint8_t buf[GH_PROXY_V2_EMIT_MAX];
+    struct gh_writer w = gh_writer_of(buf, sizeof buf);
+    struct gh_endpoint local = { .port = f->port };
+    struct gh_proxy_v2 p = { .source = f->client.ip, .source_port = f->client.port };
+    int rc;
+
+    (void)gh_sock_local(f->pump.side[0].fd, &local);
+    p.destination = local.ip;
+    p.destination_port = local.port;
+    rc = gh_proxy_v2_emit(&w, &p);
+    return rc < 0 ? rc : gh_pump_push(&f->pump, 0, gh_span_of(buf, gh_writer_len(&w)));
+}
+
 static int push_first(struct door_flow *f, struct gh_span bytes)
 {
+    if (f->target->proxy_protocol && push_proxy_header(f) < 0)
+        return GH_ERR_MEMORY;
     f->pump.side[0].bytes += bytes.len;
     return gh_pump_push(&f->pump, 0, bytes);
 }

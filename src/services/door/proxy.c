@@ -11,11 +11,14 @@
 
 #define PIECE 16384u         /* bytes that are handed on at once */
 #define WAITING_MAX 2097152u /* bytes of a body that wait: more than the windows of HTTP/2 and HTTP/3 let a client send */
+#define WAITING_ALL (64u << 20) /* of all requests of a worker: who comes when these are there is refused */
+#define FAREWELL INT64_C(2000000000) /* ns that the end of a tunnel may take */
 
 struct door_proxy {
     struct gh_worker *w;
     struct door_proxy_pool *pool;
     unsigned refs, requests;
+    size_t waiting; /* bytes, of all requests */
     bool keep_host, forwarded;
     const char *scheme;
     char *authority, *server;
@@ -54,11 +57,11 @@ static void begin(struct exchange *x, bool fresh);
 
 /* ---- bytes that wait ---- */
 
-static int keep(struct waiting *q, struct gh_span data)
+static int keep(struct door_proxy *p, struct waiting *q, struct gh_span data)
 {
     if (data.len == 0)
         return 0;
-    if (q->len + data.len > WAITING_MAX)
+    if (q->len + data.len > WAITING_MAX || p->waiting + data.len > WAITING_ALL)
         return GH_ERR_FULL;
     if (q->at > 0)
         memmove(q->data, q->data + q->at, q->len);
@@ -77,17 +80,19 @@ static int keep(struct waiting *q, struct gh_span data)
     }
     memcpy(q->data + q->len, data.data, data.len);
     q->len += data.len;
+    p->waiting += data.len;
     return 0;
 }
 
-static void forget(struct waiting *q)
+static void forget(struct door_proxy *p, struct waiting *q)
 {
+    p->waiting -= q->len;
     free(q->data);
     *q = (struct waiting){ .end = q->end };
 }
 
 /* Sends what waits to <to>, and tells <from> of each piece. 0 when all of it went, else as gh_http_send. */
-static int push(struct waiting *q, struct gh_http_stream *to, struct gh_http_stream *from)
+static int push(struct door_proxy *p, struct waiting *q, struct gh_http_stream *to, struct gh_http_stream *from)
 {
     while (q->len > 0) {
         size_t n = q->len < PIECE ? q->len : PIECE;
@@ -97,10 +102,11 @@ static int push(struct waiting *q, struct gh_http_stream *to, struct gh_http_str
             return rc;
         q->at += n;
         q->len -= n;
+        p->waiting -= n;
         if (from)
             gh_http_consume(from, n);
     }
-    forget(q);
+    forget(p, q);
     return 0;
 }
 
@@ -114,8 +120,8 @@ static void release(struct exchange *x)
         return;
     gh_worker_deadline_stop(p->w, &x->start);
     gh_worker_deadline_stop(p->w, &x->timer);
-    free(x->up.data);
-    free(x->down.data);
+    forget(p, &x->up);
+    forget(p, &x->down);
     free(x->ask);
     free(x);
     p->requests--;
@@ -142,7 +148,7 @@ static void end_answer(struct exchange *x)
 {
     x->answered = x->down_done = true;
     gh_http_consume(x->s, x->up.len);
-    forget(&x->up);
+    forget(x->p, &x->up);
     gh_worker_deadline_stop(x->p->w, &x->timer);
 }
 
@@ -160,9 +166,15 @@ static void on_late(void *arg, int64_t now)
 {
     struct exchange *x = arg;
 
-    (void)now;
+    if (x->granted && !x->down_ended && x->down.len == 0) { /* a silent tunnel ends in order, when its client does, too */
+        x->down_ended = true;
+        leave_origin(x);
+        gh_worker_deadline_start(x->p->w, &x->timer, now + FAREWELL);
+        (void)gh_http_send(x->s, gh_span_of(NULL, 0), true);
+        return;
+    }
     if (x->answered) {
-        gh_http_reset(x->s, x->granted ? GH_HTTP_NO_ERROR : GH_HTTP_INTERNAL_ERROR);
+        gh_http_reset(x->s, GH_HTTP_INTERNAL_ERROR);
         return;
     }
     end_answer(x); /* so that the origin's end is not the client's */
@@ -179,7 +191,7 @@ static void push_up(struct exchange *x)
     if (!x->u || x->up_done || x->down_done || (x->tunnel && !x->granted))
         return;
     x->sent |= x->up.len > 0;
-    rc = x->up.len > 0 ? push(&x->up, x->u, x->s) : 0;
+    rc = x->up.len > 0 ? push(x->p, &x->up, x->u, x->s) : 0;
     if (rc == 0 && x->up.end) {
         /* the last piece had the end with it, unless there was none */
         rc = x->body == GH_HTTP1_ORIGIN_NO_BODY && !x->tunnel ? 0 : gh_http_send(x->u, gh_span_of(NULL, 0), true);
@@ -215,7 +227,7 @@ static void on_client_body(void *arg, struct gh_http_stream *s, struct gh_span d
         gh_http_consume(s, data.len);
         return;
     }
-    if (keep(&x->up, data) < 0) {
+    if (keep(x->p, &x->up, data) < 0) {
         gh_http_reset(s, GH_HTTP_EXCESSIVE_LOAD);
         return;
     }
@@ -241,7 +253,7 @@ static void end_down(struct exchange *x)
 
 static void push_down(struct exchange *x)
 {
-    int rc = push(&x->down, x->s, x->u);
+    int rc = push(x->p, &x->down, x->s, x->u);
 
     if (rc == GH_ERR_AGAIN)
         return;
@@ -339,7 +351,7 @@ static void on_origin_body(void *arg, struct gh_http_stream *u, struct gh_span d
         return;
     }
     if (rc == GH_ERR_AGAIN) {
-        rc = keep(&x->down, data);
+        rc = keep(x->p, &x->down, data);
         x->down.end |= end;
     }
     if (rc < 0)

@@ -462,6 +462,56 @@ static void a_websocket_that_is_refused_is_refused(void **state)
     gh_fake_stream_fini(&f);
 }
 
+static void a_silent_tunnel_ends_in_order(void **state)
+{
+    struct world *w = *state;
+    struct door_camouflage_conf conf = conf_of(w);
+    struct gh_fake_stream f;
+
+    conf.proxy.timeout = SECOND / 50;
+    assert_int_equal(door_camouflage_set(w->camouflage, &conf), 0);
+    ask_websocket(w, &f);
+    origin_accept(w);
+    UNTIL(w, strstr(w->got, "\r\n\r\n"));
+    origin_say(w, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello");
+    UNTIL(w, f.ended);
+    assert_string_equal(f.body, "hello");
+    UNTIL(w, w->end);
+    assert_false(f.reset);
+    gh_fake_stream_body(&f, "late", 4, true);
+    gh_fake_stream_fini(&f);
+}
+
+/* A client may send what its windows allow before anybody takes it; all together may not. */
+static void what_waits_for_an_origin_has_a_limit(void **state)
+{
+    enum { CLIENTS = 40 };
+    struct world *w = *state;
+    struct gh_fake_stream *f = calloc(CLIENTS, sizeof *f);
+    char *piece = calloc(1, 1u << 20);
+    unsigned resets = 0;
+
+    assert_true(f && piece);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        ask(w, &f[i], "POST", "/", "", "");
+        for (size_t k = 0; k < 3; k++)
+            gh_fake_stream_body(&f[i], piece, 1u << 20, false);
+        assert_true(f[i].reset); /* more than one may have */
+        gh_fake_stream_fini(&f[i]);
+    }
+    for (size_t i = 0; i < CLIENTS; i++) {
+        ask(w, &f[i], "POST", "/", "", "");
+        for (size_t k = 0; k < 2; k++)
+            gh_fake_stream_body(&f[i], piece, 1u << 20, false);
+        resets += f[i].reset;
+    }
+    assert_int_equal(resets, CLIENTS - 32);
+    for (size_t i = 0; i < CLIENTS; i++)
+        gh_fake_stream_fini(&f[i]);
+    free(f);
+    free(piece);
+}
+
 static void what_no_origin_is_asked_is_answered_here(void **state)
 {
     static const struct {
@@ -548,6 +598,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_client_may_go_at_any_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_websocket_is_carried_both_ways, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_websocket_that_is_refused_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_silent_tunnel_ends_in_order, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_waits_for_an_origin_has_a_limit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_no_origin_is_asked_is_answered_here, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nothing_can_be_smuggled_in_a_field, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_name_is_looked_up_when_it_is_needed, set_up, tear_down),
