@@ -84,7 +84,8 @@ static void a_session_is_lent_until_an_attempt_is_answered(void **state)
 {
     struct gh_quic_memory m;
     struct gh_endpoint six = at(1, 443), four = at(2, 443);
-    const struct gh_tls_config none = { .alpn = "h3" };
+    static const uint8_t pin[1][32] = { { 1 } };
+    const struct gh_tls_config none = { .alpn = "h3", .pins = pin, .pin_count = 1 };
     struct gh_tls_session *kept = a_session(), *a, *b;
     struct gh_tls_ctx *tls;
     char why[256];
@@ -113,7 +114,8 @@ static void of_several_sessions_each_attempt_has_its_own(void **state)
 {
     struct gh_quic_memory m;
     struct gh_endpoint e = at(1, 443);
-    const struct gh_tls_config none = { .alpn = "h3" };
+    static const uint8_t pin[1][32] = { { 1 } };
+    const struct gh_tls_config none = { .alpn = "h3", .pins = pin, .pin_count = 1 };
     struct gh_tls_session *a, *b;
     struct gh_tls_ctx *tls;
     char why[256];
