@@ -26,6 +26,8 @@ struct gh_port_tunnels {
     bool (*wants)(void *self, const struct gh_http_head *head);
     /* Serves it: the stream's peer has an identity. */
     void (*serve)(void *self, struct gh_worker *w, struct gh_http_stream *s, const struct gh_http_head *head);
+    /* Users have changed: whoever came in by a token is judged again, on every worker, before this returns. On the thread that runs the node. */
+    void (*rejudge)(void *self);
     void *self;
 };
 

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "os/process.h"
+#include "ports/tunnel_acceptor.h"
 #include "services/door/door_internal.h"
 
 #define ACCEPT_BATCH 64
@@ -16,6 +17,7 @@
 static const char *const ways[] = { "route", "camouflage", "nowhere", "tunnel", NULL };
 static const char *const hellos[] = { "named", "nameless", "not_tls", "malformed", "too_long", "late", "ech", NULL };
 static const char *const handshakes[] = { "known", "unknown", "failed", NULL };
+static const char *const tokens[] = { "accepted", "refused", "busy", NULL };
 static const char *const dials[] = { "done", "refused", "timed_out", "no_address", NULL };
 static const char *const directions[] = { "from_clients", "to_clients", NULL };
 static const char *const manners[] = { "copied", "spliced", NULL };
@@ -27,6 +29,8 @@ const struct gh_metric door_metrics[] = {
     [DOOR_METRIC_PARKED] = { "gatehouse_door_parked_total", GH_METRIC_COUNTER, "Connections that had to wait because max_connections were there." },
     [DOOR_METRIC_HELLOS] = { "gatehouse_door_hellos_total", GH_METRIC_COUNTER, "First flights by what they were.", "kind", hellos },
     [DOOR_METRIC_HANDSHAKES] = { "gatehouse_door_handshakes_total", GH_METRIC_COUNTER, "TLS handshakes that ended here, by whom with.", "client", handshakes },
+    [DOOR_METRIC_TOKENS] = { "gatehouse_door_tokens_total", GH_METRIC_COUNTER, "Tokens that requests for tunnels showed.", "result", tokens },
+    [DOOR_METRIC_REPLAYS] = { "gatehouse_door_replays_total", GH_METRIC_COUNTER, "First flights for the tunnel that had come before, and went where strangers go." },
     [DOOR_METRIC_DIALS] = { "gatehouse_door_dials_total", GH_METRIC_COUNTER, "Attempts to connect to a backend or the camouflage.", "result", dials },
     [DOOR_METRIC_RESETS] = { "gatehouse_door_resets_total", GH_METRIC_COUNTER, "Connections that ended with a reset of either side." },
     [DOOR_METRIC_BYTES] = { "gatehouse_door_bytes_total", GH_METRIC_COUNTER, "Bytes of connections that have ended.", "direction", directions },
@@ -109,6 +113,8 @@ static void on_again(void *arg, int64_t now)
     for (size_t i = 0; i < dw->d->listen_count; i++)
         if (dw->listeners[i].waiting && dw->listeners[i].fd >= 0)
             accept_some(&dw->listeners[i]);
+    if (dw->index == 0)
+        door_replay_tick(dw, now);
     publish(dw);
 }
 
@@ -195,6 +201,9 @@ static void unload(void *state)
         for (size_t k = 0; k < GH_WORKERS_MAX; k++)
             gh_sock_close(d->fds[i][k]);
     gh_snapshot_fini(&d->table);
+    door_replay_close(d);
+    if (d->run->users == &d->users)
+        d->run->users = NULL;
     free(d);
 }
 
@@ -271,6 +280,8 @@ static int load_table(struct door *d, const struct gh_door_conf *c)
         return rc;
     rc = door_keys_load(d, c, t);
     if (rc == 0)
+        rc = door_token_load(d, c, t);
+    if (rc == 0)
         rc = gh_snapshot_swap(&d->table, t, door_table_put);
     if (rc < 0)
         door_table_put(t);
@@ -279,9 +290,12 @@ static int load_table(struct door *d, const struct gh_door_conf *c)
 
 static void watch_files(struct door *d, const struct gh_door_conf *c)
 {
-    if (*c->ech_keys_file && gh_run_watch(d->run, c->ech_keys_file) < 0)
-        gh_log_event(d->log, GH_LOG_WARN, "door", "changes of a file will not be noticed, only SIGHUP will", gh_log_str("file", c->ech_keys_file),
-                     gh_log_str("reason", gh_privileged_why(d->run->privileged)));
+    const char *const paths[] = { c->ech_keys_file, c->users_file };
+
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        if (*paths[i] && gh_run_watch(d->run, paths[i]) < 0)
+            gh_log_event(d->log, GH_LOG_WARN, "door", "changes of a file will not be noticed, only SIGHUP will", gh_log_str("file", paths[i]),
+                         gh_log_str("reason", gh_privileged_why(d->run->privileged)));
 }
 
 static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_state)
@@ -313,8 +327,12 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
         rc = open_listeners(d, &c);
     if (rc == 0)
         rc = open_hop(d, &c);
-    if (rc == 0)
+    if (rc == 0 && *c.ech_keys_file)
+        rc = door_replay_open(d, &c);
+    if (rc == 0) {
+        door_token_publish(d);
         watch_files(d, &c);
+    }
     if (rc == 0)
         gh_log_event(d->log, GH_LOG_INFO, "door", "routes loaded", gh_log_uint("routes", c.target_count), gh_log_bool("camouflage", c.has_relay),
                      gh_log_uint("max_connections", c.max_connections ? c.max_connections : d->connections_limit));
@@ -339,6 +357,8 @@ static int prepare(void *state, const struct gh_conf *conf, void **ret_next)
     rc = door_table_create(&c, door_lookup, state, &t);
     if (rc == 0) {
         rc = door_keys_load(state, &c, t);
+        if (rc == 0)
+            rc = door_token_load(state, &c, t);
         if (rc < 0)
             door_table_put(t);
         else
@@ -362,8 +382,11 @@ static void commit(void *state, void *next)
     struct door *d = state;
 
     (void)door_keys_renew(d, next); /* the relay has taken its own next before; what fails was logged, and the former certificate stays */
-    if (gh_snapshot_swap(&d->table, next, door_table_put) == 0)
+    if (gh_snapshot_swap(&d->table, next, door_table_put) == 0) {
+        if (d->run->tunnels)
+            d->run->tunnels->rejudge(d->run->tunnels->self);
         return;
+    }
     gh_log_event(d->log, GH_LOG_ERROR, "door", "out of memory: routes stay as they were");
     door_table_put(next);
 }

@@ -32,7 +32,8 @@ struct gh_door_conf {
     struct door_target_conf *targets;
     size_t target_count;
     const char *ech_keys_file, *tunnel_name; /* "": none; one that follows from the node's key */
-    int64_t ech_keep;
+    int64_t ech_keep, replay_window;
+    const char *users_file; /* "": none */
     bool has_relay;
     struct door_target_conf relay; /* camouflage.relay */
     int64_t peek_timeout, connect_timeout;

@@ -73,6 +73,7 @@ int door_table_create(const struct gh_door_conf *conf, door_lookup_fn lookup, vo
     t->max_hello = conf->max_hello;
     t->max_connections = conf->max_connections;
     t->reserve = conf->reserve;
+    t->replay_window = conf->replay_window;
     t->targets = calloc(conf->target_count + 1, sizeof *t->targets);
     if (t->targets)
         rc = door_routes_create(conf->patterns, conf->target_count, &t->routes, &again);
@@ -107,6 +108,7 @@ void door_table_put(void *table)
     free(t->targets);
     gh_ech_keys_put(t->ech);
     gh_tls_ctx_put(t->tunnel);
+    door_users_destroy(t->users);
     door_routes_destroy(t->routes);
     free(t);
 }

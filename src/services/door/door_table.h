@@ -12,6 +12,7 @@
 #include "crypto/tls.h"
 #include "os/resolve.h"
 #include "services/door/door_conf.h"
+#include "services/door/door_users.h"
 
 struct door_backend {
     struct door_origin origin;
@@ -42,6 +43,8 @@ struct door_table {
     struct gh_ech_keys *ech;           /* NULL: no ECH */
     struct gh_tls_ctx *tunnel;         /* of the tunnel's name; NULL: this node has no tunnels */
     char tunnel_name[GH_TLS_NAME_MAX]; /* inside ECH alone */
+    int64_t replay_window;
+    struct door_users *users;          /* who have tokens; NULL: nobody */
 };
 
 /* How a name becomes addresses; blocks. */

@@ -30,15 +30,24 @@ static void forget(struct door_guest *g)
     free(g);
 }
 
-static void on_request(void *arg, struct gh_http_stream *s, const struct gh_http_head *head)
+void door_camouflage(struct door_worker *dw, struct gh_http_stream *s, const struct gh_http_head *head)
+{
+    (void)dw;
+    (void)head;
+    gh_http_respond_text(s, 404, "text/html", gh_span_str("<html><head><title>404 Not Found</title></head><body><h1>Not Found</h1></body></html>\n"));
+}
+
+void door_request(void *arg, struct gh_http_stream *s, const struct gh_http_head *head)
 {
     struct door_worker *dw = arg;
     const struct gh_port_tunnels *t = dw->d->run->tunnels;
 
-    if (t && gh_http_peer(s)->identity[0] && t->wants(t->self, head))
+    if (!t || !t->wants(t->self, head))
+        door_camouflage(dw, s, head);
+    else if (gh_http_peer(s)->identity[0])
         t->serve(t->self, dw->w, s, head);
-    else
-        gh_http_respond_text(s, 404, "text/html", gh_span_str("<html><head><title>404 Not Found</title></head><body><h1>Not Found</h1></body></html>\n"));
+    else if (!door_token_take(dw, s, head))
+        door_camouflage(dw, s, head);
 }
 
 /* False: none that counts. */
@@ -110,7 +119,7 @@ void door_tls_take(struct door_worker *dw, int fd, const struct gh_endpoint *cli
 
 int door_tls_start(struct door_worker *dw)
 {
-    const struct gh_http_handler handler = { on_request, dw };
+    const struct gh_http_handler handler = { door_request, dw };
     const struct gh_http1_config h1 = { .upgrades = upgrades, .connections_max = 4096 };
     int rc;
 

@@ -397,6 +397,11 @@ static void tell_workers(struct relay *r, void (*fn)(struct relay_worker *rw))
         gh_worker_call(gh_workers_at(r->run->workers, i), tell, &t);
 }
 
+void relay_rejudge(struct relay *r)
+{
+    tell_workers(r, relay_trust_apply);
+}
+
 static void take_reload(struct relay_worker *rw)
 {
     relay_worker_set_tls(rw, rw->r->tls);

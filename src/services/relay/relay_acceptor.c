@@ -31,8 +31,13 @@ static void door_serve(void *self, struct gh_worker *w, struct gh_http_stream *s
     relay_request(r->at[gh_worker_index(w)], s, head);
 }
 
+static void door_rejudge(void *self)
+{
+    relay_rejudge(self);
+}
+
 void relay_acceptor_publish(struct relay *r)
 {
-    r->tunnels = (struct gh_port_tunnels){ door_tls, door_judge, door_wants, door_serve, r };
+    r->tunnels = (struct gh_port_tunnels){ door_tls, door_judge, door_wants, door_serve, door_rejudge, r };
     r->run->tunnels = &r->tunnels;
 }

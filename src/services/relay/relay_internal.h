@@ -257,6 +257,8 @@ void relay_refused(void *arg, const struct gh_endpoint *remote, const char *why)
 
 /* relay_acceptor.c */
 void relay_acceptor_publish(struct relay *r);
+/* relay.c: relay_trust_apply on every worker, one after the other; waits. On the thread that runs the node. */
+void relay_rejudge(struct relay *r);
 
 /* relay_move.c */
 /* Asks the worker of <held> for the session, if it is of the tunnel's instance; else the tunnel gets a session of its own. */
