@@ -129,6 +129,27 @@ static int save(const struct options *o, const struct file *f, const struct gh_u
     return rc < 0 ? failed(why) : 0;
 }
 
+static int put(const struct options *o, const struct file *f, const char *name, const struct gh_token_hash *hash)
+{
+    char text[GH_TOKEN_TEXT], line[GH_IDENTITY_NAME_MAX + 1 + GH_TOKEN_TEXT];
+
+    snprintf(line, sizeof line, "%s:%s", name, gh_token_hash_emit(hash, text));
+    return save(o, f, gh_users_find(&f->users, gh_span_str(name)), line);
+}
+
+int gh_user_put(const char *path, const char *name, const struct gh_token_hash *hash)
+{
+    const struct options o = { .path = path, .name = name };
+    struct file f;
+    int rc = load(&o, true, &f);
+
+    if (rc)
+        return rc;
+    rc = put(&o, &f, name, hash);
+    unload(&f);
+    return rc;
+}
+
 /* ---- verbs ---- */
 
 static int print_json(json_t *root)
@@ -170,7 +191,7 @@ static int tell_added(const struct options *o, const char *token)
 
 static int do_add(const struct options *o)
 {
-    char token[GH_TOKEN_MAX + 2] = "", hash[GH_TOKEN_TEXT], line[GH_IDENTITY_NAME_MAX + 1 + GH_TOKEN_TEXT];
+    char token[GH_TOKEN_MAX + 2] = "";
     const struct gh_user *old;
     struct gh_token_hash h;
     struct file f;
@@ -187,10 +208,8 @@ static int do_add(const struct options *o)
         rc = failed("there is no randomness");
     if (rc == 0 && gh_token_hash_make(gh_span_str(token), o->from_stdin ? GH_TOKEN_ARGON2ID : GH_TOKEN_SHA256, &h) < 0)
         rc = failed("the token cannot be hashed");
-    if (rc == 0) {
-        snprintf(line, sizeof line, "%s:%s", o->name, gh_token_hash_emit(&h, hash));
-        rc = save(o, &f, old, line);
-    }
+    if (rc == 0)
+        rc = put(o, &f, o->name, &h);
     if (rc == 0)
         rc = tell_added(o, token);
     unload(&f);

@@ -82,7 +82,7 @@ int gh_tls_load(struct gh_run *run, struct gh_log *log, const char *area, const 
     char why[WHY] = "";
     int rc = read_pem(&l, f->certificate, &cert);
 
-    if (rc == 0)
+    if (rc == 0 && *f->ca)
         rc = read_pem(&l, f->ca, &ca);
     if (rc == 0)
         rc = open_key(&l, f->key, &signer); /* the last: the context takes it over */

@@ -6,7 +6,7 @@ static int door_tls(void *self, const struct gh_ech_keys *keys, struct gh_tls_ct
 {
     struct relay *r = self;
     const struct gh_tls_files files = { r->conf.certificate, r->conf.key, r->conf.client_ca, true, gh_aead_choose(r->conf.wide_aes), "h2,http/1.1",
-                                        GH_TLS_ASK_REQUESTED, keys };
+                                        *r->conf.client_ca ? GH_TLS_ASK_REQUESTED : GH_TLS_ASK_NONE, keys };
 
     return gh_tls_load(r->run, r->log, "relay", &files, ret);
 }
