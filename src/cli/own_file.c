@@ -20,7 +20,7 @@ int gh_own_file_save(const char *path, const char *text, size_t len, bool replac
     if ((size_t)snprintf(f.path, sizeof f.path, "%s", path) >= sizeof f.path)
         return ca_dir_refuse(GH_ERR_TOO_LONG, why, "the file's path is too long");
     rc = ca_dir_stage(&f, &data, 0600, why);
-    if (rc == 0 && replace && stat(path, &st) == 0 && (st.st_uid != geteuid() || st.st_gid != getegid()) && chown(f.waiting, st.st_uid, st.st_gid) < 0)
+    if (rc == 0 && replace && stat(path, &st) == 0 && (st.st_uid != geteuid() || st.st_gid != getegid()) && lchown(f.waiting, st.st_uid, st.st_gid) < 0)
         rc = ca_dir_refuse_system(why, f.waiting);
     if (rc == 0)
         rc = ca_dir_commit(&f, replace, why);
