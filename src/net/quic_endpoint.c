@@ -9,7 +9,9 @@
 #include "net/quic_internal.h"
 
 #define RECEIVE_MESSAGES 16u /* of one recvmmsg: the slab is this many times 64 KiB */
-#define RECEIVE_ROUNDS 4u    /* receives in a turn before others have theirs */
+#define RECEIVE_FIRST 4u     /* the same of the first in a turn: nobody knows yet how long they are */
+#define RECEIVE_ROUNDS 5u    /* receives in a turn before others have theirs */
+#define RECEIVE_BYTES (256u * 1024) /* the same, about */
 #define WRITE_BATCHES 8u     /* batches of one connection in a turn */
 
 struct cid_entry {
@@ -467,16 +469,26 @@ static void receive_message(struct gh_quic_endpoint *e, const struct gh_udp_mess
     e->counters.bytes_in += m->len;
 }
 
+/* What comes for another agent waits in its queue until the end of the turn, and has to find room there. What is too much for a turn stays in
+ * the socket; who sends more than that holds hears of it by the loss of its own packets. */
 static void receive(struct gh_quic_endpoint *e)
 {
     struct gh_udp_message messages[RECEIVE_MESSAGES];
-    int n = RECEIVE_MESSAGES;
+    size_t asked = RECEIVE_FIRST, total = 0, count = 0;
 
-    for (unsigned round = 0; round < RECEIVE_ROUNDS && n == RECEIVE_MESSAGES; round++) {
-        n = gh_udp_receive(&e->udp, e->slab, RECEIVE_MESSAGES, messages);
+    for (unsigned round = 0; round < RECEIVE_ROUNDS && total < RECEIVE_BYTES; round++) {
+        int n = gh_udp_receive(&e->udp, e->slab, asked, messages);
+
         e->counters.receives++;
-        for (int i = 0; i < n; i++)
+        for (int i = 0; i < n; i++) {
+            total += messages[i].len;
             receive_message(e, &messages[i]);
+        }
+        if (n < (int)asked)
+            return;
+        count += (size_t)n;
+        asked = total < RECEIVE_BYTES ? (RECEIVE_BYTES - total) * count / (total ? total : 1) + 1 : 0; /* if the next are as long as these */
+        asked = asked < RECEIVE_MESSAGES ? asked : RECEIVE_MESSAGES;
     }
 }
 

@@ -87,7 +87,7 @@ class Probe:
             self.times['life'] = self.ended - self.started
         if self.end == 'fin' and not self.want_shut:
             self.send(b'\r')
-            yield (lambda: self.end == 'reset'), 0.5, 'fin'
+            yield (lambda: self.end == 'reset'), 1.0, 'fin'
             self.after = 'reset' if self.end == 'reset' else 'quiet'
             self.end = 'fin'
 

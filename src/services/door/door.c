@@ -204,6 +204,7 @@ static void unload(void *state)
     door_replay_close(d);
     if (d->run->users == &d->users)
         d->run->users = NULL;
+    door_camouflage_conf_destroy(d->camouflage);
     free(d);
 }
 
@@ -282,6 +283,8 @@ static int load_table(struct door *d, const struct gh_door_conf *c)
     if (rc == 0)
         rc = door_token_load(d, c, t);
     if (rc == 0)
+        rc = door_camouflage_load(d, c, NULL, &d->camouflage);
+    if (rc == 0)
         rc = gh_snapshot_swap(&d->table, t, door_table_put);
     if (rc < 0)
         door_table_put(t);
@@ -290,7 +293,7 @@ static int load_table(struct door *d, const struct gh_door_conf *c)
 
 static void watch_files(struct door *d, const struct gh_door_conf *c)
 {
-    const char *const paths[] = { c->ech_keys_file, c->users_file };
+    const char *const paths[] = { c->ech_keys_file, c->users_file, c->certificate, c->key, c->has_proxy && c->proxy.secure ? c->camouflage_ca : "" };
 
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
         if (*paths[i] && gh_run_watch(d->run, paths[i]) < 0)
@@ -334,7 +337,7 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
         watch_files(d, &c);
     }
     if (rc == 0)
-        gh_log_event(d->log, GH_LOG_INFO, "door", "routes loaded", gh_log_uint("routes", c.target_count), gh_log_bool("camouflage", c.has_relay),
+        gh_log_event(d->log, GH_LOG_INFO, "door", "routes loaded", gh_log_uint("routes", c.target_count), gh_log_str("camouflage", c.has_relay ? "relay" : c.has_proxy ? "proxy" : *c.site ? "site" : "page"),
                      gh_log_uint("max_connections", c.max_connections ? c.max_connections : d->connections_limit));
     gh_door_conf_fini(&c);
     if (rc < 0) {
@@ -346,49 +349,74 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
     return 0;
 }
 
+struct next {
+    struct door_table *table;
+    struct door_camouflage_conf *camouflage;
+};
+
+static void discard(void *state, void *arg)
+{
+    struct next *n = arg;
+
+    (void)state;
+    door_table_put(n->table);
+    door_camouflage_conf_destroy(n->camouflage);
+    free(n);
+}
+
 static int prepare(void *state, const struct gh_conf *conf, void **ret_next)
 {
-    struct gh_door_conf c;
-    struct door_table *t;
-    int rc = gh_door_conf_load(conf, &c);
+    struct door *d = state;
+    struct gh_door_conf c = { 0 };
+    struct next *n = calloc(1, sizeof *n);
+    int rc = n ? gh_door_conf_load(conf, &c) : GH_ERR_MEMORY;
 
-    if (rc < 0)
-        return rc;
-    rc = door_table_create(&c, door_lookup, state, &t);
-    if (rc == 0) {
-        rc = door_keys_load(state, &c, t);
-        if (rc == 0)
-            rc = door_token_load(state, &c, t);
-        if (rc < 0)
-            door_table_put(t);
-        else
-            *ret_next = t;
-    }
     if (rc == 0)
-        watch_files(state, &c);
+        rc = door_table_create(&c, door_lookup, d, &n->table);
+    if (rc == 0)
+        rc = door_keys_load(d, &c, n->table);
+    if (rc == 0)
+        rc = door_token_load(d, &c, n->table);
+    if (rc == 0)
+        rc = door_camouflage_load(d, &c, d->camouflage, &n->camouflage);
+    if (rc == 0) {
+        watch_files(d, &c);
+        *ret_next = n;
+    } else if (n) {
+        discard(d, n);
+    }
     gh_door_conf_fini(&c);
     return rc;
 }
 
-static void discard(void *state, void *next)
+static void refresh(struct gh_worker *w, void *arg)
 {
-    (void)state;
-    door_table_put(next);
+    struct door *d = arg;
+    struct door_worker *dw = d->at[gh_worker_index(w)];
+
+    if (dw)
+        door_tls_refresh(dw);
 }
 
-/* Connections go on by the table that routed them. */
-static void commit(void *state, void *next)
+/* Connections go on by the table that routed them, requests by the camouflage that they met. */
+static void commit(void *state, void *arg)
 {
     struct door *d = state;
+    struct next *n = arg;
+    struct door_camouflage_conf *old = d->camouflage;
 
-    (void)door_keys_renew(d, next); /* the relay has taken its own next before; what fails was logged, and the former certificate stays */
-    if (gh_snapshot_swap(&d->table, next, door_table_put) == 0) {
-        if (d->run->tunnels)
-            d->run->tunnels->rejudge(d->run->tunnels->self);
-        return;
+    (void)door_keys_renew(d, n->table); /* the relay has taken its own next before; what fails was logged, and the former certificate stays */
+    if (gh_snapshot_swap(&d->table, n->table, door_table_put) < 0) {
+        gh_log_event(d->log, GH_LOG_ERROR, "door", "out of memory: routes stay as they were");
+        door_table_put(n->table);
+    } else if (d->run->tunnels) {
+        d->run->tunnels->rejudge(d->run->tunnels->self);
     }
-    gh_log_event(d->log, GH_LOG_ERROR, "door", "out of memory: routes stay as they were");
-    door_table_put(next);
+    d->camouflage = n->camouflage;
+    for (unsigned i = 0; i < d->workers; i++)
+        gh_worker_call(gh_workers_at(d->run->workers, i), refresh, d);
+    door_camouflage_conf_destroy(old);
+    free(n);
 }
 
 /* ---- the end ---- */

@@ -15,6 +15,13 @@ struct door_origin {
     uint16_t port;
 };
 
+/* "https://www.example.com:8443" */
+struct door_url {
+    bool secure;
+    struct door_origin origin;
+    char authority[DOOR_HOST_MAX + 8]; /* as it is written */
+};
+
 /* Where bytes of a route go. */
 struct door_target_conf {
     struct door_origin origins[DOOR_BACKENDS_MAX];
@@ -31,11 +38,19 @@ struct gh_door_conf {
     struct door_pattern *patterns; /* one for each target, in the order of the file */
     struct door_target_conf *targets;
     size_t target_count;
+    const char *certificate, *key; /* "": one is made */
     const char *ech_keys_file, *tunnel_name; /* "": none; one that follows from the node's key */
     int64_t ech_keep, replay_window;
     const char *users_file; /* "": none */
     bool has_relay;
     struct door_target_conf relay; /* camouflage.relay */
+    bool has_proxy;
+    struct door_url proxy;         /* camouflage.proxy */
+    const char *camouflage_ca;     /* a file: for https */
+    bool keep_host, forwarded;
+    int64_t camouflage_timeout;
+    const char *site;              /* camouflage.site, "" for none; a reload must not apply it: the sandbox knows the first one */
+    const char *server;            /* camouflage.server */
     int64_t peek_timeout, connect_timeout;
     size_t max_hello;
     unsigned max_connections, reserve; /* max_connections 0: what the descriptors are enough for */
@@ -48,5 +63,7 @@ void gh_door_conf_fini(struct gh_door_conf *c);
 
 /* "host:port", "[2001:db8::1]:443". 0 or GH_ERR_MALFORMED. */
 int door_origin_parse(const char *text, struct door_origin *ret);
+/* "http://host", "https://host:port/"; no path, no query, no name of a user. 0 or GH_ERR_MALFORMED. */
+int door_url_parse(const char *text, struct door_url *ret);
 
 #endif

@@ -18,6 +18,7 @@
 #include "os/clock.h"
 #include "proto/ech/ech_hello.h"
 #include "services/door/door_internal.h"
+#include "wire/proxy_v2.h"
 
 #define EARLY INT64_C(1000000)           /* ns without a hello until the camouflage is connected to */
 #define SILENCE (INT64_C(127) * 1000000000) /* ns: what a client's own SYNs would have taken to give up */
@@ -265,8 +266,26 @@ static void dial(struct door_flow *f)
 
 /* ---- the decision ---- */
 
+/* Who the client is, for a backend that expects to be told. It is no byte of the client's. */
+static int push_proxy_header(struct door_flow *f)
+{
+    uint8_t buf[GH_PROXY_V2_EMIT_MAX];
+    struct gh_writer w = gh_writer_of(buf, sizeof buf);
+    struct gh_endpoint local = { .port = f->port };
+    struct gh_proxy_v2 p = { .source = f->client.ip, .source_port = f->client.port };
+    int rc;
+
+    (void)gh_sock_local(f->pump.side[0].fd, &local);
+    p.destination = local.ip;
+    p.destination_port = local.port;
+    rc = gh_proxy_v2_emit(&w, &p);
+    return rc < 0 ? rc : gh_pump_push(&f->pump, 0, gh_span_of(buf, gh_writer_len(&w)));
+}
+
 static int push_first(struct door_flow *f, struct gh_span bytes)
 {
+    if (f->target->proxy_protocol && push_proxy_header(f) < 0)
+        return GH_ERR_MEMORY;
     f->pump.side[0].bytes += bytes.len;
     return gh_pump_push(&f->pump, 0, bytes);
 }
@@ -361,26 +380,27 @@ void door_flow_unpark(struct door_worker *dw)
     }
 }
 
+
+/* Its TLS ends here: the flow is over, the socket lives on. */
+static void hand_over(struct door_flow *f, struct gh_tls_ctx *ctx, enum door_way way, struct gh_span bytes)
+{
+    int fd = gh_pump_release(&f->pump, 0);
+
+    door_count(f->dw, DOOR_METRIC_CONNECTIONS, way);
+    door_tls_take(f->dw, fd, &f->client, ctx, bytes);
+    gh_pump_close(&f->pump, true); /* an early camouflage */
+    destroy(f);
+}
+
+/* What is no TLS ends in TLS, too: its words are those of any server. */
 static void decide_stranger(struct door_flow *f, struct gh_span bytes)
 {
     if (f->table->relay.count) {
         door_count(f->dw, DOOR_METRIC_CONNECTIONS, DOOR_STRANGER);
         carry(f, &f->table->relay, bytes);
-        return;
+    } else {
+        hand_over(f, f->table->site, DOOR_STRANGER, bytes);
     }
-    door_count(f->dw, DOOR_METRIC_CONNECTIONS, DOOR_NOWHERE);
-    end(f, true);
-}
-
-/* Its TLS ends here: the flow is over, the socket lives on. */
-static void hand_over(struct door_flow *f, struct gh_tls_ctx *ctx, struct gh_span bytes)
-{
-    int fd = gh_pump_release(&f->pump, 0);
-
-    door_count(f->dw, DOOR_METRIC_CONNECTIONS, DOOR_TUNNEL);
-    door_tls_take(f->dw, fd, &f->client, ctx, bytes);
-    gh_pump_close(&f->pump, true); /* an early camouflage */
-    destroy(f);
 }
 
 /* What our keys open and is meant for the tunnel. Whatever else is in it stays a stranger's. */
@@ -417,7 +437,7 @@ static void decide(struct door_flow *f, const struct gh_tls_hello *hello, struct
         ours = false;
     }
     if (ours) {
-        hand_over(f, f->table->tunnel, bytes);
+        hand_over(f, f->table->tunnel, DOOR_TUNNEL, bytes);
         return;
     }
     door_count(f->dw, DOOR_METRIC_HELLOS, *hello->sni ? DOOR_HELLO_NAMED : DOOR_HELLO_NAMELESS);

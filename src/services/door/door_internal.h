@@ -7,6 +7,7 @@
 #include "net/pump.h"
 #include "os/sock.h"
 #include "ports/user_directory.h"
+#include "services/door/camouflage.h"
 #include "services/door/door_replay.h"
 #include "services/door/door_table.h"
 
@@ -61,6 +62,7 @@ struct door {
     unsigned connections_limit;               /* what the descriptors are enough for */
     unsigned pipes;
     struct gh_snapshot table;                 /* struct door_table */
+    struct door_camouflage_conf *camouflage;  /* of the thread that runs the node */
     struct door_worker *at[GH_WORKERS_MAX];
     struct door_health *health;               /* of worker 0 */
     struct gh_port_users users;               /* what others may ask */
@@ -90,6 +92,7 @@ struct door_worker {
     struct door_listener listeners[DOOR_LISTEN_MAX];
     struct gh_http1_server *h1; /* of connections whose TLS ends here */
     struct gh_http2 *h2;
+    struct door_camouflage *camouflage;
     struct gh_list guests;      /* struct door_guest: shaking hands */
     struct gh_list flows;
     struct gh_list parked;     /* wait for a place */
@@ -110,6 +113,7 @@ void door_flow_unpark(struct door_worker *dw);
 
 /* door_tls.c: what ends here instead of being carried. */
 int door_tls_start(struct door_worker *dw);
+void door_tls_refresh(struct door_worker *dw); /* the camouflage as it is configured now */
 void door_tls_drain(struct door_worker *dw);
 void door_tls_stop(struct door_worker *dw);
 /* Takes <fd> over; <early> was read from it. */
@@ -119,7 +123,7 @@ void door_tls_take(struct door_worker *dw, int fd, const struct gh_endpoint *cli
  * requests of whatever version that came in for the tunnel's name. */
 void door_request(void *arg, struct gh_http_stream *s, const struct gh_http_head *head);
 /* What strangers meet. */
-void door_camouflage(struct door_worker *dw, struct gh_http_stream *s, const struct gh_http_head *head);
+void door_stranger(struct door_worker *dw, struct gh_http_stream *s, const struct gh_http_head *head);
 
 /* door_token.c: a request for a tunnel, of a peer without an identity, that has an authorization. True: it is taken care of. */
 bool door_token_take(struct door_worker *dw, struct gh_http_stream *s, const struct gh_http_head *head);

@@ -107,6 +107,7 @@ void door_table_put(void *table)
     target_fini(&t->relay);
     free(t->targets);
     gh_ech_keys_put(t->ech);
+    gh_tls_ctx_put(t->site);
     gh_tls_ctx_put(t->tunnel);
     door_users_destroy(t->users);
     door_routes_destroy(t->routes);

@@ -41,6 +41,7 @@ struct door_table {
     size_t max_hello;
     unsigned max_connections, reserve;
     struct gh_ech_keys *ech;           /* NULL: no ECH */
+    struct gh_tls_ctx *site;           /* of strangers; NULL: all of them are carried to the relay above */
     struct gh_tls_ctx *tunnel;         /* of the tunnel's name; NULL: this node has no tunnels */
     char tunnel_name[GH_TLS_NAME_MAX]; /* inside ECH alone */
     int64_t replay_window;

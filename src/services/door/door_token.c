@@ -33,7 +33,7 @@ static void serve(void *arg, struct gh_http_stream *s, const struct gh_http_head
     if (t && gh_http_peer(s)->identity[0])
         t->serve(t->self, dw->w, s, head);
     else
-        door_camouflage(dw, s, head);
+        door_stranger(dw, s, head);
 }
 
 static void tell(struct door_worker *dw, const struct gh_http_stream *s, const char *name, bool ok, enum door_token how)

@@ -79,7 +79,12 @@ static void close_connection(struct gh_http_stream *s, const char *reason)
     gh_http_close_connection(inner_of(s), reason);
 }
 
-static const struct gh_http_ops ops = { respond, send, send_datagram, datagram_max, reset, peer, plpmtu, hold, consume, path, close_connection };
+static bool decline(struct gh_http_stream *s)
+{
+    return gh_http_decline(inner_of(s));
+}
+
+static const struct gh_http_ops ops = { respond, send, send_datagram, datagram_max, reset, peer, plpmtu, hold, consume, path, close_connection, decline };
 
 /* ---- from the stream ---- */
 

@@ -234,8 +234,11 @@ static void unload(void *state)
     r->run->policy_version = NULL;
     relay_trace_fini(&r->trace);
     pthread_mutex_destroy(&r->cards_lock);
-    for (unsigned i = 0; i < GH_WORKERS_MAX; i++)
+    for (unsigned i = 0; i < GH_WORKERS_MAX; i++) { /* no parcel is under way any more */
+        if (r->stopped[i])
+            relay_parcels_fini(r->stopped[i]);
         free(r->stopped[i]);
+    }
     free(r);
 }
 

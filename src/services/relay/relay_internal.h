@@ -37,6 +37,7 @@
 #include "services/relay/relay_audit.h"
 #include "services/relay/relay_conf.h"
 #include "services/relay/relay_metrics.h"
+#include "services/relay/relay_parcel.h"
 #include "services/relay/relay_trace.h"
 #include "store/store.h"
 
@@ -130,6 +131,7 @@ struct relay_worker {
     bool crl_was_stale;
     int64_t dumped; /* when an assertion was, last; 0: never */
     int64_t policy_looked; /* wall seconds of the last look at rules that expire */
+    int64_t expiry_looked; /* the same, at certificates */
     struct slot *slots;
     uint32_t slot_count, free_slot; /* next free, UINT32_MAX for none; free slots are chained through generation's neighbour */
     uint32_t *next_free;
@@ -140,6 +142,7 @@ struct relay_worker {
     unsigned session_count;
     struct gh_forward_verdict verdict; /* large; one packet at a time */
     struct gh_forward_verdict inner;   /* of a packet that another session's verdict led to */
+    struct relay_parcels parcels;
     uint8_t *out;                      /* one packet with a context id before it */
 };
 
@@ -274,9 +277,6 @@ void relay_card_measure(struct session *s); /* which has a carrier */
 void relay_card_refresh(struct session *s); /* the agent is somewhere else now */
 
 /* relay_packet.c */
-/* A packet of another worker's tunnel or TUN queue goes to the worker of its session. <from_peer>: an agent sent it. */
-void relay_packet_hand_over(struct relay_worker *rw, const struct gh_directory_found *found, const uint8_t *packet, size_t len, unsigned flags,
-                            bool from_peer);
 void relay_packet_from_peer(struct session *s, uint8_t *packet, size_t len);
 void relay_packet_to_peer(struct session *s, uint8_t *packet, size_t len, unsigned flags);
 void relay_packet_in(void *arg, uint8_t *packet, size_t len); /* from the TUN */

@@ -147,7 +147,10 @@ int relay_worker_start(void *state, struct gh_worker *w)
         rc = gh_random_bytes(&seed, sizeof seed);
     if (rc == 0)
         rc = gh_forward_init(&rw->forward, &fc, &seed, &relay_forward_events, rw);
+    if (rc == 0)
+        rc = relay_parcels_init(rw);
     if (rc < 0) {
+        gh_forward_fini(&rw->forward);
         free(rw->out);
         free(rw);
         return rc;
@@ -209,6 +212,7 @@ void relay_worker_stop(void *state, struct gh_worker *w)
     for (size_t i = 0; i < r->listen_count; i++)
         gh_http_endpoint_destroy(rw->http[i]);
     gh_worker_deadline_stop(w, &rw->sweep);
+    relay_parcels_stop(rw);
     gh_tun_port_destroy(rw->tun);
     gh_forward_fini(&rw->forward);
     gh_snapshot_release(&rw->policy);
