@@ -330,7 +330,7 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
         rc = open_listeners(d, &c);
     if (rc == 0)
         rc = open_hop(d, &c);
-    if (rc == 0 && *c.ech_keys_file)
+    if (rc == 0)
         rc = door_replay_open(d, &c);
     if (rc == 0) {
         door_token_publish(d);

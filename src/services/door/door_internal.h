@@ -66,7 +66,7 @@ struct door {
     struct door_worker *at[GH_WORKERS_MAX];
     struct door_health *health;               /* of worker 0 */
     struct gh_port_users users;               /* what others may ask */
-    struct door_replay *replay;               /* NULL: no ECH */
+    struct door_replay *replay;               /* NULL: there is no node.key, and no ECH */
     int64_t replay_due;                       /* of worker 0 */
     _Atomic bool replay_writing, replay_failed;
     _Atomic uint32_t verifying;               /* tokens, now */

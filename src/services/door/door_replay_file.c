@@ -138,6 +138,8 @@ int door_replay_open(struct door *d, const struct gh_door_conf *c)
     if (rc == 0)
         rc = door_replay_create(key, DOOR_REPLAY_MAX, &d->replay);
     gh_wipe(key, sizeof key);
+    if (rc < 0 && !*c->ech_keys_file) /* nothing is taken for a tunnel before a restart or a reload that says more */
+        return 0;
     if (rc < 0)
         gh_log_event(d->log, GH_LOG_ERROR, "door", "first flights cannot be remembered: the state folder must be writable (node.key)",
                      gh_log_str("state_dir", d->run->conf.state_dir), gh_log_result("error", rc));
