@@ -39,9 +39,8 @@ void door_stranger(struct door_worker *dw, struct gh_http_stream *s, const struc
     h.on_request(h.arg, s, head);
 }
 
-void door_request(void *arg, struct gh_http_stream *s, const struct gh_http_head *head)
+void door_tls_answer(struct door_worker *dw, struct gh_http_stream *s, const struct gh_http_head *head)
 {
-    struct door_worker *dw = arg;
     const struct gh_port_tunnels *t = dw->d->run->tunnels;
 
     if (!t || !t->wants(t->self, head))
@@ -55,6 +54,11 @@ void door_request(void *arg, struct gh_http_stream *s, const struct gh_http_head
 static void on_refused(void *arg, struct gh_http_stream *s, unsigned status)
 {
     door_camouflage_refuse(((struct door_worker *)arg)->camouflage, s, status);
+}
+
+static void on_request(void *arg, struct gh_http_stream *s, const struct gh_http_head *head)
+{
+    door_tls_answer(arg, s, head);
 }
 
 /* False: none that counts. */
@@ -126,7 +130,7 @@ void door_tls_take(struct door_worker *dw, int fd, const struct gh_endpoint *cli
 
 int door_tls_start(struct door_worker *dw)
 {
-    const struct gh_http_handler handler = { door_request, dw };
+    const struct gh_http_handler handler = { on_request, dw };
     const struct gh_http1_config h1 = { .upgrades = upgrades, .on_refused = on_refused, .capitals = true, .connections_max = 4096, .header_timeout = HEAD_MS,
                                         .idle_timeout = IDLE_MS, .body_timeout = HEAD_MS, .body_max = SIZE_MAX };
     int rc;
