@@ -13,6 +13,7 @@
 #include "cli/sessions.h"
 #include "cli/status.h"
 #include "cli/trace.h"
+#include "cli/user.h"
 #include "core/node_conf.h"
 #include "services/admin/admin.h"
 #include "services/door/door.h"
@@ -37,6 +38,7 @@ int main(int argc, char **argv)
         { "sessions", NULL, "list sessions, or end one", gh_cli_sessions_usage, NULL, gh_cli_sessions },
         { "status", NULL, "what the node does", gh_cli_status_usage, NULL, gh_cli_status },
         { "trace", NULL, "watch packets pass, with every decision about them", gh_cli_trace_usage, NULL, gh_cli_trace },
+        { "user", NULL, "users with tokens: add, list, delete", gh_cli_user_usage, NULL, gh_cli_user },
         { NULL },
     };
 

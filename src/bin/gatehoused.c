@@ -1,16 +1,20 @@
 /* gatehoused - the server; the sections of its configuration decide which services run */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "bin/child.h"
+#include "cli/first_start.h"
 #include "core/boot.h"
 #include "core/run.h"
 #include "priv/parent.h"
 #include "services/admin/admin.h"
 #include "services/door/door.h"
 #include "services/relay/relay.h"
+
+#define CONFIG "/etc/gatehouse/gatehouse.yaml"
 
 static const struct gh_service *const services[] = { &gh_service_relay, &gh_service_door, &gh_service_admin, NULL };
 
@@ -31,9 +35,11 @@ static int usage(FILE *out, int code)
     fputs("usage: gatehoused [-c|--config FILE] [--check]\n"
           "       gatehoused --version\n"
           "\n"
-          "  -c, --config FILE  configuration (/etc/gatehouse/gatehouse.yaml)\n"
+          "  -c, --config FILE  configuration (" CONFIG ")\n"
           "  --check            read it, say everything that is wrong with it, and end\n"
           "  --version          print the release\n"
+          "\n"
+          "Without any configuration it makes what a door needs in its state folder, and prints the link that clients connect with.\n"
           "\n"
           "Serves in the foreground. SIGHUP reads the configuration again, SIGTERM drains and ends, a second one ends at once, SIGQUIT writes\n"
           "the state to the log.\n"
@@ -47,7 +53,7 @@ static int usage(FILE *out, int code)
 int main(int argc, char **argv)
 {
     static char name[] = "gatehoused";
-    char *config = (char *)(uintptr_t) "/etc/gatehouse/gatehouse.yaml", *child_argv[2] = { NULL, NULL };
+    char *config = NULL, *child_argv[2] = { NULL, NULL }, made[GH_FIRST_START_PATH];
     struct gh_priv_config cfg = { .name = name, .child_main = child_main, .reload_main = reload_main, .argc = 1, .argv = child_argv };
     const struct gh_conf_section *sections[GH_RUN_SECTIONS];
     struct gh_boot boot;
@@ -68,6 +74,13 @@ int main(int argc, char **argv)
         else
             return usage(stderr, 2);
     }
+    gh_run_sections(services, sections);
+    if (!config && !check && access(CONFIG, F_OK) < 0 && errno == ENOENT) {
+        if (gh_first_start(sections, (const char *const *)environ, stdout, made) < 0)
+            return 1;
+        config = made;
+    }
+    config = config ? config : (char *)(uintptr_t)CONFIG;
     if (check)
         return gh_run_check(config, services, (const char *const *)environ);
     config = realpath(config, NULL); /* the parent may change its folder */
@@ -76,7 +89,6 @@ int main(int argc, char **argv)
         return 1;
     }
     child_argv[0] = config;
-    gh_run_sections(services, sections);
     rc = gh_boot_read(config, sections, (const char *const *)environ, &boot);
     if (rc < 0) {
         free(config);

@@ -12,6 +12,7 @@
 #include "base/base64.h"
 #include "base/error.h"
 #include "cli/ca_dir_internal.h"
+#include "cli/own_file.h"
 #include "core/ech_file.h"
 #include "policy/timestamp.h"
 
@@ -92,33 +93,13 @@ static int load(const struct options *o, struct gh_ech_file *ret)
     return rc;
 }
 
-/* Who owned the file before owns the one that replaces it. */
 static int save(const struct options *o, const char *text, size_t len, bool replace)
 {
-    const struct gh_pem data = { (char *)(uintptr_t)text, len };
-    struct ca_dir_staged f = { 0 };
     char why[GH_CA_DIR_WHY];
-    struct stat st;
-    int rc;
+    int rc = gh_own_file_save(o->path, text, len, replace, why);
 
-    if ((size_t)snprintf(f.path, sizeof f.path, "%s", o->path) >= sizeof f.path)
-        return failed("the file's path is too long");
-    rc = ca_dir_stage(&f, &data, 0600, why);
-    if (rc == 0 && replace && stat(o->path, &st) == 0 && (st.st_uid != geteuid() || st.st_gid != getegid()) &&
-        chown(f.waiting, st.st_uid, st.st_gid) < 0)
-        rc = ca_dir_refuse_system(why, f.waiting);
-    if (rc == 0)
-        rc = ca_dir_commit(&f, replace, why);
-    ca_dir_unstage(&f);
     if (rc == GH_ERR_EXISTS)
         snprintf(why, sizeof why, "%.4000s exists already: rotate adds a key to it, --force replaces it", o->path);
-    if (rc == 0) {
-        char *slash = strrchr(f.path, '/');
-
-        if (slash)
-            slash[slash == f.path] = 0;
-        rc = ca_dir_sync_dir(slash ? f.path : ".", why);
-    }
     return rc < 0 ? failed(why) : 0;
 }
 

@@ -52,6 +52,7 @@ static void print_identity(FILE *out, const json_t *status)
 {
     const json_t *identity = json_object_get(status, "identity");
     const char *name = gh_admin_client_text(identity, "name"), *end = gh_admin_client_text(identity, "not_after");
+    const char *pin = gh_admin_client_text(identity, "cert_pin");
 
     fputs("identity   ", out);
     print(out, *name ? name : "none");
@@ -60,6 +61,11 @@ static void print_identity(FILE *out, const json_t *status)
         print(out, end);
     }
     fputc('\n', out);
+    if (*pin) {
+        fputs("cert_pin   ", out);
+        print(out, pin);
+        fputc('\n', out);
+    }
 }
 
 /* The paths of all sessions; "sessions" shows each. */

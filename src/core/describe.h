@@ -23,6 +23,7 @@ struct gh_description {
     uint32_t sessions, flows;
     char identity[GH_DESCRIBE_ADDRESS + 1]; /* of our own certificate; "": none */
     int64_t not_after;                      /* wall seconds, 0: unknown */
+    char cert_pin[72];                      /* "sha256:" and the digest of its public key; "": unknown */
 };
 
 /* <address> is copied; the other words live as long as the program. */

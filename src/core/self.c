@@ -18,6 +18,7 @@ void gh_self_of_pem(struct gh_span pem, const char *trust_domain, enum gh_role r
     if (gh_cert_parse_pem(pem, &cert) < 0)
         return;
     ret->not_after = gh_cert_not_after(cert);
+    ret->has_pin = gh_cert_spki_sha256(cert, ret->pin) == 0;
     if (gh_identity_of_cert(cert, &rules, &id, why) == 0)
         snprintf(ret->name, sizeof ret->name, "%s", id.name);
     gh_cert_destroy(cert);

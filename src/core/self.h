@@ -2,6 +2,7 @@
 #ifndef GH_CORE_SELF_H
 #define GH_CORE_SELF_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/privileged.h"
@@ -10,6 +11,8 @@
 struct gh_self {
     char name[GH_IDENTITY_NAME_MAX + 1]; /* "": the certificate names nobody of the trust domain */
     int64_t not_after;                   /* wall seconds, 0: unknown */
+    bool has_pin;
+    uint8_t pin[32];                     /* SHA-256 of the SubjectPublicKeyInfo */
 };
 
 /* A file that cannot be read or understood makes an empty one: whoever needs it for TLS says why. */

@@ -22,9 +22,10 @@ struct gh_cert_id; /* crypto/cert.h */
 struct gh_http_peer {
     struct gh_ip addr;
     uint16_t port;
-    const char *identity;  /* NAME proved by the certificate (DESIGN 4, decision 8); "" when none was asked for */
+    const char *identity;  /* NAME proved by the certificate (DESIGN 4, decision 8), or by a token; "" when by nothing */
     const struct gh_cert_id *certificate; /* which certificate that was, and its key; NULL without one */
-    int64_t not_after;     /* wall seconds at which the certificate expires; 0 without one */
+    int64_t not_after;     /* wall seconds at which the certificate expires; 0 without one, INT64_MAX for a user with a token */
+    uint64_t credential;   /* the token that a user without a certificate has shown (ports/user_directory.h); 0: none */
     uint32_t uid;          /* unix socket: SO_PEERCRED; UINT32_MAX otherwise */
     uint64_t connection;   /* random number that names the connection in records; 0 where it has none */
 };

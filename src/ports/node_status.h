@@ -34,6 +34,7 @@ struct gh_node_status {
     const char *policy_version; /* "" without a policy */
     const char *identity; /* what the node's own certificate says; "" when nothing */
     int64_t not_after;    /* of the certificate, wall seconds; 0: unknown */
+    const char *cert_pin; /* sha256:HEX of its SubjectPublicKeyInfo; "" or NULL: unknown */
     uint32_t sessions, flows;
     struct gh_reload_result reload; /* the last one */
     const struct gh_status_listener *listeners;

@@ -37,6 +37,8 @@ struct gh_port_tunnels {
     bool (*wants)(void *self, const struct gh_http_head *head);
     /* Serves it: the stream's peer has an identity. */
     void (*serve)(void *self, struct gh_worker *w, struct gh_http_stream *s, const struct gh_http_head *head);
+    /* Users have changed: whoever came in by a token is judged again, on every worker, before this returns. On the thread that runs the node. */
+    void (*rejudge)(void *self);
     void *self;
     /* These keys count from now on, NULL: none do: what they open is opened on the ports that are the acceptor's own, too. On the thread that runs the node. */
     void (*use_keys)(void *self, const struct gh_ech_keys *keys);

@@ -1,6 +1,7 @@
 """A door on a host of its own, with backends and clients that are sockets of this process in that host's network."""
 import ctypes
 import os
+import signal
 import socket
 import ssl
 import struct
@@ -174,6 +175,19 @@ class Doorway:
 
     def configure(self, text):
         return self.world.write(self.config, text)
+
+    @property
+    def state_dir(self):
+        return self.world.path('state')
+
+    def lose_child(self):
+        """The process that does the work is killed; another one takes its place."""
+        with open('/proc/%d/task/%d/children' % (self.daemon.pid, self.daemon.pid), encoding='ascii') as file:
+            child = int(file.read().split()[0])
+        since = self.daemon.mark()
+        os.kill(child, signal.SIGKILL)
+        self.daemon.wait_line('"started"', since=since)
+        until(lambda: self.get('/ready')[0] == 200, 15, 'the door is ready again')
 
     def start(self, text, **options):
         given = {'node.state_dir': self.world.path('state'), 'node.user': 'root', 'node.workers': 2, 'node.drain_timeout': '1s'}

@@ -92,6 +92,7 @@ static void read_status(void *self, struct gh_node_status *ret)
     gh_node_describe(a->node, &a->description);
     ret->identity = a->description.identity;
     ret->not_after = a->description.not_after;
+    ret->cert_pin = a->description.cert_pin;
     ret->sessions = a->description.sessions;
     ret->flows = a->description.flows;
     ret->listeners = a->description.listeners;

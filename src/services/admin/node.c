@@ -94,6 +94,7 @@ static json_t *identity_json(const struct gh_node_status *s)
 
     gh_admin_json_set(&identity, "name", gh_admin_json_text(s->identity));
     gh_admin_json_set(&identity, "not_after", s->not_after ? gh_admin_json_time(s->not_after) : json_null());
+    gh_admin_json_set(&identity, "cert_pin", s->cert_pin && *s->cert_pin ? gh_admin_json_text(s->cert_pin) : json_null());
     return identity;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "os/process.h"
+#include "ports/tunnel_acceptor.h"
 #include "services/door/door_internal.h"
 #include "services/door/door_udp.h"
 
@@ -17,6 +18,7 @@
 static const char *const ways[] = { "route", "camouflage", "nowhere", "tunnel", NULL };
 static const char *const hellos[] = { "named", "nameless", "not_tls", "malformed", "too_long", "late", "ech", NULL };
 static const char *const handshakes[] = { "known", "unknown", "failed", NULL };
+static const char *const tokens[] = { "accepted", "refused", "busy", NULL };
 static const char *const udp_drops[] = { "source", "pressed", "late", "full", "unsent", NULL };
 static const char *const dials[] = { "done", "refused", "timed_out", "no_address", NULL };
 static const char *const directions[] = { "from_clients", "to_clients", NULL };
@@ -29,6 +31,8 @@ const struct gh_metric door_metrics[] = {
     [DOOR_METRIC_PARKED] = { "gatehouse_door_parked_total", GH_METRIC_COUNTER, "Connections that had to wait because max_connections were there." },
     [DOOR_METRIC_HELLOS] = { "gatehouse_door_hellos_total", GH_METRIC_COUNTER, "First flights by what they were.", "kind", hellos },
     [DOOR_METRIC_HANDSHAKES] = { "gatehouse_door_handshakes_total", GH_METRIC_COUNTER, "TLS handshakes that ended here, by whom with.", "client", handshakes },
+    [DOOR_METRIC_TOKENS] = { "gatehouse_door_tokens_total", GH_METRIC_COUNTER, "Tokens that requests for tunnels showed.", "result", tokens },
+    [DOOR_METRIC_REPLAYS] = { "gatehouse_door_replays_total", GH_METRIC_COUNTER, "First flights for the tunnel that had come before, and went where strangers go." },
     [DOOR_METRIC_DIALS] = { "gatehouse_door_dials_total", GH_METRIC_COUNTER, "Attempts to connect to a backend or the camouflage.", "result", dials },
     [DOOR_METRIC_RESETS] = { "gatehouse_door_resets_total", GH_METRIC_COUNTER, "Connections that ended with a reset of either side." },
     [DOOR_METRIC_BYTES] = { "gatehouse_door_bytes_total", GH_METRIC_COUNTER, "Bytes of connections that have ended.", "direction", directions },
@@ -117,6 +121,8 @@ static void on_again(void *arg, int64_t now)
     for (size_t i = 0; i < dw->d->listen_count; i++)
         if (dw->listeners[i].waiting && dw->listeners[i].fd >= 0)
             accept_some(&dw->listeners[i]);
+    if (dw->index == 0)
+        door_replay_tick(dw, now);
     publish(dw);
 }
 
@@ -209,6 +215,9 @@ static void unload(void *state)
         }
     door_directory_fini(&d->directory);
     gh_snapshot_fini(&d->table);
+    door_replay_close(d);
+    if (d->run->users == &d->users)
+        d->run->users = NULL;
     door_camouflage_conf_destroy(d->camouflage);
     free(d);
 }
@@ -286,6 +295,8 @@ static int load_table(struct door *d, const struct gh_door_conf *c)
         return rc;
     rc = door_keys_load(d, c, t);
     if (rc == 0)
+        rc = door_token_load(d, c, t);
+    if (rc == 0)
         rc = door_camouflage_load(d, c, NULL, &d->camouflage);
     if (rc == 0)
         rc = gh_snapshot_swap(&d->table, t, door_table_put);
@@ -298,7 +309,7 @@ static int load_table(struct door *d, const struct gh_door_conf *c)
 
 static void watch_files(struct door *d, const struct gh_door_conf *c)
 {
-    const char *const paths[] = { c->ech_keys_file, c->certificate, c->key, c->has_proxy && c->proxy.secure ? c->camouflage_ca : "" };
+    const char *const paths[] = { c->ech_keys_file, c->users_file, c->certificate, c->key, c->has_proxy && c->proxy.secure ? c->camouflage_ca : "" };
 
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
         if (*paths[i] && gh_run_watch(d->run, paths[i]) < 0)
@@ -341,7 +352,11 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
     if (rc == 0)
         rc = door_udp_load(d, &c);
     if (rc == 0)
+        rc = door_replay_open(d, &c);
+    if (rc == 0) {
+        door_token_publish(d);
         watch_files(d, &c);
+    }
     if (rc == 0)
         gh_log_event(d->log, GH_LOG_INFO, "door", "routes loaded", gh_log_uint("routes", c.target_count), gh_log_str("camouflage", c.has_relay ? "relay" : c.has_proxy ? "proxy" : *c.site ? "site" : "page"),
                      gh_log_uint("max_connections", c.max_connections ? c.max_connections : d->connections_limit));
@@ -382,6 +397,8 @@ static int prepare(void *state, const struct gh_conf *conf, void **ret_next)
     if (rc == 0)
         rc = door_keys_load(d, &c, n->table);
     if (rc == 0)
+        rc = door_token_load(d, &c, n->table);
+    if (rc == 0)
         rc = door_camouflage_load(d, &c, d->camouflage, &n->camouflage);
     if (rc == 0) {
         watch_files(d, &c);
@@ -416,6 +433,8 @@ static void commit(void *state, void *arg)
         door_table_put(n->table);
     } else {
         door_keys_tell(d, n->table);
+        if (d->run->tunnels)
+            d->run->tunnels->rejudge(d->run->tunnels->self);
     }
     d->camouflage = n->camouflage;
     for (unsigned i = 0; i < d->workers; i++)

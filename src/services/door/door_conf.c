@@ -23,7 +23,7 @@ static const struct gh_conf_row route_rows[] = {
 static const struct gh_conf_section route_section = { "local_routes", "Who is carried where, untouched.", route_rows, false, check_route };
 
 enum { LISTEN, HOP_PORTS, LOCAL_ROUTES, CAMOUFLAGE_RELAY, CAMOUFLAGE_PROXY, CAMOUFLAGE_CA, CAMOUFLAGE_SITE, CAMOUFLAGE_SERVER, CAMOUFLAGE_KEEP_HOST, CAMOUFLAGE_FORWARDED,
-       CAMOUFLAGE_TIMEOUT, CERTIFICATE, KEY, ECH_KEYS_FILE, ECH_KEEP, TUNNEL_NAME, PEEK_TIMEOUT, CONNECT_TIMEOUT, MAX_HELLO, MAX_CONNECTIONS, RESERVE, PIPES, UDP, CAMOUFLAGE_UDP,
+       CAMOUFLAGE_TIMEOUT, CERTIFICATE, KEY, ECH_KEYS_FILE, ECH_KEEP, TUNNEL_NAME, AUTH_USERS_FILE, REPLAY_WINDOW, PEEK_TIMEOUT, CONNECT_TIMEOUT, MAX_HELLO, MAX_CONNECTIONS, RESERVE, PIPES, UDP, CAMOUFLAGE_UDP,
        UDP_TIMEOUT, MAX_UDP_FLOWS };
 
 static const struct gh_conf_row rows[] = {
@@ -62,6 +62,11 @@ static const struct gh_conf_row rows[] = {
                    .help = "how long a key still opens after the next one was made" },
     [TUNNEL_NAME] = { "tunnel_name", GH_CONF_STRING, .max = "253", .reload = true,
                       .help = "the server name that agents ask for inside ECH; without it one that nobody guesses, which stays the same" },
+    [AUTH_USERS_FILE] = { "auth.users_file", GH_CONF_PATH, .reload = true,
+                          .help = "users who prove themselves by a token instead of a certificate, as USER:HASH a line, which gatehouse user writes; inside "
+                                  "ECH alone, to the tunnel's name" },
+    [REPLAY_WINDOW] = { "replay_window", GH_CONF_DURATION, .dflt = "24h", .min = "0s", .max = "30d", .reload = true,
+                        .help = "how long a first flight that was taken for the tunnel is remembered: who sends it again is a stranger; 0s remembers none" },
     [PEEK_TIMEOUT] = { "peek_timeout", GH_CONF_DURATION, .dflt = "3s", .min = "100ms", .max = "30s", .reload = true,
                        .help = "how long a stranger may take over its first flight before it is carried to the camouflage as it is" },
     [CONNECT_TIMEOUT] = { "connect_timeout", GH_CONF_DURATION, .dflt = "5s", .min = "100ms", .max = "2m", .reload = true,
@@ -305,6 +310,8 @@ int gh_door_conf_load(const struct gh_conf *conf, struct gh_door_conf *ret)
     c.ech_keys_file = gh_conf_string(conf, section, ECH_KEYS_FILE);
     c.ech_keep = gh_conf_duration(conf, section, ECH_KEEP);
     c.tunnel_name = gh_conf_string(conf, section, TUNNEL_NAME);
+    c.users_file = gh_conf_string(conf, section, AUTH_USERS_FILE);
+    c.replay_window = gh_conf_duration(conf, section, REPLAY_WINDOW);
     c.peek_timeout = gh_conf_duration(conf, section, PEEK_TIMEOUT);
     c.connect_timeout = gh_conf_duration(conf, section, CONNECT_TIMEOUT);
     c.max_hello = (size_t)gh_conf_uint(conf, section, MAX_HELLO);

@@ -41,7 +41,8 @@ struct gh_door_conf {
     size_t target_count;
     const char *certificate, *key; /* "": one is made */
     const char *ech_keys_file, *tunnel_name; /* "": none; one that follows from the node's key */
-    int64_t ech_keep;
+    int64_t ech_keep, replay_window;
+    const char *users_file; /* "": none */
     bool udp;
     bool has_relay, relay_udp;
     struct door_target_conf relay; /* camouflage.relay */

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "os/clock.h"
 #include "services/door/door_internal.h"
 #include "wire/proxy_v2.h"
 
@@ -399,6 +400,14 @@ static void decide_stranger(struct door_flow *f, struct gh_span bytes)
     }
 }
 
+/* The whole hello is sealed by its ECH: whoever changes a byte of it has one that does not open. */
+static bool is_replay(struct door_flow *f, const struct gh_tls_hello *hello)
+{
+    struct door_replay *replay = f->dw->d->replay;
+
+    return replay && door_replay_seen(replay, hello->body, gh_worker_wall(f->dw->w), f->table->replay_window / GH_NANOSECONDS);
+}
+
 static void decide(struct door_flow *f, const struct gh_tls_hello *hello, struct gh_span bytes)
 {
     bool opened, ours = door_keys_open(f->table, hello, gh_worker_wall(f->dw->w), &opened);
@@ -406,6 +415,10 @@ static void decide(struct door_flow *f, const struct gh_tls_hello *hello, struct
 
     if (opened)
         door_count(f->dw, DOOR_METRIC_HELLOS, DOOR_HELLO_ECH);
+    if (ours && is_replay(f, hello)) {
+        door_count(f->dw, DOOR_METRIC_REPLAYS, 0);
+        ours = false;
+    }
     if (ours) {
         hand_over(f, f->table->tunnel, DOOR_TUNNEL, bytes);
         return;

@@ -10,7 +10,9 @@
 #include "net/pump.h"
 #include "net/quic_endpoint.h"
 #include "os/sock.h"
+#include "ports/user_directory.h"
 #include "services/door/camouflage.h"
+#include "services/door/door_replay.h"
 #include "services/door/door_table.h"
 
 #define DOOR_LISTEN_MAX 16u /* sockets of one worker: two families of each address */
@@ -23,6 +25,8 @@ enum {
     DOOR_METRIC_PARKED,
     DOOR_METRIC_HELLOS,      /* by enum door_hello */
     DOOR_METRIC_HANDSHAKES,  /* by enum door_handshake */
+    DOOR_METRIC_TOKENS,      /* by enum door_token */
+    DOOR_METRIC_REPLAYS,
     DOOR_METRIC_DIALS,       /* by enum door_dial */
     DOOR_METRIC_RESETS,
     DOOR_METRIC_BYTES,       /* by direction: from clients, to clients */
@@ -41,6 +45,7 @@ enum {
 enum door_way { DOOR_ROUTED, DOOR_STRANGER, DOOR_NOWHERE, DOOR_TUNNEL };
 enum door_hello { DOOR_HELLO_NAMED, DOOR_HELLO_NAMELESS, DOOR_HELLO_NOT_TLS, DOOR_HELLO_MALFORMED, DOOR_HELLO_TOO_LONG, DOOR_HELLO_LATE, DOOR_HELLO_ECH };
 enum door_handshake { DOOR_HANDSHAKE_KNOWN, DOOR_HANDSHAKE_UNKNOWN, DOOR_HANDSHAKE_FAILED };
+enum door_token { DOOR_TOKEN_ACCEPTED, DOOR_TOKEN_REFUSED, DOOR_TOKEN_BUSY };
 enum door_udp_drop { DOOR_UDP_SOURCE, DOOR_UDP_PRESSED, DOOR_UDP_LATE, DOOR_UDP_FULL, DOOR_UDP_UNSENT };
 enum door_dial { DOOR_DIAL_DONE, DOOR_DIAL_REFUSED, DOOR_DIAL_TIMED_OUT, DOOR_DIAL_NO_ADDRESS };
 
@@ -83,6 +88,11 @@ struct door {
     struct door_camouflage_conf *camouflage;  /* of the thread that runs the node */
     struct door_worker *at[GH_WORKERS_MAX];
     struct door_health *health;               /* of worker 0 */
+    struct gh_port_users users;               /* what others may ask */
+    struct door_replay *replay;               /* NULL: there is no node.key, and no ECH */
+    int64_t replay_due;                       /* of worker 0 */
+    _Atomic bool replay_writing, replay_failed;
+    _Atomic uint32_t verifying;               /* tokens, now */
     _Atomic uint32_t connections;             /* now, of all workers */
     _Atomic uint32_t placed;                  /* of them, those that count against max_connections */
     _Atomic bool draining;
@@ -133,6 +143,14 @@ void door_tls_stop(struct door_worker *dw);
 /* Takes <fd> over; <early> was read from it. */
 void door_tls_take(struct door_worker *dw, int fd, const struct gh_endpoint *client, struct gh_tls_ctx *ctx, struct gh_span early);
 
+/* What strangers meet. */
+void door_stranger(struct door_worker *dw, struct gh_http_stream *s, const struct gh_http_head *head);
+
+/* door_token.c: a request for a tunnel, of a peer without an identity, that has an authorization. True: it is taken care of. */
+bool door_token_take(struct door_worker *dw, struct gh_http_stream *s, const struct gh_http_head *head);
+void door_token_publish(struct door *d);
+/* Reads the file of users into the table; on the thread that runs the node. 0, or an error that was logged. */
+int door_token_load(struct door *d, const struct gh_door_conf *c, struct door_table *t);
 /* What strangers meet, or the relay. */
 void door_tls_answer(struct door_worker *dw, struct gh_http_stream *s, const struct gh_http_head *head);
 
@@ -152,6 +170,13 @@ int door_keys_renew(struct door *d, struct door_table *t);
 void door_keys_tell(struct door *d, const struct door_table *t);
 /* Any thread: did our keys open it and is it meant for the tunnel? Whatever else they open, as <ret_opened> says, stays a stranger's. */
 bool door_keys_open(const struct door_table *t, const struct gh_tls_hello *hello, int64_t wall, bool *ret_opened);
+
+/* door_replay_file.c: first flights that were taken, kept over a restart. Action; errors are logged. */
+int door_replay_open(struct door *d, const struct gh_door_conf *c);
+/* Writes what came since; worker 0, once in a while. */
+void door_replay_tick(struct door_worker *dw, int64_t now);
+/* When no worker runs any more. */
+void door_replay_close(struct door *d);
 
 /* door_health.c: names are looked up again, and backends are tried. Worker 0. */
 int door_health_start(struct door *d, struct gh_worker *w);

@@ -74,6 +74,7 @@ int door_table_create(const struct gh_door_conf *conf, door_lookup_fn lookup, vo
     t->max_hello = conf->max_hello;
     t->max_connections = conf->max_connections;
     t->reserve = conf->reserve;
+    t->replay_window = conf->replay_window;
     t->relay_udp = conf->relay_udp;
     t->udp_timeout = conf->udp_timeout;
     t->max_udp_flows = conf->max_udp_flows;
@@ -112,6 +113,7 @@ void door_table_put(void *table)
     gh_ech_keys_put(t->ech);
     gh_tls_ctx_put(t->site);
     gh_tls_ctx_put(t->tunnel);
+    door_users_destroy(t->users);
     gh_tls_ctx_put(t->tunnel_quic);
     gh_tls_ctx_put(t->site_quic);
     door_routes_destroy(t->routes);

@@ -12,6 +12,7 @@
 #include "crypto/tls.h"
 #include "os/resolve.h"
 #include "services/door/door_conf.h"
+#include "services/door/door_users.h"
 
 struct door_backend {
     struct door_origin origin;
@@ -47,6 +48,8 @@ struct door_table {
     struct gh_tls_ctx *tunnel_quic;
     struct gh_tls_ctx *site_quic;      /* strangers over UDP, where TLS ends here; NULL: silence */
     char tunnel_name[GH_TLS_NAME_MAX]; /* inside ECH alone */
+    int64_t replay_window;
+    struct door_users *users;          /* who have tokens; NULL: nobody */
 };
 
 /* How a name becomes addresses; blocks. */

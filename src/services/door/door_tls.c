@@ -32,7 +32,7 @@ static void forget(struct door_guest *g)
     free(g);
 }
 
-static void serve_stranger(struct door_worker *dw, struct gh_http_stream *s, const struct gh_http_head *head)
+void door_stranger(struct door_worker *dw, struct gh_http_stream *s, const struct gh_http_head *head)
 {
     struct gh_http_handler h = door_camouflage_handler(dw->camouflage);
 
@@ -43,10 +43,12 @@ void door_tls_answer(struct door_worker *dw, struct gh_http_stream *s, const str
 {
     const struct gh_port_tunnels *t = dw->d->run->tunnels;
 
-    if (t && gh_http_peer(s)->identity[0] && t->wants(t->self, head))
+    if (!t || !t->wants(t->self, head))
+        door_stranger(dw, s, head);
+    else if (gh_http_peer(s)->identity[0])
         t->serve(t->self, dw->w, s, head);
-    else
-        serve_stranger(dw, s, head);
+    else if (!door_token_take(dw, s, head))
+        door_stranger(dw, s, head);
 }
 
 static void on_refused(void *arg, struct gh_http_stream *s, unsigned status)

@@ -36,7 +36,8 @@ static int complain(struct relay *r, const char *what, const char *subject, int 
 
 static int load_tls(struct relay *r, const struct gh_relay_conf *c, struct gh_tls_ctx **ret, struct gh_self *ret_self)
 {
-    const struct gh_tls_files files = { c->certificate, c->key, c->client_ca, true, gh_aead_choose(c->wide_aes), .ech = r->ech };
+    const struct gh_tls_files files = { c->certificate, c->key, c->client_ca, true, gh_aead_choose(c->wide_aes), NULL,
+                                        *c->client_ca ? GH_TLS_ASK_REQUIRED : GH_TLS_ASK_NONE, r->ech };
 
     gh_self_read(r->run->privileged, c->certificate, c->trust_domain, GH_ROLE_RELAY, ret_self);
     return gh_tls_load(r->run, r->log, "relay", &files, ret);
@@ -400,6 +401,11 @@ static void tell_workers(struct relay *r, void (*fn)(struct relay_worker *rw))
 
     for (unsigned i = 0; i < r->workers; i++)
         gh_worker_call(gh_workers_at(r->run->workers, i), tell, &t);
+}
+
+void relay_rejudge(struct relay *r)
+{
+    tell_workers(r, relay_trust_apply);
 }
 
 static void take_tls(struct relay_worker *rw)

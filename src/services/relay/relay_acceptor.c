@@ -9,7 +9,7 @@ static int door_tls(void *self, const struct gh_ech_keys *keys, struct gh_tls_ct
 {
     struct relay *r = self;
     const struct gh_tls_files files = { r->conf.certificate, r->conf.key, r->conf.client_ca, true, gh_aead_choose(r->conf.wide_aes), "h2,http/1.1",
-                                        GH_TLS_ASK_REQUESTED, keys };
+                                        *r->conf.client_ca ? GH_TLS_ASK_REQUESTED : GH_TLS_ASK_NONE, keys };
 
     return gh_tls_load(r->run, r->log, "relay", &files, ret);
 }
@@ -18,7 +18,7 @@ static int door_tls_quic(void *self, const struct gh_ech_keys *keys, struct gh_t
 {
     struct relay *r = self;
     const struct gh_tls_files files = { r->conf.certificate, r->conf.key, r->conf.client_ca, true, gh_aead_choose(r->conf.wide_aes), NULL,
-                                        GH_TLS_ASK_REQUESTED, keys };
+                                        *r->conf.client_ca ? GH_TLS_ASK_REQUESTED : GH_TLS_ASK_NONE, keys };
     struct gh_tls_ctx *made;
     int rc = gh_tls_load(r->run, r->log, "relay", &files, &made);
 
@@ -81,6 +81,11 @@ static void door_serve(void *self, struct gh_worker *w, struct gh_http_stream *s
     relay_request(r->at[gh_worker_index(w)], s, head);
 }
 
+static void door_rejudge(void *self)
+{
+    relay_rejudge(self);
+}
+
 /* An agent encrypts its hello by QUIC, too. */
 static void door_use_keys(void *self, const struct gh_ech_keys *keys)
 {
@@ -89,7 +94,7 @@ static void door_use_keys(void *self, const struct gh_ech_keys *keys)
 
 void relay_acceptor_publish(struct relay *r)
 {
-    r->tunnels = (struct gh_port_tunnels){ door_tls, door_tls_quic, door_listens, door_open, door_close, door_judge, door_wants, door_serve, r };
+    r->tunnels = (struct gh_port_tunnels){ door_tls, door_tls_quic, door_listens, door_open, door_close, door_judge, door_wants, door_serve, door_rejudge, r };
     r->tunnels.use_keys = door_use_keys;
     r->run->tunnels = &r->tunnels;
 }

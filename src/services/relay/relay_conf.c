@@ -59,12 +59,13 @@ enum {
 };
 
 static const struct gh_conf_row rows[] = {
-    [LISTEN] = { "listen", GH_CONF_ADDR_LIST, .dflt = ":4433", .min = "1", .max = "16", .help = "UDP addresses of the tunnel endpoint" },
+    [LISTEN] = { "listen", GH_CONF_ADDR_LIST, .dflt = ":4433", .max = "16",
+                 .help = "UDP addresses of the tunnel endpoint; none where agents come in by the door alone" },
     [CERTIFICATE] = { "certificate", GH_CONF_PATH, .min = "1", .required = true, .reload = true,
                       .help = "PEM file with the relay's certificate and what leads to the CA" },
     [KEY] = { "key", GH_CONF_PATH, .min = "1", .required = true, .reload = true, .key = true, .help = "PEM file with the relay's private key, mode 0600" },
-    [CLIENT_CA] = { "client_ca", GH_CONF_PATH, .min = "1", .required = true, .reload = true,
-                    .help = "PEM file with the CAs that vouch for agents" },
+    [CLIENT_CA] = { "client_ca", GH_CONF_PATH, .min = "1", .reload = true,
+                    .help = "PEM file with the CAs that vouch for agents; without it nobody comes in by a certificate, and listen must be empty" },
     [TRUST_DOMAIN] = { "trust_domain", GH_CONF_STRING, .min = "1", .max = "255", .required = true, .reload = true,
                        .help = "the DOMAIN of spiffe://DOMAIN/agent/NAME that is served here" },
     [IDENTITY] = { "identity", GH_CONF_ENUM_SET, .dflt = "san_uri", .values = "san_uri|san_dns|cn", .min = "1", .reload = true,
@@ -232,12 +233,25 @@ static void check_dns(const struct gh_conf *conf, const struct gh_conf_section *
             gh_conf_fail(conf, section, PREF64, errors, "relay.pref64 takes IPv6 prefixes of 32, 40, 48, 56, 64 or 96 bits");
 }
 
+static void check_listen(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
+{
+    bool has_ca = *gh_conf_string(conf, section, CLIENT_CA);
+    size_t count;
+
+    (void)gh_conf_addrs(conf, section, LISTEN, &count);
+    if (count && !has_ca)
+        gh_conf_fail(conf, section, LISTEN, errors, "relay.client_ca is missing: who connects to relay.listen proves itself by a certificate; set it, or listen: []");
+    if (*gh_conf_string(conf, section, CRL) && !has_ca)
+        gh_conf_fail(conf, section, CRL, errors, "relay.crl has no meaning without relay.client_ca");
+}
+
 static void check(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
 {
     uint64_t mtu = gh_conf_uint(conf, section, MTU);
 
     if (strcmp(gh_conf_string(conf, section, CERTIFICATE), gh_conf_string(conf, section, KEY)) == 0)
         gh_conf_fail(conf, section, KEY, errors, "relay.key must be another file than relay.certificate: it stays with the parent process");
+    check_listen(conf, section, errors);
     check_pools(conf, section, errors);
     check_pins(conf, section, errors);
     check_dns(conf, section, errors);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/hex.h"
 #include "base/tally.h"
 #include "os/sock.h"
 #include "os/tun.h"
@@ -180,6 +181,10 @@ void relay_describe(void *state, struct gh_description *d)
     pthread_mutex_lock(&r->cards_lock);
     snprintf(d->identity, sizeof d->identity, "%s", r->self.name);
     d->not_after = r->self.not_after;
+    if (r->self.has_pin) {
+        memcpy(d->cert_pin, "sha256:", 7);
+        gh_hex_encode(r->self.pin, sizeof r->self.pin, d->cert_pin + 7);
+    }
     gh_list_each(it, &r->cards)
     {
         const struct relay_card *c = gh_container_of(it, struct relay_card, link);

@@ -7,6 +7,7 @@
 #include "base/hex.h"
 #include "core/ca_index.h"
 #include "crypto/crl.h"
+#include "ports/user_directory.h"
 #include "services/relay/relay_trust.h"
 
 #define PEM_MAX (256u * 1024)
@@ -205,12 +206,25 @@ static int check_pin(const struct relay_trust *t, const struct gh_http_peer *pee
     return GH_ERR_DENIED;
 }
 
+/* Who has a token is good as long as the file of users has it. */
+static int judge_user(struct relay_worker *rw, const struct gh_http_peer *peer, char ret_why[GH_IDENTITY_WHY])
+{
+    const struct gh_port_users *users = rw->r->run->users;
+
+    if (users && users->holds(users->self, rw->w, peer->identity, peer->credential))
+        return 0;
+    snprintf(ret_why, GH_IDENTITY_WHY, "the user's token is no longer in the file of users");
+    return GH_ERR_DENIED;
+}
+
 int relay_trust_judge(struct relay_worker *rw, const struct gh_http_peer *peer, bool is_new, char ret_why[GH_IDENTITY_WHY])
 {
     const struct relay_trust *t = trust_of(rw);
     int64_t wall = gh_worker_wall(rw->w);
     struct gh_crl_entry e;
 
+    if (!peer->certificate && peer->credential)
+        return judge_user(rw, peer, ret_why);
     if (!peer->certificate || peer->not_after <= wall) {
         snprintf(ret_why, GH_IDENTITY_WHY, "certificate has expired");
         return GH_ERR_TIMEOUT;
@@ -241,7 +255,7 @@ static bool is_refused(struct tunnel *t, enum session_end *ret_why)
         return false;
     *ret_why = rc == GH_ERR_TIMEOUT ? SESSION_EXPIRED : SESSION_REVOKED;
     relay_audit_auth(r, false, peer->identity, &remote, why);
-    gh_log_event(r->log, GH_LOG_WARN, "relay", "certificate is no longer accepted", gh_log_str("client_id", peer->identity),
+    gh_log_event(r->log, GH_LOG_WARN, "relay", "certificate or token is no longer accepted", gh_log_str("client_id", peer->identity),
                  gh_log_ip("peer", &peer->addr), gh_log_str("reason", why));
     return true;
 }

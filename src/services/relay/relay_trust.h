@@ -14,9 +14,9 @@ int relay_trust_load(struct relay *r, const struct gh_relay_conf *conf, struct r
 void relay_trust_destroy(void *trust);
 /* How a name is read from a certificate; good until the worker returns to its loop. */
 struct gh_identity_rules relay_trust_rules(struct relay_worker *rw);
-/* May the holder of this certificate be served? Every way to a session leads through here: a handshake, full or resumed (<is_new>),
+/* May the holder of this certificate, or of this user's token, be served? Every way to a session leads through here: a handshake, full or resumed (<is_new>),
  * a request, and a session or connection that lives on. 0; GH_ERR_TIMEOUT when the certificate has expired, GH_ERR_DENIED when it is
- * revoked or not pinned, with words. */
+ * revoked, not pinned, or the token of no user any more, with words. */
 int relay_trust_judge(struct relay_worker *rw, const struct gh_http_peer *peer, bool is_new, char ret_why[GH_IDENTITY_WHY]);
 /* After a change: whoever is no longer accepted is told so and goes, idle or not. */
 void relay_trust_apply(struct relay_worker *rw);

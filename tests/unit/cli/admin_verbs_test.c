@@ -13,7 +13,7 @@
 
 #include "../test.h"
 
-#define STATUS "{\"schema\":1,\"version\":\"0.1.0\",\"node\":\"edge-1\",\"identity\":{\"name\":\"relay\",\"not_after\":\"2030-01-31T18:00:00Z\"},\"paths\":{\"count\":2,\"rtt_us\":{\"min\":1500,\"max\":80000},\"mtu\":{\"min\":1280,\"max\":1411},\"datagrams_sent\":400,\"datagrams_lost\":2},\"uptime_seconds\":7384,\"ready\":false,\"draining\":false," \
+#define STATUS "{\"schema\":1,\"version\":\"0.1.0\",\"node\":\"edge-1\",\"identity\":{\"name\":\"relay\",\"not_after\":\"2030-01-31T18:00:00Z\",\"cert_pin\":\"sha256:00ff\"},\"paths\":{\"count\":2,\"rtt_us\":{\"min\":1500,\"max\":80000},\"mtu\":{\"min\":1280,\"max\":1411},\"datagrams_sent\":400,\"datagrams_lost\":2},\"uptime_seconds\":7384,\"ready\":false,\"draining\":false," \
                "\"failing\":[{\"name\":\"tun\",\"detail\":\"device gh0 is down\"}],\"config\":{\"generation\":3,\"last_reload\":"     \
                "{\"at\":\"2023-11-14T22:13:20Z\",\"ok\":false,\"detail\":\"relay.yaml:4:2: unknown key\"}},\"policy\":"             \
                "{\"version\":\"p7\"},\"sessions\":1,\"flows\":9,\"listeners\":[{\"service\":\"relay\",\"transport\":\"udp\","       \
@@ -24,6 +24,7 @@
 static const char status_screen[] =
     "version    0.1.0 on edge-1, up 2 h 3 min\n"
     "identity   relay, certificate valid until 2030-01-31T18:00:00Z\n"
+    "cert_pin   sha256:00ff\n"
     "ready      no\n"
     "           tun: device gh0 is down\n"
     "config     generation 3\n"

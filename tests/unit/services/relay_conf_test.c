@@ -242,10 +242,29 @@ static void a_configuration_without_a_relay_has_none(void **state)
     gh_conf_destroy(conf);
 }
 
+static void agents_without_a_ca_come_in_by_the_door_alone(void **state)
+{
+    char errors[1024];
+    struct gh_conf *conf = parse("relay: {listen: [], certificate: /c, key: /k, trust_domain: example.org, policy: /p}\n", errors, sizeof errors);
+    struct gh_relay_conf r;
+
+    (void)state;
+    assert_string_equal(errors, "");
+    assert_int_equal(gh_relay_conf_load(conf, &r), 0);
+    assert_int_equal(r.listen_count, 0);
+    assert_string_equal(r.client_ca, "");
+    gh_conf_destroy(conf);
+    assert_null(parse("relay: {certificate: /c, key: /k, trust_domain: example.org, policy: /p}\n", errors, sizeof errors));
+    assert_non_null(strstr(errors, "relay.client_ca is missing"));
+    assert_null(parse("relay: {listen: [], crl: /l, certificate: /c, key: /k, trust_domain: example.org, policy: /p}\n", errors, sizeof errors));
+    assert_non_null(strstr(errors, "relay.crl has no meaning"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_those_that_the_documentation_promises),
+        cmocka_unit_test(agents_without_a_ca_come_in_by_the_door_alone),
         cmocka_unit_test(every_choice_can_be_made),
         cmocka_unit_test(a_pin_is_a_name_and_a_digest),
         cmocka_unit_test(nameservers_are_addresses_and_domains_are_names),

@@ -65,6 +65,7 @@ static void read_status(void *self, struct gh_node_status *ret)
     ret->policy_version = "p7";
     ret->identity = "relay";
     ret->not_after = 1700000000;
+    ret->cert_pin = "sha256:00ff";
     ret->sessions = 1;
     ret->flows = 9;
     ret->reload = (struct gh_reload_result){ 1700000000, false, 3, "relay.yaml:4:2: unknown key" };
@@ -410,6 +411,7 @@ static void status_shows_the_node(void **state)
     assert_text(json_object_get(body, "policy"), "version", "p7");
     assert_text(json_object_get(body, "identity"), "name", "relay");
     assert_text(json_object_get(body, "identity"), "not_after", "2023-11-14T22:13:20Z");
+    assert_text(json_object_get(body, "identity"), "cert_pin", "sha256:00ff");
     row = json_object_get(body, "paths"); /* a session without a connection has none */
     assert_int_equal(number(row, "count"), paths);
     assert_int_equal(number(json_object_get(row, "rtt_us"), "min"), 12345);

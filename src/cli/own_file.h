@@ -1,0 +1,14 @@
+/* cli/own_file.h - files with secrets that verbs write for a node */
+#ifndef GH_CLI_OWN_FILE_H
+#define GH_CLI_OWN_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "cli/ca_dir.h"
+
+/* Writes <path>, 0600, whole or not at all. Who owned the file before owns the one that replaces it. 0; GH_ERR_EXISTS without <replace>; other errors, each
+ * with words. */
+int gh_own_file_save(const char *path, const char *text, size_t len, bool replace, char why[GH_CA_DIR_WHY]);
+
+#endif
