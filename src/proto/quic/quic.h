@@ -96,8 +96,12 @@ struct gh_quic_app {
     size_t (*probe)(void *arg, uint8_t *ret, size_t cap);
 };
 
+/* LOOSE is ours (proto/quic/congestion.h), the others are the library's. */
+enum gh_quic_congestion_control { GH_QUIC_NEWRENO, GH_QUIC_CUBIC, GH_QUIC_LOOSE };
+
 /* Times in nanoseconds, sizes in bytes. */
 struct gh_quic_config {
+    enum gh_quic_congestion_control congestion;
     int64_t idle_timeout;
     int64_t keep_alive;        /* 0: none */
     int64_t handshake_timeout;
