@@ -263,6 +263,17 @@ int gh_privileged_hop_set(struct gh_privileged *p, uint16_t port, uint16_t first
     return call(p, &q, NULL, NULL, 0, NULL);
 }
 
+int gh_privileged_firewall_open(struct gh_privileged *p, const struct gh_priv_firewall *f, char ret_name[GH_PRIV_DEVICE])
+{
+    const struct gh_priv_request q = { .kind = GH_PRIV_FIREWALL, .firewall = *f };
+    struct gh_priv_reply reply;
+    int rc = call(p, &q, &reply, NULL, 0, NULL);
+
+    if (rc == 0)
+        memcpy(ret_name, reply.name, GH_PRIV_DEVICE);
+    return rc;
+}
+
 int gh_privileged_sysctl_set(struct gh_privileged *p, enum gh_priv_sysctl s)
 {
     const struct gh_priv_request q = { .kind = GH_PRIV_SYSCTL, .sysctl = (uint32_t)s };

@@ -50,6 +50,8 @@ int gh_privileged_routes_block(struct gh_privileged *p, uint32_t table, const st
 int gh_privileged_rule_add(struct gh_privileged *p, const struct gh_priv_rule *r);
 /* TCP and UDP to this host's ports <first>..<last> arrive at <port>; 0, 0, 0 ends that. */
 int gh_privileged_hop_set(struct gh_privileged *p, uint16_t port, uint16_t first, uint16_t last);
+/* The host's firewall lets TCP and UDP to <f> in until the end. <ret_name>: ufw, firewalld, nftables, or "" where nothing filters. */
+int gh_privileged_firewall_open(struct gh_privileged *p, const struct gh_priv_firewall *f, char ret_name[GH_PRIV_DEVICE]);
 int gh_privileged_nat_set(struct gh_privileged *p, const char *device, const struct gh_prefix *sources, size_t count);
 int gh_privileged_sysctl_set(struct gh_privileged *p, enum gh_priv_sysctl s);
 /* From now on an event tells that <path> changed. */

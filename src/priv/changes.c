@@ -10,6 +10,8 @@
 
 #include "base/error.h"
 #include "priv/check.h"
+#include "priv/firewall.h"
+#include "priv/firewall_text.h"
 #include "priv/nft.h"
 #include "priv/sysctl.h"
 
@@ -43,6 +45,9 @@ void gh_change_emit(const struct gh_change *c, char ret[GH_CHANGE_LINE])
         return;
     case GH_CHANGE_NFT:
         snprintf(ret, GH_CHANGE_LINE, "nft %s", c->path);
+        return;
+    case GH_CHANGE_FIREWALL:
+        snprintf(ret, GH_CHANGE_LINE, "firewall %s", c->path);
         return;
     case GH_CHANGE_SYSCTL:
         snprintf(ret, GH_CHANGE_LINE, "sysctl %s %s", c->path, c->value);
@@ -108,6 +113,7 @@ int gh_change_parse(const char *line, struct gh_change *ret)
     static const char *const words[] = {
         [GH_CHANGE_ADDR] = "addr ", [GH_CHANGE_ROUTE] = "route ",   [GH_CHANGE_RULE] = "rule ",
         [GH_CHANGE_NFT] = "nft ",   [GH_CHANGE_SYSCTL] = "sysctl ", [GH_CHANGE_FILE] = "file ",
+        [GH_CHANGE_FIREWALL] = "firewall ",
     };
     struct gh_change c = { 0 };
     bool good = false;
@@ -124,6 +130,8 @@ int gh_change_parse(const char *line, struct gh_change *ret)
             good = parse_rule(rest, &c);
         else if (i == GH_CHANGE_SYSCTL)
             good = parse_sysctl(rest, &c);
+        else if (i == GH_CHANGE_FIREWALL)
+            good = gh_firewall_rule_parse(rest, &(struct gh_firewall_rule){ 0 }) == 0 && (size_t)snprintf(c.path, sizeof c.path, "%s", rest) < sizeof c.path;
         else
             good = (size_t)snprintf(c.path, sizeof c.path, "%s", rest) < sizeof c.path
                    && (i == GH_CHANGE_NFT ? !strncmp(rest, "gatehouse_", 10) : rest[0] == '/');
@@ -316,6 +324,8 @@ static int put_back(struct gh_changes *cs, const struct gh_change *c)
         return gh_netlink_rule_del(cs->nl, &rule);
     case GH_CHANGE_NFT:
         return gh_nft_remove(c->path, error);
+    case GH_CHANGE_FIREWALL:
+        return gh_firewall_close(c->path);
     case GH_CHANGE_SYSCTL:
         return gh_sysctl_write(c->path, c->value);
     case GH_CHANGE_FILE:

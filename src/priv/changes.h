@@ -7,6 +7,7 @@
  *     + route <device or -> <index> <table> <metric> <prefix>
  *     + rule <4|6> <priority> <table> <mark, or 0: suppress_prefixlength 0>
  *     + nft <table>
+ *     + firewall <rule, as priv/firewall_text.h writes it>
  *     + sysctl <path below /proc/sys> <value before>
  *     + file <path>
  */
@@ -20,7 +21,7 @@
 #include "os/netlink.h"
 #include "priv/request.h"
 
-enum gh_change_kind { GH_CHANGE_ADDR, GH_CHANGE_ROUTE, GH_CHANGE_RULE, GH_CHANGE_NFT, GH_CHANGE_SYSCTL, GH_CHANGE_FILE };
+enum gh_change_kind { GH_CHANGE_ADDR, GH_CHANGE_ROUTE, GH_CHANGE_RULE, GH_CHANGE_NFT, GH_CHANGE_SYSCTL, GH_CHANGE_FILE, GH_CHANGE_FIREWALL };
 
 struct gh_change {
     enum gh_change_kind kind;
@@ -30,7 +31,7 @@ struct gh_change {
     uint32_t table, metric;      /* ROUTE, RULE */
     uint32_t priority, mark;     /* RULE */
     uint8_t family;              /* RULE */
-    char path[GH_PRIV_PATH];     /* NFT: table; SYSCTL, FILE */
+    char path[GH_PRIV_PATH];     /* NFT: table; FIREWALL: rule; SYSCTL, FILE */
     char value[32];              /* SYSCTL */
 };
 

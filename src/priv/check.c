@@ -99,6 +99,16 @@ static int check_hop(const struct gh_priv_hop *h)
     return h->port && h->first && h->first <= h->last && (h->port < h->first || h->port > h->last) ? 0 : GH_ERR_RANGE;
 }
 
+static int check_firewall(const struct gh_priv_firewall *f)
+{
+    if (f->count == 0 || f->count > GH_PRIV_RANGES)
+        return GH_ERR_RANGE;
+    for (uint32_t i = 0; i < f->count; i++)
+        if (f->ports[i].first == 0 || f->ports[i].first > f->ports[i].last)
+            return GH_ERR_RANGE;
+    return 0;
+}
+
 int gh_check_request(const struct gh_priv_request *q)
 {
     switch (q->kind) {
@@ -139,6 +149,8 @@ int gh_check_request(const struct gh_priv_request *q)
         return check_nat(&q->nat);
     case GH_PRIV_HOP:
         return check_hop(&q->hop);
+    case GH_PRIV_FIREWALL:
+        return check_firewall(&q->firewall);
     case GH_PRIV_SYSCTL:
         return q->sysctl < GH_PRIV_SYSCTL_COUNT ? 0 : GH_ERR_RANGE;
     case GH_PRIV_FORGET_KEY:

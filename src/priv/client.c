@@ -32,6 +32,8 @@ static int64_t patience(uint32_t kind)
 {
     if (kind == GH_PRIV_SIGN || kind == GH_PRIV_FORGET_KEY)
         return GH_PRIV_SIGN_PATIENCE * SECOND;
+    if (kind == GH_PRIV_FIREWALL) /* several times, and in Python */
+        return 6 * GH_PRIV_PATIENCE * SECOND;
     return (kind == GH_PRIV_NAT || kind == GH_PRIV_HOP ? 3 : 1) * GH_PRIV_PATIENCE * SECOND; /* another program does it */
 }
 

@@ -1,98 +1,53 @@
 #include "priv/nft.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/error.h"
-#include "os/process.h"
+#include "priv/program.h"
 
-static const char *const programs[] = { "/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft", "/usr/local/sbin/nft" };
+static const char *const programs[] = { "/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft", "/usr/local/sbin/nft", NULL };
 
 void gh_nft_table_name(const char *device, char ret[GH_NFT_TABLE])
 {
     snprintf(ret, GH_NFT_TABLE, "gatehouse_%s", device);
 }
 
-static _Noreturn void exec_nft(const char *program, int in, int out, pid_t parent)
+static void keep_error(const char *text, char *error)
 {
-    char *argv[] = { "nft", "-j", "-f", "-", NULL };
-    char *envp[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", NULL };
-    sigset_t none;
-
-    setsid(); /* Ctrl-C at the terminal is for us */
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0 || gh_process_die_with_parent(SIGKILL, parent) < 0)
-        _exit(126);
-    execve(program, argv, envp);
-    _exit(127);
+    snprintf(error, GH_PRIV_TEXT, "%.*s", (int)strcspn(text, "\r\n"), text);
 }
 
-/* Memory files for both sides: no pipe can fill up, and nothing is left when one of the two dies. */
-static int file_with(const char *text, size_t len)
+int gh_nft_apply(const char *json, size_t len, char *error)
 {
-    int fd = memfd_create("nft", MFD_CLOEXEC);
-
-    if (fd < 0)
-        return -1;
-    if (write(fd, text, len) == (ssize_t)len && lseek(fd, 0, SEEK_SET) == 0)
-        return fd;
-    close(fd);
-    return -1;
-}
-
-static void keep_error(int out, char *error)
-{
-    ssize_t n = pread(out, error, GH_PRIV_TEXT - 1, 0);
-
-    error[n > 0 ? n : 0] = 0;
-    error[strcspn(error, "\r\n")] = 0;
-}
-
-static int run(const char *json, size_t len, char *error)
-{
-    const char *program = NULL;
-    pid_t self = getpid(), pid;
-    int in = -1, out = -1, status, rc = GH_ERR_SYSTEM;
+    static const char *const argv[] = { "nft", "-j", "-f", "-", NULL };
+    char *out = NULL;
+    int rc = gh_program_run(programs, argv, json, len, &out);
 
     error[0] = 0;
-    for (size_t i = 0; i < sizeof programs / sizeof programs[0] && !program; i++)
-        if (access(programs[i], X_OK) == 0)
-            program = programs[i];
-    if (!program) {
+    if (rc == GH_ERR_NOT_FOUND)
         snprintf(error, GH_PRIV_TEXT, "the program nft is not installed");
-        return GH_ERR_NOT_FOUND;
-    }
-    in = file_with(json, len);
-    out = file_with("", 0);
-    if (in < 0 || out < 0)
-        goto out;
-    pid = fork();
-    if (pid == 0)
-        exec_nft(program, in, out, self);
-    if (pid < 0)
-        goto out;
-    while (waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR)
-            goto out;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-        rc = 0;
-    else
+    else if (rc < 0 && out)
         keep_error(out, error);
-out:
-    if (in >= 0)
-        close(in);
-    if (out >= 0)
-        close(out);
+    free(out);
     return rc;
+}
+
+int gh_nft_list(const char *const argv[], char **ret_text, char *error)
+{
+    char *out = NULL;
+    int rc = gh_program_run(programs, argv, "", 0, &out);
+
+    error[0] = 0;
+    if (rc < 0) {
+        keep_error(out ? out : "", error);
+        free(out);
+        return rc;
+    }
+    *ret_text = out;
+    return 0;
 }
 
 /* Add, delete, add: whether the table was there or not, what follows begins with an empty one. */
@@ -106,7 +61,7 @@ int gh_nft_remove(const char *table, char *error)
     char json[512];
     int n = snprintf(json, sizeof json, EMPTY_TABLE "]}", table, table);
 
-    return run(json, (size_t)n, error);
+    return gh_nft_apply(json, (size_t)n, error);
 }
 
 int gh_nft_masquerade(const struct gh_priv_nat *n, char *error)
@@ -137,7 +92,7 @@ int gh_nft_masquerade(const struct gh_priv_nat *n, char *error)
     fputs("]}", f);
     failed = ferror(f) != 0;
     failed = fclose(f) != 0 || failed;
-    rc = failed ? GH_ERR_MEMORY : run(json, len, error);
+    rc = failed ? GH_ERR_MEMORY : gh_nft_apply(json, len, error);
     free(json);
     return rc;
 }
@@ -165,5 +120,5 @@ int gh_nft_redirect(const struct gh_priv_hop *h, char *error)
                                     GH_NFT_HOP_TABLE, hooks[i], protocols[k], h->first, h->last, h->port);
     }
     len += (size_t)snprintf(json + len, sizeof json - len, "]}");
-    return len < sizeof json ? run(json, len, error) : GH_ERR_INTERNAL;
+    return len < sizeof json ? gh_nft_apply(json, len, error) : GH_ERR_INTERNAL;
 }

@@ -17,5 +17,9 @@ int gh_nft_masquerade(const struct gh_priv_nat *n, char *error);
 int gh_nft_redirect(const struct gh_priv_hop *h, char *error);
 /* Removes the table whether it is there or not. */
 int gh_nft_remove(const char *table, char *error);
+/* One transaction, in nft's JSON; errors as above. */
+int gh_nft_apply(const char *json, size_t len, char *error);
+/* What "nft list …" says; free <ret_text>. 0 or an error, with nft's own words. */
+int gh_nft_list(const char *const argv[], char **ret_text, char *error);
 
 #endif

@@ -11,7 +11,7 @@
  *   OPEN_*       yes     the same again (a file, or a socket of OPEN_DIAL, is opened afresh; another socket or device is the one that was)
  *   TUN_CONFIG   yes     of a device that was opened
  *   ROUTE        yes     through a device that was opened, or in a table that RULE was granted
- *   RULE, NAT, HOP       yes     the same again
+ *   RULE, NAT, HOP, FIREWALL  yes  the same again
  *   SYSCTL, WATCH, KEY   yes     the same again
  *   WATCH_BEGIN, _END    yes     yes
  *   SIGN, FORGET_KEY     yes     with a key that was opened
@@ -34,6 +34,7 @@
 #define GH_PRIV_QUEUES 64   /* descriptors in one reply */
 #define GH_PRIV_HOST 256    /* bytes of a host name, NUL included */
 #define GH_PRIV_DATA 512    /* bytes to sign, and of a signature */
+#define GH_PRIV_RANGES 17   /* ranges of ports in one request */
 
 enum gh_priv_kind {
     GH_PRIV_RUN,            /* the configuration is complete: no new names from here on */
@@ -51,6 +52,7 @@ enum gh_priv_kind {
     GH_PRIV_RULE,           /* rule */
     GH_PRIV_NAT,            /* nat */
     GH_PRIV_HOP,            /* hop */
+    GH_PRIV_FIREWALL,       /* firewall -> which firewall it is that was opened, in <name>; empty when nothing filters */
     GH_PRIV_SYSCTL,         /* sysctl */
     GH_PRIV_KEY,            /* path of a PEM private key -> a number for SIGN */
     GH_PRIV_SIGN,           /* sign -> signature; of a TLS 1.3 CertificateVerify and nothing else */
@@ -118,6 +120,14 @@ struct gh_priv_hop {
     uint16_t port, first, last; /* <port> is not between the two; all zero: no table */
 };
 
+/* The host's own firewall lets TCP and UDP to these ports of this host in. */
+struct gh_priv_firewall {
+    uint32_t count;
+    struct {
+        uint16_t first, last;
+    } ports[GH_PRIV_RANGES];
+};
+
 enum gh_priv_sysctl { GH_PRIV_IP_FORWARD, GH_PRIV_IPV6_FORWARDING, GH_PRIV_SRC_VALID_MARK, GH_PRIV_SYSCTL_COUNT };
 
 struct gh_priv_sign {
@@ -151,6 +161,7 @@ struct gh_priv_request {
         struct gh_priv_rule rule;
         struct gh_priv_nat nat;
         struct gh_priv_hop hop;
+        struct gh_priv_firewall firewall;
         uint32_t sysctl; /* enum gh_priv_sysctl: is set to 1 */
         struct gh_priv_sign sign;
         struct gh_priv_notify notify;
@@ -164,7 +175,7 @@ struct gh_priv_reply {
     uint32_t id;    /* KEY, WATCH: the number; sockets: the port */
     uint32_t schemes; /* KEY: how many of <scheme> are filled */
     uint16_t scheme[8]; /* KEY: TLS SignatureSchemes that the key can make */
-    char name[GH_PRIV_DEVICE]; /* OPEN_TUN: the real name */
+    char name[GH_PRIV_DEVICE]; /* OPEN_TUN: the real name; FIREWALL: ufw, firewalld or nftables */
     char text[GH_PRIV_TEXT];   /* for a person, when rc < 0 */
     uint16_t len;
     uint8_t data[GH_PRIV_DATA]; /* SIGN: the signature */

@@ -19,6 +19,7 @@
 #include "os/tun.h"
 #include "os/udp.h"
 #include "priv/check.h"
+#include "priv/firewall.h"
 #include "priv/keys.h"
 #include "priv/lookup.h"
 #include "priv/network.h"
@@ -700,6 +701,8 @@ static int answer(struct gh_serve *s, struct gh_serve_child *c, const struct gh_
         return gh_network_nat(s->changes, &q->nat, c->generation, error);
     case GH_PRIV_HOP:
         return gh_network_hop(s->changes, &q->hop, c->generation, error);
+    case GH_PRIV_FIREWALL:
+        return gh_firewall_open(s->changes, &q->firewall, c->generation, ret->reply.name, error);
     case GH_PRIV_SYSCTL:
         return gh_sysctl_enable(s->changes, (enum gh_priv_sysctl)q->sysctl, c->generation);
     case GH_PRIV_KEY:

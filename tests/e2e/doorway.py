@@ -58,8 +58,8 @@ def reset(sock):
 class Backend:
     """Listens; a thread for each connection runs <serve>(backend, socket). <seen> are its connections in their order."""
 
-    def __init__(self, host, serve, address=LOCAL):
-        self.socket = inside(host, lambda: socket.create_server((address, 0), backlog=4096))
+    def __init__(self, host, serve, address=LOCAL, port=0):
+        self.socket = inside(host, lambda: socket.create_server((address, port), backlog=4096))
         self.port = self.socket.getsockname()[1]
         self.serve = serve
         self.seen = []

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from doorway import Doorway, OneHost, as_records, hello, named, raw, receive_all, reset
+from doorway import Doorway, OneHost, as_records, hello, inside, named, raw, receive_all, reset
 from process import until
 
 CONFIG = '''listen: ["127.0.0.1:8443", "127.0.0.1:8444"]
@@ -379,6 +379,86 @@ def test_hop_ports_of_a_door_that_was_killed_are_removed_at_the_next_start(world
     door.start(text, **options)
     assert 'redirect' not in door.host.run('nft', 'list', 'ruleset').stdout
     door.stop()
+
+
+FILTER = '''table inet own {
+    chain arriving {
+        type filter hook input priority filter; policy drop;
+        ct state established,related accept
+        tcp dport { 8081 } accept
+    }
+}'''
+CHAIN = ('list', 'chain', 'inet', 'own', 'arriving')
+
+
+@pytest.fixture
+def filtered(world):
+    """A host whose firewall drops what nobody lets in, but for the port of the metrics; a door with `firewall: auto`, not yet started."""
+    host = world['door']
+    host.run('nft', '-f', '-', text=FILTER)
+    made = Doorway(world)
+    made.a = made.backend(named('a', world.folder))
+    made.text = 'listen: ["127.0.0.1:9443"]\nlocal_routes: {a.test: "%s"}\ncamouflage: {relay: "%s"}\n' % (made.a.at, made.a.at)
+    made.options = {'node__run_dir': world.path('filtered'), 'node__state_dir': world.path('filtered-state'), 'admin__listen': '127.0.0.1:8081'}
+    host.run('nft', 'add rule inet own arriving tcp dport %d accept' % made.a.port)
+    made.before = host.run('nft', *CHAIN).stdout
+    yield made
+    made.stop()
+    host.run('nft', 'delete', 'table', 'inet', 'own')
+
+
+def opened(door):
+    """(protocol, first port, last port) of each rule that was not there before"""
+    rules = [line.split() for line in door.host.run('nft', *CHAIN).stdout.splitlines() if 'gatehouse' in line]
+    assert all(words[1] == 'dport' and words[3] == 'accept' for words in rules), rules
+    return sorted((words[0],) + (tuple(map(int, (words[2].split('-') * 2)[:2]))) for words in rules)
+
+
+def test_the_hosts_own_firewall_is_opened_until_the_door_ends(filtered):
+    door = filtered
+    with pytest.raises(TimeoutError):
+        inside(door.host, lambda: socket.create_connection(('127.0.0.1', 9443), timeout=0.3))
+    door.start(door.text + 'hop_ports: 10020-10119\nfirewall: auto\n', **door.options)
+    assert opened(door) == [(protocol, first, last) for protocol in ('tcp', 'udp') for first, last in ((9443, 9443), (10020, 10119))]
+    for port in (9443, 10020):
+        assert door.ask('a.test', port=port)[0] == 'a'
+    door.daemon.stop()
+    assert door.host.run('nft', *CHAIN).stdout == door.before, 'as it was'
+
+
+def test_a_door_that_was_killed_left_the_firewall_open_until_the_next_start(filtered):
+    door = filtered
+    door.start(door.text + 'firewall: auto\n', **door.options)
+    child = door.daemon.children()[0]
+    os.kill(child, signal.SIGKILL)
+    until(lambda: [pid for pid in door.daemon.children() if pid != child] and door.get('/ready')[0] == 200, 15, 'another child serves')
+    assert opened(door) == [('tcp', 9443, 9443), ('udp', 9443, 9443)], 'once each'
+    pids = [door.daemon.pid] + door.daemon.children()
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    door.daemon.process.wait()
+    assert len(opened(door)) == 2
+    door.start(door.text.replace('9443', '9445') + 'firewall: auto\n', **door.options)
+    assert opened(door) == [('tcp', 9445, 9445), ('udp', 9445, 9445)]
+    door.daemon.stop()
+    assert door.host.run('nft', *CHAIN).stdout == door.before
+
+
+def test_without_a_word_the_firewall_stays_as_it_is(filtered):
+    door = filtered
+    door.start(door.text, **door.options)
+    assert door.host.run('nft', *CHAIN).stdout == door.before
+
+
+def test_where_nothing_filters_the_log_says_that_nothing_was_opened(world):
+    door = Doorway(world)
+    door.start('listen: ["127.0.0.1:9443"]\nlocal_routes: {a.test: "127.0.0.1:1"}\nfirewall: auto\n', node__run_dir=world.path('open'),
+               node__state_dir=world.path('open-state'), admin__listen='127.0.0.1:8081')
+    try:
+        assert door.daemon.find(lambda line: 'nothing to open' in line.data.get('message', ''))
+        assert 'gatehouse' not in door.host.run('nft', 'list', 'ruleset').stdout
+    finally:
+        door.stop()
 
 
 def test_the_metrics_tell_what_happened(door):

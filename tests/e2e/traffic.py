@@ -2,6 +2,7 @@
 """Traffic in a namespace: servers on the internet, clients on the agents. Every answer is one line of JSON.
 
     traffic.py serve FILE SIZE             web on port 80, echo on TCP and UDP port 7; makes FILE
+    traffic.py tls ADDRESS PORT CERTIFICATE TEXT        a web site of one page; CERTIFICATE.crt and CERTIFICATE.key
     traffic.py listen PORT                 echo on TCP and UDP port PORT alone
     traffic.py get URL                     download: bytes, seconds, sha256
     traffic.py bulk ADDRESS SIZE           TCP echo of SIZE bytes: sha256 of both ways
@@ -23,6 +24,7 @@ import random
 import select
 import socket
 import socketserver
+import ssl
 import struct
 import sys
 import threading
@@ -153,6 +155,18 @@ def verb_serve(path, size):
     start_echo(7)
     say(state='ready', sha256=digest.hexdigest())
     server.serve_forever()
+
+
+def verb_tls(address, port, certificate, text):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate + '.crt', certificate + '.key')
+    server = socket.create_server((address, int(port)))
+    say(state='ready')
+    while True:
+        connection, _ = server.accept()
+        with context.wrap_socket(connection, server_side=True) as tls:
+            tls.recv(65536)
+            tls.sendall(b'HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s' % (len(text), text.encode()))
 
 
 def verb_listen(port):

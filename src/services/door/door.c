@@ -278,6 +278,40 @@ static int open_hop(struct door *d, const struct gh_door_conf *c)
     return rc;
 }
 
+static int open_firewall(struct door *d, const struct gh_door_conf *c)
+{
+    struct gh_priv_firewall f = { 0 };
+    char name[GH_PRIV_DEVICE];
+    int rc;
+
+    if (!c->firewall)
+        return 0;
+    for (size_t i = 0; i < c->listen_count; i++) {
+        bool again = c->listen[i].port == 0; /* 0: the system's choice, for tests */
+
+        for (size_t k = 0; k < i; k++)
+            again = again || c->listen[k].port == c->listen[i].port;
+        if (!again)
+            f.ports[f.count].first = f.ports[f.count].last = c->listen[i].port;
+        f.count += !again;
+    }
+    if (c->hop[0]) {
+        f.ports[f.count].first = c->hop[0];
+        f.ports[f.count++].last = c->hop[1];
+    }
+    if (f.count == 0)
+        return 0;
+    rc = gh_privileged_firewall_open(d->run->privileged, &f, name);
+    if (rc < 0)
+        gh_log_event(d->log, GH_LOG_ERROR, "door", "the host's firewall cannot be opened", gh_log_str("reason", gh_privileged_why(d->run->privileged)),
+                     gh_log_result("error", rc));
+    else if (*name)
+        gh_log_event(d->log, GH_LOG_INFO, "door", "the host's firewall is open for us until the end", gh_log_str("firewall", name), gh_log_uint("ranges", f.count));
+    else
+        gh_log_event(d->log, GH_LOG_INFO, "door", "no firewall of this host filters what comes in: nothing to open");
+    return rc;
+}
+
 /* Two descriptors a connection, two a pipe. */
 static unsigned connections_for(unsigned descriptors, unsigned workers, unsigned pipes, unsigned reserve)
 {
@@ -349,6 +383,8 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
         rc = open_listeners(d, &c);
     if (rc == 0)
         rc = open_hop(d, &c);
+    if (rc == 0)
+        rc = open_firewall(d, &c);
     if (rc == 0)
         rc = door_udp_load(d, &c);
     if (rc == 0)

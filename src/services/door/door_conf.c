@@ -22,7 +22,7 @@ static const struct gh_conf_row route_rows[] = {
 
 static const struct gh_conf_section route_section = { "local_routes", "Who is carried where, untouched.", route_rows, false, check_route };
 
-enum { LISTEN, HOP_PORTS, LOCAL_ROUTES, CAMOUFLAGE_RELAY, CAMOUFLAGE_PROXY, CAMOUFLAGE_CA, CAMOUFLAGE_SITE, CAMOUFLAGE_SERVER, CAMOUFLAGE_KEEP_HOST, CAMOUFLAGE_FORWARDED,
+enum { LISTEN, HOP_PORTS, FIREWALL, LOCAL_ROUTES, CAMOUFLAGE_RELAY, CAMOUFLAGE_PROXY, CAMOUFLAGE_CA, CAMOUFLAGE_SITE, CAMOUFLAGE_SERVER, CAMOUFLAGE_KEEP_HOST, CAMOUFLAGE_FORWARDED,
        CAMOUFLAGE_TIMEOUT, CERTIFICATE, KEY, ECH_KEYS_FILE, ECH_KEEP, TUNNEL_NAME, AUTH_USERS_FILE, REPLAY_WINDOW, PEEK_TIMEOUT, CONNECT_TIMEOUT, MAX_HELLO, MAX_CONNECTIONS, RESERVE, PIPES, UDP, CAMOUFLAGE_UDP,
        UDP_TIMEOUT, MAX_UDP_FLOWS };
 
@@ -31,6 +31,9 @@ static const struct gh_conf_row rows[] = {
     [HOP_PORTS] = { "hop_ports", GH_CONF_STRING, .max = "11",
                     .help = "a range such as 10020-10119 of TCP and UDP ports of this host that lead to the first port of listen, too, so that clients can "
                             "go from port to port" },
+    [FIREWALL] = { "firewall", GH_CONF_ENUM, .dflt = "off", .values = "auto|off",
+                   .help = "auto: open TCP and UDP of listen and hop_ports in this host's own firewall (ufw, firewalld, or chains of nftables that drop what comes "
+                           "in) and close at the end what was opened" },
     [LOCAL_ROUTES] = { "local_routes", GH_CONF_TABLE, .entry = &route_section, .reload = true,
                        .help = "which names live behind this host: NAME, *.NAME, perhaps with :PORT or /ALPN behind it, and where each is carried, "
                                "byte for byte" },
@@ -295,6 +298,7 @@ int gh_door_conf_load(const struct gh_conf *conf, struct gh_door_conf *ret)
     }
     if (*gh_conf_string(conf, section, HOP_PORTS))
         (void)parse_range(gh_conf_string(conf, section, HOP_PORTS), c.hop);
+    c.firewall = gh_conf_uint(conf, section, FIREWALL) == 0;
     c.has_relay = *relay && door_origin_parse(relay, &c.relay.origins[0]) == 0;
     c.relay.origin_count = c.has_relay;
     c.has_proxy = *gh_conf_string(conf, section, CAMOUFLAGE_PROXY) && door_url_parse(gh_conf_string(conf, section, CAMOUFLAGE_PROXY), &c.proxy) == 0;

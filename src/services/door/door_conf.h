@@ -36,6 +36,7 @@ struct gh_door_conf {
     const struct gh_conf_addr *listen;
     size_t listen_count;
     uint16_t hop[2]; /* first and last; 0, 0: none */
+    bool firewall;   /* the host's own is opened for us */
     struct door_pattern *patterns; /* one for each target, in the order of the file */
     struct door_target_conf *targets;
     size_t target_count;

@@ -116,6 +116,23 @@ static void hop_ports_lead_to_a_port_outside_of_them(void **state)
     assert_int_equal(gh_check_request(&q), 0);
 }
 
+static void ports_of_the_firewall_are_ranges_and_at_least_one(void **state)
+{
+    struct gh_priv_request q = { .kind = GH_PRIV_FIREWALL, .firewall = { .count = 1, .ports = { { 443, 443 } } } };
+
+    (void)state;
+    assert_int_equal(gh_check_request(&q), 0);
+    q.firewall.ports[0].last = 442;
+    assert_int_equal(gh_check_request(&q), GH_ERR_RANGE);
+    q.firewall.ports[0].first = 0;
+    assert_int_equal(gh_check_request(&q), GH_ERR_RANGE);
+    q.firewall.ports[0].first = 1;
+    q.firewall.count = 0;
+    assert_int_equal(gh_check_request(&q), GH_ERR_RANGE);
+    q.firewall.count = GH_PRIV_RANGES + 1;
+    assert_int_equal(gh_check_request(&q), GH_ERR_RANGE);
+}
+
 static void routes_are_networks(void **state)
 {
     struct gh_priv_request q = request(GH_PRIV_ROUTE);
@@ -154,6 +171,7 @@ int main(void)
         cmocka_unit_test(a_socket_to_connect_is_of_one_family),
         cmocka_unit_test(numbers_out_of_range_are_refused),
         cmocka_unit_test(hop_ports_lead_to_a_port_outside_of_them),
+        cmocka_unit_test(ports_of_the_firewall_are_ranges_and_at_least_one),
         cmocka_unit_test(routes_are_networks),
         cmocka_unit_test(status_lines_cannot_smuggle_another_line),
     };
