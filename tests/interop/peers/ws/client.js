@@ -48,7 +48,7 @@ function overHttp2 () {
         if (fields[':status'] !== 200) return reject(new Error('status ' + fields[':status']))
         told.protocol = fields['sec-websocket-protocol']
         told.accept = fields['sec-websocket-accept']
-        const socket = new WebSocket(null)
+        const socket = new WebSocket(null, undefined, {})
         socket._isServer = false // what comes is not masked, what goes is
         stream.removeListener('error', reject)
         socket.setSocket(stream, Buffer.alloc(0), { allowSynchronousEvents: true, maxPayload: 1 << 24, skipUTF8Validation: false })
