@@ -17,6 +17,8 @@ VERSIONS = ['--http1.1', '--http2']
 
 @pytest.fixture(scope='module')
 def world(tmp_path_factory):
+    if not shutil.which('nghttp') or not shutil.which('h2load'):
+        pytest.skip('no nghttp and h2load (Debian: nghttp2-client)')
     with OneHost(tmp_path_factory.mktemp('browsing')) as made:
         yield made
 
@@ -138,39 +140,32 @@ def upload(door, size):
     return data, kept
 
 
-@pytest.mark.parametrize('version', VERSIONS)
-@pytest.mark.parametrize('size', [0, 1, 30000])
-@pytest.mark.parametrize('how', [[], ['-H', 'Transfer-Encoding: chunked'], ['-H', 'Expect: 100-continue']])
-def test_an_upload_reaches_a_site_that_takes_it(door, version, how, size):
+CHUNKED, EXPECT = ['-H', 'Transfer-Encoding: chunked'], ['-H', 'Expect: 100-continue']
+REFUSED = {'nginx': '405', 'caddy': '404', 'folder': '405'}
+
+
+# not an empty body in chunks: curl 7.88 never sends the last one of those
+@pytest.mark.parametrize('size, how', [(0, []), (1, []), (1, CHUNKED), (30000, EXPECT), (20 << 20, []), (20 << 20, CHUNKED), (20 << 20, EXPECT)])
+def test_an_upload_reaches_the_site_or_is_refused(door, size, how):
     data, kept = upload(door, size)
-    said = curl(door, version, '-o', '/dev/null', '-w', '%{http_code}', *how, '--upload-file', door.world.path('upload'), path='/put/upload').stdout
-    assert said == {'nginx': '201', 'caddy': '404', 'folder': '405'}[door.kind]
-    if door.kind == 'nginx':
+    words = ['-o', '/dev/null', '-w', '%{http_code}'] + how + ['--upload-file', door.world.path('upload')]
+    assert curl(door, '--http1.1', *words, path='/missing/upload').stdout == REFUSED[door.kind]
+    for version in VERSIONS if door.kind == 'nginx' else []:
+        assert curl(door, version, *words, path='/put/upload').stdout == '201'
         with open(kept, 'rb') as file:
             assert sha(file.read()) == sha(data)
+        os.remove(kept)
 
 
-def test_a_large_upload_arrives_whole_or_is_refused_before_its_end(door):
-    data, kept = upload(door, 20 << 20)
-    if door.kind == 'nginx':
-        for version in VERSIONS:
-            for how in ([], ['-H', 'Transfer-Encoding: chunked'], ['-H', 'Expect: 100-continue']):
-                assert curl(door, version, '-o', '/dev/null', '-w', '%{http_code}', *how, '--upload-file', door.world.path('upload'),
-                            path='/put/upload').stdout in ('201', '204')
-                with open(kept, 'rb') as file:
-                    assert sha(file.read()) == sha(data)
-                os.remove(kept)
-    # over HTTP/2 not curl: that of Debian 12 calls an early answer an error, of Caddy's own HTTP/2 as well
-    said = curl(door, '--http1.1', '-o', '/dev/null', '-w', '%{http_code}', '--upload-file', door.world.path('upload'), path='/missing/upload').stdout
-    assert said == {'nginx': '405', 'caddy': '404', 'folder': '405'}[door.kind]
+@pytest.mark.parametrize('size', [1, 30000, 20 << 20])
+def test_an_upload_of_http2_is_refused_without_an_error(door, size):
+    # not curl: that of Debian 12 calls an early answer an error, of the HTTP/2 of Caddy itself as well
+    upload(door, size)
     done = door.host.run('nghttp', '-nv', '-d', door.world.path('upload'), 'https://127.0.0.1:%d/missing/upload' % PORT, timeout=60)
-    assert len(re.findall(r':status: 40[45]', done.stdout)) == 1 and 'error_code=NO_ERROR' in done.stdout
-    assert not re.search(r'error_code=(?!NO_ERROR)', done.stdout), done.stdout[-2000:]
+    assert len(re.findall(r':status: 40[45]', done.stdout)) == 1 and not re.search(r'error_code=(?!NO_ERROR)', done.stdout), done.stdout[-2000:]
 
 
 def test_nghttp_reads_it_all(door):
-    if not shutil.which('nghttp'):
-        pytest.skip('no nghttp (Debian: nghttp2-client)')
     done = door.host.run('nghttp', '-ns', '-m', 20, 'https://127.0.0.1:%d/index.html' % PORT)
     assert len(re.findall(r' 200 +\S+ /index.html', done.stdout)) == 20, done.stdout
     for words in (['-w', '14', '-W', '14'], ['-p', '1'], ['-H', 'accept-encoding: identity']):
@@ -181,7 +176,5 @@ def test_nghttp_reads_it_all(door):
 @pytest.mark.parametrize('words', [['-m', 30], ['-m', 1], ['--h1']])
 def test_h2load_sees_no_failure(door, words):
     # 600 requests at once: a worker serves 1,024 of them, and with chance all connections are one worker's
-    if not shutil.which('h2load'):
-        pytest.skip('no h2load (Debian: nghttp2-client)')
     done = door.host.run('h2load', '-n', 5000, '-c', 20, *words, 'https://127.0.0.1:%d/index.html' % PORT, timeout=120)
     assert '5000 succeeded, 0 failed, 0 errored, 0 timeout' in done.stdout and '5000 2xx' in done.stdout, done.stdout
