@@ -149,8 +149,10 @@ REFUSED = {'nginx': '405', 'caddy': '404', 'folder': '405'}
 def test_an_upload_reaches_the_site_or_is_refused(door, size, how):
     data, kept = upload(door, size)
     words = ['-o', '/dev/null', '-w', '%{http_code}'] + how + ['--upload-file', door.world.path('upload')]
-    assert curl(door, '--http1.1', *words, path='/missing/upload').stdout == REFUSED[door.kind]
-    for version in VERSIONS if door.kind == 'nginx' else []:
+    for version in VERSIONS:
+        assert curl(door, version, *words, path='/missing/upload').stdout == REFUSED[door.kind]
+        if door.kind != 'nginx':
+            continue
         assert curl(door, version, *words, path='/put/upload').stdout == '201'
         with open(kept, 'rb') as file:
             assert sha(file.read()) == sha(data)
@@ -159,7 +161,7 @@ def test_an_upload_reaches_the_site_or_is_refused(door, size, how):
 
 @pytest.mark.parametrize('size', [1, 30000, 20 << 20])
 def test_an_upload_of_http2_is_refused_without_an_error(door, size):
-    # not curl: that of Debian 12 calls an early answer an error, of the HTTP/2 of Caddy itself as well
+    # an early answer with its reset at once is an error to curl 7.88: the test above says that ours is none
     upload(door, size)
     done = door.host.run('nghttp', '-nv', '-d', door.world.path('upload'), 'https://127.0.0.1:%d/missing/upload' % PORT, timeout=60)
     assert len(re.findall(r':status: 40[45]', done.stdout)) == 1 and not re.search(r'error_code=(?!NO_ERROR)', done.stdout), done.stdout[-2000:]

@@ -202,12 +202,29 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
     return 0;
 }
 
+/* What comes behind the answer has no credit but the connection's. Whoever goes on until there is none for the stream either is told to stop. */
+static void on_late_data(struct gh_h2_stream *s, size_t len)
+{
+    nghttp2_session *session = s->h->session;
+
+    nghttp2_session_consume_connection(session, len);
+    if (s->aborted || nghttp2_session_get_stream_local_window_size(session, s->id) > 0)
+        return;
+    s->aborted = true;
+    s->code = GH_H2_NO_ERROR;
+    nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
+}
+
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data, size_t len, void *arg)
 {
     struct gh_h2 *h = arg;
     struct gh_h2_stream *s = stream_of(h, id);
 
     (void)flags;
+    if (s && s->lingers) {
+        on_late_data(s, len);
+        return 0;
+    }
     if (!listens(s)) {
         nghttp2_session_consume(session, id, len);
         return 0;
@@ -236,16 +253,29 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
     return 0;
 }
 
+/* Who got its answer need not go on asking (RFC 9113, section 8.1), so the application is done with it. A reset at once would be an error to
+ * clients that read it while they still write, curl 7.88 among them; so the peer may write until its credit ends, and what it writes is
+ * thrown away. */
+static void linger(struct gh_h2 *h, struct gh_h2_stream *s)
+{
+    const size_t untaken = s->untaken;
+    const bool tell = s->announced;
+
+    s->lingers = true;
+    s->announced = false;
+    s->untaken = 0;
+    h->count--;
+    if (tell)
+        h->cfg.events->on_closed(h->cfg.arg, s, GH_H2_NO_ERROR);
+    on_late_data(s, untaken);
+}
+
 /* Our direction has ended. */
 static void on_end_sent(struct gh_h2 *h, struct gh_h2_stream *s)
 {
     s->end_sent = true;
-    /* RFC 9113, section 8.1: who got its answer need not go on asking; else the stream would stay as long as the peer likes */
-    if (h->cfg.server && !s->recv_ended && !s->tunnel && !s->aborted) {
-        s->aborted = true;
-        s->code = GH_H2_NO_ERROR;
-        nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
-    }
+    if (h->cfg.server && !s->recv_ended && !s->tunnel && !s->aborted)
+        linger(h, s);
 }
 
 static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)

@@ -29,7 +29,7 @@ void gh_h2_stream_end(struct gh_h2_stream *s, uint32_t code)
         h->cfg.events->on_closed(h->cfg.arg, s, code);
     if (s->untaken && !gh_h2_is_shut(h)) /* the connection's credit outlives the stream */
         nghttp2_session_consume_connection(h->session, s->untaken);
-    h->count--;
+    h->count -= !s->lingers;
     gh_list_unlink(&s->link);
     gh_h2_body_fini(&s->body);
     free(s->building);

@@ -33,6 +33,7 @@ struct gh_h2_stream {
     bool aborted;           /* reset by us: what still arrives is told to nobody */
     uint32_t code;          /* of that reset */
     bool malformed;         /* was counted */
+    bool lingers;           /* answered before its end: not counted as open, the application was told that it is closed */
 };
 
 struct gh_h2 {

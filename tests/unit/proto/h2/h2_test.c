@@ -213,19 +213,81 @@ static void a_reset_reaches_the_other_end_with_its_code(void **state)
     pair_close(p);
 }
 
-static void who_got_the_answer_need_not_finish_the_request(void **state)
+/* A request without an end that was answered, from a client to which <window> bytes were allowed. */
+static struct pair *pair_answered(uint32_t window)
 {
-    struct pair *p = pair_open(SIZE_MAX);
+    struct pair *p = calloc(1, sizeof *p);
 
-    (void)state;
+    assert_non_null(p);
+    p->piece = SIZE_MAX;
+    end_open(&p->client, false, 0, 0);
+    end_open(&p->server, true, window, 0);
     p->server.say_early = true;
     run(p);
     assert_int_equal(ask(p, "POST", "", false), 0);
     run(p);
     assert_int_equal(p->client.status, 200);
     assert_int_equal(p->client.ends, 1);
-    assert_int_equal(p->client.closed + p->server.closed, 2);
+    assert_int_equal(p->server.closed, 1); /* the application is done */
+    assert_int_equal(gh_h2_streams(p->server.h), 0);
+    assert_int_equal(p->client.closed, 0); /* no reset yet */
+    return p;
+}
+
+static void who_got_the_answer_may_finish_the_request(void **state)
+{
+    struct pair *p = pair_answered(0);
+
+    (void)state;
+    assert_int_equal(gh_h2_send(p->client.s, gh_span_str("late"), true), 0);
+    run(p);
+    assert_int_equal(p->server.got + p->server.ends, 0); /* told to nobody */
+    assert_int_equal(p->client.closed, 1);
+    assert_int_equal(p->server.closed, 1);
     assert_int_equal(p->client.code | p->server.code, 0);
+    pair_close(p);
+}
+
+static void who_got_the_answer_may_go_on_until_its_credit_ends(void **state)
+{
+    struct pair *p = pair_answered(30000);
+    uint8_t piece[10000] = { 0 };
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(gh_h2_send(p->client.s, gh_span_of(piece, sizeof piece), false), 0);
+        run(p);
+        assert_int_equal(p->client.closed, 0);
+    }
+    assert_int_equal(gh_h2_send(p->client.s, gh_span_of(piece, sizeof piece), false), 0);
+    run(p);
+    assert_int_equal(p->client.closed, 1);
+    assert_int_equal(p->client.code, GH_H2_NO_ERROR);
+    assert_int_equal(p->server.closed, 1);
+    /* the connection's credit was given back: two hundred more are more than it has */
+    for (int i = 0; i < 200; i++) {
+        assert_int_equal(ask(p, "POST", "", false), 0);
+        assert_int_equal(gh_h2_send(p->client.s, gh_span_of(piece, sizeof piece), false), 0);
+        assert_int_equal(gh_h2_send(p->client.s, gh_span_of(piece, sizeof piece), false), 0);
+        assert_int_equal(gh_h2_send(p->client.s, gh_span_of(piece, sizeof piece), true), 0);
+        run(p);
+    }
+    assert_int_equal(p->client.closed, 201);
+    pair_close(p);
+}
+
+static void what_waits_behind_the_answer_is_no_open_stream(void **state)
+{
+    struct pair *p = pair_answered(0);
+
+    (void)state;
+    gh_h2_drain(p->server.h);
+    run(p);
+    assert_true(gh_h2_is_over(p->server.h));
+    pair_close(p);
+    p = pair_answered(0);
+    gh_h2_close_streams(p->server.h, GH_H2_CANCEL); /* the connection ends */
+    assert_int_equal(p->server.closed, 1);
     pair_close(p);
 }
 
@@ -345,7 +407,9 @@ int main(void)
         T(a_stream_that_nobody_holds_gets_its_credit_back),
         T(what_a_closed_stream_held_is_the_connections_again),
         T(a_reset_reaches_the_other_end_with_its_code),
-        T(who_got_the_answer_need_not_finish_the_request),
+        T(who_got_the_answer_may_finish_the_request),
+        T(who_got_the_answer_may_go_on_until_its_credit_ends),
+        T(what_waits_behind_the_answer_is_no_open_stream),
         T(an_answer_to_head_has_no_body),
         T(one_stream_too_many_is_not_opened),
         T(draining_serves_what_is_on_its_way_and_ends_with_the_last),
