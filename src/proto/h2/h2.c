@@ -7,6 +7,7 @@
 #include "proto/h2/internal.h"
 
 const uint8_t gh_h2_drain_ping[8] = { 'd', 'r', 'a', 'i', 'n', 'i', 'n', 'g' };
+const uint8_t gh_h2_answer_ping[8] = { 'a', 'n', 's', 'w', 'e', 'r', 'e', 'd' };
 
 struct gh_h2_stream *gh_h2_stream_create(struct gh_h2 *h, int32_t id)
 {
