@@ -160,6 +160,54 @@ static int finish_drain(struct gh_h2 *h, const uint8_t *opaque)
     return nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, NULL, 0) == NGHTTP2_ERR_NOMEM ? NGHTTP2_ERR_NOMEM : 0;
 }
 
+static void stop_asking(struct gh_h2_stream *s)
+{
+    s->aborted = true;
+    s->code = GH_H2_NO_ERROR;
+    nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
+}
+
+/* One PING at a time, for all streams that were answered before it. */
+static void ask_whether_read(struct gh_h2 *h)
+{
+    bool any = false;
+
+    if (h->asking)
+        return;
+    gh_list_each(it, &h->streams)
+    {
+        struct gh_h2_stream *s = gh_container_of(it, struct gh_h2_stream, link);
+
+        s->asked |= s->lingers && !s->aborted;
+        any |= s->asked && !s->aborted;
+    }
+    h->asking = any && nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, gh_h2_answer_ping) == 0;
+}
+
+/* The peer has read what we sent before: a reset is no surprise any more. */
+static void on_answers_read(struct gh_h2 *h, const uint8_t *opaque)
+{
+    if (!h->asking || memcmp(opaque, gh_h2_answer_ping, sizeof gh_h2_answer_ping) != 0)
+        return;
+    h->asking = false;
+    gh_list_each(it, &h->streams)
+    {
+        struct gh_h2_stream *s = gh_container_of(it, struct gh_h2_stream, link);
+
+        if (s->asked && !s->aborted)
+            stop_asking(s);
+    }
+    ask_whether_read(h);
+}
+
+/* What comes behind the answer has no credit but the connection's. Who uses up the stream's is told to stop. */
+static void on_late_data(struct gh_h2_stream *s, size_t len)
+{
+    nghttp2_session_consume_connection(s->h->session, len);
+    if (!s->aborted && nghttp2_session_get_stream_local_window_size(s->h->session, s->id) <= 0)
+        stop_asking(s);
+}
+
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     struct gh_h2 *h = arg;
@@ -179,7 +227,10 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         on_peer_goaway(h, frame->goaway.error_code);
         break;
     case NGHTTP2_PING:
-        return frame->hd.flags & NGHTTP2_FLAG_ACK ? finish_drain(h, frame->ping.opaque_data) : 0;
+        if (!(frame->hd.flags & NGHTTP2_FLAG_ACK))
+            return 0;
+        on_answers_read(h, frame->ping.opaque_data);
+        return finish_drain(h, frame->ping.opaque_data);
     case NGHTTP2_HEADERS:
         if (s && s->building)
             take_head(h, s);
@@ -208,6 +259,10 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     struct gh_h2_stream *s = stream_of(h, id);
 
     (void)flags;
+    if (s && s->lingers) {
+        on_late_data(s, len);
+        return 0;
+    }
     if (!listens(s)) {
         nghttp2_session_consume(session, id, len);
         return 0;
@@ -236,16 +291,30 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
     return 0;
 }
 
+/* Who got its answer need not go on asking (RFC 9113, section 8.1), so the application is done with it. A reset at once would be an error to
+ * clients that read it while they still write, curl 7.88 among them; so it follows when the answer was read, or when the credit of the stream
+ * is used up. What comes until then is thrown away. */
+static void linger(struct gh_h2 *h, struct gh_h2_stream *s)
+{
+    const size_t untaken = s->untaken;
+    const bool tell = s->announced;
+
+    s->lingers = true;
+    s->announced = false;
+    s->untaken = 0;
+    h->count--;
+    if (tell)
+        h->cfg.events->on_closed(h->cfg.arg, s, GH_H2_NO_ERROR);
+    on_late_data(s, untaken);
+    ask_whether_read(h);
+}
+
 /* Our direction has ended. */
 static void on_end_sent(struct gh_h2 *h, struct gh_h2_stream *s)
 {
     s->end_sent = true;
-    /* RFC 9113, section 8.1: who got its answer need not go on asking; else the stream would stay as long as the peer likes */
-    if (h->cfg.server && !s->recv_ended && !s->tunnel && !s->aborted) {
-        s->aborted = true;
-        s->code = GH_H2_NO_ERROR;
-        nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
-    }
+    if (h->cfg.server && !s->recv_ended && !s->tunnel && !s->aborted)
+        linger(h, s);
 }
 
 static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)

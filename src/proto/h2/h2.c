@@ -7,6 +7,7 @@
 #include "proto/h2/internal.h"
 
 const uint8_t gh_h2_drain_ping[8] = { 'd', 'r', 'a', 'i', 'n', 'i', 'n', 'g' };
+const uint8_t gh_h2_answer_ping[8] = { 'a', 'n', 's', 'w', 'e', 'r', 'e', 'd' };
 
 struct gh_h2_stream *gh_h2_stream_create(struct gh_h2 *h, int32_t id)
 {
@@ -29,7 +30,7 @@ void gh_h2_stream_end(struct gh_h2_stream *s, uint32_t code)
         h->cfg.events->on_closed(h->cfg.arg, s, code);
     if (s->untaken && !gh_h2_is_shut(h)) /* the connection's credit outlives the stream */
         nghttp2_session_consume_connection(h->session, s->untaken);
-    h->count--;
+    h->count -= !s->lingers;
     gh_list_unlink(&s->link);
     gh_h2_body_fini(&s->body);
     free(s->building);

@@ -42,7 +42,7 @@ struct gh_h2_events {
     /* <data> is part of what was fed. <end> comes once, without bytes. */
     void (*on_body)(void *arg, struct gh_h2_stream *s, struct gh_span data, bool end);
     void (*on_writable)(void *arg, struct gh_h2_stream *s);
-    void (*on_closed)(void *arg, struct gh_h2_stream *s, uint32_t code); /* 0 when it ended well */
+    void (*on_closed)(void *arg, struct gh_h2_stream *s, uint32_t code); /* 0 when it ended well; a server: when its answer has, too */
     void (*on_goaway)(void *arg); /* the peer takes no new requests */
 };
 

@@ -33,6 +33,8 @@ struct gh_h2_stream {
     bool aborted;           /* reset by us: what still arrives is told to nobody */
     uint32_t code;          /* of that reset */
     bool malformed;         /* was counted */
+    bool lingers;           /* answered before its end: not counted as open, the application was told that it is closed */
+    bool asked;             /* a PING behind the answer went out */
 };
 
 struct gh_h2 {
@@ -52,10 +54,11 @@ struct gh_h2 {
     bool failed;           /* at its end: nothing is read any more */
     bool dead;             /* nothing is written either */
     bool abandoned;        /* an assertion failed: the library is not entered again */
+    bool asking;           /* whether answers were read: gh_h2_answer_ping is on its way */
     bool writable;         /* some stream wants to be told */
 };
 
-extern const uint8_t gh_h2_drain_ping[8];
+extern const uint8_t gh_h2_drain_ping[8], gh_h2_answer_ping[8];
 
 /* In h->streams; NULL when memory is out. */
 struct gh_h2_stream *gh_h2_stream_create(struct gh_h2 *h, int32_t id);

@@ -1,0 +1,5 @@
+module gatehouse.example/interop/websocket
+
+go 1.23
+
+require github.com/gorilla/websocket v1.5.3
