@@ -183,7 +183,8 @@ static int enter_sandbox(struct runner *r, const struct gh_conf *conf)
         const struct gh_service *service = r->cfg->services[i];
 
         keeps |= service->keeps_state;
-        s.connect |= service->connects && (!service->section || gh_conf_has(conf, service->section));
+        if (!service->section || gh_conf_has(conf, service->section))
+            s.connect |= service->connects || (service->may_connect && service->may_connect(conf));
     }
     if (s.connect)
         (void)gh_process_limit_files(SIZE_MAX); /* as many as there may be; fewer is no error */

@@ -1,6 +1,7 @@
 /* Tunnels that come in by the door (ports/tunnel_acceptor.h). */
 #include "core/tls_load.h"
 #include "services/relay/relay_internal.h"
+#include "services/relay/relay_proxy.h"
 
 static int door_tls(void *self, const struct gh_ech_keys *keys, struct gh_tls_ctx **ret)
 {
@@ -20,7 +21,10 @@ static int door_judge(void *self, struct gh_worker *w, const struct gh_cert *cer
 
 static bool door_wants(void *self, const struct gh_http_head *head)
 {
-    (void)self;
+    struct relay *r = self;
+
+    if (relay_proxy_kind(atomic_load(&r->proxy), head) != PROXY_NONE)
+        return true;
     return gh_span_equals(head->method, gh_span_str("CONNECT")) && gh_span_equals(head->protocol, gh_span_str("connect-ip"));
 }
 

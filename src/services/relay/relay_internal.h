@@ -42,6 +42,7 @@
 
 #define RELAY_LISTEN_MAX 16u
 #define RELAY_NAME_MAX 129u
+#define RELAY_LOOKUPS_MAX 64u /* names that are looked up at once, of the node */
 #define RELAY_REQUEST_ID 34u /* CONNECTION-STREAM in hex, NUL included */
 
 /* A policy and what the sessions need to know of it. Held by workers through a snapshot. */
@@ -82,6 +83,8 @@ struct relay {
     _Atomic uint64_t next_session;
     _Atomic unsigned sessions;
     _Atomic unsigned lookups; /* names that are looked up */
+    _Atomic unsigned proxied; /* tunnels of relay_proxy.h */
+    _Atomic unsigned proxy;   /* which kinds are served: what conf says, for every worker */
     _Atomic bool draining;
     pthread_mutex_t cards_lock; /* of what an operator sees */
     struct gh_list cards;       /* struct relay_card */
@@ -137,6 +140,7 @@ struct relay_worker {
     int64_t look_at; /* when all sessions are looked at again; flows are swept more often where there are many */
     _Atomic uint64_t *drops;
     struct gh_list sessions, waiting, leaving; /* struct session; struct tunnel without one yet, or no more */
+    struct gh_list proxies;                    /* struct relay_proxy */
     unsigned session_count;
     struct gh_forward_verdict verdict; /* large; one packet at a time */
     struct gh_forward_verdict inner;   /* of a packet that another session's verdict led to */
@@ -292,5 +296,7 @@ void relay_policy_refresh(struct relay_worker *rw);
 /* A rule of the policy expired since the last call: every flow is decided again. */
 void relay_policy_expire(struct relay_worker *rw);
 void relay_session_bind_policy(struct session *s);
+/* What the policy that the worker holds says of a connection that <client> asks the relay to make. */
+struct gh_policy_verdict relay_policy_judge(struct relay_worker *rw, const char *client, const struct gh_endpoint *to, uint8_t protocol);
 
 #endif
