@@ -115,12 +115,12 @@ static void silence(void *arg, int64_t now)
 
 int relay_proxy_accept(struct relay_proxy *p)
 {
-    char ip[GH_IP_TEXT], status[GH_IP_TEXT + 32];
+    char at[GH_ENDPOINT_TEXT], status[GH_ENDPOINT_TEXT + 32];
     struct gh_http_field fields[2] = { { gh_span_str("proxy-status"), gh_span_of(status, 0) },
                                        { gh_span_str("capsule-protocol"), gh_span_str("?1") } };
     int rc;
 
-    snprintf(status, sizeof status, "gatehouse; next-hop=\"%s\"", gh_ip_emit(&p->to.ip, ip));
+    snprintf(status, sizeof status, "gatehouse; next-hop=\"%s\"", gh_endpoint_emit(&p->to, at));
     fields[0].value = gh_span_str(status);
     p->state = PROXY_OPEN;
     rc = gh_http_respond(p->stream, 200, fields, p->kind == PROXY_UDP ? 2 : 1, false);

@@ -14,7 +14,9 @@
 #include "wire/capsule.h"
 #include "wire/host_target.h"
 
-#define RELAY_PROXY_PENDING (1u << 20) /* bytes of the client that a host has not taken; credit is given for taken ones alone */
+/* Bytes of the client that a host has not taken: credit is given for taken ones alone, so that an honest client never gets there. HTTP/3 lets a
+ * stream's window grow to 4 MiB; those of the others are smaller. */
+#define RELAY_PROXY_PENDING (5u << 20)
 
 enum proxy_kind { PROXY_NONE, PROXY_TCP, PROXY_UDP };
 enum proxy_state { PROXY_LOOKUP, PROXY_DIAL, PROXY_OPEN, PROXY_LINGER };

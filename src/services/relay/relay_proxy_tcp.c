@@ -41,6 +41,11 @@ static bool pass_in(struct relay_proxy *p)
             gh_http_consume(p->stream, (size_t)n);
     }
     p->in_at = p->in_len = 0;
+    if (p->in_cap > GH_BYTE_STREAM_PIECE) {
+        free(p->in);
+        p->in = NULL;
+        p->in_cap = 0;
+    }
     if (p->in_end && !p->in_ended) {
         p->in_ended = true;
         gh_byte_stream_shutdown_write(p->io);
@@ -58,20 +63,20 @@ static bool keep_in(struct relay_proxy *p, struct gh_span data)
 
     if (need > RELAY_PROXY_PENDING)
         return false;
-    if (p->in_at) {
+    if (p->in_at && p->in_len + data.len > p->in_cap) {
         memmove(p->in, p->in + p->in_at, p->in_len - p->in_at);
         p->in_len -= p->in_at;
         p->in_at = 0;
     }
-    if (need > p->in_cap) {
-        grown = realloc(p->in, need);
+    if (p->in_len + data.len > p->in_cap) {
+        grown = realloc(p->in, 2 * need);
         if (!grown)
             return false;
         p->in = grown;
-        p->in_cap = need;
+        p->in_cap = 2 * need;
     }
     memcpy(p->in + p->in_len, data.data, data.len);
-    p->in_len = need;
+    p->in_len += data.len;
     return true;
 }
 

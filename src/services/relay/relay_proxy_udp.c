@@ -98,7 +98,8 @@ static void on_closed(void *arg, struct gh_http_stream *stream, uint64_t code)
 
     (void)stream;
     p->stream = NULL;
-    relay_proxy_end(p, code == 0 ? "finished" : "aborted", code == 0 ? GH_HTTP_NO_ERROR : GH_HTTP_CONNECT_ERROR);
+    /* nothing is unfinished in a stream of datagrams: some clients reset it with NO_ERROR */
+    relay_proxy_end(p, code == 0 || code == gh_http_code(GH_HTTP_NO_ERROR) ? "finished" : "aborted", GH_HTTP_NO_ERROR);
 }
 
 const struct gh_http_events relay_proxy_udp_events = { NULL, on_body, on_datagram, NULL, on_closed };

@@ -323,7 +323,8 @@ static void bytes_pass_both_ways_and_each_end_by_itself(void **state)
 
     open_tcp(w);
     assert_true(w->s.held);
-    assert_string_equal(gh_fake_stream_field(&w->s, "proxy-status"), "gatehouse; next-hop=\"127.0.0.1\"");
+    snprintf(buf, sizeof buf, "gatehouse; next-hop=\"127.0.0.1:%u\"", w->port); /* RFC 9209, section 2.1.2 */
+    assert_string_equal(gh_fake_stream_field(&w->s, "proxy-status"), buf);
     gh_fake_stream_body(&w->s, "hello", 5, false);
     assert_int_equal(host_read(w, buf, sizeof buf), 5);
     assert_memory_equal(buf, "hello", 5);
