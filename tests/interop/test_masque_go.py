@@ -50,7 +50,7 @@ def client(relay, folder, number, *arguments):
 
 
 @pytest.mark.parametrize('host', (WEB_V4, '[%s]' % WEB_V6))
-def test_p13_masque_go_carries_datagrams_to_a_host(relay, folder, host):
+def test_P13_masque_go_carries_datagrams_to_a_host(relay, folder, host):
     mark = relay.relay.mark()
     peer = client(relay, folder, 1, '-udp', host + ':7', '-count', 200)
     opened = peer.wait_line(event('opened'), 15).data
@@ -63,7 +63,7 @@ def test_p13_masque_go_carries_datagrams_to_a_host(relay, folder, host):
     assert last['reason'] in ('finished', 'aborted')  # the peer closes stream and connection at once: which is read first is chance
 
 
-def test_p13_masque_go_is_refused_what_policy_denies(relay, folder):
+def test_P13_masque_go_is_refused_what_policy_denies(relay, folder):
     refused = client(relay, folder, 1, '-udp', OTHER_V4 + ':7').wait_line(event('refused'), 15).data
     assert refused['status'] == 403
 
@@ -75,7 +75,7 @@ def test_the_node_itself_is_no_target_of_a_wide_rule(relay, folder, target):
         assert (refused['status'], refused.get('proxy_status')) == (403, 'gatehouse; error=destination_ip_prohibited'), (kind, target)
 
 
-def test_p13_a_host_that_is_not_there_ends_the_tunnel(relay, folder):
+def test_P13_a_host_that_is_not_there_ends_the_tunnel(relay, folder):
     peer = client(relay, folder, 1, '-udp', WEB_V4 + ':9', '-count', 5)
     assert peer.wait_line(event('opened'), 15).data['status'] == 200
     peer.wait_line(event('ended'), 15)

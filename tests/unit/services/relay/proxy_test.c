@@ -689,7 +689,7 @@ static struct sockaddr_in open_udp(struct world *w)
     return from;
 }
 
-static void p13_datagrams_of_context_0_are_udp_payloads(void **state)
+static void P13_datagrams_of_context_0_are_udp_payloads(void **state)
 {
     struct world *w = *state;
     struct sockaddr_in from = open_udp(w);
@@ -709,7 +709,7 @@ static void p13_datagrams_of_context_0_are_udp_payloads(void **state)
     assert_non_null(strstr(w->audit, "\"packets\":3"));
 }
 
-static void p13_capsules_carry_them_too_and_unknown_ones_are_skipped(void **state)
+static void P13_capsules_carry_them_too_and_unknown_ones_are_skipped(void **state)
 {
     struct world *w = *state;
     char buf[8];
@@ -724,7 +724,7 @@ static void p13_capsules_carry_them_too_and_unknown_ones_are_skipped(void **stat
     assert_int_equal(recv(w->host, buf, sizeof buf, 0), 2);
 }
 
-static void p13_a_stream_that_ends_inside_a_capsule_is_malformed(void **state)
+static void P13_a_stream_that_ends_inside_a_capsule_is_malformed(void **state)
 {
     struct world *w = *state;
 
@@ -734,7 +734,7 @@ static void p13_a_stream_that_ends_inside_a_capsule_is_malformed(void **state)
     assert_int_equal(w->s.why, GH_HTTP_MESSAGE_ERROR);
 }
 
-static void p13_other_contexts_are_dropped(void **state)
+static void P13_other_contexts_are_dropped(void **state)
 {
     struct world *w = *state;
     char buf[8];
@@ -747,7 +747,7 @@ static void p13_other_contexts_are_dropped(void **state)
     assert_int_equal(drops(w, GH_DROP_CONTEXT), 2);
 }
 
-static void p13_a_payload_beyond_65527_bytes_aborts_the_stream(void **state)
+static void P13_a_payload_beyond_65527_bytes_aborts_the_stream(void **state)
 {
     struct world *w = *state;
     uint8_t *big = calloc(1, 65529);
@@ -759,7 +759,7 @@ static void p13_a_payload_beyond_65527_bytes_aborts_the_stream(void **state)
     assert_true(w->s.reset);
 }
 
-static void p13_others_cannot_send_into_the_tunnel(void **state)
+static void P13_others_cannot_send_into_the_tunnel(void **state)
 {
     struct world *w = *state;
     struct sockaddr_in from = open_udp(w);
@@ -773,7 +773,7 @@ static void p13_others_cannot_send_into_the_tunnel(void **state)
     close(other);
 }
 
-static void p13_the_socket_lives_as_long_as_the_stream(void **state)
+static void P13_the_socket_lives_as_long_as_the_stream(void **state)
 {
     struct world *w = *state;
 
@@ -784,7 +784,7 @@ static void p13_the_socket_lives_as_long_as_the_stream(void **state)
     assert_int_equal(atomic_load(&w->r.proxied), 0);
 }
 
-static void p13_an_icmp_error_ends_the_stream(void **state)
+static void P13_an_icmp_error_ends_the_stream(void **state)
 {
     struct world *w = *state;
 
@@ -796,7 +796,7 @@ static void p13_an_icmp_error_ends_the_stream(void **state)
     assert_int_equal(w->s.why, GH_HTTP_CONNECT_ERROR);
 }
 
-static void p13_packets_leave_unfragmented_and_not_ecn_capable(void **state)
+static void P13_packets_leave_unfragmented_and_not_ecn_capable(void **state)
 {
     struct world *w = *state;
     struct relay_proxy *p;
@@ -811,7 +811,7 @@ static void p13_packets_leave_unfragmented_and_not_ecn_capable(void **state)
     assert_int_equal(value & 3, 0);
 }
 
-static void p13_silence_of_less_than_two_minutes_ends_nothing(void **state)
+static void P13_silence_of_less_than_two_minutes_ends_nothing(void **state)
 {
     struct world *w = *state;
     struct relay_proxy *p;
@@ -826,7 +826,7 @@ static void p13_silence_of_less_than_two_minutes_ends_nothing(void **state)
     assert_int_equal(atomic_load(&w->r.proxied), 0);
 }
 
-static void p13_policy_decides_about_udp_too(void **state)
+static void P13_policy_decides_about_udp_too(void **state)
 {
     struct world *w = *state;
     struct gh_fake_stream s;
@@ -863,17 +863,17 @@ int main(void)
         T(an_identity_has_no_more_than_its_share),
         T(nothing_is_begun_while_the_node_drains),
         T(without_the_option_a_connect_is_what_it_was),
-        T(p13_datagrams_of_context_0_are_udp_payloads),
-        T(p13_capsules_carry_them_too_and_unknown_ones_are_skipped),
-        T(p13_a_stream_that_ends_inside_a_capsule_is_malformed),
-        T(p13_other_contexts_are_dropped),
-        T(p13_a_payload_beyond_65527_bytes_aborts_the_stream),
-        T(p13_others_cannot_send_into_the_tunnel),
-        T(p13_the_socket_lives_as_long_as_the_stream),
-        T(p13_an_icmp_error_ends_the_stream),
-        T(p13_packets_leave_unfragmented_and_not_ecn_capable),
-        T(p13_silence_of_less_than_two_minutes_ends_nothing),
-        T(p13_policy_decides_about_udp_too),
+        T(P13_datagrams_of_context_0_are_udp_payloads),
+        T(P13_capsules_carry_them_too_and_unknown_ones_are_skipped),
+        T(P13_a_stream_that_ends_inside_a_capsule_is_malformed),
+        T(P13_other_contexts_are_dropped),
+        T(P13_a_payload_beyond_65527_bytes_aborts_the_stream),
+        T(P13_others_cannot_send_into_the_tunnel),
+        T(P13_the_socket_lives_as_long_as_the_stream),
+        T(P13_an_icmp_error_ends_the_stream),
+        T(P13_packets_leave_unfragmented_and_not_ecn_capable),
+        T(P13_silence_of_less_than_two_minutes_ends_nothing),
+        T(P13_policy_decides_about_udp_too),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
