@@ -42,7 +42,6 @@
 
 #define RELAY_LISTEN_MAX 16u
 #define RELAY_NAME_MAX 129u
-#define RELAY_LOOKUPS_MAX 64u /* names that are looked up at once, of the node */
 #define RELAY_REQUEST_ID 34u /* CONNECTION-STREAM in hex, NUL included */
 
 /* A policy and what the sessions need to know of it. Held by workers through a snapshot. */
@@ -83,8 +82,7 @@ struct relay {
     _Atomic uint64_t next_session;
     _Atomic unsigned sessions;
     _Atomic unsigned lookups; /* names that are looked up */
-    _Atomic unsigned proxied; /* tunnels of relay_proxy.h */
-    _Atomic unsigned proxy;   /* which kinds are served: what conf says, for every worker */
+    _Atomic unsigned proxied, proxy; /* tunnels of relay_proxy.h; which kinds are served: what conf says, for every worker */
     _Atomic bool draining;
     pthread_mutex_t cards_lock; /* of what an operator sees */
     struct gh_list cards;       /* struct relay_card */
@@ -140,7 +138,7 @@ struct relay_worker {
     int64_t look_at; /* when all sessions are looked at again; flows are swept more often where there are many */
     _Atomic uint64_t *drops;
     struct gh_list sessions, waiting, leaving; /* struct session; struct tunnel without one yet, or no more */
-    struct gh_list proxies;                    /* struct relay_proxy */
+    struct gh_list proxies;
     unsigned session_count;
     struct gh_forward_verdict verdict; /* large; one packet at a time */
     struct gh_forward_verdict inner;   /* of a packet that another session's verdict led to */

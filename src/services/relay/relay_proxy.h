@@ -18,6 +18,8 @@
  * stream's window grow to 4 MiB; those of the others are smaller. */
 #define RELAY_PROXY_PENDING (5u << 20)
 
+#define RELAY_LOOKUPS_MAX 64u /* names that are looked up at once, of the node */
+
 enum proxy_kind { PROXY_NONE, PROXY_TCP, PROXY_UDP };
 enum proxy_state { PROXY_LOOKUP, PROXY_DIAL, PROXY_OPEN, PROXY_LINGER };
 
