@@ -102,6 +102,13 @@ void relay_proxy_refuse(struct relay_proxy *p, unsigned status, const char *erro
     gh_http_respond(stream, status, fields, n, true);
 }
 
+void relay_proxy_wait(struct relay_proxy *p, void (*fire)(void *arg, int64_t now), int64_t until)
+{
+    gh_worker_deadline_stop(p->rw->w, &p->timer);
+    gh_deadline_init(&p->timer, fire, p);
+    gh_worker_deadline_start(p->rw->w, &p->timer, until);
+}
+
 static void silence(void *arg, int64_t now)
 {
     struct relay_proxy *p = arg;
@@ -110,7 +117,7 @@ static void silence(void *arg, int64_t now)
     if (now - p->active_at >= limit)
         relay_proxy_end(p, "idle", p->kind == PROXY_TCP ? GH_HTTP_CONNECT_ERROR : GH_HTTP_NO_ERROR);
     else
-        gh_worker_deadline_start(p->rw->w, &p->timer, p->active_at + limit);
+        relay_proxy_wait(p, silence, p->active_at + limit);
 }
 
 int relay_proxy_accept(struct relay_proxy *p)
@@ -132,7 +139,6 @@ int relay_proxy_accept(struct relay_proxy *p)
     if (p->log != GH_POLICY_LOG_NONE)
         audit(p, &p->to, "flow opened", p->kind == PROXY_TCP ? "connect" : "connect-udp", GH_AUDIT_ALLOW);
     p->active_at = gh_worker_now(p->rw->w);
-    gh_deadline_init(&p->timer, silence, p);
     silence(p, p->active_at);
     return 0;
 }

@@ -75,6 +75,8 @@ void relay_proxy_refuse(struct relay_proxy *p, unsigned status, const char *erro
 int relay_proxy_accept(struct relay_proxy *p);
 /* Ends it; <reason> goes into the audit. The host sees a reset where <why> is an error, so does the client; without one the client's stream ends. */
 void relay_proxy_end(struct relay_proxy *p, const char *reason, enum gh_http_reset why);
+/* From now on <fire> is what the timer is for, whatever it was for before. */
+void relay_proxy_wait(struct relay_proxy *p, void (*fire)(void *arg, int64_t now), int64_t until);
 /* Bytes passed: 0 from the client, 1 to it. */
 void relay_proxy_count(struct relay_proxy *p, unsigned way, size_t bytes);
 /* May the proxy go on to <to>? GH_DROP_NONE and its rule is the proxy's, or why not. */

@@ -191,8 +191,7 @@ static void on_closed(void *arg, struct gh_http_stream *stream, uint64_t code)
     if (code == 0 && p->state == PROXY_OPEN && p->in_end && p->in_len) {
         p->state = PROXY_LINGER;
         gh_byte_stream_want_read(p->io, true);
-        gh_deadline_init(&p->timer, lingered, p);
-        gh_worker_deadline_start(p->rw->w, &p->timer, gh_worker_now(p->rw->w) + LINGER);
+        relay_proxy_wait(p, lingered, gh_worker_now(p->rw->w) + LINGER);
         return;
     }
     relay_proxy_end(p, code == 0 ? "finished" : "aborted", code == 0 ? GH_HTTP_NO_ERROR : GH_HTTP_CONNECT_ERROR);
@@ -285,8 +284,7 @@ static void dial(struct relay_proxy *p)
             gh_sock_close(p->fd);
             p->dial_error = "proxy_internal_error";
         } else {
-            gh_deadline_init(&p->timer, timed_out, p);
-            gh_worker_deadline_start(p->rw->w, &p->timer, now + (p->dial_until - now) / (int64_t)left);
+            relay_proxy_wait(p, timed_out, now + (p->dial_until - now) / (int64_t)left);
             return;
         }
         p->fd = -1;
