@@ -1,4 +1,5 @@
 """CONNECT and CONNECT-UDP behind the door, on HTTP/1.1 and HTTP/2, with Go's crypto/tls and net/http as the client"""
+import base64
 import json
 import os
 import socket
@@ -73,11 +74,11 @@ def door(tmp_path_factory):
         made.stop()
 
 
-def ask(door, client, name='client-1', **options):
+def ask(door, client, *more, name='client-1', **options):
     told = subprocess.run([program('gatehouse'), 'ech', 'show', '--keys-file', door.world.path('ech.yaml'), '--json'], check=True, stdout=subprocess.PIPE)
     options.update(ech=json.loads(told.stdout)['config_list'], name='inner.test', certificate=door.world.path('certs', name))
     words = [word for key, value in options.items() for word in ('-' + key, str(value))]
-    return json.loads(door.host.run(client, '-connect', '%s:%d' % (LOCAL, door.PORT), *words).stdout)
+    return json.loads(door.host.run(client, '-connect', '%s:%d' % (LOCAL, door.PORT), *words, *more).stdout)
 
 
 VERSIONS = pytest.mark.parametrize('alpn, version', [('h2', 'HTTP/2.0'), ('http/1.1', 'HTTP/1.1')])
@@ -94,6 +95,15 @@ def test_connect_carries_bytes_both_ways_with_a_half_close(door, client, alpn, v
 def test_who_is_denied_is_told_so(door, client, alpn, version):
     told = ask(door, client, name='client-2', alpn=alpn, tcp=door.echo.at)
     assert (told['status'], told['proxy_status']) == (403, 'gatehouse; error=http_request_denied'), told
+
+
+@VERSIONS
+def test_connect_ip_travels_in_a_websocket(door, client, alpn, version):
+    told = ask(door, client, '-websocket', alpn=alpn)
+    assert (told['status'], told.get('chosen'), told.get('closed')) == (200 if alpn == 'h2' else 101, ['gatehouse-connect-ip'], '<nil>'), told
+    assert told['capsules'] == [1, 3], told  # ADDRESS_ASSIGN, ROUTE_ADVERTISEMENT
+    if alpn == 'h2':
+        assert base64.b64decode(told['rest']).endswith(b'\x88\x02\x03\xe8'), told
 
 
 @VERSIONS

@@ -14,7 +14,7 @@
 
 #define HANDSHAKE INT64_C(10000000000) /* ns */
 
-static const char *const upgrades[] = { "connect-ip", "connect-udp", NULL };
+static const char *const upgrades[] = { "connect-ip", "connect-udp", "websocket", NULL };
 
 /* A connection between its first flight and its first request. */
 struct door_guest {

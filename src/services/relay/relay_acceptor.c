@@ -25,7 +25,7 @@ static bool door_wants(void *self, const struct gh_http_head *head)
 
     if (relay_proxy_kind(atomic_load(&r->proxy), head) != PROXY_NONE)
         return true;
-    return gh_span_equals(head->method, gh_span_str("CONNECT")) && gh_span_equals(head->protocol, gh_span_str("connect-ip"));
+    return relay_request_is_tunnel(head);
 }
 
 static void door_serve(void *self, struct gh_worker *w, struct gh_http_stream *s, const struct gh_http_head *head)

@@ -137,8 +137,7 @@ struct relay_worker {
     struct gh_deadline sweep;
     int64_t look_at; /* when all sessions are looked at again; flows are swept more often where there are many */
     _Atomic uint64_t *drops;
-    struct gh_list sessions, waiting, leaving; /* struct session; struct tunnel without one yet, or no more */
-    struct gh_list proxies;
+    struct gh_list sessions, waiting, leaving, proxies; /* struct session; struct tunnel without one yet, or no more; struct relay_proxy */
     unsigned session_count;
     struct gh_forward_verdict verdict; /* large; one packet at a time */
     struct gh_forward_verdict inner;   /* of a packet that another session's verdict led to */
@@ -211,6 +210,7 @@ struct session {
 
 /* relay_request.c */
 void relay_request(void *arg, struct gh_http_stream *s, const struct gh_http_head *head);
+bool relay_request_is_tunnel(const struct gh_http_head *head); /* for CONNECT-IP, in a WebSocket too */
 /* What the request is called in records; returns <ret>. */
 const char *relay_request_id(const struct gh_http_stream *stream, char ret[RELAY_REQUEST_ID]);
 /* Answers 503: <rc> is GH_ERR_FULL when addresses ran out, another error when there is no room for a session. */

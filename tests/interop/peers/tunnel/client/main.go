@@ -19,6 +19,7 @@ import (
 	"strings"
 
 	"golang.org/x/net/http2"
+	"golang.org/x/net/websocket"
 )
 
 // One DATAGRAM capsule of context 0 (RFC 9297, section 3.5); its length takes two bytes.
@@ -52,6 +53,7 @@ func main() {
 	protocol := flag.String("alpn", "h2", "h2 or http/1.1")
 	tcp := flag.String("tcp", "", "HOST:PORT to CONNECT to")
 	udp := flag.String("udp", "", "HOST:PORT to CONNECT-UDP to")
+	socket := flag.Bool("websocket", false, "CONNECT-IP in a WebSocket")
 	size := flag.Int("size", 100000, "bytes to echo by TCP")
 	flag.Parse()
 	told := map[string]any{}
@@ -67,6 +69,10 @@ func main() {
 	if *udp != "" {
 		host, port, _ := net.SplitHostPort(*udp)
 		path = "/.well-known/masque/udp/" + url.PathEscape(host) + "/" + port + "/"
+	}
+	if *socket {
+		overWebSocket(config, *address, *name, *protocol, told)
+		return
 	}
 	var up io.WriteCloser
 	var down io.Reader
@@ -101,6 +107,68 @@ func main() {
 	go func() { up.Write(sent); up.Close() }()
 	got, err := io.ReadAll(down)
 	told["same"], told["bytes"], told["end"] = bytes.Equal(got, sent), len(got), fmt.Sprint(err)
+}
+
+// The first capsules of a tunnel, then our close and the relay's.
+func overWebSocket(config *tls.Config, address, name, protocol string, told map[string]any) {
+	const path = "/.well-known/masque/ip/*/*/"
+	types := []int{}
+	if protocol != "h2" {
+		conn, err := tls.Dial("tcp", address, config)
+		if err != nil {
+			panic(err)
+		}
+		c, _ := websocket.NewConfig("wss://"+name+path, "https://"+name)
+		c.Protocol = []string{"chat", "gatehouse-connect-ip"}
+		ws, err := websocket.NewClient(c, conn)
+		if err != nil {
+			told["error"] = err.Error()
+			return
+		}
+		told["status"], told["chosen"] = 101, ws.Config().Protocol
+		ws.PayloadType = websocket.BinaryFrame
+		for len(types) < 2 {
+			var message []byte
+			if err = websocket.Message.Receive(ws, &message); err != nil {
+				told["error"] = err.Error()
+				return
+			}
+			types = append(types, int(message[0]))
+		}
+		told["capsules"] = types
+		told["closed"] = fmt.Sprint(ws.Close())
+		return
+	}
+	transport := &http2.Transport{TLSClientConfig: config,
+		DialTLSContext: func(_ context.Context, network, _ string, c *tls.Config) (net.Conn, error) { return tls.Dial("tcp", address, c) }}
+	body, up := io.Pipe()
+	answer, err := transport.RoundTrip(&http.Request{Method: http.MethodConnect, Host: name, Body: body, ContentLength: -1,
+		URL: &url.URL{Scheme: "https", Host: name, Opaque: path}, Header: http.Header{":protocol": {"websocket"},
+			"Sec-Websocket-Version": {"13"}, "Sec-Websocket-Protocol": {"gatehouse-connect-ip"}}})
+	if err != nil {
+		told["error"] = err.Error()
+		return
+	}
+	told["status"], told["chosen"] = answer.StatusCode, []string{answer.Header.Get("Sec-Websocket-Protocol")}
+	for len(types) < 2 && answer.StatusCode == 200 {
+		head := make([]byte, 2)
+		io.ReadFull(answer.Body, head)
+		n := int(head[1])
+		if n == 126 {
+			io.ReadFull(answer.Body, head)
+			n = int(head[0])<<8 | int(head[1])
+		}
+		message := make([]byte, n)
+		if _, err = io.ReadFull(answer.Body, message); err != nil {
+			told["error"] = err.Error()
+			return
+		}
+		types = append(types, int(message[0]))
+	}
+	told["capsules"] = types
+	up.Write([]byte{0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8})
+	rest, err := io.ReadAll(answer.Body)
+	told["rest"], told["closed"] = base64.StdEncoding.EncodeToString(rest), fmt.Sprint(err)
 }
 
 func overH2(config *tls.Config, address, name, target, path string, told map[string]any) (io.WriteCloser, io.Reader, error) {
