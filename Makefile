@@ -20,7 +20,7 @@ SANITIZED = -Db_sanitize=address,undefined -Db_lundef=false
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help all relay agent bootstrap certs demo test e2e check check-deep coverage soak bench bench-profile fuzz bare deb deb-test clean
+.PHONY: help all relay agent bootstrap certs demo test e2e check check-deep coverage soak grid bench bench-profile fuzz bare deb deb-test clean
 
 help: ## this list
 	@echo "Gatehouse. A new machine: make demo, then make test."
@@ -73,6 +73,9 @@ coverage: $(STAMP) build-cov/build.ninja ## lines and branches per folder, with 
 
 soak: all ## an hour with churn: does the memory of relay and agent stay?
 	@$(PYTHON) tools/soak --build $(BUILD)
+
+grid: all ## what TCP reaches through the tunnel of what it reaches without, over 480 simulated roads: about 20 minutes
+	@$(BUILD)/tests/sim/sim_congestion_grid
 
 bench: all ## ours beside wireguard-go and connect-ip-go, with the figures to reach; BENCH=--quick for two minutes
 	@GATEHOUSE_BUILD=$(BUILD) exec $(PYTHON) tests/bench/run $(BENCH)

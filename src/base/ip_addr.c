@@ -6,27 +6,6 @@
 
 #include "base/error.h"
 
-struct gh_ip gh_ip_v4(const void *four_bytes)
-{
-    struct gh_ip a = { .family = 4 };
-
-    memcpy(a.bytes, four_bytes, 4);
-    return a;
-}
-
-struct gh_ip gh_ip_v6(const void *sixteen_bytes)
-{
-    struct gh_ip a = { .family = 6 };
-
-    memcpy(a.bytes, sixteen_bytes, 16);
-    return a;
-}
-
-bool gh_ip_equals(const struct gh_ip *a, const struct gh_ip *b)
-{
-    return memcmp(a, b, sizeof *a) == 0;
-}
-
 int gh_ip_compare(const struct gh_ip *a, const struct gh_ip *b)
 {
     return memcmp(a, b, sizeof *a);

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct gh_ip {
     uint8_t family; /* 4, 6, or 0 for "none" */
@@ -33,9 +34,27 @@ static inline size_t gh_ip_len(const struct gh_ip *a)
     return a->family == 4 ? 4 : 16;
 }
 
-struct gh_ip gh_ip_v4(const void *four_bytes);
-struct gh_ip gh_ip_v6(const void *sixteen_bytes);
-bool gh_ip_equals(const struct gh_ip *a, const struct gh_ip *b);
+static inline struct gh_ip gh_ip_v4(const void *four_bytes)
+{
+    struct gh_ip a = { .family = 4 };
+
+    memcpy(a.bytes, four_bytes, 4);
+    return a;
+}
+
+static inline struct gh_ip gh_ip_v6(const void *sixteen_bytes)
+{
+    struct gh_ip a = { .family = 6 };
+
+    memcpy(a.bytes, sixteen_bytes, 16);
+    return a;
+}
+
+static inline bool gh_ip_equals(const struct gh_ip *a, const struct gh_ip *b)
+{
+    return memcmp(a, b, sizeof *a) == 0;
+}
+
 /* Total order: family, then bytes. < 0, 0, > 0. */
 int gh_ip_compare(const struct gh_ip *a, const struct gh_ip *b);
 bool gh_ip_is_zero(const struct gh_ip *a);

@@ -8,6 +8,7 @@
 #include "cli/ech.h"
 #include "cli/conform.h"
 #include "cli/policy.h"
+#include "cli/probe.h"
 #include "cli/reload.h"
 #include "cli/sessions.h"
 #include "cli/status.h"
@@ -31,6 +32,7 @@ int main(int argc, char **argv)
         { "doctor", NULL, "is this machine right for a node?", gh_cli_doctor_usage, &doctor, gh_cli_doctor },
         { "ech", NULL, "make and show the keys of Encrypted ClientHello", gh_cli_ech_usage, NULL, gh_cli_ech },
         { "policy", gh_cli_policy, "check, test and explain a policy", NULL, NULL, NULL },
+        { "probe", gh_cli_probe, "find out what gives a door away", gh_cli_probe_usage, NULL, NULL },
         { "reload", NULL, "read the configuration again", gh_cli_reload_usage, NULL, gh_cli_reload },
         { "sessions", NULL, "list sessions, or end one", gh_cli_sessions_usage, NULL, gh_cli_sessions },
         { "status", NULL, "what the node does", gh_cli_status_usage, NULL, gh_cli_status },

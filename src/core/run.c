@@ -21,6 +21,7 @@
 
 #define EXIT_CHECK_FAILED 1
 #define EXIT_RETRY 75
+#define FOLDERS_MAX 8u /* that services serve */
 #define AUDIT_PATIENCE (2 * GH_NANOSECONDS)
 #define POLL_MS 20 /* while draining: how often it is asked whether all is done */
 
@@ -171,11 +172,24 @@ static void open_log(struct runner *r)
     gh_log_init(&r->log, fd, c->log_format, c->log_level);
 }
 
+/* The folders that the configuration serves. */
+static size_t add_folders(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_sandbox_path *ret, size_t max)
+{
+    size_t count = 0;
+
+    if (!section || !gh_conf_has(conf, section))
+        return 0;
+    for (unsigned row = 0; section->rows[row].name && count < max; row++)
+        if (section->rows[row].folder && *gh_conf_string(conf, section, row))
+            ret[count++] = (struct gh_sandbox_path){ .path = gh_conf_string(conf, section, row), .fd = -1 };
+    return count;
+}
+
 /* While there is one thread: what starts later is bound, too. */
 static int enter_sandbox(struct runner *r, const struct gh_conf *conf)
 {
-    struct gh_sandbox_path state = { .path = NULL, .fd = -1, .write = true };
-    struct gh_sandbox s = { GH_SANDBOX_NODE, &state, 1, .journal = r->run.conf.audit_journal };
+    struct gh_sandbox_path paths[1 + FOLDERS_MAX] = { { .path = NULL, .fd = -1, .write = true } }, *state = &paths[0];
+    struct gh_sandbox s = { GH_SANDBOX_NODE, paths, 1, .journal = r->run.conf.audit_journal };
     bool keeps = r->run.conf.audit_chain;
     int rc;
 
@@ -185,14 +199,15 @@ static int enter_sandbox(struct runner *r, const struct gh_conf *conf)
         keeps |= service->keeps_state;
         if (!service->section || gh_conf_has(conf, service->section))
             s.connect |= service->connects || (service->may_connect && service->may_connect(conf));
+        s.path_count += add_folders(conf, service->section, paths + s.path_count, 1 + FOLDERS_MAX - s.path_count);
     }
     if (s.connect)
         (void)gh_process_limit_files(SIZE_MAX); /* as many as there may be; fewer is no error */
     if (keeps) /* when it cannot be opened, its service says so */
-        (void)gh_privileged_open_state_dir(r->cfg->privileged, r->run.conf.state_dir, &state.fd);
+        (void)gh_privileged_open_state_dir(r->cfg->privileged, r->run.conf.state_dir, &state->fd);
     rc = gh_sandbox_enter(&s, &r->run.sandbox);
-    if (state.fd >= 0)
-        close(state.fd);
+    if (state->fd >= 0)
+        close(state->fd);
     if (rc < 0)
         gh_log_event(&r->log, GH_LOG_ERROR, "core", "sandbox cannot be entered", gh_log_errno("error", errno));
     else

@@ -48,10 +48,10 @@ static void refuse(const struct loading *l, const struct gh_tls_files *f, const 
 {
     char line[3 * GH_PRIV_PATH + WHY + 64];
 
-    snprintf(line, sizeof line, "TLS cannot be set up with %s, %s and %s: %s", f->certificate, f->key, f->ca, why);
+    snprintf(line, sizeof line, "TLS cannot be set up with %s, %s and %s: %s", f->certificate, f->key, f->ca ? f->ca : "no CA", why);
     gh_run_reload_note(l->run, line);
     gh_log_event(l->log, GH_LOG_ERROR, l->area, "TLS cannot be set up", gh_log_str("reason", why), gh_log_str("certificate", f->certificate),
-                 gh_log_str("key", f->key), gh_log_str("ca", f->ca));
+                 gh_log_str("key", f->key), gh_log_str("ca", f->ca ? f->ca : ""));
 }
 
 /* Nobody will believe us: said here, where the operator looks first. */
@@ -78,11 +78,12 @@ int gh_tls_load(struct gh_run *run, struct gh_log *log, const char *area, const 
     struct gh_text cert = { 0 }, ca = { 0 };
     struct gh_signer signer;
     struct gh_tls_ctx *made = NULL;
-    struct gh_tls_config cfg = { .server = f->server, .alpn = f->alpn ? f->alpn : "h3", .aead = f->aead, .signer = &signer, .ask = f->ask };
+    struct gh_tls_config cfg = { .server = f->server, .alpn = f->alpn ? f->alpn : "h3", .aead = f->aead, .signer = &signer, .ask = f->ask,
+                                 .pins = f->pins, .pin_count = f->pin_count };
     char why[WHY] = "";
     int rc = read_pem(&l, f->certificate, &cert);
 
-    if (rc == 0)
+    if (rc == 0 && f->ca && *f->ca)
         rc = read_pem(&l, f->ca, &ca);
     if (rc == 0)
         rc = open_key(&l, f->key, &signer); /* the last: the context takes it over */

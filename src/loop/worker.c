@@ -133,18 +133,20 @@ static void on_check(uv_check_t *h)
     atomic_fetch_add_explicit(&w->ticks, 1, memory_order_relaxed);
 }
 
-static void read_mailbox(struct gh_worker *w)
+/* Up to about <most> of weight. */
+static void read_mailbox(struct gh_worker *w, size_t most)
 {
     size_t left = gh_ring_slots(w->mailbox);
 
-    for (; left; left--) {
+    for (size_t done = 0; left && done < most; left--) {
         struct gh_message *m = gh_ring_take(w->mailbox);
 
         if (!m)
             return;
+        done += m->weight ? m->weight : 1;
         m->deliver(w, m);
     }
-    uv_async_send(&w->wake); /* the rest in the next turn: sockets have their share */
+    uv_async_send(&w->wake); /* the rest in the next turn: sockets have their share, and hooks send what came of these */
 }
 
 static void work_through(struct gh_worker *w)
@@ -160,7 +162,8 @@ static void work_through(struct gh_worker *w)
         gh_list_append(&taken, l);
     }
     pthread_mutex_unlock(&w->lock);
-    read_mailbox(w); /* before the errands: what was sent before an errand is there when it runs */
+    /* what was sent before an errand is there when it runs */
+    read_mailbox(w, gh_list_empty(&taken) ? GH_MAILBOX_TURN : SIZE_MAX);
     while (!gh_list_empty(&taken)) {
         struct errand *e = gh_container_of(taken.next, struct errand, link);
 

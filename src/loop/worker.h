@@ -84,7 +84,11 @@ void gh_worker_hook_remove(struct gh_turn_hook *h);
 
 struct gh_message {
     void (*deliver)(struct gh_worker *to, struct gh_message *m); /* owns <m> from then on */
+    uint32_t weight; /* packets in it; 0 counts as 1 */
 };
+
+/* The weight that is delivered in a turn, about, unless it runs an errand: what comes of it has to find room until the end of the turn. */
+#define GH_MAILBOX_TURN 256u
 
 /* Any thread. Order is kept per sender. 0, or GH_ERR_FULL (<m> stays the caller's, who counts it as mailbox_full). The
  * receiver is woken once for a batch. */

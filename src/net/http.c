@@ -66,6 +66,11 @@ void gh_http_consume(struct gh_http_stream *s, size_t bytes)
         s->ops->consume(s, bytes);
 }
 
+bool gh_http_decline(struct gh_http_stream *s)
+{
+    return s->ops->decline && s->ops->decline(s);
+}
+
 void gh_http_reset(struct gh_http_stream *s, enum gh_http_reset why)
 {
     s->ops->reset(s, why);

@@ -80,6 +80,7 @@ struct gh_http_ops {
     void (*path)(const struct gh_http_stream *s, struct gh_http_path *ret);
     void (*close_connection)(struct gh_http_stream *s, const char *reason);
     size_t (*queued)(const struct gh_http_stream *s);
+    bool (*decline)(struct gh_http_stream *s);
 };
 
 struct gh_http_stream {
@@ -112,6 +113,9 @@ size_t gh_http_plpmtu(const struct gh_http_stream *s);
  * the one who sends them. What is on its way still comes. */
 void gh_http_hold(struct gh_http_stream *s);
 void gh_http_consume(struct gh_http_stream *s, size_t bytes);
+/* Server side, before the answer: a request for a tunnel is read as the ordinary one that it is to whoever knows no tunnels. True where it can be
+ * read so: with an upgrade of HTTP/1 it is a GET without a body, whose end on_body may not tell; elsewhere it stays what it is. */
+bool gh_http_decline(struct gh_http_stream *s);
 /* Aborts both directions; on_closed follows, perhaps before this returns. */
 void gh_http_reset(struct gh_http_stream *s, enum gh_http_reset why);
 /* Ends the connection below, without an error, where the stream has it for itself: with HTTP/3. Elsewhere it aborts the stream, and

@@ -1,10 +1,11 @@
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
+#include <strings.h>
 
 #include "base/error.h"
 #include "net/http1_conn.h"
 #include "net/http_capsule.h"
+#include "wire/http_date.h"
 
 #define SMALL_BODY 65536 /* rest of a body that is read and dropped rather than closing a connection over it */
 
@@ -51,30 +52,21 @@ int gh_http1_answer_raw(struct gh_http1_conn *c, struct gh_span bytes)
     return 0;
 }
 
-/* RFC 9110, section 5.6.7; strftime would follow the locale */
-static void write_date(struct gh_writer *w, int64_t wall)
-{
-    static const char days[][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
-    static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                      "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
-    time_t now = (time_t)wall;
-    char text[80];
-    struct tm tm;
-
-    if (!gmtime_r(&now, &tm))
-        return;
-    snprintf(text, sizeof text, "%s, %02d %s %d %02d:%02d:%02d GMT", days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon],
-             tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
-    gh_h1_emit_field(w, gh_span_str("date"), gh_span_str(text));
-}
-
 /* These are the connection's business. */
 static bool is_hop_field(struct gh_span name)
 {
-    static const char *const names[] = { "connection", "keep-alive", "transfer-encoding", "upgrade", "date" };
+    static const char *const names[] = { "connection", "keep-alive", "transfer-encoding", "upgrade" };
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (gh_span_equals(name, gh_span_str(names[i])))
+            return true;
+    return false;
+}
+
+static bool has_field(const struct gh_http_field *fields, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (gh_span_equals(fields[i].name, gh_span_str(name)))
             return true;
     return false;
 }
@@ -105,8 +97,34 @@ static bool may_keep_alive(const struct gh_http1_conn *c)
     return !c->expects_continue && c->framing == GH_H1_BODY_LENGTH && c->body_left <= SMALL_BODY;
 }
 
+/* Field names are all small here (RFC 9113, section 8.2); these are not written as the rule has it. */
+static const char *const odd_names[] = { "ETag", "WWW-Authenticate", "Content-MD5", "DNT", "TE", "X-XSS-Protection", "X-UA-Compatible", "Sec-WebSocket-Accept",
+                                         "Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol", "Sec-WebSocket-Version", "SourceMap", "NEL" };
+
+static void emit_field(const struct gh_http1_conn *c, struct gh_writer *w, struct gh_span name, struct gh_span value)
+{
+    char big[64];
+    bool first = true;
+
+    if (!c->server->config.capitals || name.len >= sizeof big) {
+        gh_h1_emit_field(w, name, value);
+        return;
+    }
+    for (size_t i = 0; i < name.len; i++) {
+        char b = (char)name.data[i];
+
+        big[i] = first && b >= 'a' && b <= 'z' ? (char)(b - 0x20) : b;
+        first = b == '-';
+    }
+    for (size_t i = 0; i < sizeof odd_names / sizeof *odd_names; i++)
+        if (strlen(odd_names[i]) == name.len && strncasecmp(odd_names[i], big, name.len) == 0)
+            memcpy(big, odd_names[i], name.len);
+    gh_h1_emit_field(w, gh_span_of(big, name.len), value);
+}
+
 static int emit_head(struct gh_http1_conn *c, unsigned status, const struct gh_http_field *fields, size_t count, bool no_body)
 {
+    char date[GH_HTTP_DATE_TEXT];
     size_t need = 256;
     struct gh_writer w;
     int rc;
@@ -118,22 +136,23 @@ static int emit_head(struct gh_http1_conn *c, unsigned status, const struct gh_h
         return rc;
     w = writer_at_end(c);
     gh_h1_emit_status_line(&w, c->tunnel && c->upgrade ? 101 : status);
-    write_date(&w, gh_worker_wall(c->server->worker));
+    if (!has_field(fields, count, "date"))
+        emit_field(c, &w, gh_span_str("date"), gh_span_str(gh_http_date_emit(gh_worker_wall(c->server->worker), date)));
     if (c->tunnel && c->upgrade) {
-        gh_h1_emit_field(&w, gh_span_str("connection"), gh_span_str("upgrade"));
-        gh_h1_emit_field(&w, gh_span_str("upgrade"), gh_span_str(c->upgrade));
+        emit_field(c, &w, gh_span_str("connection"), gh_span_str("upgrade"));
+        emit_field(c, &w, gh_span_str("upgrade"), gh_span_str(c->upgrade));
     }
     for (size_t i = 0; i < count; i++)
         if (!is_hop_field(fields[i].name))
-            gh_h1_emit_field(&w, fields[i].name, fields[i].value);
+            emit_field(c, &w, fields[i].name, fields[i].value);
     if (no_body)
-        gh_h1_emit_field(&w, gh_span_str("content-length"), gh_span_str("0"));
+        emit_field(c, &w, gh_span_str("content-length"), gh_span_str("0"));
     if (c->out_chunked)
-        gh_h1_emit_field(&w, gh_span_str("transfer-encoding"), gh_span_str("chunked"));
+        emit_field(c, &w, gh_span_str("transfer-encoding"), gh_span_str("chunked"));
     if (!c->keep_alive && !c->tunnel)
-        gh_h1_emit_field(&w, gh_span_str("connection"), gh_span_str("close"));
+        emit_field(c, &w, gh_span_str("connection"), gh_span_str("close"));
     else if (c->old && !c->tunnel)
-        gh_h1_emit_field(&w, gh_span_str("connection"), gh_span_str("keep-alive"));
+        emit_field(c, &w, gh_span_str("connection"), gh_span_str("keep-alive"));
     gh_h1_emit_end(&w);
     if (w.failed)
         return GH_ERR_MALFORMED;
@@ -292,6 +311,17 @@ static void answer_consume(struct gh_http_stream *s, size_t bytes)
     gh_http1_conn_want(c);
 }
 
+static bool answer_decline(struct gh_http_stream *s)
+{
+    struct gh_http1_conn *c = conn_of(s);
+
+    if (!c->open || c->answered || c->aborted || !c->upgrade)
+        return false;
+    c->upgrade = NULL;
+    c->offer = false;
+    return true;
+}
+
 static void answer_reset(struct gh_http_stream *s, enum gh_http_reset why)
 {
     struct gh_http1_conn *c = conn_of(s);
@@ -319,6 +349,7 @@ const struct gh_http_ops gh_http1_answer_ops = {
     .consume = answer_consume,
     .path = answer_path,
     .queued = answer_queued,
+    .decline = answer_decline,
 };
 
 static const char *refusal_text(unsigned status)

@@ -37,6 +37,20 @@ void gh_http1_conn_close(struct gh_http1_conn *c)
     free(c);
 }
 
+/* The page is the service's; the connection ends behind it whatever it says. */
+static void ask_refusal(struct gh_http1_conn *c, unsigned status)
+{
+    c->answered = c->answer_done = c->aborted = c->tunnel = c->offer = c->keep_alive = c->blocked = false;
+    c->upgrade = NULL;
+    c->stream.ops = &gh_http1_answer_ops;
+    c->stream.events = NULL;
+    c->open = true;
+    c->server->config.on_refused(c->server->handler.arg, &c->stream, status);
+    c->open = false;
+    c->stream.events = NULL;
+    c->closing |= !c->answer_done;
+}
+
 /* Ends the connection with <status>, after what was answered before. */
 static void refuse(struct gh_http1_conn *c, unsigned status)
 {
@@ -46,7 +60,9 @@ static void refuse(struct gh_http1_conn *c, unsigned status)
         n->refused_too_long++;
     else if (status != 408 && status != 500)
         n->refused_malformed++;
-    if (gh_http1_answer_refusal(c, status) < 0)
+    if (c->server->config.on_refused)
+        ask_refusal(c, status);
+    else if (gh_http1_answer_refusal(c, status) < 0)
         c->closing = true;
     c->state = GH_HTTP1_FLUSH;
 }

@@ -21,6 +21,10 @@
 /* A field that is 0 means its default. */
 struct gh_http1_config {
     const char *const *upgrades; /* tokens that are offered, then NULL; borrowed. None when NULL */
+    /* Answers, with its end, what the handler cannot be asked, because it is malformed, too long or late: with <status>, before this returns.
+     * <arg> is the handler's. NULL: a few words of JSON are the answer. */
+    void (*on_refused)(void *arg, struct gh_http_stream *s, unsigned status);
+    bool capitals;            /* names of fields are written as servers of the web write them: Content-Type, ETag */
     unsigned connections_max; /* 64; one more is answered with 503 and closed */
     unsigned header_timeout;  /* 5000 ms from the first byte of a head (from accept for the first one) to its end */
     unsigned idle_timeout;    /* 30000 ms between requests; also for the peer to take 16 KiB of an answer */

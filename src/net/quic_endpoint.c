@@ -9,7 +9,9 @@
 #include "net/quic_internal.h"
 
 #define RECEIVE_MESSAGES 16u /* of one recvmmsg: the slab is this many times 64 KiB */
-#define RECEIVE_ROUNDS 4u    /* receives in a turn before others have theirs */
+#define RECEIVE_FIRST 4u     /* the same of the first in a turn: nobody knows yet how long they are */
+#define RECEIVE_ROUNDS 5u    /* receives in a turn before others have theirs */
+#define RECEIVE_BYTES (256u * 1024) /* the same, about */
 #define WRITE_BATCHES 8u     /* batches of one connection in a turn */
 
 struct cid_entry {
@@ -308,7 +310,8 @@ static struct gh_quic_link *accept_link(struct gh_quic_endpoint *e, struct gh_qu
 static struct gh_quic_link *unclaimed(struct gh_quic_endpoint *e, const struct gh_quic_cid *cid, const struct gh_quic_path *path, size_t len)
 {
     if (e->cfg.server) {
-        gh_quic_answer_reset(e, cid, len, path);
+        if (!e->cfg.admit)
+            gh_quic_answer_reset(e, cid, len, path);
     } else {
         gh_list_each(it, &e->all)
         {
@@ -344,6 +347,14 @@ static void deliver(struct gh_quic_link *l, const struct gh_quic_path *path, uin
     gh_quic_link_wake(l);
 }
 
+/* Whoever guards the endpoint decides. */
+static bool ask(struct gh_quic_endpoint *e, const struct gh_quic_path *path, uint8_t ecn, struct gh_span payload)
+{
+    const struct gh_quic_stranger s = { { .ip = path->local.ip, .port = path->local.port }, { .ip = path->remote.ip, .port = path->remote.port }, ecn, payload };
+
+    return e->cfg.admit(e->cfg.admit_arg, &s);
+}
+
 /* A datagram that another worker's socket read. */
 struct handed_over {
     struct gh_message message;
@@ -366,6 +377,8 @@ static void deliver_handed_over(struct gh_worker *w, struct gh_message *m)
         l = find(h->to, &cid);
     if (l)
         deliver(l, &h->path, h->ecn, gh_span_of(h->data, h->len));
+    else if (h->to->cfg.admit)
+        ask(h->to, &h->path, h->ecn, gh_span_of(h->data, h->len));
     else if (is_long)
         gh_quic_endpoint_drop(h->to, GH_DROP_QUIC_INVALID, 1);
     else
@@ -395,13 +408,13 @@ static void hand_over(struct gh_quic_endpoint *e, unsigned worker, const struct 
 /* The first packet is read here: what it lacks may have to be asked for by a Retry (the parts of a long ClientHello came in another
  * order, and an address that nobody proved may not make us keep them). */
 static struct gh_quic_link *accept_stranger(struct gh_quic_endpoint *e, struct gh_quic_initial *first, const struct gh_quic_path *path,
-                                            const struct gh_udp_message *m, struct gh_span payload)
+                                            uint8_t ecn, struct gh_span payload)
 {
     struct gh_quic_link *l = accept_link(e, first, path);
 
     if (!l)
         return NULL;
-    deliver(l, path, m->ecn, payload);
+    deliver(l, path, ecn, payload);
     if (l->closed && l->why.retry && e->cfg.retry != GH_QUIC_RETRY_NEVER)
         gh_quic_answer_retry(e, first, path);
     return NULL; /* its datagram is delivered */
@@ -416,15 +429,18 @@ static struct gh_quic_link *stranger(struct gh_quic_endpoint *e, const struct gh
     unsigned worker;
     int rc = 0;
 
+    worker = cid->len == GH_QUIC_CID_LEN ? gh_quic_group_worker_of(e->cfg.group, cid->data) : e->cfg.index;
+    if (e->cfg.admit && (is_long || worker == e->cfg.index || worker >= e->cfg.group->count) && !ask(e, &path, m->ecn, payload))
+        return NULL;
     if (is_long && e->cfg.server)
         rc = gh_quic_accept(payload, &first);
     if (rc == 1)
-        return accept_stranger(e, &first, &path, m, payload);
+        return accept_stranger(e, &first, &path, m->ecn, payload);
     if (rc == GH_ERR_UNSUPPORTED) {
-        gh_quic_answer_version(e, &first, &path);
+        if (!e->cfg.admit)
+            gh_quic_answer_version(e, &first, &path);
         return NULL;
     }
-    worker = cid->len == GH_QUIC_CID_LEN ? gh_quic_group_worker_of(e->cfg.group, cid->data) : e->cfg.index;
     if (worker != e->cfg.index && worker < e->cfg.group->count)
         hand_over(e, worker, m, payload);
     else if (!is_long)
@@ -432,6 +448,36 @@ static struct gh_quic_link *stranger(struct gh_quic_endpoint *e, const struct gh
     else
         gh_quic_endpoint_drop(e, GH_DROP_QUIC_INVALID, 1);
     return NULL;
+}
+
+void gh_quic_endpoint_replay(struct gh_quic_endpoint *e, const struct gh_quic_stranger *d)
+{
+    struct gh_quic_path path = path_of(e, &d->local, &d->remote);
+    struct gh_quic_initial first;
+    struct gh_quic_link *l = NULL;
+    struct gh_quic_cid cid;
+    bool is_long;
+
+    if (gh_quic_peek_dcid(d->payload, &cid, &is_long) == 0)
+        l = find(e, &cid);
+    if (l)
+        deliver(l, &path, d->ecn, d->payload);
+    else if (gh_quic_accept(d->payload, &first) == 1)
+        accept_stranger(e, &first, &path, d->ecn, d->payload);
+    else
+        gh_quic_endpoint_drop(e, GH_DROP_QUIC_INVALID, 1);
+}
+
+ssize_t gh_quic_endpoint_send(struct gh_quic_endpoint *e, const struct gh_udp_send *m)
+{
+    ssize_t n = gh_udp_send(&e->udp, m);
+
+    e->counters.sends++;
+    if (n > 0) {
+        e->counters.datagrams_out++;
+        e->counters.bytes_out += (uint64_t)n;
+    }
+    return n;
 }
 
 static void receive_message(struct gh_quic_endpoint *e, const struct gh_udp_message *m)
@@ -452,8 +498,9 @@ static void receive_message(struct gh_quic_endpoint *e, const struct gh_udp_mess
         len = m->len - at < m->segment ? m->len - at : m->segment;
         payload = gh_span_of(m->data + at, len);
         e->counters.datagrams_in++;
-        if (gh_quic_peek_dcid(payload, &cid, &is_long) < 0) {
-            gh_quic_endpoint_drop(e, GH_DROP_QUIC_INVALID, 1);
+        if (gh_quic_peek_dcid(payload, &cid, &is_long) < 0) { /* to us; whoever is behind the guard may see it another way */
+            if (!e->cfg.admit || ask(e, &path, m->ecn, payload))
+                gh_quic_endpoint_drop(e, GH_DROP_QUIC_INVALID, 1);
             continue;
         }
         if (!l || cid.len != last.len || memcmp(cid.data, last.data, cid.len) != 0)
@@ -467,16 +514,26 @@ static void receive_message(struct gh_quic_endpoint *e, const struct gh_udp_mess
     e->counters.bytes_in += m->len;
 }
 
+/* What comes for another agent waits in its queue until the end of the turn, and has to find room there. What is too much for a turn stays in
+ * the socket; who sends more than that holds hears of it by the loss of its own packets. */
 static void receive(struct gh_quic_endpoint *e)
 {
     struct gh_udp_message messages[RECEIVE_MESSAGES];
-    int n = RECEIVE_MESSAGES;
+    size_t asked = RECEIVE_FIRST, total = 0, count = 0;
 
-    for (unsigned round = 0; round < RECEIVE_ROUNDS && n == RECEIVE_MESSAGES; round++) {
-        n = gh_udp_receive(&e->udp, e->slab, RECEIVE_MESSAGES, messages);
+    for (unsigned round = 0; round < RECEIVE_ROUNDS && total < RECEIVE_BYTES; round++) {
+        int n = gh_udp_receive(&e->udp, e->slab, asked, messages);
+
         e->counters.receives++;
-        for (int i = 0; i < n; i++)
+        for (int i = 0; i < n; i++) {
+            total += messages[i].len;
             receive_message(e, &messages[i]);
+        }
+        if (n < (int)asked)
+            return;
+        count += (size_t)n;
+        asked = total < RECEIVE_BYTES ? (RECEIVE_BYTES - total) * count / (total ? total : 1) + 1 : 0; /* if the next are as long as these */
+        asked = asked < RECEIVE_MESSAGES ? asked : RECEIVE_MESSAGES;
     }
 }
 
@@ -683,21 +740,21 @@ unsigned gh_quic_endpoint_links(const struct gh_quic_endpoint *e)
     return e->links;
 }
 
-int gh_quic_endpoint_connect(struct gh_quic_endpoint *e, const struct gh_endpoint *remote, struct gh_tls_ctx *tls, const char *server_name,
+int gh_quic_endpoint_connect(struct gh_quic_endpoint *e, const struct gh_endpoint *remote, struct gh_tls_ctx *tls, const struct gh_tls_name *name,
                              const struct gh_quic_app *app, void *app_arg, struct gh_quic_link **ret)
 {
     struct gh_quic_link *l = link_create(e);
     struct gh_quic_owner owner = { &host, l, app, app_arg };
     struct gh_endpoint local = { .ip.family = remote->ip.family, .port = e->udp.port };
     struct gh_quic_path path = path_of(e, &local, remote);
-    struct gh_quic_target to = { .tls = tls, .server_name = server_name };
+    struct gh_quic_target to = { .tls = tls, .server_name = name->server_name, .certificate_name = name->certificate_name, .ech = name->ech, .ech_list = name->ech_list };
     uint8_t token[GH_QUIC_MEMORY_TOKEN];
     int rc;
 
     if (!l)
         return GH_ERR_MEMORY;
     l->tls = gh_tls_ctx_get(tls);
-    l->server_name = strdup(server_name ? server_name : "");
+    l->server_name = strdup(name->server_name ? name->server_name : "");
     if (!l->server_name) {
         link_destroy(l);
         return GH_ERR_MEMORY;

@@ -112,7 +112,7 @@ void gh_h1_emit_end(struct gh_writer *w);                    /* the empty line *
 void gh_h1_emit_chunk_size(struct gh_writer *w, size_t len); /* the data and CRLF follow; 0 is for gh_h1_emit_last_chunk */
 void gh_h1_emit_last_chunk(struct gh_writer *w);
 
-/* The reason phrase of RFC 9110, section 15; "Unknown" for others. */
+/* The reason phrase of RFC 9110, section 15, or of the registry; "Unknown" for others. */
 const char *gh_h1_reason(unsigned status);
 
 #endif

@@ -115,6 +115,19 @@ static int check_v4_options(const uint8_t *at, size_t len)
     return 0;
 }
 
+/* Of an address that is all zero. */
+static void set_v4(struct gh_ip *a, const uint8_t *bytes)
+{
+    a->family = 4;
+    memcpy(a->bytes, bytes, 4);
+}
+
+static void set_v6(struct gh_ip *a, const uint8_t *bytes)
+{
+    a->family = 6;
+    memcpy(a->bytes, bytes, 16);
+}
+
 static int read_v4(const struct view *v, struct gh_ip_packet *p)
 {
     const uint8_t *d = v->data;
@@ -134,8 +147,8 @@ static int read_v4(const struct view *v, struct gh_ip_packet *p)
     frag = load16(d + 6);
     p->ttl = d[8];
     p->protocol = p->frag_protocol = d[9];
-    p->src = gh_ip_v4(d + 12);
-    p->dst = gh_ip_v4(d + 16);
+    set_v4(&p->src, d + 12);
+    set_v4(&p->dst, d + 16);
     p->dont_fragment = frag & 0x4000;
     p->more = frag & 0x2000;
     p->frag_off = (uint16_t)((frag & 0x1fff) * 8);
@@ -209,39 +222,40 @@ static int read_v6(const struct view *v, struct gh_ip_packet *p)
     if (!v->quoted && p->total_len != v->len)
         return GH_ERR_MALFORMED; /* jumbograms are not carried */
     p->ttl = d[7];
-    p->src = gh_ip_v6(d + 8);
-    p->dst = gh_ip_v6(d + 24);
+    set_v6(&p->src, d + 8);
+    set_v6(&p->dst, d + 24);
     p->dont_fragment = true;
     return walk_v6(v, p);
 }
 
-static int parse(struct view v, struct gh_ip_packet *ret)
+/* Straight into the caller's: every packet of every flow comes by here, and copying what was just written in small pieces makes the CPU wait. */
+static int parse(const struct view *v, struct gh_ip_packet *p)
 {
-    struct gh_ip_packet p = { 0 };
-    int rc;
+    int rc = GH_ERR_MALFORMED;
 
-    if (v.len == 0)
-        return GH_ERR_MALFORMED;
-    p.version = v.data[0] >> 4;
-    if (p.version == 4)
-        rc = read_v4(&v, &p);
-    else
-        rc = p.version == 6 ? read_v6(&v, &p) : GH_ERR_MALFORMED;
-    if (rc == 0 && !(p.fragment && p.frag_off > 0))
-        rc = read_upper(&v, &p);
-    if (rc == 0)
-        *ret = p;
+    *p = (struct gh_ip_packet){ 0 };
+    if (v->len == 0)
+        return rc;
+    p->version = v->data[0] >> 4;
+    if (p->version == 4)
+        rc = read_v4(v, p);
+    else if (p->version == 6)
+        rc = read_v6(v, p);
+    if (rc == 0 && !(p->fragment && p->frag_off > 0))
+        rc = read_upper(v, p);
+    if (rc < 0)
+        p->version = 0;
     return rc;
 }
 
 int gh_ip_packet_parse(const uint8_t *data, size_t len, struct gh_ip_packet *ret)
 {
-    return parse((struct view){ data, len, false }, ret);
+    return parse(&(struct view){ data, len, false }, ret);
 }
 
 int gh_ip_quoted_parse(const uint8_t *data, size_t len, struct gh_ip_packet *ret)
 {
-    return parse((struct view){ data, len, true }, ret);
+    return parse(&(struct view){ data, len, true }, ret);
 }
 
 bool gh_ip_is_icmp_error(const struct gh_ip_packet *p)

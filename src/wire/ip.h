@@ -68,10 +68,10 @@ struct gh_ip_route {
     uint8_t protocol;        /* 0: any */
 };
 
-/* Reads a whole packet; <len> must be its exact length. 0 or GH_ERR_MALFORMED. */
+/* Reads a whole packet; <len> must be its exact length. 0, or GH_ERR_MALFORMED: <ret> has version 0, and nothing else in it counts. */
 int gh_ip_packet_parse(const uint8_t *data, size_t len, struct gh_ip_packet *ret);
 /* Reads what an ICMP error quotes: the packet may be cut behind eight bytes of its upper header, its checksum may be stale.
- * TCP flags, sequence of a packet cut there are what the bytes tell. 0 or GH_ERR_MALFORMED. */
+ * TCP flags, sequence of a packet cut there are what the bytes tell. 0 or GH_ERR_MALFORMED, as above. */
 int gh_ip_quoted_parse(const uint8_t *data, size_t len, struct gh_ip_packet *ret);
 
 /* Bytes behind the IP headers; of a fragment its piece. */

@@ -138,7 +138,7 @@ class Load:
         return sorted(float(word) for word in re.findall(r'time=([0-9.]+)', done.stdout))
 
     def latency(self, loaded):
-        """Quantiles of round trips in ms; <loaded>: while an upload takes all that it gets."""
+        """Quantiles of round trips in ms; <loaded>: while an upload takes all that it gets, whose rate is told too."""
         if not loaded:
             return quantiles(self.pings())
         Load.port += 1
@@ -150,13 +150,15 @@ class Load:
             ends.append(self.client.start('pump-%d-c' % Load.port, PUMP, *words))
             self.pings(50) # it takes a while until the queues are what they will be
             times = self.pings()
-            ends[1].wait_line('"over"', 30)
+            told = [end.wait_line('"over"', 30).data for end in ends]
         finally:
             for end in ends:
                 end.kill()
                 end.file.close()
                 self.server.world.daemons.remove(end)
-        return quantiles(times)
+        if any(end['wrong'] or end['broken'] for end in told):
+            raise AssertionError('what came is not what was sent: %s' % told)
+        return dict(quantiles(times), bits_per_second=8 * told[0]['received'] / max(told[0]['seconds'], 0.001))
 
 
 def quantiles(times):

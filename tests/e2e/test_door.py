@@ -17,6 +17,7 @@ local_routes:
   "a.test:8444": "{b}"
   "a.test/ssh": "{b}"
   raw.test: "{raw}"
+  told.test: {{to: "{raw}", proxy_protocol: true}}
   down.test: "127.0.0.1:1"
   several.test: {{to: ["127.0.0.1:1", "{a}", "{b}"], health_check: 0s}}
 camouflage: {{relay: "{site}"}}
@@ -186,6 +187,19 @@ def test_a_reset_is_passed_on_in_both_directions(door):
     reset(side)
     with pytest.raises(ConnectionResetError):
         client.recv(10)
+
+
+def test_a_backend_may_be_told_who_the_client_is(door):
+    """PROXY protocol version 2, section 2.2: signature, version and command, TCP over IPv4, 12 bytes of addresses"""
+    flight = hello('told.test')
+    client = door.connect()
+    own = client.getsockname()
+    side = backend_side(door, client, flight)
+    expected = (b'\r\n\r\n\0\r\nQUIT\n' + b'\x21\x11\x00\x0c' + socket.inet_aton('127.0.0.1') * 2 + own[1].to_bytes(2, 'big') +
+                door.PORT.to_bytes(2, 'big'))
+    assert receive_all(side, len(expected) + len(flight)) == expected + flight
+    client.close()
+    side.close()
 
 
 def test_a_backend_that_is_down_looks_as_its_host_would(door):
@@ -375,3 +389,68 @@ def test_the_metrics_tell_what_happened(door):
         assert metrics['gatehouse_door_hellos_total{kind="%s"}' % kind] > 0
     assert metrics['gatehouse_door_bytes_total{direction="from_clients"}'] > 1 << 22
     assert metrics['gatehouse_door_dials_total{result="refused"}'] > 0
+
+
+@pytest.fixture(scope='module')
+def own(world):
+    """A door in the small form of its file: no certificate, no camouflage, everything by itself."""
+    made = Doorway(world)
+    made.PORT = 9444
+    made.a = made.backend(named('a', world.folder))
+    made.start('listen: ["127.0.0.1:9444"]\nlocal_routes: {a.test: "%s"}\n' % made.a.at, node__run_dir=world.path('own'),
+               node__state_dir=world.path('own-state'), admin__listen='127.0.0.1:8082')
+    yield made
+    made.stop()
+
+
+def browse(door, path, *options):
+    """(status, version, fields, body) as curl has it"""
+    done = door.host.run('curl', '-sk', '-m', 10, '-i', '-w', '\n%{http_version}', '--resolve', 'some.test:%d:127.0.0.1' % door.PORT, *options,
+                         'https://some.test:%d%s' % (door.PORT, path))
+    head, _, rest = done.stdout.partition('\n\n')  # read as text, line ends are one character
+    body, _, version = rest.rpartition('\n')
+    lines = head.split('\n')
+    return int(lines[0].split()[1]), version, {k.lower(): v for k, _, v in (line.partition(': ') for line in lines[1:])}, body
+
+
+@pytest.mark.parametrize('options, version', [(['--http2'], '2'), (['--http1.1'], '1.1'), (['--tls-max', '1.2', '--http2'], '2')])
+def test_without_a_site_strangers_meet_an_ordinary_empty_one(own, options, version):
+    status, spoken, fields, body = browse(own, '/', *options)
+    assert (status, spoken) == (200, version) and fields['server'] == 'nginx' and '<html' in body
+    status, spoken, fields, body = browse(own, '/nothing', *options)
+    assert (status, spoken) == (404, version) and '404 Not Found' in body
+    assert own.ask('a.test')[0] == 'a'
+
+
+def test_the_certificate_that_was_made_outlives_a_restart(own, world):
+    def shown():
+        return own.host.run('openssl', 's_client', '-connect', '127.0.0.1:9444', '-servername', 'some.test', text='').stdout.split('-----BEGIN')[1].split('-----END')[0]
+    before = shown()
+    own.daemon.stop()
+    own.start('listen: ["127.0.0.1:9444"]\nlocal_routes: {a.test: "%s"}\n' % own.a.at, node__run_dir=world.path('own'),
+              node__state_dir=world.path('own-state'), admin__listen='127.0.0.1:8082')
+    assert shown() == before
+
+
+def test_a_folder_is_served_and_the_tls_of_strangers_ends_here(own, world):
+    os.makedirs(world.path('www', 'sub'), exist_ok=True)
+    world.write('www/index.html', '<html>front</html>')
+    world.write('www/sub/page.txt', 'x' * 100000)
+    os.chmod(world.folder, 0o755)
+    own.daemon.stop()
+    own.start('listen: ["127.0.0.1:9444"]\nlocal_routes: {a.test: "%s"}\ncamouflage: {site: %s}\n' % (own.a.at, world.path('www')),
+              node__run_dir=world.path('own'), node__state_dir=world.path('own-state'), admin__listen='127.0.0.1:8082')
+    assert browse(own, '/')[3] == '<html>front</html>'
+    assert browse(own, '/sub/page.txt')[3] == 'x' * 100000
+    assert browse(own, '/sub/page.txt', '-r', '10-19')[0] == 206
+    assert browse(own, '/../own-state/door.pem', '--path-as-is')[0] in (400, 404)
+    assert own.metrics()['gatehouse_door_handshakes_total{client="unknown"}'] >= 4
+
+
+def test_what_is_no_tls_gets_the_words_of_a_tls_server(own):
+    for first in (b'GET / HTTP/1.1\r\n\r\n', b'\x16\x03\x01\x00\x04\x02\x00\x00\x00', os.urandom(500)):
+        client = own.connect()
+        client.sendall(first)
+        data = client.recv(100)
+        assert data == b'' or data[0] == 21, data  # an alert, or nothing
+        client.close()

@@ -7,11 +7,12 @@ different in fewer than one run of 1,000 (sameness.py).
 """
 import collections
 import concurrent.futures
+import json
 import os
+import shutil
 import signal
 import socket
 import struct
-import subprocess
 import threading
 
 import pytest
@@ -20,11 +21,11 @@ import probe
 import probes
 from doorway import Backend, Doorway, OneHost, inside, named, reset
 from probe import Tls, plain_context, say, session
-from probes import GET, LIMIT, STALLS, WAIT
-from process import until
+from probes import GET, LIMIT
 from sameness import Budget, ks_chance, ks_distance, ks_test, outcomes_test, quantiles
 from sites import Site
 from tlsbytes import hello, mask
+from world import program, sanitizers
 
 CONFIG = '''listen: ["127.0.0.1:{port}"]
 local_routes: {{a.test: "{route}", "*.b.test": "{route}", "down.test": "127.0.0.1:1"}}
@@ -34,8 +35,10 @@ HOP = 10020
 BUDGET = Budget()
 # What a stranger cannot tell from the noise of a path, in seconds: the door adds a hop over the loopback, and comes to the site up to a
 # millisecond after the stranger came to it.
-CLOSE_TOLERANCE = 0.004
-ANSWER_TOLERANCE = 0.0004
+SLOWER = 10 if sanitizers() else 1  # an instrumented door
+CLOSE_TOLERANCE = 0.004 * SLOWER
+ANSWER_TOLERANCE = 0.0004 * SLOWER
+CONNECT_TOLERANCE = 0.0001 * SLOWER
 SAMPLES = 40
 SO_RCVBUFFORCE = 33
 PACE = 0.001  # seconds from one connection to the next, where a clock of the site runs from its beginning
@@ -45,6 +48,7 @@ class Stand:
     """A site, a door that waits longer for a hello than the site does, and one that is impatient."""
 
     def __init__(self, world, kind):
+        assert shutil.which('nginx') and shutil.which('caddy'), 'missing packages: nginx caddy (tools/bootstrap installs them)'
         self.world, self.host, self.kind = world, world['door'], kind
         self.doors = []
         self.site = Site(self.host, kind, 9001).start()
@@ -120,7 +124,7 @@ def test_2_damaged_hellos(stand):
 
 def test_2_refusals_take_as_long(stand):
     refused = {name: script for name, script in probes.alerts().items() if name in ('http', 'tls 1.1', 'hello and alert', 'data first')}
-    stand.assert_same_times(refused, 'end', CLOSE_TOLERANCE, together=1)
+    stand.assert_same_times(refused, 'end', CLOSE_TOLERANCE, together=8, pace=PACE * 5)
 
 
 def test_3_silence_and_half_a_hello(stand):
@@ -185,7 +189,7 @@ class AllThere:
 
     def wait(self):
         with self.changed:
-            assert self.changed.wait_for(lambda: self.count <= 0, 15)
+            assert self.changed.wait_for(lambda: self.count <= 0, 30)
 
 
 def until_killed(there, step):
@@ -343,7 +347,7 @@ def test_10_packets_look_the_same(stand):
 
 
 def test_10_connections_are_taken_as_fast(stand):
-    stand.assert_same_times({'SYN-ACK': say(limit=0.0)}, 'connect', 0.0001, [stand.door.address, ('127.0.0.1', HOP)], count=200, together=1)
+    stand.assert_same_times({'SYN-ACK': say(limit=0.0)}, 'connect', CONNECT_TOLERANCE, [stand.door.address, ('127.0.0.1', HOP)], count=200, together=1)
 
 
 def answer(p):
@@ -365,27 +369,36 @@ def test_14_encrypted_hellos_that_are_not_ours(stand):
     assert stand.differences(probes.encrypted_hellos()) == ''
 
 
-def test_17_many_stalled_flights(stand):
-    """5,000 of them do not slow anybody else, and end as the site ends them."""
-    others = []
-    for address in (stand.door.address, stand.site.address):
-        there = AllThere(5000)
+def visit(p):
+    tls = Tls(p, plain_context())
+    if (yield from tls.handshake()):
+        tls.send(GET)
+        yield from tls.read(lambda text: b'</title>' in text, 5)
+    p.reset()
 
-        def script(p, there=there):
-            p.send(hello()[:100])
-            yield (lambda: p.connected is not None), 5
-            there.arrive()
-            yield from p.until_end(LIMIT + 6)
-            p.times.clear()  # five thousand ends at once take their time to be read
-        playing = stand.pool.submit(inside, stand.host, probe.play, [(address, script)] * 5000, 5000)
-        there.wait()
-        found = inside(stand.host, probe.play, [(address, session(GET, limit=0.3))] * 20, 1)
-        others.append((found, playing.result()))
-    a, b = ([p.outcome() for p in many] for _, many in others)
+
+def test_17_many_stalled_flights(stand):
+    """5,000 of them at once do not keep anybody else from being served, and end as the site ends them."""
+    site = Site(stand.host, stand.kind, 9102, 12000).start()
+    door = stand.open_door(8502, site=site.port)
+    there = AllThere(10000)
+
+    def script(p):
+        p.send(hello()[:100])
+        yield (lambda: p.connected is not None), 5
+        there.arrive()
+        yield from p.until_end(20)
+        p.times.clear()  # so many ends take their time to be read
+    addresses = (door.address, site.address)
+    playing = stand.pool.submit(inside, stand.host, lambda: probe.play([(address, script) for address in addresses * 5000], 10000, 0.0003))
+    there.wait()
+    for address in addresses:
+        served = inside(stand.host, probe.play, [(address, visit)] * 10, 1)
+        assert all(b'</title>' in p.text for p in served), address
+    assert not playing.done(), 'they were there all the time'
+    seen = playing.result()
+    a, b = ([p.outcome() for p in seen[side::2]] for side in (0, 1))
     assert not BUDGET.outcomes_differ(a, b), 'door: %s\nsite: %s' % (probe.count(a), probe.count(b))
-    for found, _ in others:
-        assert all(b'</title>' in p.text for p in found)
-    assert outcomes_test([p.outcome() for p in others[0][0]], [p.outcome() for p in others[1][0]]) > 1e-6
 
 
 # ---- what the comparison is worth ----
@@ -470,3 +483,36 @@ def test_a_careless_relay_is_found_out(tmp_path, mistake, script):
 def test_another_time_out_is_found_out():
     assert Budget().times_differ([1.5 + i / 10000 for i in range(SAMPLES)], [1.52 + i / 10000 for i in range(SAMPLES)], CLOSE_TOLERANCE)
     assert not Budget().times_differ([1.5 + i / 10000 for i in range(SAMPLES)], [1.503 + i / 10000 for i in range(SAMPLES)], CLOSE_TOLERANCE)
+
+
+# ---- the same from anywhere: gatehouse probe ----
+
+def test_probe_finds_nothing_between_door_and_site(stand):
+    said = stand.host.run(program('gatehouse'), 'probe', '--against', '127.0.0.1:%d' % stand.site.port, '--name', 'site.test', '--wait', '2.5', '--tolerance', '4', '--json',
+                          '127.0.0.1:%d' % stand.door.PORT, timeout=200, check=False)
+    report = json.loads(said.stdout)
+    assert (said.returncode, report['found']) == (0, [])
+    assert sum(row['probes'] for row in report['properties']) > 250
+    assert report['properties'][-1] == {'property': 'requests inside TLS', 'probes': 25, 'differ': 0, 'unlike': report['properties'][-1]['unlike']}
+
+
+def test_probe_finds_nothing_in_a_door_by_itself(stand):
+    said = stand.host.run(program('gatehouse'), 'probe', '--name', 'site.test', '--wait', '2.5', '127.0.0.1:%d' % stand.door.PORT, timeout=200, check=False)
+    assert said.returncode == 0, said.stdout
+    assert 'nothing gives the door away' in said.stdout
+
+
+def test_probe_tells_one_site_from_another(stand):
+    other = Site(stand.host, {'nginx': 'caddy', 'caddy': 'nginx'}[stand.kind], 9103).start()
+    said = stand.host.run(program('gatehouse'), 'probe', '--against', '127.0.0.1:%d' % other.port, '--name', 'site.test', '--wait', '2.5', '--json',
+                          '127.0.0.1:%d' % stand.door.PORT, timeout=200, check=False)
+    report = json.loads(said.stdout)
+    assert said.returncode == 1
+    assert {found['property'] for found in report['found']} >= {'certificate, suites, groups and protocols', 'alerts and ends', 'requests inside TLS'}
+    assert report['differences'] == len(report['found'])
+
+
+def test_probe_says_when_nobody_answers(stand):
+    said = stand.host.run(program('gatehouse'), 'probe', '127.0.0.1:1', check=False)
+    assert said.returncode == 4
+    assert 'cannot be connected to' in said.stderr

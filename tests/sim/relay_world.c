@@ -114,6 +114,7 @@ void relay_world_fini(struct relay_world *w)
 
     relay_worker_stop(r, &w->worker);
     gh_deadlines_fire(&w->sim.deadlines, GH_NEVER - 1); /* what was offloaded is done all the same */
+    relay_parcels_fini(r->stopped[0]);
     free(r->stopped[0]);
     sim_fini(&w->sim);
     gh_directory_destroy(r->directory);

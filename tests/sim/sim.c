@@ -5,6 +5,8 @@
 
 #include "certs.h"
 
+#define SIM_LARGE 1000u
+
 struct flying {
     struct gh_list link;
     int64_t at;
@@ -15,17 +17,34 @@ struct flying {
     uint8_t data[];
 };
 
+static uint64_t turn(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+static double part(uint64_t random)
+{
+    return (double)(random >> 11) / 9007199254740992.0;
+}
+
 uint64_t sim_random(struct sim *s)
 {
-    s->random ^= s->random << 13;
-    s->random ^= s->random >> 7;
-    s->random ^= s->random << 17;
-    return s->random;
+    return turn(&s->random);
 }
 
 double sim_chance(struct sim *s)
 {
-    return (double)(sim_random(s) >> 11) / 9007199254740992.0;
+    return part(sim_random(s));
+}
+
+bool sim_link_loses(struct sim_link *l, size_t len, double chance)
+{
+    if (l->fate && len >= SIM_LARGE)
+        chance = part(turn(&l->fate));
+    return chance < l->loss;
 }
 
 static int fill_random(void *arg, void *buf, size_t len)
@@ -68,9 +87,10 @@ void sim_init(struct sim *s, uint64_t seed)
     s->random = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
     s->trace = UINT64_C(0xcbf29ce484222325);
     s->now = 1000 * SIM_S;
-    gh_list_init(&s->flying);
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2; i++) {
+        gh_list_init(&s->flying[i]);
         s->link[i].delay = 5 * SIM_MS;
+    }
     s->tokens.random = sim_random_source(s);
     memset(s->tokens.key, 7, sizeof s->tokens.key);
     s->client = (struct sim_end){ .sim = s, .addr = { gh_ip_v4("\xc0\x00\x02\x01"), 40000 }, .tls = make_tls(false) };
@@ -88,11 +108,18 @@ struct gh_random_source sim_random_source(struct sim *s)
     return (struct gh_random_source){ fill_random, s };
 }
 
+static void free_flying(struct sim *s)
+{
+    for (int i = 0; i < 2; i++) {
+        gh_list_each(l, &s->flying[i])
+            free(gh_container_of(l, struct flying, link));
+        gh_list_init(&s->flying[i]);
+    }
+}
+
 void sim_forget(struct sim *s)
 {
-    gh_list_each(l, &s->flying)
-        free(gh_container_of(l, struct flying, link));
-    gh_list_init(&s->flying);
+    free_flying(s);
     sim_end_drop(&s->client);
     sim_end_drop(&s->server);
     s->client.closed = s->server.closed = false;
@@ -120,8 +147,7 @@ static void end_fini(struct sim_end *e)
 
 void sim_fini(struct sim *s)
 {
-    gh_list_each(l, &s->flying)
-        free(gh_container_of(l, struct flying, link));
+    free_flying(s);
     end_fini(&s->client);
     end_fini(&s->server);
 }
@@ -210,6 +236,12 @@ int sim_open(struct sim *s)
     struct gh_quic_target to = { .server_name = "relay.gatehouse.example" };
     int rc = prepare(&s->client, &owner, &to.tls);
 
+    if (s->name) {
+        to.server_name = s->name->server_name;
+        to.certificate_name = s->name->certificate_name;
+        to.ech = s->name->ech;
+        to.ech_list = s->name->ech_list;
+    }
     to.token = gh_span_of(s->client.token, s->client.token_len);
     to.session = s->client.session;
     s->client.closed = false;
@@ -231,16 +263,17 @@ void sim_connect(struct sim *s, const struct gh_h3_events *client, void *client_
 static void put(struct sim *s, bool to_server, struct gh_span payload, uint8_t ecn, int64_t delay)
 {
     struct flying *f = malloc(sizeof *f + payload.len);
-    struct gh_list *at = s->flying.prev;
+    struct gh_list *road = &s->flying[!to_server], *at = road->prev;
 
     if (!f)
         abort();
     f->at = s->now + delay;
+    f->order = s->order++;
     f->to_server = to_server;
     f->ecn = ecn;
     f->len = payload.len;
     memcpy(f->data, payload.data, payload.len);
-    while (at != &s->flying && gh_container_of(at, struct flying, link)->at > f->at)
+    while (at != road && gh_container_of(at, struct flying, link)->at > f->at)
         at = at->prev;
     f->link.next = at->next;
     f->link.prev = at;
@@ -298,7 +331,7 @@ static void send_payload(struct sim *s, bool from_server, struct gh_span payload
         ecn = l->ecn_fault == SIM_ECN_SWAPPED;
     if (ecn && (l->congested || stands(s, l)))
         ecn = 3;
-    if (l->down || (l->max_payload && payload.len > l->max_payload) || sim_chance(s) < l->loss) {
+    if (l->down || (l->max_payload && payload.len > l->max_payload) || sim_link_loses(l, payload.len, sim_chance(s))) {
         s->lost++;
         return;
     }
@@ -434,15 +467,30 @@ static void flush(struct sim *s, struct sim_end *e)
             send_payload(s, e->server, gh_span_of(buf + at, b.len - at < b.segment ? b.len - at : b.segment), b.ecn);
 }
 
+/* What arrives next; of two at the same time, what was sent first. NULL: nothing. */
+static struct flying *first_flying(const struct sim *s)
+{
+    struct flying *first = NULL;
+
+    for (int i = 0; i < 2; i++) {
+        struct flying *f = gh_list_empty(&s->flying[i]) ? NULL : gh_container_of(s->flying[i].next, struct flying, link);
+
+        if (f && (!first || f->at < first->at || (f->at == first->at && f->order < first->order)))
+            first = f;
+    }
+    return first;
+}
+
 static int64_t next_event(struct sim *s)
 {
+    const struct flying *first = first_flying(s);
     int64_t next = GH_QUIC_NEVER, t;
     struct sim_end *ends[] = { &s->client, &s->server };
 
     t = gh_deadlines_next(&s->deadlines);
     next = t < next ? t : next;
-    if (!gh_list_empty(&s->flying) && gh_container_of(s->flying.next, struct flying, link)->at < next)
-        next = gh_container_of(s->flying.next, struct flying, link)->at;
+    if (first && first->at < next)
+        next = first->at;
     for (int i = 0; i < 2; i++) {
         t = ends[i]->quic ? gh_quic_deadline(ends[i]->quic) : GH_QUIC_NEVER;
         next = t < next ? t : next;
@@ -454,6 +502,7 @@ bool sim_run(struct sim *s, int64_t limit, bool (*done)(void *arg), void *arg)
 {
     struct sim_end *ends[] = { &s->client, &s->server };
     int64_t end = s->now + limit, next;
+    struct flying *f;
 
     for (;;) {
         for (int i = 0; i < 2; i++) {
@@ -471,9 +520,7 @@ bool sim_run(struct sim *s, int64_t limit, bool (*done)(void *arg), void *arg)
         if (next > s->now)
             s->now = next;
         gh_deadlines_fire(&s->deadlines, s->now);
-        while (!gh_list_empty(&s->flying) && gh_container_of(s->flying.next, struct flying, link)->at <= s->now) {
-            struct flying *f = gh_container_of(s->flying.next, struct flying, link);
-
+        while ((f = first_flying(s)) != NULL && f->at <= s->now) {
             gh_list_unlink(&f->link);
             deliver(s, f);
         }

@@ -19,6 +19,7 @@
 struct sim_link {
     int64_t delay;        /* one way */
     double loss, duplicate, reorder; /* 0..1; a reordered datagram takes one to three delays more */
+    uint64_t fate;        /* 0: none; else what decides of the loss of large datagrams alone: the same ones, whatever is between them */
     double truncate, corrupt;        /* 0..1; bytes cut off the end; bits flipped */
     bool down;            /* everything is lost */
     uint64_t rate;        /* bits a second; 0: no limit */
@@ -65,7 +66,9 @@ struct sim {
     uint64_t random, trace; /* the generator's state; the hash so far */
     struct sim_link link[2]; /* from client, from server */
     struct sim_end client, server;
-    struct gh_list flying;
+    struct gh_list flying[2]; /* from client, from server; by the time at which they arrive */
+    uint64_t order;
+    const struct gh_tls_name *name; /* whom the client asks for; NULL: the relay of certs.h */
     bool retry;  /* the server wants addresses proved */
     struct gh_quic_tokens tokens;
     unsigned retries;
@@ -81,6 +84,8 @@ void sim_fini(struct sim *s);
 void sim_credentials(bool server, struct gh_tls_config *ret);
 uint64_t sim_random(struct sim *s);
 double sim_chance(struct sim *s); /* 0 <= x < 1 */
+/* Does the link lose the next datagram of so many bytes? <chance> decides where it has no fate. */
+bool sim_link_loses(struct sim_link *l, size_t len, double chance);
 int64_t sim_wall(const struct sim *s); /* seconds */
 /* Opens the client's connection with what its end says; the server's comes with the first datagram. 0 or an error. */
 int sim_open(struct sim *s);

@@ -139,6 +139,7 @@ static void ask(void)
 
     gh_agent_tunnel_init(&w.tunnel, &tunnel_events, NULL);
     if (w.two) {
+        assert_non_null(w.conn);
         assert_int_equal(gh_http2_conn_request(w.conn, &w.request.head, &gh_agent_tunnel_http_events, &w.tunnel, false, &s), 0);
     } else {
         assert_int_equal(gh_http1_tunnel_open(&w.near->base, &stranger, NULL, &w.request.head, &s), 0);

@@ -78,21 +78,25 @@ static unsigned request_type(const struct gh_ip_packet *p, bool *ret_reply)
 bool gh_flow_key_of(const struct gh_flow_owner *owner, enum gh_direction d, const struct gh_ip_packet *p, struct gh_flow_key *ret)
 {
     bool out = d == GH_DIRECTION_OUT, reply = false;
-    struct gh_flow_key k = { .owner = (uintptr_t)owner, .family = p->version, .protocol = p->protocol };
+    struct gh_flow_key *k = ret;
 
-    memcpy(k.inside, out ? p->src.bytes : p->dst.bytes, 16);
-    memcpy(k.outside, out ? p->dst.bytes : p->src.bytes, 16);
+    k->owner = (uintptr_t)owner;
+    memcpy(k->inside, out ? p->src.bytes : p->dst.bytes, 16);
+    memcpy(k->outside, out ? p->dst.bytes : p->src.bytes, 16);
+    k->inside_port = k->outside_port = 0;
+    k->family = p->version;
+    k->protocol = p->protocol;
+    k->icmp_opener = k->zero = 0;
     if (p->has_ports) {
-        k.inside_port = out ? p->src_port : p->dst_port;
-        k.outside_port = out ? p->dst_port : p->src_port;
+        k->inside_port = out ? p->src_port : p->dst_port;
+        k->outside_port = out ? p->dst_port : p->src_port;
     } else if (gh_ip_is_icmp(p)) {
         unsigned request = request_type(p, &reply);
 
-        k.icmp_opener = (uint8_t)(1 + (reply ? !d : d));
-        k.inside_port = request ? p->icmp_id : 0;
-        k.outside_port = (uint16_t)(request ? request : (unsigned)p->icmp_type << 8 | p->icmp_code);
+        k->icmp_opener = (uint8_t)(1 + (reply ? !d : d));
+        k->inside_port = request ? p->icmp_id : 0;
+        k->outside_port = (uint16_t)(request ? request : (unsigned)p->icmp_type << 8 | p->icmp_code);
     }
-    *ret = k;
     return !reply;
 }
 
@@ -104,6 +108,22 @@ uint64_t gh_flow_hash(const struct gh_flow_table *t, const struct gh_flow_key *k
 struct gh_flow *gh_flow_find(const struct gh_flow_table *t, const struct gh_flow_key *key, uint64_t hash)
 {
     return (struct gh_flow *)gh_map_find(&t->map, hash, key);
+}
+
+struct gh_flow *gh_flow_look(struct gh_flow_table *t, enum gh_direction d, const struct gh_flow_key *key, uint64_t *ret_hash)
+{
+    struct gh_flow *f = t->latest[d];
+
+    if (f && f->owner && memcmp(&f->key, key, sizeof *key) == 0) { /* slots are never freed, and one in use is in the map under its key */
+        *ret_hash = f->node.hash;
+        return f;
+    }
+    *ret_hash = gh_flow_hash(t, key);
+    t->searches++;
+    f = gh_flow_find(t, key, *ret_hash);
+    if (f)
+        t->latest[d] = f;
+    return f;
 }
 
 /* A free slot; a slab more when there is none. */
@@ -208,6 +228,7 @@ struct gh_flow *gh_flow_open(struct gh_flow_table *t, struct gh_flow_owner *owne
         return NULL;
     *f = (struct gh_flow){ .key = *key, .owner = owner, .serial = ++t->serial, .opened = now, .opened_by = d,
                            .icmp_type = first->icmp_type, .icmp_code = first->icmp_code };
+    t->latest[d] = f;
     return enter(t, f, hash, now);
 }
 

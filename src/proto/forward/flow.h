@@ -103,6 +103,8 @@ struct gh_flow_table {
     struct gh_flow **slabs;
     size_t slab_count, slab_max;
     struct gh_flow *free; /* linked through node.next */
+    struct gh_flow *latest[2]; /* by direction: where the packet before belonged, if that flow is still there */
+    uint64_t searches;         /* of the map, by gh_flow_look */
     uint32_t count, max;
     uint64_t serial;
 };
@@ -127,6 +129,9 @@ void gh_flow_owner_init(struct gh_flow_owner *o);
 bool gh_flow_key_of(const struct gh_flow_owner *owner, enum gh_direction d, const struct gh_ip_packet *p, struct gh_flow_key *ret);
 uint64_t gh_flow_hash(const struct gh_flow_table *t, const struct gh_flow_key *key);
 struct gh_flow *gh_flow_find(const struct gh_flow_table *t, const struct gh_flow_key *key, uint64_t hash);
+/* The same for a packet that goes in direction <d>, with the flow of the one before it tried first: the segments of one large read, and what a
+ * peer sent in one go, are of one flow and cost one search together. <ret_hash> gets the key's hash, found or not. */
+struct gh_flow *gh_flow_look(struct gh_flow_table *t, enum gh_direction d, const struct gh_flow_key *key, uint64_t *ret_hash);
 
 /* A new flow, unreplied, linked everywhere; NULL when the table is full or memory is out. */
 struct gh_flow *gh_flow_open(struct gh_flow_table *t, struct gh_flow_owner *owner, const struct gh_flow_key *key, uint64_t hash,

@@ -1,6 +1,5 @@
 #include "proto/forward/forward_admit.h"
 
-
 static struct gh_forward_session *session_of(const struct gh_flow *f)
 {
     return gh_container_of(f->owner, struct gh_forward_session, flows);
@@ -140,6 +139,7 @@ static enum gh_drop make_room(struct gh_forward *fw, struct gh_forward_session *
 struct lookup {
     struct gh_flow_key key;
     uint64_t hash;
+    struct gh_flow *flow; /* what was found */
     enum gh_direction d;
 };
 
@@ -234,7 +234,7 @@ static enum gh_drop admit_first(struct gh_forward *fw, struct gh_forward_session
     enum gh_drop why;
     bool fresh = false;
 
-    ret->flow = gh_flow_find(&fw->flows, &l->key, l->hash);
+    ret->flow = l->flow;
     if (ret->flow && begins_again(ret->flow, p)) {
         gh_forward_close_flow(fw, ret->flow, GH_FLOW_END_REPLACED);
         ret->flow = NULL;
@@ -272,8 +272,8 @@ enum gh_drop gh_forward_admit(struct gh_forward *fw, struct gh_forward_session *
     if (gh_ip_is_icmp_error(p))
         return admit_error(fw, s, clock, d, data, p);
     may_open = gh_flow_key_of(&s->flows, d, p, &l.key);
-    l.hash = gh_flow_hash(&fw->flows, &l.key);
-    if (!may_open && !gh_flow_find(&fw->flows, &l.key, l.hash))
+    l.flow = gh_flow_look(&fw->flows, d, &l.key, &l.hash);
+    if (!may_open && !l.flow)
         return GH_DROP_NO_FLOW;
     return admit_first(fw, s, clock, &l, p, ret);
 }

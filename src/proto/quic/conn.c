@@ -12,6 +12,7 @@
 void gh_quic_config_default(struct gh_quic_config *ret)
 {
     *ret = (struct gh_quic_config){
+        .congestion = GH_QUIC_LOOSE,
         .idle_timeout = 30 * (int64_t)NGTCP2_SECONDS,
         .keep_alive = 10 * (int64_t)NGTCP2_SECONDS,
         .handshake_timeout = 10 * (int64_t)NGTCP2_SECONDS,
@@ -261,7 +262,8 @@ static int cb_lost_datagram(ngtcp2_conn *conn, uint64_t id, void *arg)
         return 0;
     }
     q->counters.datagrams_lost++;
-    q->counters.black_holes += gh_quic_pmtu_on_lost(&q->pmtu, (size_t)id, q->now);
+    if (!gh_quic_pmtu_excuses(&q->pmtu, GH_QUIC_ID_SIZE(id), GH_QUIC_ID_ORDER(id)))
+        q->counters.black_holes += gh_quic_pmtu_on_lost(&q->pmtu, GH_QUIC_ID_SIZE(id), q->now);
     return 0;
 }
 
@@ -271,10 +273,12 @@ static int cb_ack_datagram(ngtcp2_conn *conn, uint64_t id, void *arg)
 
     (void)conn;
     gh_quic_silence_on_told(&q->silence, q->now);
-    if (id & GH_QUIC_MTU_PROBE)
-        gh_quic_pmtu_on_probe_acked(&q->pmtu, (size_t)(id & ~GH_QUIC_MTU_PROBE), q->now);
-    else
-        gh_quic_pmtu_on_acked(&q->pmtu, (size_t)id);
+    if (id & GH_QUIC_MTU_PROBE) {
+        gh_quic_pmtu_on_probe_acked(&q->pmtu, GH_QUIC_ID_SIZE(id), q->now);
+    } else {
+        gh_quic_pmtu_on_acked(&q->pmtu, GH_QUIC_ID_SIZE(id));
+        gh_quic_pmtu_note(&q->pmtu, GH_QUIC_ID_SIZE(id), GH_QUIC_ID_ORDER(id));
+    }
     return 0;
 }
 
@@ -372,6 +376,9 @@ static void fill_settings(struct gh_quic *q, int64_t now, ngtcp2_settings *s, ng
     memcpy(q->probe_sizes, probes, sizeof probes);
     s->pmtud_probes = q->probe_sizes;
     s->pmtud_probeslen = sizeof probes / sizeof *probes;
+    s->cc_algo = cfg->congestion == GH_QUIC_NEWRENO                                   ? NGTCP2_CC_ALGO_RENO
+                 : cfg->congestion == GH_QUIC_LOOSE && gh_quic_congestion_is_ours() ? NGTCP2_CC_ALGO_BBR
+                                                                                      : NGTCP2_CC_ALGO_CUBIC;
     s->ack_thresh = 8; /* acknowledgements by batch, not by two packets */
     ngtcp2_transport_params_default(p);
     p->initial_max_data = cfg->max_data;
@@ -502,6 +509,10 @@ int gh_quic_create_client(const struct gh_quic_config *cfg, const struct gh_quic
         s.token_type = NGTCP2_TOKEN_TYPE_NEW_TOKEN;
         rc = gh_tls_create(to->tls, to->server_name, &gh_quic_tls_events, q, &q->tls);
     }
+    if (rc == 0 && to->certificate_name)
+        rc = gh_tls_set_certificate_name(q->tls, to->certificate_name);
+    if (rc == 0 && to->ech)
+        rc = gh_tls_set_ech(q->tls, to->ech_list);
     if (rc == 0 && to->session)
         gh_tls_resume(q->tls, to->session);
     if (rc == 0)

@@ -119,7 +119,7 @@ static enum step write_datagram(struct gh_quic *q, struct target *t, const struc
     for (size_t i = 0; i < count; i++)
         vec[i] = (ngtcp2_vec){ (uint8_t *)(uintptr_t)pieces[i].data, pieces[i].len };
     n = ngtcp2_conn_writev_datagram(q->conn, &t->path.path, &t->info, t->buf, t->cap, &accepted, NGTCP2_WRITE_DATAGRAM_FLAG_MORE,
-                                    least_size(q, t->used + len), vec, count, (uint64_t)q->now);
+                                    GH_QUIC_ID(q->counters.datagrams_out + 1, least_size(q, t->used + len)), vec, count, (uint64_t)q->now);
     if (accepted) {
         t->used += len + (len > 63 ? 3 : 2); /* type and length */
         gh_quic_queue_consume(&q->queue);
@@ -296,13 +296,14 @@ static size_t pad_first_flight(struct gh_quic *q, uint8_t *packet, size_t len)
     return size - len;
 }
 
-/* What the window lets out in a round trip. */
-static void tell_rate(struct gh_quic *q)
+/* What the window lets out in a round trip, and how long that is. */
+static void tell_queue(struct gh_quic *q)
 {
     ngtcp2_conn_info info;
 
     ngtcp2_conn_get_conn_info(q->conn, &info);
     gh_quic_queue_set_rate(&q->queue, info.smoothed_rtt ? info.cwnd * NGTCP2_SECONDS / info.smoothed_rtt : 0);
+    gh_quic_queue_set_rtt(&q->queue, (int64_t)info.smoothed_rtt);
 }
 
 /* As much as pacing and the batch allow. */
@@ -315,7 +316,7 @@ static int fill(struct gh_quic *q, struct gh_quic_batch *b)
     if (q->carry_len)
         take_carry(q, b);
     if (q->queue.count > 1)
-        tell_rate(q);
+        tell_queue(q);
     if (quantum > GH_QUIC_BATCH_MAX)
         quantum = GH_QUIC_BATCH_MAX;
     for (unsigned i = b->len ? 1 : 0; i < GH_QUIC_BATCH_SEGMENTS && b->len + q->cfg.max_payload <= GH_QUIC_BATCH_MAX; i++) {

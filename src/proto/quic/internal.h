@@ -15,7 +15,11 @@
  * library that has another. */
 int ngtcp2_conn_on_loss_detection_timer(ngtcp2_conn *conn, ngtcp2_tstamp ts) __attribute__((weak));
 
-#define GH_QUIC_MTU_PROBE (UINT64_C(1) << 63) /* in the id of a datagram; else it is the least size that its packet has up to its end */
+/* The id of a datagram: whether it probes, its place in the order of sending, the least size that its packet has up to its end. */
+#define GH_QUIC_MTU_PROBE (UINT64_C(1) << 63)
+#define GH_QUIC_ID(order, size) ((uint64_t)(order) << 16 | (size))
+#define GH_QUIC_ID_ORDER(id) (((id) & ~GH_QUIC_MTU_PROBE) >> 16)
+#define GH_QUIC_ID_SIZE(id) ((size_t)((id) & 0xffff))
 
 struct gh_quic {
     ngtcp2_conn *conn;
@@ -80,6 +84,9 @@ extern const struct gh_tls_events gh_quic_tls_events;
 struct gh_span gh_quic_strip(struct gh_quic *q, struct gh_span payload);
 /* conn_write.c: longest datagram that the peer takes, whatever the path. */
 size_t gh_quic_datagram_limit(const struct gh_quic *q);
+
+/* congestion_glue.c: the library is the one whose insides it knows. */
+bool gh_quic_congestion_is_ours(void);
 
 /* conn.c */
 /* Ends the connection now, tells the host. */

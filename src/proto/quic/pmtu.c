@@ -1,6 +1,7 @@
 #include "proto/quic/pmtu.h"
 
 #define MINIMUM_IPV6 1314u /* what our own overhead needs for 1280 bytes */
+#define LATER 64u /* that many later a smaller size replaces a larger one that arrived */
 #define TRIES 3u
 #define LOST_MIN 8u
 #define BATCHES_MIN 3u
@@ -44,6 +45,19 @@ void gh_quic_pmtu_on_acked(struct gh_quic_pmtu *p, size_t size)
         p->lost = p->batches = 1;
         p->smallest = p->largest;
     }
+}
+
+void gh_quic_pmtu_note(struct gh_quic_pmtu *p, size_t size, uint64_t order)
+{
+    if (order <= p->last_order || size <= GH_QUIC_PAYLOAD_BASE || (size < p->last_size && order - p->last_order < LATER))
+        return;
+    p->last_size = size;
+    p->last_order = order;
+}
+
+bool gh_quic_pmtu_excuses(const struct gh_quic_pmtu *p, size_t size, uint64_t order)
+{
+    return size <= p->last_size && order < p->last_order;
 }
 
 /* The next size above the cap that the ceiling allows; the search is over when there is none. */

@@ -8,7 +8,8 @@
  * Black holes. Datagrams tell when they are acknowledged or lost, with the least size that their packet had: what stands before them in
  * it, and they themselves. Those of eight large packets or more, lost in three batches or more while nothing as large arrives, mean that the
  * path shrank: packets become 1200 bytes long and the path is measured again, from below, by datagrams that nobody wants; each size is
- * tried three times. What fails is tried again after ten minutes. A size that arrives excuses the loss of what is not larger.
+ * tried three times. What fails is tried again after ten minutes. A size that arrives excuses the loss of what is not larger, and of
+ * what was sent before it: losses are told late, when a full queue of the path has let the rest through.
  */
 #ifndef GH_PROTO_QUIC_PMTU_H
 #define GH_PROTO_QUIC_PMTU_H
@@ -30,6 +31,8 @@ struct gh_quic_pmtu {
     size_t smallest, largest;
     size_t arrived; /* the largest that was acknowledged meanwhile */
     int64_t lost_at;
+    size_t last_size;     /* of an arrival, one of the largest */
+    uint64_t last_order;
     /* the search after a black hole */
     bool searching, in_flight;
     unsigned step, tries;
@@ -47,6 +50,11 @@ void gh_quic_pmtu_on_answer(struct gh_quic_pmtu *p);   /* what it was sent for c
 void gh_quic_pmtu_on_acked(struct gh_quic_pmtu *p, size_t size);
 /* True when that shows a black hole: what is longer than the cap will not arrive. */
 bool gh_quic_pmtu_on_lost(struct gh_quic_pmtu *p, size_t size, int64_t now);
+
+/* The same with the order in which they were sent: what arrives is noted as well; is a loss no sign, since something as large arrived that was
+ * sent later? */
+void gh_quic_pmtu_note(struct gh_quic_pmtu *p, size_t size, uint64_t order);
+bool gh_quic_pmtu_excuses(const struct gh_quic_pmtu *p, size_t size, uint64_t order);
 
 /* The size of a probe to send now, or 0. */
 size_t gh_quic_pmtu_probe(const struct gh_quic_pmtu *p, int64_t now);

@@ -10,6 +10,7 @@
 #define KEEP_TIME INT64_C(1000000000) /* slabs but one */
 #define REST_TIME (3 * KEEP_TIME)     /* all of it; CoDel has forgotten by then */
 #define TURNS_PER_SECOND 5000u
+#define INTERVAL_SHARE 20 /* of the interval the target takes */
 #define AGAIN_SOON 16  /* intervals after which CoDel forgets how fast it had to drop */
 
 _Static_assert(GH_QUIC_QUEUE_CELL * GH_QUIC_QUEUE_PIECES >= 65535, "the longest datagram fits");
@@ -61,7 +62,7 @@ static uint8_t *bytes_of(const struct gh_quic_queue *q, uint32_t cell)
 void gh_quic_queue_init(struct gh_quic_queue *q, const struct gh_quic_queue_limits *limits)
 {
     *q = (struct gh_quic_queue){ .limits = *limits, .free = NONE, .first = { NONE, NONE }, .last = { NONE, NONE }, .current = NONE,
-                                   .quantum = GH_QUIC_QUEUE_QUANTUM };
+                                   .quantum = GH_QUIC_QUEUE_QUANTUM, .target = limits->target, .interval = limits->interval };
     q->max_cells = (uint32_t)(limits->bytes / GH_QUIC_QUEUE_CELL);
 }
 
@@ -308,12 +309,12 @@ static int64_t control_law(int64_t interval, uint32_t count)
 /* Has the flow waited above the target for an interval? */
 static bool ok_to_drop(const struct gh_quic_queue *q, struct gh_quic_queue_flow *f, int64_t waited, int64_t now)
 {
-    if (q->limits.target == 0 || waited < q->limits.target || f->head == f->tail) {
+    if (q->limits.target == 0 || waited < q->target || f->head == f->tail) {
         f->first_above_time = 0;
         return false;
     }
     if (f->first_above_time == 0) {
-        f->first_above_time = now + q->limits.interval;
+        f->first_above_time = now + q->interval;
         return false;
     }
     return now >= f->first_above_time;
@@ -324,9 +325,9 @@ static void begin_to_drop(const struct gh_quic_queue *q, struct gh_quic_queue_fl
     uint32_t more = f->count - f->last_count;
 
     f->dropping = true;
-    f->count = more > 1 && now - f->drop_next < AGAIN_SOON * q->limits.interval ? more : 1;
+    f->count = more > 1 && now - f->drop_next < AGAIN_SOON * q->interval ? more : 1;
     f->last_count = f->count;
-    f->drop_next = now + control_law(q->limits.interval, f->count);
+    f->drop_next = now + control_law(q->interval, f->count);
 }
 
 /* Drops what must go from the flow's head. False when nothing is left. */
@@ -345,7 +346,7 @@ static bool judge(struct gh_quic_queue *q, struct gh_quic_queue_flow *f, int64_t
             if (!f->dropping)
                 begin_to_drop(q, f, now);
             else
-                f->drop_next += control_law(q->limits.interval, ++f->count);
+                f->drop_next += control_law(q->interval, ++f->count);
         }
         pop(q, f);
         q->dropped_delay++;
@@ -420,6 +421,12 @@ void gh_quic_queue_set_rate(struct gh_quic_queue *q, uint64_t bytes_per_second)
     uint64_t turn = bytes_per_second / TURNS_PER_SECOND;
 
     q->quantum = turn < GH_QUIC_QUEUE_QUANTUM ? GH_QUIC_QUEUE_QUANTUM : turn > GH_QUIC_QUEUE_QUANTUM_MAX ? GH_QUIC_QUEUE_QUANTUM_MAX : (int32_t)turn;
+}
+
+void gh_quic_queue_set_rtt(struct gh_quic_queue *q, int64_t rtt)
+{
+    q->interval = 2 * rtt > q->limits.interval ? 2 * rtt : q->limits.interval;
+    q->target = q->interval / INTERVAL_SHARE > q->limits.target ? q->interval / INTERVAL_SHARE : q->limits.target;
 }
 
 void gh_quic_queue_trim(struct gh_quic_queue *q, int64_t now)

@@ -26,8 +26,8 @@ struct gh_quic_queue_limits {
     size_t packets;
     size_t bytes;     /* whole cells count */
     int64_t time;     /* the longest that a datagram waits, ns; 0: for ever */
-    int64_t target;   /* CoDel: a wait that may last, ns; 0: no CoDel */
-    int64_t interval; /* CoDel: how long a wait above the target is borne, ns */
+    int64_t target;   /* CoDel: a wait that may last, at least, ns; 0: no CoDel */
+    int64_t interval; /* CoDel: how long a wait above the target is borne, at least, ns */
 };
 
 struct gh_quic_queue_flow;
@@ -43,6 +43,7 @@ struct gh_quic_queue {
     uint32_t first[2], last[2];            /* lists of flows: new, old */
     uint32_t current;                      /* flow that peek chose */
     int32_t quantum;                       /* bytes of one turn */
+    int64_t target, interval;              /* of CoDel on this path */
     size_t count, bytes;                   /* datagrams that wait */
     int64_t emptied;                       /* when the last one left */
     uint64_t dropped_full, dropped_delay;  /* so far */
@@ -60,6 +61,9 @@ void gh_quic_queue_consume(struct gh_quic_queue *q);
 /* How many bytes leave in a second, about: where that is much, a flow's turn is several datagrams long, so that whoever merges them again
  * finds neighbours. A turn takes 0.2 ms at most, or one datagram. */
 void gh_quic_queue_set_rate(struct gh_quic_queue *q, uint64_t bytes_per_second);
+/* The round-trip time of the path: whoever sends can answer a drop no sooner, so CoDel bears a wait for two of them at least, and a twentieth of that is
+ * one that may last (RFC 8289, sections 4.2 and 4.3). */
+void gh_quic_queue_set_rtt(struct gh_quic_queue *q, int64_t rtt);
 /* Gives memory back that nothing has needed for a while. */
 void gh_quic_queue_trim(struct gh_quic_queue *q, int64_t now);
 

@@ -96,8 +96,12 @@ struct gh_quic_app {
     size_t (*probe)(void *arg, uint8_t *ret, size_t cap);
 };
 
+/* LOOSE is ours (proto/quic/congestion.h), the others are the library's. */
+enum gh_quic_congestion_control { GH_QUIC_NEWRENO, GH_QUIC_CUBIC, GH_QUIC_LOOSE };
+
 /* Times in nanoseconds, sizes in bytes. */
 struct gh_quic_config {
+    enum gh_quic_congestion_control congestion;
     int64_t idle_timeout;
     int64_t keep_alive;        /* 0: none */
     int64_t handshake_timeout;
@@ -172,6 +176,9 @@ int gh_quic_create_server(const struct gh_quic_config *cfg, const struct gh_quic
 struct gh_quic_target {
     struct gh_tls_ctx *tls;
     const char *server_name;
+    const char *certificate_name; /* these three as struct gh_tls_name has them */
+    bool ech;
+    struct gh_span ech_list;
     struct gh_span token; /* of a NEW_TOKEN frame; empty when there is none */
     struct gh_tls_session *session; /* to resume; NULL when there is none; stays the caller's */
 };

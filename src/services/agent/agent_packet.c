@@ -208,7 +208,7 @@ static void post(struct agent_queue *q)
     if (!b)
         return;
     q->batch = NULL;
-    packets = b->count;
+    packets = b->message.weight = b->count;
     atomic_fetch_add(&q->handover->refs, 1);
     atomic_fetch_add(&q->handover->out, 1);
     if (gh_mailbox_post(q->a->w, &b->message) == 0) {

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "os/process.h"
 #include "services/door/door_internal.h"
+#include "services/door/door_udp.h"
 
 #define ACCEPT_BATCH 64
 #define AGAIN INT64_C(100000000) /* ns */
@@ -16,6 +17,7 @@
 static const char *const ways[] = { "route", "camouflage", "nowhere", "tunnel", NULL };
 static const char *const hellos[] = { "named", "nameless", "not_tls", "malformed", "too_long", "late", "ech", NULL };
 static const char *const handshakes[] = { "known", "unknown", "failed", NULL };
+static const char *const udp_drops[] = { "source", "pressed", "late", "full", "unsent", NULL };
 static const char *const dials[] = { "done", "refused", "timed_out", "no_address", NULL };
 static const char *const directions[] = { "from_clients", "to_clients", NULL };
 static const char *const manners[] = { "copied", "spliced", NULL };
@@ -35,6 +37,11 @@ const struct gh_metric door_metrics[] = {
     [DOOR_METRIC_PIPES_MISSING] = { "gatehouse_door_pipes_missing_total", GH_METRIC_COUNTER, "Times that bytes were copied because no pipe was to be had." },
     [DOOR_METRIC_ACCEPT_FAILED] = { "gatehouse_door_accept_failed_total", GH_METRIC_COUNTER, "Connections that could not be taken, or only later." },
     [DOOR_METRIC_BACKENDS_DOWN] = { "gatehouse_door_backends_down", GH_METRIC_GAUGE, "Backends that did not accept when they were last tried." },
+    [DOOR_METRIC_UDP_FLIGHTS] = { "gatehouse_door_udp_flights_total", GH_METRIC_COUNTER, "First flights over UDP, and strangers' datagrams, by where they went.", "way", ways },
+    [DOOR_METRIC_UDP_HALF_SEEN] = { "gatehouse_door_udp_half_seen", GH_METRIC_GAUGE, "First flights over UDP now that have come in part." },
+    [DOOR_METRIC_UDP_FLOWS] = { "gatehouse_door_udp_flows", GH_METRIC_GAUGE, "UDP flows now that are carried to a backend or the camouflage." },
+    [DOOR_METRIC_UDP_DATAGRAMS] = { "gatehouse_door_udp_datagrams_total", GH_METRIC_COUNTER, "Datagrams that were carried.", "direction", directions },
+    [DOOR_METRIC_UDP_DROPPED] = { "gatehouse_door_udp_dropped_total", GH_METRIC_COUNTER, "What was not looked into or not carried, by why.", "why", udp_drops },
     { 0 },
 };
 
@@ -106,6 +113,7 @@ static void on_again(void *arg, int64_t now)
 
     gh_worker_deadline_start(dw->w, &dw->again, now + AGAIN);
     door_flow_unpark(dw);
+    door_udp_tick(dw, now, gh_snapshot_refresh(&dw->d->table, &dw->table));
     for (size_t i = 0; i < dw->d->listen_count; i++)
         if (dw->listeners[i].waiting && dw->listeners[i].fd >= 0)
             accept_some(&dw->listeners[i]);
@@ -139,6 +147,7 @@ static void stop(void *state, struct gh_worker *w)
     if (dw->pool)
         close_listeners(dw);
     door_flow_close_all(dw);
+    door_udp_stop(dw);
     door_tls_stop(dw);
     gh_worker_deadline_stop(w, &dw->again);
     gh_pump_pool_destroy(dw->pool);
@@ -167,6 +176,8 @@ static int start(void *state, struct gh_worker *w)
     rc = gh_pump_pool_create(w, d->pipes, &dw->pool);
     if (rc == 0)
         rc = door_tls_start(dw);
+    if (rc == 0)
+        rc = door_udp_start(dw);
     for (size_t i = 0; rc == 0 && i < d->listen_count; i++) {
         struct door_listener *l = &dw->listeners[i];
 
@@ -192,9 +203,13 @@ static void unload(void *state)
     struct door *d = state;
 
     for (size_t i = 0; i < DOOR_LISTEN_MAX; i++)
-        for (size_t k = 0; k < GH_WORKERS_MAX; k++)
+        for (size_t k = 0; k < GH_WORKERS_MAX; k++) {
             gh_sock_close(d->fds[i][k]);
+            gh_sock_close(d->udp_fds[i][k]);
+        }
+    door_directory_fini(&d->directory);
     gh_snapshot_fini(&d->table);
+    door_camouflage_conf_destroy(d->camouflage);
     free(d);
 }
 
@@ -271,17 +286,24 @@ static int load_table(struct door *d, const struct gh_door_conf *c)
         return rc;
     rc = door_keys_load(d, c, t);
     if (rc == 0)
+        rc = door_camouflage_load(d, c, NULL, &d->camouflage);
+    if (rc == 0)
         rc = gh_snapshot_swap(&d->table, t, door_table_put);
     if (rc < 0)
         door_table_put(t);
+    else
+        door_keys_tell(d, t);
     return rc;
 }
 
 static void watch_files(struct door *d, const struct gh_door_conf *c)
 {
-    if (*c->ech_keys_file && gh_run_watch(d->run, c->ech_keys_file) < 0)
-        gh_log_event(d->log, GH_LOG_WARN, "door", "changes of a file will not be noticed, only SIGHUP will", gh_log_str("file", c->ech_keys_file),
-                     gh_log_str("reason", gh_privileged_why(d->run->privileged)));
+    const char *const paths[] = { c->ech_keys_file, c->certificate, c->key, c->has_proxy && c->proxy.secure ? c->camouflage_ca : "" };
+
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        if (*paths[i] && gh_run_watch(d->run, paths[i]) < 0)
+            gh_log_event(d->log, GH_LOG_WARN, "door", "changes of a file will not be noticed, only SIGHUP will", gh_log_str("file", paths[i]),
+                         gh_log_str("reason", gh_privileged_why(d->run->privileged)));
 }
 
 static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_state)
@@ -301,7 +323,10 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
     d->check = gh_ready_register(d->ready, "door");
     gh_ready_set(d->ready, d->check, false, "starting");
     memset(d->fds, -1, sizeof d->fds);
+    memset(d->udp_fds, -1, sizeof d->udp_fds);
     rc = gh_snapshot_init(&d->table);
+    if (rc == 0)
+        rc = door_directory_init(&d->directory);
     if (rc == 0)
         rc = gh_door_conf_load(conf, &c);
     if (rc == 0) {
@@ -314,9 +339,11 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
     if (rc == 0)
         rc = open_hop(d, &c);
     if (rc == 0)
+        rc = door_udp_load(d, &c);
+    if (rc == 0)
         watch_files(d, &c);
     if (rc == 0)
-        gh_log_event(d->log, GH_LOG_INFO, "door", "routes loaded", gh_log_uint("routes", c.target_count), gh_log_bool("camouflage", c.has_relay),
+        gh_log_event(d->log, GH_LOG_INFO, "door", "routes loaded", gh_log_uint("routes", c.target_count), gh_log_str("camouflage", c.has_relay ? "relay" : c.has_proxy ? "proxy" : *c.site ? "site" : "page"),
                      gh_log_uint("max_connections", c.max_connections ? c.max_connections : d->connections_limit));
     gh_door_conf_fini(&c);
     if (rc < 0) {
@@ -328,44 +355,73 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
     return 0;
 }
 
+struct next {
+    struct door_table *table;
+    struct door_camouflage_conf *camouflage;
+};
+
+static void discard(void *state, void *arg)
+{
+    struct next *n = arg;
+
+    (void)state;
+    door_table_put(n->table);
+    door_camouflage_conf_destroy(n->camouflage);
+    free(n);
+}
+
 static int prepare(void *state, const struct gh_conf *conf, void **ret_next)
 {
-    struct gh_door_conf c;
-    struct door_table *t;
-    int rc = gh_door_conf_load(conf, &c);
+    struct door *d = state;
+    struct gh_door_conf c = { 0 };
+    struct next *n = calloc(1, sizeof *n);
+    int rc = n ? gh_door_conf_load(conf, &c) : GH_ERR_MEMORY;
 
-    if (rc < 0)
-        return rc;
-    rc = door_table_create(&c, door_lookup, state, &t);
-    if (rc == 0) {
-        rc = door_keys_load(state, &c, t);
-        if (rc < 0)
-            door_table_put(t);
-        else
-            *ret_next = t;
-    }
     if (rc == 0)
-        watch_files(state, &c);
+        rc = door_table_create(&c, door_lookup, d, &n->table);
+    if (rc == 0)
+        rc = door_keys_load(d, &c, n->table);
+    if (rc == 0)
+        rc = door_camouflage_load(d, &c, d->camouflage, &n->camouflage);
+    if (rc == 0) {
+        watch_files(d, &c);
+        door_udp_reloaded(d, &c);
+        *ret_next = n;
+    } else if (n) {
+        discard(d, n);
+    }
     gh_door_conf_fini(&c);
     return rc;
 }
 
-static void discard(void *state, void *next)
+static void refresh(struct gh_worker *w, void *arg)
 {
-    (void)state;
-    door_table_put(next);
+    struct door *d = arg;
+    struct door_worker *dw = d->at[gh_worker_index(w)];
+
+    if (dw)
+        door_tls_refresh(dw);
 }
 
-/* Connections go on by the table that routed them. */
-static void commit(void *state, void *next)
+/* Connections go on by the table that routed them, requests by the camouflage that they met. */
+static void commit(void *state, void *arg)
 {
     struct door *d = state;
+    struct next *n = arg;
+    struct door_camouflage_conf *old = d->camouflage;
 
-    (void)door_keys_renew(d, next); /* the relay has taken its own next before; what fails was logged, and the former certificate stays */
-    if (gh_snapshot_swap(&d->table, next, door_table_put) == 0)
-        return;
-    gh_log_event(d->log, GH_LOG_ERROR, "door", "out of memory: routes stay as they were");
-    door_table_put(next);
+    (void)door_keys_renew(d, n->table); /* the relay has taken its own next before; what fails was logged, and the former certificate stays */
+    if (gh_snapshot_swap(&d->table, n->table, door_table_put) < 0) {
+        gh_log_event(d->log, GH_LOG_ERROR, "door", "out of memory: routes stay as they were");
+        door_table_put(n->table);
+    } else {
+        door_keys_tell(d, n->table);
+    }
+    d->camouflage = n->camouflage;
+    for (unsigned i = 0; i < d->workers; i++)
+        gh_worker_call(gh_workers_at(d->run->workers, i), refresh, d);
+    door_camouflage_conf_destroy(old);
+    free(n);
 }
 
 /* ---- the end ---- */
@@ -378,6 +434,7 @@ static void stop_accepting(struct gh_worker *w, void *arg)
     if (!dw)
         return;
     close_listeners(dw);
+    door_udp_drain(dw);
     door_tls_drain(dw);
 }
 
@@ -414,6 +471,8 @@ static void describe(void *state, struct gh_description *desc)
 
     for (size_t i = 0; i < d->listen_count; i++)
         gh_describe_listener(desc, "door", "tcp", gh_endpoint_emit(&(struct gh_endpoint){ .ip = d->listens[i].ip, .port = d->listens[i].port }, text));
+    for (size_t i = 0; i < d->udp_count; i++)
+        gh_describe_listener(desc, "door", "udp", gh_endpoint_emit(&d->udp_listens[i], text));
 }
 
 const struct gh_service gh_service_door = {

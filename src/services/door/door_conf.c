@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 
-enum { TO, PROXY_PROTOCOL, HEALTH_CHECK };
+enum { TO, PROXY_PROTOCOL, HEALTH_CHECK, ROUTE_UDP };
 
 static void check_route(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors);
 
@@ -16,12 +16,15 @@ static const struct gh_conf_row route_rows[] = {
                          .help = "tell the backend who the client is, by a PROXY protocol header (version 2); it must expect one" },
     [HEALTH_CHECK] = { "health_check", GH_CONF_DURATION, .dflt = "5s", .min = "0s", .max = "1h",
                        .help = "where there are several backends, how often each is connected to, to see that it is there; 0s never" },
+    [ROUTE_UDP] = { "udp", GH_CONF_BOOL, .dflt = "false", .help = "QUIC to this name is carried there, too, datagram by datagram" },
     { 0 },
 };
 
 static const struct gh_conf_section route_section = { "local_routes", "Who is carried where, untouched.", route_rows, false, check_route };
 
-enum { LISTEN, HOP_PORTS, LOCAL_ROUTES, CAMOUFLAGE_RELAY, ECH_KEYS_FILE, ECH_KEEP, TUNNEL_NAME, PEEK_TIMEOUT, CONNECT_TIMEOUT, MAX_HELLO, MAX_CONNECTIONS, RESERVE, PIPES };
+enum { LISTEN, HOP_PORTS, LOCAL_ROUTES, CAMOUFLAGE_RELAY, CAMOUFLAGE_PROXY, CAMOUFLAGE_CA, CAMOUFLAGE_SITE, CAMOUFLAGE_SERVER, CAMOUFLAGE_KEEP_HOST, CAMOUFLAGE_FORWARDED,
+       CAMOUFLAGE_TIMEOUT, CERTIFICATE, KEY, ECH_KEYS_FILE, ECH_KEEP, TUNNEL_NAME, PEEK_TIMEOUT, CONNECT_TIMEOUT, MAX_HELLO, MAX_CONNECTIONS, RESERVE, PIPES, UDP, CAMOUFLAGE_UDP,
+       UDP_TIMEOUT, MAX_UDP_FLOWS };
 
 static const struct gh_conf_row rows[] = {
     [LISTEN] = { "listen", GH_CONF_ADDR_LIST, .dflt = ":443", .min = "1", .max = "8", .help = "addresses on which connections are taken" },
@@ -33,6 +36,25 @@ static const struct gh_conf_row rows[] = {
                                "byte for byte" },
     [CAMOUFLAGE_RELAY] = { "camouflage.relay", GH_CONF_STRING, .max = "300", .reload = true,
                            .help = "the site, as HOST:PORT, that whoever is nobody of ours is carried to; its own TLS answers everything" },
+    [CAMOUFLAGE_PROXY] = { "camouflage.proxy", GH_CONF_STRING, .max = "300", .reload = true,
+                           .help = "the site, as http://HOST[:PORT] or https://HOST[:PORT], of which whoever is nobody of ours is served: TLS ends here, with a "
+                                   "certificate of ours, and requests are handed on" },
+    [CAMOUFLAGE_CA] = { "camouflage.ca", GH_CONF_PATH, .dflt = "/etc/ssl/certs/ca-certificates.crt", .min = "1", .reload = true,
+                        .help = "proxy: PEM file with the CAs that vouch for a site of https, which must speak TLS 1.3" },
+    [CAMOUFLAGE_SITE] = { "camouflage.site", GH_CONF_PATH, .folder = true,
+                          .help = "a folder with files, of which whoever is nobody of ours is served, as relay and proxy do it; without any of the three there is one "
+                                  "page that is built in. When another folder takes its place, even under the same name, a restart is needed" },
+    [CAMOUFLAGE_SERVER] = { "camouflage.server", GH_CONF_STRING, .dflt = "nginx", .max = "100", .reload = true,
+                            .help = "the field server in answers of site, and of proxy where the site itself does not answer; empty for none" },
+    [CAMOUFLAGE_KEEP_HOST] = { "camouflage.keep_host", GH_CONF_BOOL, .dflt = "true", .reload = true,
+                               .help = "proxy: ask the site for the name that the client asked for, not for the one in the URL" },
+    [CAMOUFLAGE_FORWARDED] = { "camouflage.forwarded", GH_CONF_BOOL, .dflt = "false", .reload = true,
+                               .help = "proxy: tell the site who the client is, by x-forwarded-for, x-forwarded-proto and x-forwarded-host" },
+    [CAMOUFLAGE_TIMEOUT] = { "camouflage.timeout", GH_CONF_DURATION, .dflt = "60s", .min = "1s", .max = "24h", .reload = true,
+                             .help = "proxy: how long a request may go on without a byte either way" },
+    [CERTIFICATE] = { "certificate", GH_CONF_PATH, .reload = true,
+                      .help = "PEM: what strangers are shown where TLS ends here; without it one for ten years is made at the first start and kept in the state folder" },
+    [KEY] = { "key", GH_CONF_PATH, .reload = true, .key = true, .help = "PEM: the private key of certificate, which stays with the parent process" },
     [ECH_KEYS_FILE] = { "ech.keys_file", GH_CONF_PATH, .reload = true,
                         .help = "keys of Encrypted ClientHello, one or a list of them, as gatehouse ech makes and rotates them; what they open and is meant "
                                 "for the tunnel's name is taken by the relay of this node" },
@@ -52,6 +74,14 @@ static const struct gh_conf_row rows[] = {
                   .help = "connections beyond max_connections that are still taken, to wait unanswered for a place" },
     [PIPES] = { "pipes", GH_CONF_UINT, .dflt = "256", .max = "4096", .unit = "pipes",
                 .help = "pipes of one worker through which busy connections are spliced; what finds none is copied" },
+    [UDP] = { "udp", GH_CONF_BOOL, .dflt = "true",
+              .help = "take QUIC on the UDP ports of the same numbers, where there is something to serve there: tunnels, a route or a camouflage with udp" },
+    [CAMOUFLAGE_UDP] = { "camouflage.udp", GH_CONF_BOOL, .dflt = "false", .reload = true,
+                         .help = "whoever is nobody of ours meets the camouflage over UDP as well: carried to it, or over HTTP/3 where TLS ends here; otherwise there is silence" },
+    [UDP_TIMEOUT] = { "udp_timeout", GH_CONF_DURATION, .dflt = "60s", .min = "1s", .max = "1h", .reload = true,
+                      .help = "how long both sides of a carried UDP flow may be silent" },
+    [MAX_UDP_FLOWS] = { "max_udp_flows", GH_CONF_UINT, .dflt = "4096", .min = "1", .max = "1000000", .unit = "flows", .reload = true,
+                        .help = "carried UDP flows at a time; beyond them those that were never answered make room" },
     { 0 },
 };
 
@@ -79,6 +109,30 @@ int door_origin_parse(const char *text, struct door_origin *ret)
     memcpy(o.host, host, len);
     o.port = (uint16_t)port;
     *ret = o;
+    return 0;
+}
+
+int door_url_parse(const char *text, struct door_url *ret)
+{
+    struct door_url u = { .secure = strncmp(text, "https://", 8) == 0 };
+    const char *at = text + (u.secure ? 8 : 7), *bracket;
+    size_t len;
+
+    if (!u.secure && strncmp(text, "http://", 7) != 0)
+        return GH_ERR_MALFORMED;
+    len = strlen(at);
+    if (len > 0 && at[len - 1] == '/')
+        len--;
+    if (len == 0 || len + sizeof ":443" > sizeof u.authority || memchr(at, '/', len))
+        return GH_ERR_MALFORMED;
+    memcpy(u.authority, at, len);
+    bracket = strchr(u.authority, ']');
+    if (!strchr(bracket ? bracket : u.authority, ':'))
+        strcpy(u.authority + len, u.secure ? ":443" : ":80");
+    if (door_origin_parse(u.authority, &u.origin) < 0)
+        return GH_ERR_MALFORMED;
+    u.authority[len] = 0;
+    *ret = u;
     return 0;
 }
 
@@ -150,18 +204,50 @@ static void check_hop(const struct gh_conf *conf, const struct gh_conf_section *
         gh_conf_fail(conf, section, HOP_PORTS, errors, "door.hop_ports: the first port of door.listen, %u, must be a port outside of the range", listen[0].port);
 }
 
+/* One site there can be. */
+static void check_camouflage(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
+{
+    static const unsigned ways[] = { CAMOUFLAGE_RELAY, CAMOUFLAGE_PROXY, CAMOUFLAGE_SITE };
+    const char *relay = gh_conf_string(conf, section, CAMOUFLAGE_RELAY), *proxy = gh_conf_string(conf, section, CAMOUFLAGE_PROXY);
+    const char *server = gh_conf_string(conf, section, CAMOUFLAGE_SERVER), *first = NULL;
+    struct door_origin o;
+    struct door_url u;
+
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        if (!*gh_conf_string(conf, section, ways[i]))
+            continue;
+        if (first)
+            gh_conf_fail(conf, section, ways[i], errors, "door.%s: door.%s is there already; keep one of them", rows[ways[i]].name, first);
+        first = first ? first : rows[ways[i]].name;
+    }
+    for (const char *c = server; *c; c++)
+        if (*c < 0x20 || *c > 0x7e || (c == server && *c == ' ') || (!c[1] && *c == ' ')) {
+            gh_conf_fail(conf, section, CAMOUFLAGE_SERVER, errors, "door.camouflage.server must be printable letters, without a blank at either end");
+            break;
+        }
+    if (*proxy && door_url_parse(proxy, &u) == 0 && u.secure && gh_ip_parse(u.origin.host, strlen(u.origin.host), &(struct gh_ip){ 0 }) == 0)
+        gh_conf_fail(conf, section, CAMOUFLAGE_PROXY, errors, "door.camouflage.proxy is \"%.100s\"; https needs a name, which a certificate proves", proxy);
+    if (*proxy && door_url_parse(proxy, &u) < 0)
+        gh_conf_fail(conf, section, CAMOUFLAGE_PROXY, errors, "door.camouflage.proxy is \"%.100s\"; it must be such as http://192.0.2.1:8080 or "
+                     "https://www.example.com, without a path", proxy);
+    if (*relay && door_origin_parse(relay, &o) < 0)
+        gh_conf_fail(conf, section, CAMOUFLAGE_RELAY, errors, "door.camouflage.relay is \"%.100s\"; it must be such as 192.0.2.1:443 or www.example.com:443", relay);
+}
+
 static void check(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
 {
-    const char *relay = gh_conf_string(conf, section, CAMOUFLAGE_RELAY);
+    const char *tunnel = gh_conf_string(conf, section, TUNNEL_NAME);
     char name[GH_TLS_NAME_MAX];
-    struct door_origin o;
 
     check_patterns(conf, section, errors);
     check_hop(conf, section, errors);
-    if (*gh_conf_string(conf, section, TUNNEL_NAME) && gh_tls_host_name(gh_span_str(gh_conf_string(conf, section, TUNNEL_NAME)), name) < 0)
-        gh_conf_fail(conf, section, TUNNEL_NAME, errors, "door.tunnel_name is \"%.100s\"; it must be a host name", gh_conf_string(conf, section, TUNNEL_NAME));
-    if (*relay && door_origin_parse(relay, &o) < 0)
-        gh_conf_fail(conf, section, CAMOUFLAGE_RELAY, errors, "door.camouflage.relay is \"%.100s\"; it must be such as 192.0.2.1:443 or www.example.com:443", relay);
+    check_camouflage(conf, section, errors);
+    if (!*gh_conf_string(conf, section, CERTIFICATE) != !*gh_conf_string(conf, section, KEY))
+        gh_conf_fail(conf, section, *gh_conf_string(conf, section, KEY) ? KEY : CERTIFICATE, errors, "door.certificate and door.key belong together: give both, or neither");
+    else if (*gh_conf_string(conf, section, KEY) && strcmp(gh_conf_string(conf, section, CERTIFICATE), gh_conf_string(conf, section, KEY)) == 0)
+        gh_conf_fail(conf, section, KEY, errors, "door.key must be another file than door.certificate: it stays with the parent process");
+    if (*tunnel && gh_tls_host_name(gh_span_str(tunnel), name) < 0)
+        gh_conf_fail(conf, section, TUNNEL_NAME, errors, "door.tunnel_name is \"%.100s\"; it must be a host name", tunnel);
 }
 
 const struct gh_conf_section gh_door_conf_section = { "door", "Owns port 443 and decides who is carried where.", rows, false, check, .top = true };
@@ -176,6 +262,7 @@ static void load_target(const struct gh_conf *entry, struct door_target_conf *re
             ret->origin_count++;
     ret->proxy_protocol = gh_conf_bool(entry, &route_section, PROXY_PROTOCOL);
     ret->health_check = gh_conf_duration(entry, &route_section, HEALTH_CHECK);
+    ret->udp = gh_conf_bool(entry, &route_section, ROUTE_UDP);
 }
 
 int gh_door_conf_load(const struct gh_conf *conf, struct gh_door_conf *ret)
@@ -205,7 +292,16 @@ int gh_door_conf_load(const struct gh_conf *conf, struct gh_door_conf *ret)
         (void)parse_range(gh_conf_string(conf, section, HOP_PORTS), c.hop);
     c.has_relay = *relay && door_origin_parse(relay, &c.relay.origins[0]) == 0;
     c.relay.origin_count = c.has_relay;
+    c.has_proxy = *gh_conf_string(conf, section, CAMOUFLAGE_PROXY) && door_url_parse(gh_conf_string(conf, section, CAMOUFLAGE_PROXY), &c.proxy) == 0;
+    c.camouflage_ca = gh_conf_string(conf, section, CAMOUFLAGE_CA);
+    c.keep_host = gh_conf_bool(conf, section, CAMOUFLAGE_KEEP_HOST);
+    c.forwarded = gh_conf_bool(conf, section, CAMOUFLAGE_FORWARDED);
+    c.camouflage_timeout = gh_conf_duration(conf, section, CAMOUFLAGE_TIMEOUT);
+    c.site = gh_conf_string(conf, section, CAMOUFLAGE_SITE);
+    c.server = gh_conf_string(conf, section, CAMOUFLAGE_SERVER);
     c.listen = gh_conf_addrs(conf, section, LISTEN, &c.listen_count);
+    c.certificate = gh_conf_string(conf, section, CERTIFICATE);
+    c.key = gh_conf_string(conf, section, KEY);
     c.ech_keys_file = gh_conf_string(conf, section, ECH_KEYS_FILE);
     c.ech_keep = gh_conf_duration(conf, section, ECH_KEEP);
     c.tunnel_name = gh_conf_string(conf, section, TUNNEL_NAME);
@@ -215,6 +311,10 @@ int gh_door_conf_load(const struct gh_conf *conf, struct gh_door_conf *ret)
     c.max_connections = (unsigned)gh_conf_uint(conf, section, MAX_CONNECTIONS);
     c.reserve = (unsigned)gh_conf_uint(conf, section, RESERVE);
     c.pipes = (unsigned)gh_conf_uint(conf, section, PIPES);
+    c.udp = gh_conf_bool(conf, section, UDP);
+    c.relay_udp = gh_conf_bool(conf, section, CAMOUFLAGE_UDP);
+    c.udp_timeout = gh_conf_duration(conf, section, UDP_TIMEOUT);
+    c.max_udp_flows = (unsigned)gh_conf_uint(conf, section, MAX_UDP_FLOWS);
     *ret = c;
     return 0;
 }

@@ -15,11 +15,19 @@ struct door_origin {
     uint16_t port;
 };
 
+/* "https://www.example.com:8443" */
+struct door_url {
+    bool secure;
+    struct door_origin origin;
+    char authority[DOOR_HOST_MAX + 8]; /* as it is written */
+};
+
 /* Where bytes of a route go. */
 struct door_target_conf {
     struct door_origin origins[DOOR_BACKENDS_MAX];
     size_t origin_count;
     bool proxy_protocol;
+    bool udp;
     int64_t health_check; /* ns between two looks; 0: never */
 };
 
@@ -31,14 +39,23 @@ struct gh_door_conf {
     struct door_pattern *patterns; /* one for each target, in the order of the file */
     struct door_target_conf *targets;
     size_t target_count;
+    const char *certificate, *key; /* "": one is made */
     const char *ech_keys_file, *tunnel_name; /* "": none; one that follows from the node's key */
     int64_t ech_keep;
-    bool has_relay;
+    bool udp;
+    bool has_relay, relay_udp;
     struct door_target_conf relay; /* camouflage.relay */
-    int64_t peek_timeout, connect_timeout;
+    bool has_proxy;
+    struct door_url proxy;         /* camouflage.proxy */
+    const char *camouflage_ca;     /* a file: for https */
+    bool keep_host, forwarded;
+    int64_t camouflage_timeout;
+    const char *site;              /* camouflage.site, "" for none; a reload must not apply it: the sandbox knows the first one */
+    const char *server;            /* camouflage.server */
+    int64_t peek_timeout, connect_timeout, udp_timeout;
     size_t max_hello;
     unsigned max_connections, reserve; /* max_connections 0: what the descriptors are enough for */
-    unsigned pipes;
+    unsigned pipes, max_udp_flows;
 };
 
 /* 0, GH_ERR_MEMORY, or GH_ERR_NOT_FOUND when the configuration has no door. Free with gh_door_conf_fini. */
@@ -47,5 +64,7 @@ void gh_door_conf_fini(struct gh_door_conf *c);
 
 /* "host:port", "[2001:db8::1]:443". 0 or GH_ERR_MALFORMED. */
 int door_origin_parse(const char *text, struct door_origin *ret);
+/* "http://host", "https://host:port/"; no path, no query, no name of a user. 0 or GH_ERR_MALFORMED. */
+int door_url_parse(const char *text, struct door_url *ret);
 
 #endif

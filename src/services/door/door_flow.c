@@ -15,8 +15,8 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "proto/ech/ech_hello.h"
 #include "services/door/door_internal.h"
+#include "wire/proxy_v2.h"
 
 #define EARLY INT64_C(1000000)           /* ns without a hello until the camouflage is connected to */
 #define SILENCE (INT64_C(127) * 1000000000) /* ns: what a client's own SYNs would have taken to give up */
@@ -264,8 +264,26 @@ static void dial(struct door_flow *f)
 
 /* ---- the decision ---- */
 
+/* Who the client is, for a backend that expects to be told. It is no byte of the client's. */
+static int push_proxy_header(struct door_flow *f)
+{
+    uint8_t buf[GH_PROXY_V2_EMIT_MAX];
+    struct gh_writer w = gh_writer_of(buf, sizeof buf);
+    struct gh_endpoint local = { .port = f->port };
+    struct gh_proxy_v2 p = { .source = f->client.ip, .source_port = f->client.port };
+    int rc;
+
+    (void)gh_sock_local(f->pump.side[0].fd, &local);
+    p.destination = local.ip;
+    p.destination_port = local.port;
+    rc = gh_proxy_v2_emit(&w, &p);
+    return rc < 0 ? rc : gh_pump_push(&f->pump, 0, gh_span_of(buf, gh_writer_len(&w)));
+}
+
 static int push_first(struct door_flow *f, struct gh_span bytes)
 {
+    if (f->target->proxy_protocol && push_proxy_header(f) < 0)
+        return GH_ERR_MEMORY;
     f->pump.side[0].bytes += bytes.len;
     return gh_pump_push(&f->pump, 0, bytes);
 }
@@ -321,9 +339,8 @@ static void drop_early(struct door_flow *f)
 static void carry(struct door_flow *f, struct door_target *target, struct gh_span bytes)
 {
     f->target = target;
-    if (f->early && target != &f->table->relay) {
+    if (f->early && target != &f->table->relay)
         drop_early(f);
-    }
     if (take_place(f)) {
         go(f, bytes);
         return;
@@ -360,51 +377,37 @@ void door_flow_unpark(struct door_worker *dw)
     }
 }
 
-static void decide_stranger(struct door_flow *f, struct gh_span bytes)
-{
-    if (f->table->relay.count) {
-        door_count(f->dw, DOOR_METRIC_CONNECTIONS, DOOR_STRANGER);
-        carry(f, &f->table->relay, bytes);
-        return;
-    }
-    door_count(f->dw, DOOR_METRIC_CONNECTIONS, DOOR_NOWHERE);
-    end(f, true);
-}
-
 /* Its TLS ends here: the flow is over, the socket lives on. */
-static void hand_over(struct door_flow *f, struct gh_tls_ctx *ctx, struct gh_span bytes)
+static void hand_over(struct door_flow *f, struct gh_tls_ctx *ctx, enum door_way way, struct gh_span bytes)
 {
     int fd = gh_pump_release(&f->pump, 0);
 
-    door_count(f->dw, DOOR_METRIC_CONNECTIONS, DOOR_TUNNEL);
+    door_count(f->dw, DOOR_METRIC_CONNECTIONS, way);
     door_tls_take(f->dw, fd, &f->client, ctx, bytes);
     gh_pump_close(&f->pump, true); /* an early camouflage */
     destroy(f);
 }
 
-/* What our keys open and is meant for the tunnel. Whatever else is in it stays a stranger's. */
-static bool is_ours(struct door_flow *f, const struct gh_tls_hello *hello, bool *ret_opened)
+/* What is no TLS ends in TLS, too: its words are those of any server. */
+static void decide_stranger(struct door_flow *f, struct gh_span bytes)
 {
-    struct gh_ech_hello inner;
-    int rc;
-
-    *ret_opened = false;
-    if (!f->table->ech || !hello->ech.present)
-        return false;
-    rc = gh_ech_hello_open(f->table->ech, hello, gh_worker_wall(f->dw->w), &inner);
-    *ret_opened = rc != 0;
-    return rc == 1 && f->table->tunnel && strcmp(inner.inner.sni, f->table->tunnel_name) == 0;
+    if (f->table->relay.count) {
+        door_count(f->dw, DOOR_METRIC_CONNECTIONS, DOOR_STRANGER);
+        carry(f, &f->table->relay, bytes);
+    } else {
+        hand_over(f, f->table->site, DOOR_STRANGER, bytes);
+    }
 }
 
 static void decide(struct door_flow *f, const struct gh_tls_hello *hello, struct gh_span bytes)
 {
-    bool opened, ours = is_ours(f, hello, &opened);
+    bool opened, ours = door_keys_open(f->table, hello, gh_worker_wall(f->dw->w), &opened);
     int target = opened ? -1 : door_routes_find(f->table->routes, hello->sni, f->port, hello->alpn);
 
     if (opened)
         door_count(f->dw, DOOR_METRIC_HELLOS, DOOR_HELLO_ECH);
     if (ours) {
-        hand_over(f, f->table->tunnel, bytes);
+        hand_over(f, f->table->tunnel, DOOR_TUNNEL, bytes);
         return;
     }
     door_count(f->dw, DOOR_METRIC_HELLOS, *hello->sni ? DOOR_HELLO_NAMED : DOOR_HELLO_NAMELESS);
@@ -581,6 +584,8 @@ static void dial_early(struct door_flow *f)
     f->pump.side[1].edge.fn = on_early_edge;
     if (f->target->count == 0 || connect_next(f) < 0)
         return;
+    gh_sock_set_nodelay(f->pump.side[1].fd); /* what it is fed is pieces */
+    f->pump.side[1].delays = false;
     f->early = true;
     if (gh_pump_watch(&f->pump, 1) < 0)
         end(f, true);

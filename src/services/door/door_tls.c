@@ -12,7 +12,9 @@
 #include "ports/tunnel_acceptor.h"
 #include "services/door/door_internal.h"
 
-#define HANDSHAKE INT64_C(10000000000) /* ns */
+#define HANDSHAKE INT64_C(60000000000) /* ns; these are what servers of the web have */
+#define HEAD_MS 60000u
+#define IDLE_MS 75000u
 
 static const char *const upgrades[] = { "connect-ip", "connect-udp", "websocket", NULL };
 
@@ -30,15 +32,31 @@ static void forget(struct door_guest *g)
     free(g);
 }
 
-static void on_request(void *arg, struct gh_http_stream *s, const struct gh_http_head *head)
+static void serve_stranger(struct door_worker *dw, struct gh_http_stream *s, const struct gh_http_head *head)
 {
-    struct door_worker *dw = arg;
+    struct gh_http_handler h = door_camouflage_handler(dw->camouflage);
+
+    h.on_request(h.arg, s, head);
+}
+
+void door_tls_answer(struct door_worker *dw, struct gh_http_stream *s, const struct gh_http_head *head)
+{
     const struct gh_port_tunnels *t = dw->d->run->tunnels;
 
     if (t && gh_http_peer(s)->identity[0] && t->wants(t->self, head))
         t->serve(t->self, dw->w, s, head);
     else
-        gh_http_respond_text(s, 404, "text/html", gh_span_str("<html><head><title>404 Not Found</title></head><body><h1>Not Found</h1></body></html>\n"));
+        serve_stranger(dw, s, head);
+}
+
+static void on_refused(void *arg, struct gh_http_stream *s, unsigned status)
+{
+    door_camouflage_refuse(((struct door_worker *)arg)->camouflage, s, status);
+}
+
+static void on_request(void *arg, struct gh_http_stream *s, const struct gh_http_head *head)
+{
+    door_tls_answer(arg, s, head);
 }
 
 /* False: none that counts. */
@@ -111,12 +129,23 @@ void door_tls_take(struct door_worker *dw, int fd, const struct gh_endpoint *cli
 int door_tls_start(struct door_worker *dw)
 {
     const struct gh_http_handler handler = { on_request, dw };
-    const struct gh_http1_config h1 = { .upgrades = upgrades, .connections_max = 4096 };
+    const struct gh_http1_config h1 = { .upgrades = upgrades, .on_refused = on_refused, .capitals = true, .connections_max = 4096, .header_timeout = HEAD_MS,
+                                        .idle_timeout = IDLE_MS, .body_timeout = HEAD_MS, .body_max = SIZE_MAX };
     int rc;
 
     gh_list_init(&dw->guests);
-    rc = gh_http2_create(dw->w, &(struct gh_http2_config){ 0 }, handler, &dw->h2);
+    rc = door_camouflage_create(dw->w, dw->d->camouflage, &dw->camouflage);
+    if (rc == 0)
+        rc = gh_http2_create(dw->w, &(struct gh_http2_config){ 0 }, handler, &dw->h2);
     return rc < 0 ? rc : gh_http1_server_create(dw->w, &h1, handler, &dw->h1);
+}
+
+void door_tls_refresh(struct door_worker *dw)
+{
+    int rc = door_camouflage_set(dw->camouflage, dw->d->camouflage);
+
+    if (rc < 0)
+        gh_log_event(dw->d->log, GH_LOG_ERROR, "door", "the camouflage stays as it was", gh_log_uint("worker", dw->index), gh_log_result("error", rc));
 }
 
 void door_tls_drain(struct door_worker *dw)
@@ -137,6 +166,8 @@ void door_tls_stop(struct door_worker *dw)
     }
     gh_http2_destroy(dw->h2);
     gh_http1_server_destroy(dw->h1);
+    door_camouflage_destroy(dw->camouflage);
     dw->h2 = NULL;
     dw->h1 = NULL;
+    dw->camouflage = NULL;
 }

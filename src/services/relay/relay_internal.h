@@ -37,10 +37,12 @@
 #include "services/relay/relay_audit.h"
 #include "services/relay/relay_conf.h"
 #include "services/relay/relay_metrics.h"
+#include "services/relay/relay_parcel.h"
 #include "services/relay/relay_trace.h"
 #include "store/store.h"
 
 #define RELAY_LISTEN_MAX 16u
+#define RELAY_HTTP_MAX (RELAY_LISTEN_MAX + 16u) /* the relay's own, then those on sockets of the door */
 #define RELAY_NAME_MAX 129u
 #define RELAY_REQUEST_ID 34u /* CONNECTION-STREAM in hex, NUL included */
 
@@ -58,6 +60,7 @@ struct relay {
     struct gh_log *log;
     struct gh_audit *audit;
     struct gh_relay_conf conf; /* of the thread that runs the node; workers have copies */
+    struct gh_ech_keys *ech;     /* of the door of this node, for hellos that come by the relay's own port; NULL: none */
     struct gh_tls_ctx *tls;      /* of the thread that runs the node; workers hold their own */
     struct gh_snapshot policy;   /* struct relay_policy */
     uint64_t policy_generation;
@@ -124,13 +127,14 @@ struct relay_worker {
     struct gh_relay_conf conf; /* the worker's own copy of the node's */
     struct gh_worker *w;
     unsigned index;
-    struct gh_http_endpoint *http[RELAY_LISTEN_MAX];
+    struct gh_http_endpoint *http[RELAY_HTTP_MAX]; /* NULL where there is none */
     struct gh_tun_port *tun;
     struct gh_forward forward;
     struct gh_snapshot_reader policy, trust;
     bool crl_was_stale;
     int64_t dumped; /* when an assertion was, last; 0: never */
     int64_t policy_looked; /* wall seconds of the last look at rules that expire */
+    int64_t expiry_looked; /* the same, at certificates */
     struct slot *slots;
     uint32_t slot_count, free_slot; /* next free, UINT32_MAX for none; free slots are chained through generation's neighbour */
     uint32_t *next_free;
@@ -141,6 +145,7 @@ struct relay_worker {
     unsigned session_count;
     struct gh_forward_verdict verdict; /* large; one packet at a time */
     struct gh_forward_verdict inner;   /* of a packet that another session's verdict led to */
+    struct relay_parcels parcels;
     uint8_t *out;                      /* one packet with a context id before it */
 };
 
@@ -257,9 +262,6 @@ void relay_session_expire(struct relay_worker *rw);
 int relay_peer(void *arg, const struct gh_cert *cert, const struct gh_endpoint *remote, struct gh_http_identity *ret);
 void relay_refused(void *arg, const struct gh_endpoint *remote, const char *why);
 
-/* relay_acceptor.c */
-void relay_acceptor_publish(struct relay *r);
-
 /* relay_move.c */
 /* Asks the worker of <held> for the session, if it is of the tunnel's instance; else the tunnel gets a session of its own. */
 void relay_move_ask(struct tunnel *t, const struct gh_directory_found *held);
@@ -274,9 +276,6 @@ void relay_card_measure(struct session *s); /* which has a carrier */
 void relay_card_refresh(struct session *s); /* the agent is somewhere else now */
 
 /* relay_packet.c */
-/* A packet of another worker's tunnel or TUN queue goes to the worker of its session. <from_peer>: an agent sent it. */
-void relay_packet_hand_over(struct relay_worker *rw, const struct gh_directory_found *found, const uint8_t *packet, size_t len, unsigned flags,
-                            bool from_peer);
 void relay_packet_from_peer(struct session *s, uint8_t *packet, size_t len);
 void relay_packet_to_peer(struct session *s, uint8_t *packet, size_t len, unsigned flags);
 void relay_packet_in(void *arg, uint8_t *packet, size_t len); /* from the TUN */

@@ -83,60 +83,6 @@ static void refresh_mtu(struct session *s)
     s->forward.told = gh_forward_told(s->forward.mtu, s->forward.mtu && s->forward.mtu < 1280 && gh_http_plpmtu(s->carrier->stream) >= GH_QUIC_PLPMTU_IPV6);
 }
 
-/* A packet that another worker's queue or session had for a session of this one. */
-struct parcel {
-    struct gh_message message;
-    struct relay_worker *to;
-    struct gh_session_handle session;
-    unsigned flags; /* GH_FORWARD_… */
-    bool from_peer;
-    size_t len;
-    uint8_t room[16]; /* headroom of <data> */
-    uint8_t data[];
-};
-
-static void deliver_parcel(struct gh_worker *w, struct gh_message *m)
-{
-    struct parcel *p = gh_container_of(m, struct parcel, message);
-    struct session *s = relay_session_find(p->to, p->session);
-
-    (void)w;
-    if (s)
-        relay_policy_refresh(p->to);
-    if (s && p->from_peer)
-        relay_packet_from_peer(s, p->data, p->len);
-    else if (s)
-        relay_packet_to_peer(s, p->data, p->len, p->flags);
-    else
-        relay_drop(p->to, GH_DROP_NO_SESSION, 1);
-    free(p);
-}
-
-void relay_packet_hand_over(struct relay_worker *rw, const struct gh_directory_found *found, const uint8_t *packet, size_t len, unsigned flags,
-                            bool from_peer)
-{
-    struct relay_worker *to = rw->r->at[found->worker];
-    struct parcel *p = to ? malloc(sizeof *p + len) : NULL;
-
-    if (!p) {
-        relay_drop(rw, to ? GH_DROP_POOL_EMPTY : GH_DROP_NO_SESSION, 1);
-        return;
-    }
-    p->message.deliver = deliver_parcel;
-    p->to = to;
-    p->session = found->session;
-    p->flags = flags;
-    p->from_peer = from_peer;
-    p->len = len;
-    memcpy(p->data, packet, len);
-    if (gh_mailbox_post(to->w, &p->message) < 0) {
-        free(p);
-        relay_drop(rw, GH_DROP_MAILBOX_FULL, 1);
-        return;
-    }
-    gh_metric_add(rw->r->metrics, rw->index, RELAY_METRIC_HANDED_OVER, 0, 1);
-}
-
 static bool find(struct relay_worker *rw, const struct gh_ip *addr, struct gh_directory_found *ret)
 {
     bool found;

@@ -329,6 +329,9 @@ void relay_session_expire(struct relay_worker *rw)
 {
     int64_t wall = gh_worker_wall(rw->w);
 
+    if (rw->expiry_looked == wall) /* certificates end at whole seconds */
+        return;
+    rw->expiry_looked = wall;
     gh_list_each(it, &rw->sessions)
     {
         struct session *s = gh_container_of(it, struct session, link);

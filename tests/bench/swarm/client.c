@@ -85,6 +85,7 @@ static void on_packet(void *arg, struct gh_span packet)
     if (p.version != 4 || p.protocol != GH_IP_ICMP || p.icmp_type != 0 ||
         (p.icmp_id != ECHO_ID && !c->cfg->flows) || !gh_ip_equals(&p.src, &c->cfg->target) || packet.len < p.l4_off + ICMP_HEAD + sizeof when)
         return;
+    c->wrong += gh_ip_checksum(packet.data + p.l4_off, packet.len - p.l4_off) != 0; /* of all that came, the payload too */
     memcpy(&when, packet.data + p.l4_off + ICMP_HEAD, sizeof when);
     c->last_rtt = gh_clock_now() - when;
     c->answered++;

@@ -281,6 +281,47 @@ static void a_full_mailbox_says_so_and_loses_nothing(void **state)
     assert_int_equal(post.delivered, 5);
 }
 
+static void send_letters(struct gh_worker *w, unsigned from, unsigned count, uint32_t weight)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct letter *l = malloc(sizeof *l);
+
+        *l = (struct letter){ .message = { on_letter, weight }, .from = from, .number = i };
+        assert_int_equal(gh_mailbox_post(w, &l->message), 0);
+    }
+}
+
+static void count_letters(struct gh_worker *w, void *arg)
+{
+    (void)w;
+    *(unsigned *)arg = post.delivered;
+}
+
+static void a_turn_delivers_so_much_and_the_next_goes_on(void **state)
+{
+    struct gh_workers *ws = workers(1, 2048);
+    struct gh_worker *w = gh_workers_at(ws, 0);
+    unsigned seen = 0;
+
+    (void)state;
+    memset(&post, 0, sizeof post);
+    sem_init(&post.done, 0, 0);
+    send_letters(w, 0, GH_MAILBOX_TURN + 10, 0);
+    gh_worker_turn(w, false);
+    assert_int_equal(post.delivered, GH_MAILBOX_TURN);
+    gh_worker_turn(w, true); /* does not wait: it has been woken */
+    assert_int_equal(post.delivered, GH_MAILBOX_TURN + 10);
+    send_letters(w, 1, 10, GH_MAILBOX_TURN / 4); /* each is many */
+    gh_worker_turn(w, false);
+    assert_int_equal(post.delivered, GH_MAILBOX_TURN + 14);
+    send_letters(w, 2, GH_MAILBOX_TURN * 2, 0);
+    assert_int_equal(gh_worker_run(w, count_letters, &seen), 0);
+    gh_worker_turn(w, false);
+    assert_int_equal(seen, GH_MAILBOX_TURN * 3 + 20); /* whoever asks finds all that was sent before */
+    assert_int_equal(post.disorder, 0);
+    gh_workers_destroy(ws);
+}
+
 struct call {
     char name[16];
     unsigned index;
@@ -464,6 +505,7 @@ int main(void)
         cmocka_unit_test(deadlines_fire_in_time_and_not_before),
         cmocka_unit_test(messages_of_a_sender_arrive_in_order_and_once),
         cmocka_unit_test(a_full_mailbox_says_so_and_loses_nothing),
+        cmocka_unit_test(a_turn_delivers_so_much_and_the_next_goes_on),
         cmocka_unit_test(a_call_runs_on_the_workers_own_named_thread),
         cmocka_unit_test(after_quiescence_nobody_uses_what_was_unlinked),
         cmocka_unit_test(an_offloaded_job_ends_on_its_worker),

@@ -172,6 +172,7 @@ static void ask(struct world *w)
 
     if (w->two) {
         run(w);
+        assert_non_null(w->conn);
         assert_int_equal(gh_http2_conn_request(w->conn, &head, &events, &w->client, false, &w->client.stream), 0);
     } else {
         assert_int_equal(gh_http1_tunnel_open(&w->near->base, &nobody, NULL, &head, &w->client.stream), 0);

@@ -208,6 +208,7 @@ static int ask(struct world *w, const char *method, const char *protocol, bool e
                                  .path = gh_span_str("/p"),
                                  .protocol = gh_span_str(protocol) };
 
+    assert_non_null(w->conn);
     return gh_http2_conn_request(w->conn, &head, &events, &w->client, end, &w->client.stream);
 }
 

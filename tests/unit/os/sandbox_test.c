@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
+#include <linux/openat2.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -24,9 +25,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "os/resolve.h"
 #include "os/sandbox.h"
 #include "os/sandbox_runtime.h"
+#include "os/tree.h"
 
 #define KILLED 256 /* + the signal */
 
@@ -205,6 +208,18 @@ static bool own_folder(void)
     return ok && symlink("/etc/shadow", path) < 0 && link("/etc/shadow", path) < 0;
 }
 
+/* What a site does, with the call that keeps names inside where the kernel has it. */
+static bool names_of_strangers(void)
+{
+    int tree = gh_tree_open(folder), fd = openat(tree, "page", O_WRONLY | O_CREAT, 0600);
+    struct gh_tree_file f;
+    struct open_how how = { .flags = O_RDONLY, .resolve = RESOLVE_BENEATH };
+    bool kept = gh_tree_open_file(tree, "../page", &f) == GH_ERR_DENIED;
+
+    kept = kept && gh_tree_open_file(tree, "page", &f) == 0 && !f.folder && syscall(SYS_openat2, tree, "page", &how, sizeof how) >= 0;
+    return fd >= 0 && unlinkat(tree, "page", 0) == 0 && kept;
+}
+
 static void only_the_folders_given_can_be_opened(void **state)
 {
     (void)state;
@@ -212,6 +227,7 @@ static void only_the_folders_given_can_be_opened(void **state)
         skip();
     WORKS(no_files);
     WORKS(own_folder);
+    WORKS(names_of_strangers);
     assert_int_equal(in_sandbox(GH_SANDBOX_READER, no_files), 0);
 }
 

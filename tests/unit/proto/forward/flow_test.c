@@ -125,6 +125,54 @@ static void victims_are_the_oldest(void **state)
     assert_ptr_equal(gh_flow_expired(&t, 7 + INT64_C(10000000000)), flows[2]);
 }
 
+/* Flows come and go in every way that the table has; the slot of one is soon another's. */
+static void what_was_used_last_is_never_found_for_another(void **state)
+{
+    struct gh_flow *all[16] = { NULL };
+    struct gh_flow_owner owners[2];
+    uint64_t x = 88172645463325252u, hash;
+    unsigned hits = 0;
+
+    (void)state;
+    start(8);
+    gh_flow_owner_init(&owners[0]);
+    gh_flow_owner_init(&owners[1]);
+    for (int64_t i = 1; i < 200000; i++) {
+        struct gh_flow_key key;
+        struct gh_flow *f, *expected;
+        uint64_t searches = t.searches;
+        enum gh_direction d;
+        unsigned who, port;
+
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        d = x >> 60 & 1;
+        who = x >> 50 & 1;
+        port = x >> 55 & 1 ? 3 : x >> 40 & 7; /* one is more often asked for than the others */
+        make_udp(&p, d == GH_DIRECTION_OUT ? "10.0.0.2" : "1.1.1.1", d == GH_DIRECTION_OUT ? "1.1.1.1" : "10.0.0.2",
+                 d == GH_DIRECTION_OUT ? 1000 + port : 53, d == GH_DIRECTION_OUT ? 53 : 1000 + port, 4);
+        assert_int_equal(gh_ip_packet_parse(p.data, p.len, &ip), 0);
+        (void)gh_flow_key_of(&owners[who], d, &ip, &key);
+        expected = gh_flow_find(&t, &key, gh_flow_hash(&t, &key));
+        f = gh_flow_look(&t, d, &key, &hash);
+        assert_ptr_equal(f, expected);
+        assert_ptr_equal(f, all[who * 8 + port]);
+        assert_int_equal(hash, gh_flow_hash(&t, &key));
+        hits += f && t.searches == searches;
+        if (f && x % 5 == 0) {
+            gh_flow_release(&t, f);
+            all[who * 8 + port] = NULL;
+        } else if (!f && x % 3 == 0) {
+            all[who * 8 + port] = gh_flow_open(&t, &owners[who], &key, hash, d, &ip, i); /* NULL when there are eight */
+        }
+    }
+    assert_true(hits > 10000); /* so that the test looks at what it means to */
+    for (unsigned i = 0; i < 16; i++)
+        if (all[i])
+            gh_flow_release(&t, all[i]);
+}
+
 static void names_are_stable(void **state)
 {
     (void)state;
@@ -140,6 +188,7 @@ int main(void)
         cmocka_unit_test(the_first_packet_is_remembered),
         cmocka_unit_test(the_table_is_bounded_and_slots_come_back_with_new_serials),
         cmocka_unit_test(victims_are_the_oldest),
+        cmocka_unit_test(what_was_used_last_is_never_found_for_another),
         cmocka_unit_test(names_are_stable),
     };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,6 +56,32 @@ static void only_the_first_packet_of_a_flow_is_decided(void **state)
     assert_int_equal(fw.flows.count, 0);
 }
 
+/* What a TUN hands over in one piece, and what a peer sends in one go. */
+static void packets_of_one_flow_in_a_row_are_one_search(void **state)
+{
+    uint64_t before;
+
+    (void)state;
+    start();
+    handshake();
+    before = fw.flows.searches;
+    for (uint32_t i = 0; i < 45; i++)
+        assert_passed(tcp_in(GH_TCP_ACK, 5001 + i * 100, 1001, 100));
+    assert_true(fw.flows.searches <= before + 1);
+    for (uint32_t i = 0; i < 45; i++) { /* the other direction's do not come between */
+        assert_passed(tcp_in(GH_TCP_ACK, 9501 + i * 100, 1001, 100));
+        assert_passed(tcp_out(GH_TCP_ACK, 1001, 9601 + i * 100, 0));
+    }
+    assert_true(fw.flows.searches <= before + 2);
+    before = fw.flows.searches;
+    assert_passed(udp_out(1000, 10)); /* opens one */
+    assert_passed(udp_out(1000, 10));
+    assert_passed(tcp_out(GH_TCP_ACK, 1001, 14001, 0));
+    assert_int_equal(fw.flows.searches, before + 2);
+    gh_forward_session_close(&fw, &sess);
+    assert_int_equal(w.packets[GH_DIRECTION_IN], 1 + 90); /* of the one that closed last: each packet was counted where it belongs */
+}
+
 static void a_reply_passes_because_of_its_flow_and_for_no_other_reason(void **state)
 {
     (void)state;
@@ -608,6 +634,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_the_first_packet_of_a_flow_is_decided),
+        cmocka_unit_test(packets_of_one_flow_in_a_row_are_one_search),
         cmocka_unit_test(a_reply_passes_because_of_its_flow_and_for_no_other_reason),
         cmocka_unit_test(direction_in_opens_flows_towards_the_peer),
         cmocka_unit_test(a_denial_is_first_once),

@@ -68,6 +68,7 @@ static void messages_survive_pieces_of_every_length(void **state)
         assert_int_equal(ask(p, "POST", "", false), 0);
         assert_int_equal(gh_h2_send(p->client.s, gh_span_of(text, sizeof text), false), 0);
         run(p);
+        assert_non_null(p->client.s);
         assert_int_equal(gh_h2_send(p->client.s, gh_span_str("last"), true), 0);
         run(p);
         assert_string_equal(p->server.head, "POST|https|a.example|/p?q||capsule-protocol=?1;");

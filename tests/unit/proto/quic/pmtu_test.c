@@ -121,6 +121,28 @@ static void an_episode_that_is_over_is_forgotten(void **state)
     assert_true(shrink(&p, 1340, 100));
 }
 
+/* A queue that overflowed let every other one through; the losses are told one by one when nothing is under way any more. */
+static void what_was_sent_before_something_as_large_that_arrived_is_excused(void **state)
+{
+    struct gh_quic_pmtu p = fresh();
+
+    (void)state;
+    for (uint64_t order = 1; order <= 200; order += 2)
+        gh_quic_pmtu_note(&p, 1452, order);
+    for (uint64_t order = 2; order <= 198; order += 2)
+        assert_true(gh_quic_pmtu_excuses(&p, 1452, order));
+    assert_false(gh_quic_pmtu_excuses(&p, 1452, 200));
+    assert_false(gh_quic_pmtu_excuses(&p, 1453, 100));
+    gh_quic_pmtu_note(&p, 1300, 210); /* so early it says nothing new of larger ones, nor against the older one */
+    assert_true(gh_quic_pmtu_excuses(&p, 1400, 100));
+    assert_false(gh_quic_pmtu_excuses(&p, 1300, 205));
+    gh_quic_pmtu_note(&p, 1300, 400); /* only such ones are sent */
+    assert_true(gh_quic_pmtu_excuses(&p, 1300, 399));
+    assert_false(gh_quic_pmtu_excuses(&p, 1400, 399));
+    gh_quic_pmtu_note(&p, 1200, 500);
+    assert_true(gh_quic_pmtu_excuses(&p, 1300, 399)); /* what every path carries proves nothing */
+}
+
 /* A path that carries <limit>: what the search finds, and how many probes it takes. */
 static size_t search(struct gh_quic_pmtu *p, size_t limit, int64_t now, unsigned *ret_probes)
 {
@@ -206,6 +228,7 @@ int main(void)
         cmocka_unit_test(smaller_ones_that_arrive_do_not_hide_it),
         cmocka_unit_test(a_size_that_arrives_excuses_what_is_not_larger),
         cmocka_unit_test(an_episode_that_is_over_is_forgotten),
+        cmocka_unit_test(what_was_sent_before_something_as_large_that_arrived_is_excused),
         cmocka_unit_test(the_search_goes_up_and_tries_each_size_three_times),
         cmocka_unit_test(what_failed_is_tried_again_after_ten_minutes),
         cmocka_unit_test(losses_of_what_was_sent_before_do_not_count_twice),

@@ -429,6 +429,34 @@ static void a_standing_wait_is_answered_by_drops(void **state)
     gh_quic_queue_fini(&q);
 }
 
+/* RFC 8289, sections 4.2 and 4.3: nobody answers a drop sooner than a round trip. */
+static void on_a_long_path_codel_waits_for_two_round_trips(void **state)
+{
+    static const struct gh_quic_queue_limits limits = { 1000, 1 << 20, 0, 5 * MS, 100 * MS };
+    struct gh_span pieces[GH_QUIC_QUEUE_PIECES];
+
+    (void)state;
+    for (int64_t rtt = 20; rtt <= 300; rtt += 280) {
+        const int64_t wait = rtt == 20 ? 10 : 40, patience = rtt == 20 ? 100 : 600, target = patience / 20;
+        struct gh_quic_queue q;
+        int64_t first = 0;
+
+        gh_quic_queue_init(&q, &limits);
+        gh_quic_queue_set_rtt(&q, rtt * MS);
+        for (int64_t ms = 0; ms < wait; ms++)
+            add(&q, 1, 100, ms * MS);
+        for (int64_t ms = wait; !first && ms < 2000; ms++) { /* what waits longest has waited as long as <wait> */
+            add(&q, 1, 100, ms * MS);
+            assert_true(gh_quic_queue_peek(&q, ms * MS, pieces) > 0);
+            gh_quic_queue_consume(&q);
+            first = q.dropped_delay ? ms - wait : 0;
+        }
+        assert_true(wait > target);
+        assert_in_range(first, patience, patience + 2);
+        gh_quic_queue_fini(&q);
+    }
+}
+
 static void what_is_too_old_is_dropped(void **state)
 {
     struct gh_quic_queue q;
@@ -513,6 +541,7 @@ int main(void)
         cmocka_unit_test(a_turn_is_as_long_as_the_rate_allows),
         cmocka_unit_test(the_fullest_flow_makes_room),
         cmocka_unit_test(a_standing_wait_is_answered_by_drops),
+        cmocka_unit_test(on_a_long_path_codel_waits_for_two_round_trips),
         cmocka_unit_test(what_is_too_old_is_dropped),
         cmocka_unit_test(more_flows_than_places_lose_nothing),
         cmocka_unit_test(a_quiet_queue_gives_its_memory_back),

@@ -17,9 +17,10 @@
 #include "core/policy_load.h"
 #include "fake_stream.h"
 #include "random_policy.h"
-#include "services/relay/relay_trust.h"
 #include "services/relay/relay.h"
 #include "services/relay/relay_internal.h"
+#include "services/relay/relay_parcel.h"
+#include "services/relay/relay_trust.h"
 #include "services/relay/relay_worker.h"
 
 #define PACKETS 10000u
@@ -481,7 +482,8 @@ static void each_verdict_on_ten_thousand_random_packets_is_the_one_that_explain_
     for (unsigned i = 0; i < LOT_CLIENTS; i++)
         gh_fake_stream_fini(&w->streams[i]);
     relay_worker_stop(&w->r, gh_workers_at(w->workers, 0));
-    free(w->r.stopped[0]); /* as unload does */
+    relay_parcels_fini(w->r.stopped[0]); /* as unload does */
+    free(w->r.stopped[0]);
     assert_int_equal(gh_audit_lost(w->r.audit), 0);
     assert_int_equal(gh_audit_destroy(w->r.audit, INT64_C(20000000000)), 0);
     compare_audit(w);
