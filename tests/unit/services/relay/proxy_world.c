@@ -178,6 +178,7 @@ void proxy_world_stop(struct world *w)
     gh_snapshot_fini(&w->r.trust);
     gh_workers_destroy(w->workers);
     w->workers = NULL;
+    relay_parcels_fini(w->r.stopped[0]); /* as unload does */
     free(w->r.stopped[0]);
     gh_node_destroy(w->r.node);
     gh_log_fini(&w->log);

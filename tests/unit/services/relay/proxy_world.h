@@ -17,6 +17,7 @@
 #include "os/fdpass.h"
 #include "services/relay/relay.h"
 #include "services/relay/relay_internal.h"
+#include "services/relay/relay_parcel.h"
 #include "services/relay/relay_proxy.h"
 #include "services/relay/relay_trust.h"
 #include "services/relay/relay_worker.h"
