@@ -45,7 +45,10 @@
     X(LIBRARY_ASSERT, "library_assert", "an assertion of the QUIC library failed")    \
     X(DRAINING, "draining", "the node is draining")                                   \
     X(NO_DATAGRAM, "no_datagram", "the tunnel is not ready for packets")              \
-    X(ICMP_LIMIT, "icmp_limit", "an ICMP answer was over its rate")
+    X(ICMP_LIMIT, "icmp_limit", "an ICMP answer was over its rate")                   \
+    X(PROXY_LIMIT, "proxy_limit", "too many CONNECT and CONNECT-UDP tunnels")         \
+    X(LOCAL_TARGET, "local_target", "the node or its link, which no rule names")      \
+    X(PROXY_QUEUE, "proxy_queue", "a tunnel's other end does not take what came")
 
 enum gh_drop {
     GH_DROP_NONE,

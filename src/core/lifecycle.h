@@ -63,6 +63,7 @@ struct gh_service {
     void (*describe)(void *state, struct gh_description *d);
     bool keeps_state; /* it opens files in node.state_dir by name */
     bool connects;    /* it connects to others by TCP, and has many connections */
+    bool (*may_connect)(const struct gh_conf *conf); /* instead, when that depends: the section is there */
 };
 
 enum gh_node_state { GH_NODE_STARTING, GH_NODE_READY, GH_NODE_DRAINING, GH_NODE_STOPPED };

@@ -49,6 +49,11 @@ size_t gh_http_plpmtu(const struct gh_http_stream *s)
     return s->ops->plpmtu ? s->ops->plpmtu(s) : SIZE_MAX;
 }
 
+size_t gh_http_queued(const struct gh_http_stream *s)
+{
+    return s->ops->queued ? s->ops->queued(s) : 0;
+}
+
 void gh_http_hold(struct gh_http_stream *s)
 {
     if (s->ops->hold)

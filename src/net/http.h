@@ -80,6 +80,7 @@ struct gh_http_ops {
     void (*consume)(struct gh_http_stream *s, size_t bytes);
     void (*path)(const struct gh_http_stream *s, struct gh_http_path *ret);
     void (*close_connection)(struct gh_http_stream *s, const char *reason);
+    size_t (*queued)(const struct gh_http_stream *s);
     bool (*decline)(struct gh_http_stream *s);
 };
 
@@ -121,6 +122,8 @@ void gh_http_reset(struct gh_http_stream *s, enum gh_http_reset why);
 /* Ends the connection below, without an error, where the stream has it for itself: with HTTP/3. Elsewhere it aborts the stream, and
  * whoever else is on that connection stays. */
 void gh_http_close_connection(struct gh_http_stream *s, const char *reason);
+/* Bytes of the body that were taken and have not left; 0 where nobody counts. */
+size_t gh_http_queued(const struct gh_http_stream *s);
 void gh_http_path(const struct gh_http_stream *s, struct gh_http_path *ret);
 const struct gh_http_peer *gh_http_peer(const struct gh_http_stream *s);
 

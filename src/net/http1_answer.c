@@ -293,6 +293,11 @@ static void answer_path(const struct gh_http_stream *s, struct gh_http_path *ret
     ret->datagrams_out = conn_of(s)->datagrams;
 }
 
+static size_t answer_queued(const struct gh_http_stream *s)
+{
+    return conn_of(s)->out_len;
+}
+
 static void answer_hold(struct gh_http_stream *s)
 {
     conn_of(s)->held = true;
@@ -343,6 +348,7 @@ const struct gh_http_ops gh_http1_answer_ops = {
     .hold = answer_hold,
     .consume = answer_consume,
     .path = answer_path,
+    .queued = answer_queued,
     .decline = answer_decline,
 };
 

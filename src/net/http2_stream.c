@@ -110,6 +110,11 @@ static void op_path(const struct gh_http_stream *s, struct gh_http_path *ret)
     ret->datagrams_out = stream_of(s)->conn->datagrams;
 }
 
+static size_t op_queued(const struct gh_http_stream *s)
+{
+    return gh_h2_queued(stream_of(s)->s);
+}
+
 static void op_hold(struct gh_http_stream *s)
 {
     gh_h2_hold(stream_of(s)->s);
@@ -134,6 +139,7 @@ static const struct gh_http_ops ops = {
     .hold = op_hold,
     .consume = op_consume,
     .path = op_path,
+    .queued = op_queued,
 };
 
 /* What the engine tells. */

@@ -16,7 +16,7 @@
 #define HEAD_MS 60000u
 #define IDLE_MS 75000u
 
-static const char *const upgrades[] = { "connect-ip", "websocket", NULL };
+static const char *const upgrades[] = { "connect-ip", "connect-udp", "websocket", NULL };
 
 /* A connection between its first flight and its first request. */
 struct door_guest {

@@ -317,6 +317,7 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
         rc = gh_relay_conf_load(conf, &r->conf);
     if (rc == 0) {
         keep_pools(r);
+        atomic_store(&r->proxy, r->conf.proxy);
         gh_udp_selftest(&r->features);
         if (!r->conf.offload_udp)
             r->features.gso = r->features.gro = false;
@@ -473,6 +474,7 @@ static void commit(void *state, void *arg)
     tell_workers(r, take_reload);
     r->next_conf = NULL;
     r->conf = n->conf;
+    atomic_store(&r->proxy, r->conf.proxy);
     pthread_mutex_lock(&r->cards_lock);
     r->self = n->self;
     pthread_mutex_unlock(&r->cards_lock);
@@ -494,7 +496,7 @@ static bool drained(const void *state)
 {
     const struct relay *r = state;
 
-    return atomic_load(&r->sessions) == 0;
+    return atomic_load(&r->sessions) == 0 && atomic_load(&r->proxied) == 0;
 }
 
 static void end_drained(struct relay_worker *rw)
@@ -512,10 +514,19 @@ static void release(void *state, enum gh_release stage)
         tell_workers(r, end_drained);
 }
 
+/* Without connections to make, the child may not make any. */
+static bool may_connect(const struct gh_conf *conf)
+{
+    struct gh_relay_conf c;
+
+    return gh_relay_conf_load(conf, &c) == 0 && c.proxy != 0;
+}
+
 const struct gh_service gh_service_relay = {
     .name = "relay",
     .section = &gh_relay_conf_section,
     .keeps_state = true,
+    .may_connect = may_connect,
     .metrics = relay_metrics,
     .load = load,
     .unload = unload,

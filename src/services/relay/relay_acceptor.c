@@ -3,6 +3,7 @@
 #include "core/tls_load.h"
 #include "services/relay/relay_acceptor.h"
 #include "services/relay/relay_internal.h"
+#include "services/relay/relay_proxy.h"
 #include "services/relay/relay_worker.h"
 
 static int door_tls(void *self, const struct gh_ech_keys *keys, struct gh_tls_ctx **ret)
@@ -70,8 +71,11 @@ static int door_judge(void *self, struct gh_worker *w, const struct gh_cert *cer
 
 static bool door_wants(void *self, const struct gh_http_head *head)
 {
-    (void)self;
-    return gh_span_equals(head->method, gh_span_str("CONNECT")) && gh_span_equals(head->protocol, gh_span_str("connect-ip"));
+    struct relay *r = self;
+
+    if (relay_proxy_kind(atomic_load(&r->proxy), head) != PROXY_NONE)
+        return true;
+    return relay_request_is_tunnel(head);
 }
 
 static void door_serve(void *self, struct gh_worker *w, struct gh_http_stream *s, const struct gh_http_head *head)

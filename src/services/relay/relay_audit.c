@@ -1,5 +1,6 @@
 /* Audit lines of the relay: who came, what was let through, what was not, by which rule. */
 #include <stdio.h>
+#include <string.h>
 
 #include "core/audit.h"
 #include "services/relay/relay_internal.h"
@@ -145,6 +146,34 @@ void relay_audit_deny(struct session *s, enum gh_direction d, const struct gh_ip
     fill_tuple(&rec, p);
     rec.metadata = metadata_of(rule, &text);
     gh_audit_write(s->rw->r->audit, &rec);
+}
+
+void relay_audit_proxy(struct relay_worker *rw, const struct relay_audit_proxy *a)
+{
+    char buf[1024];
+    struct gh_text text;
+    struct gh_audit_record rec = {
+        .event = a->allow ? GH_AUDIT_ACL_ALLOW : GH_AUDIT_ACL_DENY,
+        .action = a->allow ? GH_AUDIT_ALLOW : GH_AUDIT_DENY,
+        .message = a->message,
+        .client_id = a->client,
+        .request_id = a->request,
+        .source_ip = a->source,
+        .dest_ip = a->to.ip,
+        .has_port = true,
+        .dest_port = a->to.port,
+        .protocol = a->protocol,
+        .rule_id = rule_id(a->rule),
+        .reason = a->reason,
+        .policy_version = policy_version(rw),
+        .has_counts = a->allow && strcmp(a->message, "flow closed") == 0,
+        .bytes = a->bytes,
+        .packets = a->packets,
+    };
+
+    gh_text_init_fixed(&text, buf, sizeof buf);
+    rec.metadata = metadata_of(a->rule, &text);
+    gh_audit_write(rw->r->audit, &rec);
 }
 
 void relay_audit_policy(struct relay *r, const char *version, const char *error)

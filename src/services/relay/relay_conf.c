@@ -56,6 +56,12 @@ enum {
     QUEUE_TIME,
     QUEUE_TARGET,
     QUEUE_INTERVAL,
+    PROXY,
+    MAX_PROXIED,
+    MAX_PROXIED_PER_CLIENT,
+    PROXY_CONNECT_TIMEOUT,
+    PROXY_TCP_TIMEOUT,
+    PROXY_UDP_TIMEOUT,
 };
 
 static const struct gh_conf_row rows[] = {
@@ -151,6 +157,19 @@ static const struct gh_conf_row rows[] = {
                        .help = "how long the packets of one flow may go on waiting before some are dropped (CoDel); 0s never drops for that" },
     [QUEUE_INTERVAL] = { "queue_interval", GH_CONF_DURATION, .dflt = "100ms", .min = "1ms", .max = "10s",
                          .help = "how long they may wait longer than queue_target; about the longest round trip of most flows" },
+    [PROXY] = { "proxy", GH_CONF_ENUM_SET, .dflt = "", .values = "connect|connect-udp", .reload = true,
+                .help = "what else than CONNECT-IP is served: connect carries TCP (RFC 9110, section 9.3.6), connect-udp UDP (RFC 9298), to hosts that the "
+                        "policy allows; connections then come from the relay's own addresses. When it is empty at the start, connect needs a restart" },
+    [MAX_PROXIED] = { "max_proxied", GH_CONF_UINT, .dflt = "4096", .min = "1", .max = "1000000", .unit = "tunnels", .reload = true,
+                      .help = "such tunnels at a time" },
+    [MAX_PROXIED_PER_CLIENT] = { "max_proxied_per_client", GH_CONF_UINT, .dflt = "256", .min = "1", .max = "1000000", .unit = "tunnels", .reload = true,
+                                 .help = "of one identity, at one worker" },
+    [PROXY_CONNECT_TIMEOUT] = { "proxy_connect_timeout", GH_CONF_DURATION, .dflt = "10s", .min = "100ms", .max = "2m", .reload = true,
+                                .help = "how long all attempts of one CONNECT to reach its host may take" },
+    [PROXY_TCP_TIMEOUT] = { "proxy_tcp_timeout", GH_CONF_DURATION, .dflt = "2h", .min = "10s", .max = "7d", .reload = true,
+                            .help = "silence that ends the tunnel of a CONNECT" },
+    [PROXY_UDP_TIMEOUT] = { "proxy_udp_timeout", GH_CONF_DURATION, .dflt = "3m", .min = "2m", .max = "1d", .reload = true,
+                            .help = "silence that ends the tunnel of a CONNECT-UDP (RFC 9298, section 3.1)" },
     { 0 },
 };
 
@@ -314,6 +333,12 @@ static void load_limits(const struct gh_conf *conf, struct gh_relay_conf *ret)
     ret->queue_time = load_time(conf, QUEUE_TIME);
     ret->queue_target = load_time(conf, QUEUE_TARGET);
     ret->queue_interval = load_time(conf, QUEUE_INTERVAL);
+    ret->proxy = load_uint(conf, PROXY); /* the order of its words is that of GH_RELAY_PROXY_… */
+    ret->max_proxied = load_uint(conf, MAX_PROXIED);
+    ret->max_proxied_per_client = load_uint(conf, MAX_PROXIED_PER_CLIENT);
+    ret->proxy_connect_timeout = load_time(conf, PROXY_CONNECT_TIMEOUT);
+    ret->proxy_tcp_timeout = load_time(conf, PROXY_TCP_TIMEOUT);
+    ret->proxy_udp_timeout = load_time(conf, PROXY_UDP_TIMEOUT);
 }
 
 int gh_relay_conf_load(const struct gh_conf *conf, struct gh_relay_conf *ret)

@@ -15,6 +15,10 @@ extern const struct gh_conf_section gh_relay_conf_section;
 #define GH_RELAY_IDENTITY_SAN_DNS 2u
 #define GH_RELAY_IDENTITY_CN 4u
 
+/* What else than CONNECT-IP is served. */
+#define GH_RELAY_PROXY_CONNECT 1u
+#define GH_RELAY_PROXY_CONNECT_UDP 2u
+
 /* Strings and lists belong to the configuration that it was loaded from; times are ns. */
 struct gh_relay_conf {
     const struct gh_conf_addr *listen;
@@ -46,6 +50,9 @@ struct gh_relay_conf {
     int64_t fragment_timeout;
     unsigned max_fragments;
     size_t max_capsule_bytes;
+    unsigned proxy; /* GH_RELAY_PROXY_… */
+    unsigned max_proxied, max_proxied_per_client;
+    int64_t proxy_connect_timeout, proxy_tcp_timeout, proxy_udp_timeout;
     unsigned queue_packets;
     size_t queue_bytes;
     int64_t queue_time, queue_target, queue_interval;

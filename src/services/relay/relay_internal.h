@@ -85,6 +85,7 @@ struct relay {
     _Atomic uint64_t next_session;
     _Atomic unsigned sessions;
     _Atomic unsigned lookups; /* names that are looked up */
+    _Atomic unsigned proxied, proxy; /* tunnels of relay_proxy.h; which kinds are served: what conf says, for every worker */
     _Atomic bool draining;
     pthread_mutex_t cards_lock; /* of what an operator sees */
     struct gh_list cards;       /* struct relay_card */
@@ -140,7 +141,7 @@ struct relay_worker {
     struct gh_deadline sweep;
     int64_t look_at; /* when all sessions are looked at again; flows are swept more often where there are many */
     _Atomic uint64_t *drops;
-    struct gh_list sessions, waiting, leaving; /* struct session; struct tunnel without one yet, or no more */
+    struct gh_list sessions, waiting, leaving, proxies; /* struct session; struct tunnel without one yet, or no more; struct relay_proxy */
     unsigned session_count;
     struct gh_forward_verdict verdict; /* large; one packet at a time */
     struct gh_forward_verdict inner;   /* of a packet that another session's verdict led to */
@@ -214,6 +215,7 @@ struct session {
 
 /* relay_request.c */
 void relay_request(void *arg, struct gh_http_stream *s, const struct gh_http_head *head);
+bool relay_request_is_tunnel(const struct gh_http_head *head); /* for CONNECT-IP, in a WebSocket too */
 /* What the request is called in records; returns <ret>. */
 const char *relay_request_id(const struct gh_http_stream *stream, char ret[RELAY_REQUEST_ID]);
 /* Answers 503: <rc> is GH_ERR_FULL when addresses ran out, another error when there is no room for a session. */
@@ -294,5 +296,7 @@ void relay_policy_refresh(struct relay_worker *rw);
 /* A rule of the policy expired since the last call: every flow is decided again. */
 void relay_policy_expire(struct relay_worker *rw);
 void relay_session_bind_policy(struct session *s);
+/* What the policy that the worker holds says of a connection that <client> asks the relay to make. */
+struct gh_policy_verdict relay_policy_judge(struct relay_worker *rw, const char *client, const struct gh_endpoint *to, uint8_t protocol);
 
 #endif

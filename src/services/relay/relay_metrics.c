@@ -4,6 +4,8 @@
 static const char *const directions[] = { "from_agents", "to_agents", NULL };
 static const char *const flow_events[] = { "opened", "closed", NULL };
 static const char *const ways[] = { "in", "out", NULL };
+static const char *const protocols[] = { "tcp", "udp", NULL };
+static const char *const answers[] = { "opened", "denied", "failed", "refused", NULL };
 static const char *const results[] = { "completed", "failed", NULL };
 
 const struct gh_metric relay_metrics[] = {
@@ -30,6 +32,9 @@ const struct gh_metric relay_metrics[] = {
     [RELAY_METRIC_QUIC_RESETS] = { "gatehouse_quic_stateless_resets_total", GH_METRIC_COUNTER, "Packets of lost connections answered with a stateless reset." },
     [RELAY_METRIC_QUIC_HANDED_OVER] = { "gatehouse_quic_handed_over_total", GH_METRIC_COUNTER, "UDP datagrams that another worker's socket read." },
     [RELAY_METRIC_QUIC_LOST] = { "gatehouse_quic_datagrams_lost_total", GH_METRIC_COUNTER, "DATAGRAM frames in packets that were declared lost." },
+    [RELAY_METRIC_PROXIED] = { "gatehouse_relay_proxied", GH_METRIC_GAUGE, "Tunnels of CONNECT and CONNECT-UDP now.", "protocol", protocols },
+    [RELAY_METRIC_PROXY_REQUESTS] = { "gatehouse_relay_proxy_requests_total", GH_METRIC_COUNTER, "Requests for them, by what became of them.", "result", answers },
+    [RELAY_METRIC_PROXY_BYTES] = { "gatehouse_relay_proxied_bytes_total", GH_METRIC_COUNTER, "Bytes that they carried.", "direction", directions },
     { 0 },
 };
 

@@ -6,6 +6,7 @@
 #include "crypto/hash.h"
 #include "core/trace_text.h"
 #include "services/relay/relay_internal.h"
+#include "services/relay/relay_proxy.h"
 
 #define ERRORS_LOGGED 20u
 
@@ -104,6 +105,7 @@ void relay_policy_refresh(struct relay_worker *rw)
         relay_session_bind_policy(s);
         gh_forward_recheck(&rw->forward, &s->forward, &clock);
     }
+    relay_proxy_recheck(rw);
     relay_note(rw, GH_TRACE_POLICY, 0, 0, current(rw)->generation, 0);
     gh_snapshot_release(&before); /* no flow points at its rules any more */
 }
@@ -119,6 +121,16 @@ void relay_policy_expire(struct relay_worker *rw)
         return;
     gh_list_each(it, &rw->sessions)
         gh_forward_recheck(&rw->forward, &gh_container_of(it, struct session, link)->forward, &clock);
+    relay_proxy_recheck(rw);
+}
+
+struct gh_policy_verdict relay_policy_judge(struct relay_worker *rw, const char *client, const struct gh_endpoint *to, uint8_t protocol)
+{
+    const struct gh_policy *policy = current(rw)->policy;
+    struct gh_policy_query q = { .client = gh_policy_client_find(policy, client), .direction = GH_POLICY_OUT, .dst = to->ip, .protocol = protocol,
+                                 .dst_port = to->port, .wall_seconds = gh_worker_wall(rw->w) };
+
+    return gh_policy_evaluate(policy, &q);
 }
 
 struct gh_policy_query relay_policy_query(const struct gh_forward_session *fs, enum gh_direction d, const struct gh_ip_packet *p, int64_t wall)

@@ -4,14 +4,14 @@
 #include "base/error.h"
 #include "base/hex.h"
 #include "crypto/random.h"
+#include "net/websocket_stream.h"
 #include "os/resolve.h"
 #include "proto/connect_ip/head.h"
 #include "proto/connect_ip/routes.h"
 #include "services/relay/relay_internal.h"
+#include "services/relay/relay_proxy.h"
 #include "services/relay/relay_trust.h"
 #include "wire/uri_template.h"
-
-#define LOOKUPS_MAX 64u /* names that are looked up at once */
 
 const char *relay_request_id(const struct gh_http_stream *stream, char ret[RELAY_REQUEST_ID])
 {
@@ -37,7 +37,7 @@ void relay_refuse_full(struct tunnel *t, int rc)
 /* RFC 9297, section 3.2: a message whose stream carries capsules has no content of its own; RFC 9114, section 4.1.2 */
 static bool is_malformed(const struct gh_http_head *head)
 {
-    if (!gh_span_equals(head->protocol, gh_span_str("connect-ip")))
+    if (!gh_span_equals(head->protocol, gh_span_str("connect-ip")) && !gh_span_equals(head->protocol, gh_span_str("connect-udp")))
         return false;
     for (size_t i = 0; i < head->field_count; i++)
         if (gh_connect_ip_check_field(head->fields[i].name) < 0)
@@ -140,7 +140,7 @@ static void looked_up(struct gh_worker *w, void *arg)
 static void request_name(struct tunnel *t, const struct gh_ip_scope *asked)
 {
     struct relay_worker *rw = t->rw;
-    struct lookup *l = atomic_load(&rw->r->lookups) < LOOKUPS_MAX ? calloc(1, sizeof *l) : NULL;
+    struct lookup *l = atomic_load(&rw->r->lookups) < RELAY_LOOKUPS_MAX ? calloc(1, sizeof *l) : NULL;
 
     if (l) {
         l->rw = rw;
@@ -171,6 +171,15 @@ static bool says_narrow(const struct gh_http_head *head)
     return gh_span_equals(gh_http_field_find(head, "gatehouse-narrow"), gh_span_str("?1"));
 }
 
+static const struct gh_websocket_protocol websocket = { "gatehouse-connect-ip", "connect-ip" };
+
+bool relay_request_is_tunnel(const struct gh_http_head *head)
+{
+    if (gh_websocket_is_asked(head, &websocket))
+        return true;
+    return gh_span_equals(head->method, gh_span_str("CONNECT")) && gh_span_equals(head->protocol, gh_span_str("connect-ip"));
+}
+
 void relay_request(void *arg, struct gh_http_stream *stream, const struct gh_http_head *head)
 {
     struct relay_worker *rw = arg;
@@ -179,8 +188,16 @@ void relay_request(void *arg, struct gh_http_stream *stream, const struct gh_htt
     unsigned status;
     char why[GH_IDENTITY_WHY];
 
+    if (gh_websocket_is_asked(head, &websocket)) {
+        gh_websocket_accept(stream, head, &websocket, (struct gh_http_handler){ relay_request, rw });
+        return;
+    }
     if (is_malformed(head)) {
         gh_http_reset(stream, GH_HTTP_MESSAGE_ERROR);
+        return;
+    }
+    if (relay_proxy_kind(rw->conf.proxy, head) != PROXY_NONE) {
+        relay_proxy_request(rw, stream, head);
         return;
     }
     t = relay_tunnel_create(rw, stream);

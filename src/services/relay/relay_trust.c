@@ -8,6 +8,7 @@
 #include "core/ca_index.h"
 #include "crypto/crl.h"
 #include "ports/user_directory.h"
+#include "services/relay/relay_proxy.h"
 #include "services/relay/relay_trust.h"
 
 #define PEM_MAX (256u * 1024)
@@ -293,6 +294,7 @@ void relay_trust_apply(struct relay_worker *rw)
         if (is_refused(t, &why))
             relay_tunnel_refuse(t, 403, NULL);
     }
+    relay_proxy_retrust(rw);
 }
 
 void relay_trust_watch(struct relay_worker *rw)

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "services/relay/relay_internal.h"
+#include "services/relay/relay_proxy.h"
 #include "services/relay/relay_trust.h"
 #include "services/relay/relay_worker.h"
 
@@ -72,6 +73,7 @@ static void sweep(void *arg, int64_t now)
         rw->look_at = now + SWEEP_LATEST;
         relay_policy_expire(rw);
         relay_session_expire(rw);
+        relay_proxy_expire(rw);
         relay_tunnel_measure(rw);
         if (rw->index == 0)
             relay_trust_watch(rw);
@@ -173,6 +175,7 @@ int relay_worker_start(void *state, struct gh_worker *w)
     gh_list_init(&rw->sessions);
     gh_list_init(&rw->waiting);
     gh_list_init(&rw->leaving);
+    gh_list_init(&rw->proxies);
     gh_deadline_init(&rw->sweep, sweep, rw);
     rw->out = malloc(65536 + 64);
     fc = forward_config(r);
@@ -206,6 +209,7 @@ void relay_worker_end_sessions(struct relay_worker *rw, enum session_end why)
 {
     gh_list_each(it, &rw->sessions)
         relay_session_end(gh_container_of(it, struct session, link), why);
+    relay_proxy_end_all(rw, relay_end_reason(why, 0));
     for (size_t i = 0; i < RELAY_HTTP_MAX; i++)
         if (rw->http[i])
             gh_http_endpoint_close_all(rw->http[i], "drained");

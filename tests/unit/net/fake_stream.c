@@ -96,6 +96,16 @@ static const struct gh_http_peer *fake_peer(const struct gh_http_stream *s)
     return &fake_of(s)->peer;
 }
 
+static void fake_hold(struct gh_http_stream *s)
+{
+    fake_of(s)->held = true;
+}
+
+static void fake_consume(struct gh_http_stream *s, size_t bytes)
+{
+    fake_of(s)->consumed += bytes;
+}
+
 static const struct gh_http_ops fake_ops = {
     .respond = fake_respond,
     .send = fake_send,
@@ -103,6 +113,8 @@ static const struct gh_http_ops fake_ops = {
     .datagram_max = fake_datagram_max,
     .reset = fake_reset,
     .peer = fake_peer,
+    .hold = fake_hold,
+    .consume = fake_consume,
 };
 
 void gh_fake_stream_init(struct gh_fake_stream *f)

@@ -32,6 +32,9 @@ struct gh_fake_stream {
     size_t datagram_lens[GH_FAKE_DATAGRAMS];
     size_t datagram_count;
 
+    bool held;            /* the service says itself what it has taken: */
+    size_t consumed;
+
     size_t room;          /* bytes that send takes before it says GH_ERR_AGAIN; SIZE_MAX at first */
     size_t datagram_room; /* datagrams taken before GH_ERR_AGAIN; SIZE_MAX at first */
     size_t datagram_max;  /* 1200 at first */

@@ -1,0 +1,332 @@
+#include "net/websocket_stream.h"
+
+#include "../test.h"
+#include "base/error.h"
+#include "fake_stream.h"
+#include "wire/websocket.h"
+
+#define KEY "dGhlIHNhbXBsZSBub25jZQ==" /* RFC 6455, section 1.3 */
+
+static const struct gh_websocket_protocol protocol = { "gatehouse-connect-ip", "connect-ip" };
+
+struct world {
+    struct gh_fake_stream below;
+    struct gh_http_stream *s;
+    char got[256], protocol[32];
+    size_t len;
+    bool ended, closed, reset_in_body;
+    uint64_t code;
+    unsigned status; /* that the handler answers */
+};
+
+static void on_body(void *arg, struct gh_http_stream *s, struct gh_span data, bool end)
+{
+    struct world *w = arg;
+
+    if (data.len)
+        memcpy(w->got + w->len, data.data, data.len);
+    w->len += data.len;
+    w->ended |= end;
+    if (w->reset_in_body) {
+        gh_http_reset(s, GH_HTTP_MESSAGE_ERROR);
+        gh_fake_stream_close(&w->below, 0x10e); /* as a version may, before it returns */
+    }
+}
+
+static void on_closed(void *arg, struct gh_http_stream *s, uint64_t code)
+{
+    struct world *w = arg;
+
+    (void)s;
+    assert_false(w->closed);
+    w->closed = true;
+    w->code = code;
+    w->s = NULL;
+}
+
+static const struct gh_http_events events = { NULL, on_body, NULL, NULL, on_closed };
+
+static void on_request(void *arg, struct gh_http_stream *s, const struct gh_http_head *head)
+{
+    static const struct gh_http_field field = { { (const uint8_t *)"capsule-protocol", 16 }, { (const uint8_t *)"?1", 2 } };
+    struct world *w = arg;
+
+    memcpy(w->protocol, head->protocol.data, head->protocol.len);
+    if (w->status != 200) {
+        gh_http_respond(s, w->status, NULL, 0, true);
+        return;
+    }
+    s->events = &events;
+    s->arg = w;
+    w->s = s;
+    assert_int_equal(gh_http_respond(s, 200, &field, 1, false), 0);
+}
+
+static int ask(struct world *w, const struct gh_http_field *fields, size_t count)
+{
+    const struct gh_http_head head = { .method = gh_span_str("CONNECT"), .path = gh_span_str("/p"), .protocol = gh_span_str("websocket"),
+                                       .fields = fields, .field_count = count };
+
+    gh_fake_stream_init(&w->below);
+    w->status = w->status ? w->status : 200;
+    assert_true(gh_websocket_is_asked(&head, &protocol));
+    return gh_websocket_accept(&w->below.stream, &head, &protocol, (struct gh_http_handler){ on_request, w });
+}
+
+static struct gh_http_field field(const char *name, const char *value)
+{
+    return (struct gh_http_field){ gh_span_str(name), gh_span_str(value) };
+}
+
+static void open_h1(struct world *w)
+{
+    const struct gh_http_field fields[] = { field("upgrade", "websocket"), field("sec-websocket-version", "13"), field("sec-websocket-key", KEY),
+                                            field("sec-websocket-protocol", "chat, gatehouse-connect-ip") };
+
+    assert_int_equal(ask(w, fields, 4), 0);
+}
+
+/* A masked frame as a client sends it. */
+static void frame(struct world *w, enum gh_ws_opcode opcode, bool last, const char *data, size_t len)
+{
+    static const uint8_t key[GH_WS_MASK] = { 0x37, 0xfa, 0x21, 0x3d };
+    uint8_t buf[256];
+    struct gh_writer out = gh_writer_of(buf, sizeof buf);
+    size_t head;
+
+    gh_ws_emit_head(&out, opcode, last, len, key);
+    head = gh_writer_len(&out);
+    gh_write_bytes(&out, data, len);
+    gh_ws_mask(buf + head, len, key, 0);
+    gh_fake_stream_body(&w->below, buf, head + len, false);
+}
+
+static void the_handshake_of_http_1_is_that_of_the_rfc(void **state)
+{
+    struct world w = { .status = 0 };
+
+    (void)state;
+    open_h1(&w);
+    assert_string_equal(w.protocol, "connect-ip");
+    assert_int_equal(w.below.status, 200); /* which HTTP/1 writes as 101 */
+    assert_string_equal(gh_fake_stream_field(&w.below, "sec-websocket-accept"), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    assert_string_equal(gh_fake_stream_field(&w.below, "sec-websocket-protocol"), "gatehouse-connect-ip");
+    assert_null(gh_fake_stream_field(&w.below, "capsule-protocol"));
+    gh_fake_stream_fini(&w.below);
+    assert_true(w.closed);
+}
+
+static void the_handshake_of_http_2_has_no_key(void **state)
+{
+    const struct gh_http_field fields[] = { field("sec-websocket-version", "13"), field("sec-websocket-protocol", "gatehouse-connect-ip") };
+    struct world w = { .status = 0 };
+
+    (void)state;
+    assert_int_equal(ask(&w, fields, 2), 0);
+    assert_int_equal(w.below.status, 200);
+    assert_null(gh_fake_stream_field(&w.below, "sec-websocket-accept"));
+    gh_fake_stream_fini(&w.below);
+}
+
+static void a_handshake_that_is_not_right_is_refused(void **state)
+{
+    const struct gh_http_field old[] = { field("sec-websocket-version", "8"), field("sec-websocket-protocol", "gatehouse-connect-ip") };
+    const struct gh_http_field bad[] = { field("upgrade", "websocket"), field("sec-websocket-version", "13"), field("sec-websocket-key", "abc"),
+                                         field("sec-websocket-protocol", "gatehouse-connect-ip") };
+    struct world w = { .status = 0 };
+
+    (void)state;
+    assert_true(ask(&w, old, 2) < 0);
+    assert_int_equal(w.below.status, 426);
+    assert_string_equal(gh_fake_stream_field(&w.below, "sec-websocket-version"), "13");
+    gh_fake_stream_fini(&w.below);
+    assert_true(ask(&w, bad, 4) < 0);
+    assert_int_equal(w.below.status, 400);
+    gh_fake_stream_fini(&w.below);
+    assert_false(w.closed);
+}
+
+static void without_our_sub_protocol_it_is_somebody_elses(void **state)
+{
+    const struct gh_http_field fields[] = { field("sec-websocket-version", "13"), field("sec-websocket-protocol", "chat") };
+    struct gh_http_head head = { .method = gh_span_str("CONNECT"), .protocol = gh_span_str("websocket"), .fields = fields, .field_count = 2 };
+
+    (void)state;
+    assert_false(gh_websocket_is_asked(&head, &protocol));
+    head.field_count = 1;
+    assert_false(gh_websocket_is_asked(&head, &protocol));
+    head.protocol = gh_span_str("connect-ip");
+    assert_false(gh_websocket_is_asked(&head, &protocol));
+}
+
+static void a_refusal_of_the_handler_is_one_of_the_stream(void **state)
+{
+    struct world w = { .status = 403 };
+
+    (void)state;
+    open_h1(&w);
+    assert_int_equal(w.below.status, 403);
+    assert_true(w.below.ended);
+    assert_null(gh_fake_stream_field(&w.below, "sec-websocket-accept"));
+    gh_fake_stream_fini(&w.below);
+}
+
+static void binary_messages_are_one_stream_of_bytes(void **state)
+{
+    struct world w = { .status = 0 };
+
+    (void)state;
+    open_h1(&w);
+    frame(&w, GH_WS_BINARY, false, "ab", 2);
+    frame(&w, GH_WS_CONTINUATION, true, "cd", 2);
+    frame(&w, GH_WS_BINARY, true, "e", 1);
+    assert_int_equal(w.len, 5);
+    assert_memory_equal(w.got, "abcde", 5);
+    assert_int_equal(gh_http_send(w.s, gh_span_str("xyz"), false), 0);
+    assert_memory_equal(w.below.body, "\x82\x03xyz", 5); /* unmasked: RFC 6455, section 5.1 */
+    gh_fake_stream_fini(&w.below);
+}
+
+static void datagrams_are_capsules_in_messages(void **state)
+{
+    struct world w = { .status = 0 };
+
+    (void)state;
+    open_h1(&w);
+    assert_int_equal(gh_http_datagram_max(w.s), 1501);
+    assert_int_equal(gh_http_send_datagram(w.s, gh_span_of("\0p", 2), 0), 0);
+    assert_memory_equal(w.below.body, "\x82\x04\x00\x02\x00p", 6);
+    gh_fake_stream_fini(&w.below);
+}
+
+static void a_ping_is_answered_between_the_frames_of_a_message(void **state)
+{
+    struct world w = { .status = 0 };
+
+    (void)state;
+    open_h1(&w);
+    frame(&w, GH_WS_BINARY, false, "a", 1);
+    frame(&w, GH_WS_PING, true, "?", 1);
+    frame(&w, GH_WS_CONTINUATION, true, "b", 1);
+    assert_memory_equal(w.below.body, "\x8a\x01?", 3);
+    assert_int_equal(w.len, 2);
+    gh_fake_stream_fini(&w.below);
+}
+
+static void a_close_is_the_end_and_is_answered(void **state)
+{
+    struct world w = { .status = 0 };
+
+    (void)state;
+    open_h1(&w);
+    frame(&w, GH_WS_CLOSE, true, "\x03\xe8", 2);
+    assert_true(w.ended && !w.closed);
+    assert_memory_equal(w.below.body, "\x88\x02\x03\xe8", 4);
+    assert_true(w.below.ended);
+    gh_fake_stream_close(&w.below, 0);
+    assert_true(w.closed);
+    assert_int_equal(w.code, 0);
+    gh_fake_stream_fini(&w.below);
+}
+
+static void our_end_is_a_close_and_waits_for_theirs(void **state)
+{
+    struct world w = { .status = 0 };
+
+    (void)state;
+    open_h1(&w);
+    assert_int_equal(gh_http_send(w.s, gh_span_str("z"), true), 0);
+    assert_memory_equal(w.below.body, "\x82\x01z\x88\x02\x03\xe8", 7);
+    assert_false(w.below.ended);
+    assert_int_equal(gh_http_send(w.s, gh_span_str("z"), false), GH_ERR_STATE);
+    frame(&w, GH_WS_CLOSE, true, "\x03\xe8", 2);
+    assert_int_equal(w.below.body_len, 7); /* said once */
+    assert_true(w.below.ended);
+    gh_fake_stream_fini(&w.below);
+}
+
+static void a_broken_rule_is_told_and_ends_the_tunnel(void **state)
+{
+    static const struct {
+        const char *bytes, *answer;
+        size_t len;
+    } rows[] = {
+        { "\x82\x01""a", "\x88\x02\x03\xea", 3 },               /* not masked: 1002 */
+        { "\xc2\x80\0\0\0\0", "\x88\x02\x03\xea", 6 },           /* a reserved bit */
+        { "\x81\x81\0\0\0\0a", "\x88\x02\x03\xeb", 7 },          /* text: 1003 */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct world w = { .status = 0 };
+
+        open_h1(&w);
+        gh_fake_stream_body(&w.below, memcpy((char[8]){ 0 }, rows[i].bytes, rows[i].len), rows[i].len, false);
+        assert_true(w.closed);
+        assert_int_equal(w.code, gh_http_code(GH_HTTP_MESSAGE_ERROR));
+        assert_int_equal(w.below.body_len, 4);
+        assert_memory_equal(w.below.body, rows[i].answer, 4);
+        assert_int_equal(w.len, 0);
+        gh_fake_stream_body(&w.below, "more", 4, false); /* nobody reads it */
+        gh_fake_stream_fini(&w.below);
+    }
+}
+
+static void an_end_without_a_close_is_an_abort(void **state)
+{
+    struct world w = { .status = 0 };
+
+    (void)state;
+    open_h1(&w);
+    gh_fake_stream_body(&w.below, NULL, 0, true);
+    assert_true(w.closed && w.code != 0);
+    assert_true(w.below.reset);
+    gh_fake_stream_fini(&w.below);
+}
+
+static void a_handler_may_reset_inside_an_event(void **state)
+{
+    struct world w = { .reset_in_body = true };
+
+    (void)state;
+    open_h1(&w);
+    frame(&w, GH_WS_BINARY, true, "a", 1);
+    assert_true(w.below.reset && w.closed);
+    gh_fake_stream_fini(&w.below);
+}
+
+static void what_is_held_is_given_back_with_the_heads(void **state)
+{
+    struct world w = { .status = 0 };
+
+    (void)state;
+    open_h1(&w);
+    gh_http_hold(w.s);
+    frame(&w, GH_WS_BINARY, true, "abc", 3);
+    assert_int_equal(w.below.consumed, 6); /* two bytes of head, four of mask */
+    gh_http_consume(w.s, 3);
+    assert_int_equal(w.below.consumed, 9);
+    gh_fake_stream_fini(&w.below);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_handshake_of_http_1_is_that_of_the_rfc),
+        cmocka_unit_test(the_handshake_of_http_2_has_no_key),
+        cmocka_unit_test(a_handshake_that_is_not_right_is_refused),
+        cmocka_unit_test(without_our_sub_protocol_it_is_somebody_elses),
+        cmocka_unit_test(a_refusal_of_the_handler_is_one_of_the_stream),
+        cmocka_unit_test(binary_messages_are_one_stream_of_bytes),
+        cmocka_unit_test(datagrams_are_capsules_in_messages),
+        cmocka_unit_test(a_ping_is_answered_between_the_frames_of_a_message),
+        cmocka_unit_test(a_close_is_the_end_and_is_answered),
+        cmocka_unit_test(our_end_is_a_close_and_waits_for_theirs),
+        cmocka_unit_test(a_broken_rule_is_told_and_ends_the_tunnel),
+        cmocka_unit_test(an_end_without_a_close_is_an_abort),
+        cmocka_unit_test(a_handler_may_reset_inside_an_event),
+        cmocka_unit_test(what_is_held_is_given_back_with_the_heads),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
