@@ -72,6 +72,7 @@ void gh_tls_ctx_set_wall(struct gh_tls_ctx *c, int64_t wall);
 
 /* Client: what a later connection resumes with. It holds the peer's certificate. */
 struct gh_tls_session;
+struct gh_tls_session *gh_tls_session_get(struct gh_tls_session *s); /* another reference */
 void gh_tls_session_put(struct gh_tls_session *s); /* accepts NULL */
 
 enum gh_tls_level { GH_TLS_INITIAL, GH_TLS_EARLY, GH_TLS_HANDSHAKE, GH_TLS_APPLICATION };

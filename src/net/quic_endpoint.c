@@ -188,13 +188,13 @@ static void collect(struct gh_quic_link *l)
     l->told_lost = c->datagrams_lost;
 }
 
-/* A session is used once; nobody used it when the server was never heard. */
-static void keep_unused_session(struct gh_quic_link *l)
+/* Nobody used it when the server was never heard. */
+static void return_session(struct gh_quic_link *l)
 {
-    if (l->session && l->quic && !gh_quic_is_abandoned(l->quic) && gh_quic_counters(l->quic)->packets_in == 0)
-        gh_quic_memory_keep_session(l->e->memory, &l->server, l->tls, l->server_name, l->session);
-    else
-        gh_tls_session_put(l->session);
+    bool unused = l->quic && !gh_quic_is_abandoned(l->quic) && gh_quic_counters(l->quic)->packets_in == 0;
+
+    gh_quic_memory_return_session(l->e->memory, l->session, !unused);
+    l->session = NULL;
 }
 
 /* Whoever makes us compute for nothing pays for it: a certificate that was refused, a handshake left behind by an address that was proved. */
@@ -235,7 +235,7 @@ static void link_destroy(struct gh_quic_link *l)
     }
     if (l->attached)
         e->cfg.events->on_closed(l->app_arg, l, &l->why);
-    keep_unused_session(l);
+    return_session(l);
     gh_quic_destroy(l->quic);
     gh_tls_ctx_put(l->tls);
     free(l->server_name);
@@ -344,6 +344,8 @@ static void deliver(struct gh_quic_link *l, const struct gh_quic_path *path, uin
         half_open_done(l, &l->e->counters.handshakes_done);
         l->e->counters.resumed += gh_tls_resumed(gh_quic_tls(l->quic));
     }
+    if (l->session && gh_quic_handshake_complete(l->quic))
+        return_session(l);
     gh_quic_link_wake(l);
 }
 

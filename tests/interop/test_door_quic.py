@@ -200,3 +200,17 @@ def test_where_tls_ends_here_strangers_meet_the_site_over_http3(door, programs):
         silent(other, programs, name='other.test', version=2)
     finally:
         other.stop()
+
+
+def test_a_udp_address_of_the_relay_stays_its_own(door, programs):
+    other = Doorway(door.world)
+    other.PORT = 9443
+    text = door.text.replace('SITE_UDP', 'true').replace('4433', '9443').replace('8443', '9443').replace('ghdoor0', 'ghdoor1')
+    options = {'node__run_dir': door.world.path('third'), 'node__state_dir': door.world.path('third-state'), 'admin__listen': '127.0.0.1:8081'}
+    other.start(text, **options)
+    try:
+        other.daemon.wait_line("UDP of this address is the relay's own")
+        told = ask(other, programs, name='a.test', certificate=door.world.path('certs', 'client-1'))
+        assert told['subject'] == 'relay', told
+    finally:
+        other.stop()
