@@ -79,12 +79,31 @@ static void close_connection(struct gh_http_stream *s, const char *reason)
     gh_http_close_connection(inner_of(s), reason);
 }
 
+static size_t queued(const struct gh_http_stream *s)
+{
+    return gh_http_queued(inner_of(s));
+}
+
 static bool decline(struct gh_http_stream *s)
 {
     return gh_http_decline(inner_of(s));
 }
 
-static const struct gh_http_ops ops = { respond, send, send_datagram, datagram_max, reset, peer, plpmtu, hold, consume, path, close_connection, decline };
+static const struct gh_http_ops ops = {
+    .respond = respond,
+    .send = send,
+    .send_datagram = send_datagram,
+    .datagram_max = datagram_max,
+    .reset = reset,
+    .peer = peer,
+    .plpmtu = plpmtu,
+    .hold = hold,
+    .consume = consume,
+    .queued = queued,
+    .path = path,
+    .close_connection = close_connection,
+    .decline = decline,
+};
 
 /* ---- from the stream ---- */
 

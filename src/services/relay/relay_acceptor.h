@@ -15,4 +15,7 @@ int relay_give_tickets(struct relay *r, struct gh_tls_ctx *tls);
 /* From now on hellos that <keys> open are opened on the relay's own port; NULL: none are. 0, or an error that was logged. */
 int relay_open_ech(struct relay *r, const struct gh_ech_keys *keys);
 
+/* relay_trust_apply on every worker, one after the other; waits. On the thread that runs the node. */
+void relay_rejudge(struct relay *r);
+
 #endif

@@ -262,9 +262,6 @@ void relay_session_expire(struct relay_worker *rw);
 int relay_peer(void *arg, const struct gh_cert *cert, const struct gh_endpoint *remote, struct gh_http_identity *ret);
 void relay_refused(void *arg, const struct gh_endpoint *remote, const char *why);
 
-/* relay.c: relay_trust_apply on every worker, one after the other; waits. On the thread that runs the node. */
-void relay_rejudge(struct relay *r);
-
 /* relay_move.c */
 /* Asks the worker of <held> for the session, if it is of the tunnel's instance; else the tunnel gets a session of its own. */
 void relay_move_ask(struct tunnel *t, const struct gh_directory_found *held);
