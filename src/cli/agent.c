@@ -230,8 +230,11 @@ static void print_paths(FILE *out, const json_t *o)
 
         gh_watch_emit_rtt(rtt, sizeof rtt, number_of(row, "rtt_us"));
         gh_watch_emit_loss(loss, sizeof loss, number_of(row, "datagrams_sent"), number_of(row, "datagrams_lost"));
-        fprintf(out, "%-10s %s, %s%s, rtt %s, udp payload %lld, loss %s\n", head, text_of(row, "remote"), text_of(row, "state"),
-                json_is_true(json_object_get(row, "carrier")) ? " (carries)" : "", rtt, number_of(row, "udp_payload"), loss);
+        fprintf(out, "%-10s %s by %s, %s%s, rtt %s", head, text_of(row, "remote"), text_of(row, "transport"), text_of(row, "state"),
+                json_is_true(json_object_get(row, "carrier")) ? " (carries)" : "", rtt);
+        if (number_of(row, "udp_payload"))
+            fprintf(out, ", udp payload %lld, loss %s", number_of(row, "udp_payload"), loss);
+        fputc('\n', out);
         head = "";
     }
 }

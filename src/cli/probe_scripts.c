@@ -216,7 +216,6 @@ static size_t write_hello(const struct hello *h, uint8_t buf[HELLO_MAX])
 
 static struct gh_probe *add(struct gh_probes *p, enum gh_probe_property property, const char *name, struct gh_span bytes)
 {
-    static struct gh_probe *const none = NULL;
     struct gh_probe *list = p->list, *made;
 
     if (p->count == p->cap) {
@@ -225,7 +224,7 @@ static struct gh_probe *add(struct gh_probes *p, enum gh_probe_property property
         list = realloc(list, cap * sizeof *list);
         if (!list) {
             p->failed = true;
-            return none;
+            return NULL;
         }
         p->list = list;
         p->cap = cap;
@@ -238,7 +237,7 @@ static struct gh_probe *add(struct gh_probes *p, enum gh_probe_property property
     made->bytes = malloc(bytes.len + 1);
     if (!made->bytes) {
         p->failed = true;
-        return none;
+        return NULL;
     }
     if (bytes.len)
         memcpy(made->bytes, bytes.data, bytes.len);

@@ -177,6 +177,13 @@ int gh_privileged_open_tcp(struct gh_privileged *p, const struct gh_priv_socket 
     return call(p, &q, NULL, ret_fds, s->count, NULL);
 }
 
+int gh_privileged_open_dial(struct gh_privileged *p, uint8_t family, uint32_t mark, int *ret_fd)
+{
+    const struct gh_priv_request q = { .kind = GH_PRIV_OPEN_DIAL, .socket = { .addr.family = family, .count = 1, .mark = mark } };
+
+    return call(p, &q, NULL, ret_fd, 1, NULL);
+}
+
 int gh_privileged_open_tun(struct gh_privileged *p, const struct gh_priv_tun *t, int *ret_fds, char ret_name[GH_PRIV_DEVICE])
 {
     const struct gh_priv_request q = { .kind = GH_PRIV_OPEN_TUN, .tun = *t };

@@ -39,6 +39,8 @@ int gh_privileged_open_unix(struct gh_privileged *p, const char *path, unsigned 
 /* <ret_fds> takes s->count descriptors. */
 int gh_privileged_open_udp(struct gh_privileged *p, const struct gh_priv_socket *s, int *ret_fds);
 int gh_privileged_open_tcp(struct gh_privileged *p, const struct gh_priv_socket *s, int *ret_fds);
+/* A TCP socket of <family>, marked, to be connected: a new one each time. */
+int gh_privileged_open_dial(struct gh_privileged *p, uint8_t family, uint32_t mark, int *ret_fd);
 int gh_privileged_open_tun(struct gh_privileged *p, const struct gh_priv_tun *t, int *ret_fds, char ret_name[GH_PRIV_DEVICE]);
 int gh_privileged_tun_config(struct gh_privileged *p, const struct gh_priv_tun_config *t);
 /* The routes of <device> in <table> become exactly these. */

@@ -78,11 +78,12 @@ int gh_tls_load(struct gh_run *run, struct gh_log *log, const char *area, const 
     struct gh_text cert = { 0 }, ca = { 0 };
     struct gh_signer signer;
     struct gh_tls_ctx *made = NULL;
-    struct gh_tls_config cfg = { .server = f->server, .alpn = f->alpn ? f->alpn : "h3", .aead = f->aead, .signer = &signer, .ask = f->ask };
+    struct gh_tls_config cfg = { .server = f->server, .alpn = f->alpn ? f->alpn : "h3", .aead = f->aead, .signer = &signer, .ask = f->ask,
+                                 .pins = f->pins, .pin_count = f->pin_count };
     char why[WHY] = "";
     int rc = read_pem(&l, f->certificate, &cert);
 
-    if (rc == 0 && f->ca)
+    if (rc == 0 && f->ca && *f->ca)
         rc = read_pem(&l, f->ca, &ca);
     if (rc == 0)
         rc = open_key(&l, f->key, &signer); /* the last: the context takes it over */

@@ -13,12 +13,14 @@ struct gh_log;
 struct gh_run;
 
 struct gh_tls_files {
-    const char *certificate, *key, *ca; /* PEM; <ca> NULL: clients are not asked */
+    const char *certificate, *key, *ca; /* PEM; no <ca> (NULL or ""): clients are not asked, servers are known by <pins> */
     bool server;
     enum gh_aead_engine aead;
     const char *alpn; /* NULL: "h3" */
     enum gh_tls_ask ask;
     const struct gh_ech_keys *ech; /* server; NULL: none */
+    const uint8_t (*pins)[32];     /* client */
+    size_t pin_count;
 };
 
 /* 0, or an error after a log line of <area> that names the file or says what is wrong in it; the last reload's words say it, too. */

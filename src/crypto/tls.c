@@ -189,6 +189,11 @@ int gh_tls_create(struct gh_tls_ctx *ctx, const char *server_name, const struct 
     return 0;
 }
 
+int gh_tls_set_certificate_name(struct gh_tls *t, const char *name)
+{
+    return tls_ssl_set_certificate_name(t->ssl, name);
+}
+
 /* What only a handshake needs. */
 static void release(struct gh_tls *t)
 {

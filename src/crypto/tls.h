@@ -72,6 +72,7 @@ void gh_tls_ctx_set_wall(struct gh_tls_ctx *c, int64_t wall);
 
 /* Client: what a later connection resumes with. It holds the peer's certificate. */
 struct gh_tls_session;
+struct gh_tls_session *gh_tls_session_get(struct gh_tls_session *s); /* another reference */
 void gh_tls_session_put(struct gh_tls_session *s); /* accepts NULL */
 
 enum gh_tls_level { GH_TLS_INITIAL, GH_TLS_EARLY, GH_TLS_HANDSHAKE, GH_TLS_APPLICATION };
@@ -87,10 +88,20 @@ struct gh_tls_events {
 
 struct gh_tls;
 
+/* Client: whom it asks for. Borrowed. */
+struct gh_tls_name {
+    const char *server_name;      /* as gh_tls_create has it */
+    const char *certificate_name; /* as gh_tls_set_certificate_name has it; NULL: <server_name> */
+    bool ech;                     /* as gh_tls_set_ech has it, with <ech_list> */
+    struct gh_span ech_list;
+};
+
 /* <server_name>: client only, sent as SNI and checked against the certificate; NULL or "" sends none and checks none (the
  * caller then checks the identity). The engine keeps a reference of <ctx>. */
 int gh_tls_create(struct gh_tls_ctx *ctx, const char *server_name, const struct gh_tls_events *events, void *arg, struct gh_tls **ret);
 void gh_tls_destroy(struct gh_tls *t);
+/* Client, before the first flight: the certificate is checked for <name>, whatever name is asked for; "" checks none. 0 or GH_ERR_CRYPTO. */
+int gh_tls_set_certificate_name(struct gh_tls *t, const char *name);
 /* Server, when the handshake is complete and its tickets are made: frees what only that needed (half of what a connection has). No event
  * may be running. From then on there is no peer's certificate, and bytes that come are refused. Does nothing otherwise. */
 void gh_tls_shrink(struct gh_tls *t);

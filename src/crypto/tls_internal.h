@@ -54,6 +54,7 @@ bool tls_pin_holds(const struct gh_tls_ctx *c, struct x509_st *leaf);
 void tls_pin_use(struct gh_tls_ctx *c);
 /* tls_ssl.c: what is the same for QUIC and for byte streams */
 int tls_ssl_set_server_name(struct ssl_st *ssl, const char *name);
+int tls_ssl_set_certificate_name(struct ssl_st *ssl, const char *name);
 int tls_ssl_set_ech(struct ssl_st *ssl, struct gh_span list);
 enum gh_tls_ech tls_ssl_ech(struct ssl_st *ssl);
 int tls_ssl_ech_retry(struct ssl_st *ssl, uint8_t **ret, size_t *ret_len);

@@ -25,6 +25,21 @@ int tls_ssl_set_server_name(SSL *ssl, const char *name)
     return 0;
 }
 
+int tls_ssl_set_certificate_name(SSL *ssl, const char *name)
+{
+    X509_VERIFY_PARAM *want = SSL_get0_param(ssl);
+    ASN1_OCTET_STRING *ip = a2i_IPADDRESS(name);
+    int rc;
+
+    ERR_clear_error();
+    if (ip)
+        rc = X509_VERIFY_PARAM_set1_host(want, NULL, 0) == 1 && X509_VERIFY_PARAM_set1_ip_asc(want, name) == 1;
+    else
+        rc = X509_VERIFY_PARAM_set1_ip(want, NULL, 0) == 1 && X509_VERIFY_PARAM_set1_host(want, *name ? name : NULL, 0) == 1;
+    ASN1_OCTET_STRING_free(ip);
+    return rc ? 0 : GH_ERR_CRYPTO;
+}
+
 int tls_ssl_set_ech(SSL *ssl, struct gh_span list)
 {
     char name[GH_ECH_PUBLIC_NAME_MAX + 1];

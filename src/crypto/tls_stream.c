@@ -162,6 +162,8 @@ static int set_up(struct gh_tls_stream *t, const struct gh_tls_stream_request *r
         return 0;
     if (req->server_name && *req->server_name)
         rc = tls_ssl_set_server_name(t->ssl, req->server_name);
+    if (rc == 0 && req->certificate_name)
+        rc = tls_ssl_set_certificate_name(t->ssl, req->certificate_name);
     if (rc == 0 && req->ech)
         rc = tls_ssl_set_ech(t->ssl, req->ech_list);
     if (rc == 0 && req->resume)

@@ -30,6 +30,7 @@ struct gh_tls_stream;
 /* What a client wants; a server gives NULL. */
 struct gh_tls_stream_request {
     const char *server_name; /* as gh_tls_create has it */
+    const char *certificate_name; /* as gh_tls_set_certificate_name has it; NULL: <server_name> */
     bool ech;                /* as gh_tls_set_ech has it, with <ech_list> */
     struct gh_span ech_list;
     struct gh_tls_session *resume; /* stays the caller's; may be NULL */

@@ -166,6 +166,12 @@ void gh_tls_ticket_keep(struct gh_tls_ctx *c)
     SSL_CTX_sess_set_new_cb(c->ssl, cb_new_session);
 }
 
+struct gh_tls_session *gh_tls_session_get(struct gh_tls_session *s)
+{
+    SSL_SESSION_up_ref((SSL_SESSION *)s);
+    return s;
+}
+
 void gh_tls_session_put(struct gh_tls_session *s)
 {
     SSL_SESSION_free((SSL_SESSION *)s);

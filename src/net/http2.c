@@ -302,6 +302,17 @@ void gh_http2_conn_close(struct gh_http2_conn *c)
     gh_http2_conn_wake(c);
 }
 
+void gh_http2_conn_drain(struct gh_http2_conn *c)
+{
+    (void)gh_h2_drain(c->h2);
+    gh_http2_conn_wake(c);
+}
+
+void gh_http2_conn_abort(struct gh_http2_conn *c)
+{
+    conn_destroy(c);
+}
+
 /* The set. */
 
 static void fill_defaults(struct gh_http2_config *c)

@@ -65,6 +65,10 @@ int gh_http2_conn_request(struct gh_http2_conn *c, const struct gh_http_head *he
                           struct gh_http_stream **ret);
 /* Closes without an error; on_closed follows, not before this returns. */
 void gh_http2_conn_close(struct gh_http2_conn *c);
+/* The same once its streams are through; none are begun any more. */
+void gh_http2_conn_drain(struct gh_http2_conn *c);
+/* Now, and what waits is lost; on_closed before this returns. Not from inside an event. */
+void gh_http2_conn_abort(struct gh_http2_conn *c);
 /* The connection below a stream; NULL when the stream is not one of HTTP/2. */
 struct gh_http2_conn *gh_http2_conn_of(const struct gh_http_stream *s);
 

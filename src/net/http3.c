@@ -186,7 +186,11 @@ static void on_handshake(void *arg)
                                      .certificate = &c->identity.certificate,
                                      .uid = UINT32_MAX,
                                      .connection = number_of(c->h) };
-    if (rc < 0) {
+    if (rc < 0 && c->server && c->h->cfg.anybody) {
+        c->identity = (struct gh_http_identity){ .name = "" };
+        c->peer.not_after = 0;
+        c->peer.certificate = NULL;
+    } else if (rc < 0) {
         c->refused = true; /* on_peer said why to whoever wants to know */
         gh_quic_close(c->quic, false, ALERT_BAD_CERTIFICATE, "certificate refused");
     }
@@ -207,7 +211,7 @@ static void on_request(void *arg, struct gh_h3_stream *s, const struct gh_http_h
     struct gh_http_conn *c = arg;
     struct stream *st;
 
-    if (c->refused || !c->identity.name[0]) {
+    if (c->refused || (!c->identity.name[0] && !c->h->cfg.anybody)) {
         gh_h3_reset(s, GH_H3_REQUEST_REJECTED);
         return;
     }
@@ -399,7 +403,8 @@ int gh_http_endpoint_create(const struct gh_http_endpoint_config *cfg, struct gh
         free(h);
         return rc;
     }
-    h->cfg.tls = gh_tls_ctx_get(cfg->tls);
+    if (cfg->tls)
+        gh_tls_ctx_get(cfg->tls);
     *ret = h;
     return 0;
 }
@@ -452,14 +457,14 @@ struct gh_quic_endpoint *gh_http_endpoint_quic(struct gh_http_endpoint *h)
     return h->endpoint;
 }
 
-int gh_http_endpoint_connect(struct gh_http_endpoint *h, const struct gh_endpoint *remote, const char *server_name, struct gh_http_conn **ret)
+int gh_http_endpoint_connect(struct gh_http_endpoint *h, const struct gh_endpoint *remote, const struct gh_tls_name *name, struct gh_http_conn **ret)
 {
     struct gh_http_conn *c;
     int rc = conn_create(h, NULL, false, &c);
 
     if (rc < 0)
         return rc;
-    rc = gh_quic_endpoint_connect(h->endpoint, remote, h->cfg.tls, server_name, &gh_h3_app, c->h3, &c->quic_link);
+    rc = gh_quic_endpoint_connect(h->endpoint, remote, h->cfg.tls, name, &gh_h3_app, c->h3, &c->quic_link);
     if (rc < 0) {
         conn_destroy(c);
         return rc;

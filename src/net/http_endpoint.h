@@ -30,10 +30,11 @@ struct gh_http_endpoint_events {
 
 struct gh_http_endpoint_config {
     struct gh_quic_endpoint_config endpoint; /* its events and arg are filled here */
-    struct gh_tls_ctx *tls;                  /* another reference is taken */
+    struct gh_tls_ctx *tls;                  /* another reference is taken; a server may bring it later, before the first connection */
     struct gh_http_handler handler;          /* server */
     const struct gh_http_endpoint_events *events;
     void *arg;
+    bool anybody; /* server: who has no identity, or none that counts, is served as well, and its requests have none; <tls> may then let it in */
 };
 
 int gh_http_endpoint_create(const struct gh_http_endpoint_config *cfg, struct gh_http_endpoint **ret);
@@ -47,8 +48,8 @@ void gh_http_endpoint_close_all(struct gh_http_endpoint *h, const char *reason);
 unsigned gh_http_endpoint_connections(const struct gh_http_endpoint *h);
 struct gh_quic_endpoint *gh_http_endpoint_quic(struct gh_http_endpoint *h);
 
-/* Client. */
-int gh_http_endpoint_connect(struct gh_http_endpoint *h, const struct gh_endpoint *remote, const char *server_name, struct gh_http_conn **ret);
+/* Client. <name> is copied. */
+int gh_http_endpoint_connect(struct gh_http_endpoint *h, const struct gh_endpoint *remote, const struct gh_tls_name *name, struct gh_http_conn **ret);
 int gh_http_conn_request(struct gh_http_conn *c, const struct gh_http_head *head, const struct gh_http_events *events, void *arg,
                      bool end, struct gh_http_stream **ret);
 /* Closes without an error; on_closed follows at the end of the turn. */

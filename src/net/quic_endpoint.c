@@ -188,13 +188,13 @@ static void collect(struct gh_quic_link *l)
     l->told_lost = c->datagrams_lost;
 }
 
-/* A session is used once; nobody used it when the server was never heard. */
-static void keep_unused_session(struct gh_quic_link *l)
+/* Nobody used it when the server was never heard. */
+static void return_session(struct gh_quic_link *l)
 {
-    if (l->session && l->quic && !gh_quic_is_abandoned(l->quic) && gh_quic_counters(l->quic)->packets_in == 0)
-        gh_quic_memory_keep_session(l->e->memory, &l->server, l->tls, l->server_name, l->session);
-    else
-        gh_tls_session_put(l->session);
+    bool unused = l->quic && !gh_quic_is_abandoned(l->quic) && gh_quic_counters(l->quic)->packets_in == 0;
+
+    gh_quic_memory_return_session(l->e->memory, l->session, !unused);
+    l->session = NULL;
 }
 
 /* Whoever makes us compute for nothing pays for it: a certificate that was refused, a handshake left behind by an address that was proved. */
@@ -235,7 +235,7 @@ static void link_destroy(struct gh_quic_link *l)
     }
     if (l->attached)
         e->cfg.events->on_closed(l->app_arg, l, &l->why);
-    keep_unused_session(l);
+    return_session(l);
     gh_quic_destroy(l->quic);
     gh_tls_ctx_put(l->tls);
     free(l->server_name);
@@ -310,7 +310,8 @@ static struct gh_quic_link *accept_link(struct gh_quic_endpoint *e, struct gh_qu
 static struct gh_quic_link *unclaimed(struct gh_quic_endpoint *e, const struct gh_quic_cid *cid, const struct gh_quic_path *path, size_t len)
 {
     if (e->cfg.server) {
-        gh_quic_answer_reset(e, cid, len, path);
+        if (!e->cfg.admit)
+            gh_quic_answer_reset(e, cid, len, path);
     } else {
         gh_list_each(it, &e->all)
         {
@@ -343,7 +344,17 @@ static void deliver(struct gh_quic_link *l, const struct gh_quic_path *path, uin
         half_open_done(l, &l->e->counters.handshakes_done);
         l->e->counters.resumed += gh_tls_resumed(gh_quic_tls(l->quic));
     }
+    if (l->session && gh_quic_handshake_complete(l->quic))
+        return_session(l);
     gh_quic_link_wake(l);
+}
+
+/* Whoever guards the endpoint decides. */
+static bool ask(struct gh_quic_endpoint *e, const struct gh_quic_path *path, uint8_t ecn, struct gh_span payload)
+{
+    const struct gh_quic_stranger s = { { .ip = path->local.ip, .port = path->local.port }, { .ip = path->remote.ip, .port = path->remote.port }, ecn, payload };
+
+    return e->cfg.admit(e->cfg.admit_arg, &s);
 }
 
 /* A datagram that another worker's socket read. */
@@ -368,6 +379,8 @@ static void deliver_handed_over(struct gh_worker *w, struct gh_message *m)
         l = find(h->to, &cid);
     if (l)
         deliver(l, &h->path, h->ecn, gh_span_of(h->data, h->len));
+    else if (h->to->cfg.admit)
+        ask(h->to, &h->path, h->ecn, gh_span_of(h->data, h->len));
     else if (is_long)
         gh_quic_endpoint_drop(h->to, GH_DROP_QUIC_INVALID, 1);
     else
@@ -397,13 +410,13 @@ static void hand_over(struct gh_quic_endpoint *e, unsigned worker, const struct 
 /* The first packet is read here: what it lacks may have to be asked for by a Retry (the parts of a long ClientHello came in another
  * order, and an address that nobody proved may not make us keep them). */
 static struct gh_quic_link *accept_stranger(struct gh_quic_endpoint *e, struct gh_quic_initial *first, const struct gh_quic_path *path,
-                                            const struct gh_udp_message *m, struct gh_span payload)
+                                            uint8_t ecn, struct gh_span payload)
 {
     struct gh_quic_link *l = accept_link(e, first, path);
 
     if (!l)
         return NULL;
-    deliver(l, path, m->ecn, payload);
+    deliver(l, path, ecn, payload);
     if (l->closed && l->why.retry && e->cfg.retry != GH_QUIC_RETRY_NEVER)
         gh_quic_answer_retry(e, first, path);
     return NULL; /* its datagram is delivered */
@@ -418,15 +431,18 @@ static struct gh_quic_link *stranger(struct gh_quic_endpoint *e, const struct gh
     unsigned worker;
     int rc = 0;
 
+    worker = cid->len == GH_QUIC_CID_LEN ? gh_quic_group_worker_of(e->cfg.group, cid->data) : e->cfg.index;
+    if (e->cfg.admit && (is_long || worker == e->cfg.index || worker >= e->cfg.group->count) && !ask(e, &path, m->ecn, payload))
+        return NULL;
     if (is_long && e->cfg.server)
         rc = gh_quic_accept(payload, &first);
     if (rc == 1)
-        return accept_stranger(e, &first, &path, m, payload);
+        return accept_stranger(e, &first, &path, m->ecn, payload);
     if (rc == GH_ERR_UNSUPPORTED) {
-        gh_quic_answer_version(e, &first, &path);
+        if (!e->cfg.admit)
+            gh_quic_answer_version(e, &first, &path);
         return NULL;
     }
-    worker = cid->len == GH_QUIC_CID_LEN ? gh_quic_group_worker_of(e->cfg.group, cid->data) : e->cfg.index;
     if (worker != e->cfg.index && worker < e->cfg.group->count)
         hand_over(e, worker, m, payload);
     else if (!is_long)
@@ -434,6 +450,36 @@ static struct gh_quic_link *stranger(struct gh_quic_endpoint *e, const struct gh
     else
         gh_quic_endpoint_drop(e, GH_DROP_QUIC_INVALID, 1);
     return NULL;
+}
+
+void gh_quic_endpoint_replay(struct gh_quic_endpoint *e, const struct gh_quic_stranger *d)
+{
+    struct gh_quic_path path = path_of(e, &d->local, &d->remote);
+    struct gh_quic_initial first;
+    struct gh_quic_link *l = NULL;
+    struct gh_quic_cid cid;
+    bool is_long;
+
+    if (gh_quic_peek_dcid(d->payload, &cid, &is_long) == 0)
+        l = find(e, &cid);
+    if (l)
+        deliver(l, &path, d->ecn, d->payload);
+    else if (gh_quic_accept(d->payload, &first) == 1)
+        accept_stranger(e, &first, &path, d->ecn, d->payload);
+    else
+        gh_quic_endpoint_drop(e, GH_DROP_QUIC_INVALID, 1);
+}
+
+ssize_t gh_quic_endpoint_send(struct gh_quic_endpoint *e, const struct gh_udp_send *m)
+{
+    ssize_t n = gh_udp_send(&e->udp, m);
+
+    e->counters.sends++;
+    if (n > 0) {
+        e->counters.datagrams_out++;
+        e->counters.bytes_out += (uint64_t)n;
+    }
+    return n;
 }
 
 static void receive_message(struct gh_quic_endpoint *e, const struct gh_udp_message *m)
@@ -454,8 +500,9 @@ static void receive_message(struct gh_quic_endpoint *e, const struct gh_udp_mess
         len = m->len - at < m->segment ? m->len - at : m->segment;
         payload = gh_span_of(m->data + at, len);
         e->counters.datagrams_in++;
-        if (gh_quic_peek_dcid(payload, &cid, &is_long) < 0) {
-            gh_quic_endpoint_drop(e, GH_DROP_QUIC_INVALID, 1);
+        if (gh_quic_peek_dcid(payload, &cid, &is_long) < 0) { /* to us; whoever is behind the guard may see it another way */
+            if (!e->cfg.admit || ask(e, &path, m->ecn, payload))
+                gh_quic_endpoint_drop(e, GH_DROP_QUIC_INVALID, 1);
             continue;
         }
         if (!l || cid.len != last.len || memcmp(cid.data, last.data, cid.len) != 0)
@@ -695,21 +742,21 @@ unsigned gh_quic_endpoint_links(const struct gh_quic_endpoint *e)
     return e->links;
 }
 
-int gh_quic_endpoint_connect(struct gh_quic_endpoint *e, const struct gh_endpoint *remote, struct gh_tls_ctx *tls, const char *server_name,
+int gh_quic_endpoint_connect(struct gh_quic_endpoint *e, const struct gh_endpoint *remote, struct gh_tls_ctx *tls, const struct gh_tls_name *name,
                              const struct gh_quic_app *app, void *app_arg, struct gh_quic_link **ret)
 {
     struct gh_quic_link *l = link_create(e);
     struct gh_quic_owner owner = { &host, l, app, app_arg };
     struct gh_endpoint local = { .ip.family = remote->ip.family, .port = e->udp.port };
     struct gh_quic_path path = path_of(e, &local, remote);
-    struct gh_quic_target to = { .tls = tls, .server_name = server_name };
+    struct gh_quic_target to = { .tls = tls, .server_name = name->server_name, .certificate_name = name->certificate_name, .ech = name->ech, .ech_list = name->ech_list };
     uint8_t token[GH_QUIC_MEMORY_TOKEN];
     int rc;
 
     if (!l)
         return GH_ERR_MEMORY;
     l->tls = gh_tls_ctx_get(tls);
-    l->server_name = strdup(server_name ? server_name : "");
+    l->server_name = strdup(name->server_name ? name->server_name : "");
     if (!l->server_name) {
         link_destroy(l);
         return GH_ERR_MEMORY;

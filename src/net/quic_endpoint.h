@@ -61,6 +61,13 @@ struct gh_quic_endpoint_events {
     void (*on_drop)(void *arg, enum gh_drop why, uint64_t count);
 };
 
+/* A datagram of no connection that the endpoint has. */
+struct gh_quic_stranger {
+    struct gh_endpoint local, remote;
+    uint8_t ecn;
+    struct gh_span payload; /* borrowed */
+};
+
 struct gh_quic_endpoint_config {
     struct gh_worker *worker;
     struct gh_quic_group *group; /* outlives the endpoint */
@@ -75,6 +82,11 @@ struct gh_quic_endpoint_config {
     struct gh_quic_memory *memory; /* client: shared with other endpoints of the worker, and outlives them; NULL: its own */
     const struct gh_quic_endpoint_events *events;
     void *arg;
+    /* Server, may be NULL: sees every such datagram before anything is answered. True: it is a client's of ours, and may begin a connection. False: the
+     * callee has it, or nobody is to hear of it; gh_quic_endpoint_replay takes it later. With it this endpoint sends no Version Negotiation and no
+     * stateless reset: they would tell who is here. */
+    bool (*admit)(void *arg, const struct gh_quic_stranger *d);
+    void *admit_arg;
 };
 
 struct gh_quic_endpoint_counters {
@@ -95,6 +107,10 @@ struct gh_quic_endpoint_counters {
 int gh_quic_endpoint_create(const struct gh_quic_endpoint_config *cfg, struct gh_quic_endpoint **ret);
 /* Closes every connection without a word (on_closed for each). */
 void gh_quic_endpoint_destroy(struct gh_quic_endpoint *e);
+/* A datagram that <admit> kept goes on as one that it let in. */
+void gh_quic_endpoint_replay(struct gh_quic_endpoint *e, const struct gh_quic_stranger *d);
+/* Sends a datagram that is no connection's, from the endpoint's socket. As gh_udp_send: what the socket does not take now is lost. */
+ssize_t gh_quic_endpoint_send(struct gh_quic_endpoint *e, const struct gh_udp_send *m);
 /* Sends what waits, now. */
 void gh_quic_endpoint_flush(struct gh_quic_endpoint *e);
 void gh_quic_endpoint_set_max_half_open(struct gh_quic_endpoint *e, unsigned max);
@@ -106,7 +122,7 @@ struct gh_worker *gh_quic_endpoint_worker(const struct gh_quic_endpoint *e);
 unsigned gh_quic_endpoint_links(const struct gh_quic_endpoint *e);
 
 /* Client: opens a connection. <remote> is where to. */
-int gh_quic_endpoint_connect(struct gh_quic_endpoint *e, const struct gh_endpoint *remote, struct gh_tls_ctx *tls, const char *server_name,
+int gh_quic_endpoint_connect(struct gh_quic_endpoint *e, const struct gh_endpoint *remote, struct gh_tls_ctx *tls, const struct gh_tls_name *name,
                              const struct gh_quic_app *app, void *app_arg, struct gh_quic_link **ret);
 
 struct gh_quic *gh_quic_link_quic(struct gh_quic_link *l);

@@ -100,20 +100,37 @@ static bool serves(const struct gh_quic_kept *k, const struct gh_endpoint *remot
     return *server_name || (k->remote.port == remote->port && gh_ip_equals(&k->remote.ip, &remote->ip));
 }
 
-struct gh_tls_session *gh_quic_memory_take_session(struct gh_quic_memory *m, const struct gh_endpoint *remote, const struct gh_tls_ctx *tls,
-                                                   const char *server_name)
+static void forget(struct gh_quic_memory *m, size_t i)
 {
-    struct gh_tls_session *s = NULL;
-    size_t i = 0;
-
-    while (i < GH_QUIC_MEMORY_SERVERS && m->kept[i] && !serves(m->kept[i], remote, tls, server_name))
-        i++;
-    if (i == GH_QUIC_MEMORY_SERVERS || !m->kept[i])
-        return NULL;
-    s = m->kept[i]->session;
-    m->kept[i]->session = NULL;
     kept_destroy(m->kept[i]);
     memmove(m->kept + i, m->kept + i + 1, (GH_QUIC_MEMORY_SERVERS - 1 - i) * sizeof *m->kept);
     m->kept[GH_QUIC_MEMORY_SERVERS - 1] = NULL;
-    return s;
+}
+
+struct gh_tls_session *gh_quic_memory_take_session(struct gh_quic_memory *m, const struct gh_endpoint *remote, const struct gh_tls_ctx *tls,
+                                                   const char *server_name)
+{
+    struct gh_quic_kept *best = NULL;
+
+    for (size_t i = 0; i < GH_QUIC_MEMORY_SERVERS && m->kept[i]; i++)
+        if (serves(m->kept[i], remote, tls, server_name) && (!best || m->kept[i]->lent < best->lent))
+            best = m->kept[i];
+    if (!best)
+        return NULL;
+    best->lent++;
+    return gh_tls_session_get(best->session);
+}
+
+void gh_quic_memory_return_session(struct gh_quic_memory *m, struct gh_tls_session *s, bool answered)
+{
+    for (size_t i = 0; s && i < GH_QUIC_MEMORY_SERVERS && m->kept[i]; i++) {
+        if (m->kept[i]->session != s)
+            continue;
+        if (answered)
+            forget(m, i);
+        else
+            m->kept[i]->lent--;
+        break;
+    }
+    gh_tls_session_put(s);
 }

@@ -1,7 +1,8 @@
 /* net/quic_memory.h - what a client remembers of the servers that it was connected to
  *
  * A few servers, the last used first. A server with a name has its sessions at all its addresses. Tokens and sessions are used once (RFC 9000,
- * section 8.1.3; RFC 8446, appendix C.4).
+ * section 8.1.3; RFC 8446, appendix C.4): a session that was taken is lent to further attempts at the same server as long as none of them was
+ * answered, since one server will answer one of them.
  */
 #ifndef GH_NET_QUIC_MEMORY_H
 #define GH_NET_QUIC_MEMORY_H
@@ -21,6 +22,7 @@ struct gh_quic_memory {
     } * known[GH_QUIC_MEMORY_SERVERS];
     struct gh_quic_kept {
         struct gh_tls_session *session;
+        unsigned lent;             /* attempts that hold it */
         struct gh_tls_ctx *tls;    /* that it was made with: another certificate of ours is another client */
         char server_name[256];     /* that it was made for; "" for whoever is at <remote> */
         struct gh_endpoint remote;
@@ -36,8 +38,11 @@ size_t gh_quic_memory_take_token(struct gh_quic_memory *m, const struct gh_endpo
 /* <s> is the memory's from now on. */
 void gh_quic_memory_keep_session(struct gh_quic_memory *m, const struct gh_endpoint *remote, struct gh_tls_ctx *tls, const char *server_name,
                                  struct gh_tls_session *s);
-/* The caller's from now on; NULL when there is none. */
+/* A reference for the caller, to be given back; NULL when there is none. */
 struct gh_tls_session *gh_quic_memory_take_session(struct gh_quic_memory *m, const struct gh_endpoint *remote, const struct gh_tls_ctx *tls,
                                                    const char *server_name);
+
+/* <s>, which was taken, is not needed any more, or the server has <answered>: then nobody takes it again. Accepts NULL. */
+void gh_quic_memory_return_session(struct gh_quic_memory *m, struct gh_tls_session *s, bool answered);
 
 #endif

@@ -176,18 +176,24 @@ int gh_sock_listen_unix(const char *path, mode_t mode)
     return fd;
 }
 
+int gh_sock_open_tcp(uint8_t family)
+{
+    return make(family == 4 ? AF_INET : AF_INET6);
+}
+
+int gh_sock_connect(int fd, const struct gh_endpoint *to)
+{
+    struct sockaddr_storage addr;
+    int len = gh_endpoint_to_sockaddr(to, to->ip.family == 4 ? AF_INET : AF_INET6, &addr);
+
+    return connect(fd, (const struct sockaddr *)&addr, (socklen_t)len) < 0 && errno != EINPROGRESS ? gh_os_failure() : 0;
+}
+
 int gh_sock_connect_tcp(const struct gh_endpoint *to)
 {
-    int family = to->ip.family == 4 ? AF_INET : AF_INET6;
-    struct sockaddr_storage addr;
-    int len = gh_endpoint_to_sockaddr(to, family, &addr);
-    int fd = make(family);
+    int fd = gh_sock_open_tcp(to->ip.family), rc = fd < 0 ? fd : gh_sock_connect(fd, to);
 
-    if (fd < 0)
-        return fd;
-    if (connect(fd, (const struct sockaddr *)&addr, (socklen_t)len) < 0 && errno != EINPROGRESS)
-        return give_up(fd, gh_os_failure());
-    return fd;
+    return rc < 0 && fd >= 0 ? give_up(fd, rc) : fd;
 }
 
 int gh_sock_connected(int fd)

@@ -44,6 +44,9 @@ int gh_sock_listen_tcp(const struct gh_endpoint *at, unsigned flags);
 int gh_sock_listen_unix(const char *path, mode_t mode);
 /* The connection goes on in the background: wait until it can be written to, then ask gh_sock_connected. */
 int gh_sock_connect_tcp(const struct gh_endpoint *to);
+/* The two halves of it: a socket of <family> (4 or 6), and 0 or an error. */
+int gh_sock_open_tcp(uint8_t family);
+int gh_sock_connect(int fd, const struct gh_endpoint *to);
 int gh_sock_connect_unix(const char *path); /* also GH_ERR_NOT_FOUND: nobody listens; GH_ERR_AGAIN: the queue is full */
 
 /* 0, GH_ERR_AGAIN while the attempt goes on, or GH_ERR_SYSTEM with the attempt's errno. */

@@ -61,6 +61,24 @@ int gh_udp_open(const struct gh_endpoint *at, unsigned flags)
     return rc;
 }
 
+int gh_udp_connect(const struct gh_endpoint *to)
+{
+    const struct gh_endpoint any = { .ip.family = to->ip.family };
+    int fd = gh_udp_open(&any, 0), len, rc, saved;
+    struct sockaddr_storage addr;
+
+    if (fd < 0)
+        return fd;
+    len = gh_endpoint_to_sockaddr(to, to->ip.family == 4 ? AF_INET : AF_INET6, &addr);
+    if (connect(fd, (const struct sockaddr *)&addr, (socklen_t)len) == 0)
+        return fd;
+    rc = gh_os_failure();
+    saved = errno;
+    gh_sock_close(fd);
+    errno = saved;
+    return rc;
+}
+
 static int set_buffer(int fd, int force, int plain, int bytes)
 {
     int got = 0;

@@ -33,6 +33,8 @@ void gh_udp_selftest(struct gh_udp_features *ret);
 /* A bound, non-blocking socket that reports local address and ECN and does not fragment (RFC 9000, section 14).
  * <at>'s family 0 binds all addresses of both families. Descriptor, GH_ERR_EXISTS, GH_ERR_DENIED or GH_ERR_SYSTEM. */
 int gh_udp_open(const struct gh_endpoint *at, unsigned flags);
+/* A socket from any port of ours to <to> alone: it hears of nobody else, and of what ICMP says. As gh_udp_open. */
+int gh_udp_connect(const struct gh_endpoint *to);
 /* Socket buffers of <bytes> each: past the system's limit where the process may, else up to it. <ret_got>: the smaller. */
 int gh_udp_set_buffers(int fd, int bytes, int *ret_got);
 /* Chooses the socket of a reuseport group that gets a datagram: the program's result is the number of the socket in the order

@@ -123,6 +123,8 @@ int gh_check_request(const struct gh_priv_request *q)
     case GH_PRIV_OPEN_UDP:
     case GH_PRIV_OPEN_TCP:
         return check_socket(&q->socket);
+    case GH_PRIV_OPEN_DIAL:
+        return ip_ok(&q->socket.addr) ? check_socket(&q->socket) : GH_ERR_MALFORMED;
     case GH_PRIV_OPEN_TUN:
         if (!gh_check_device(q->tun.name, true))
             return GH_ERR_MALFORMED;

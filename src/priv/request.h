@@ -8,7 +8,7 @@
  * that only what the table below says.
  *
  *   request      CONFIG  RUN
- *   OPEN_*       yes     the same again (a file is opened afresh, a socket or device is the one that was)
+ *   OPEN_*       yes     the same again (a file, or a socket of OPEN_DIAL, is opened afresh; another socket or device is the one that was)
  *   TUN_CONFIG   yes     of a device that was opened
  *   ROUTE        yes     through a device that was opened, or in a table that RULE was granted
  *   RULE, NAT, HOP       yes     the same again
@@ -43,6 +43,7 @@ enum gh_priv_kind {
     GH_PRIV_OPEN_STATE_DIR, /* path -> the folder, made 0700, locked against a second owner */
     GH_PRIV_OPEN_UDP,       /* socket -> <count> sockets on one port (SO_REUSEPORT), non-blocking */
     GH_PRIV_OPEN_TCP,       /* socket -> <count> listening sockets */
+    GH_PRIV_OPEN_DIAL,      /* socket: <addr>'s family, <mark> -> a TCP socket that is not connected, a new one each time */
     GH_PRIV_OPEN_UNIX,      /* path, mode -> a listening stream socket */
     GH_PRIV_OPEN_TUN,       /* tun -> <queues> descriptors */
     GH_PRIV_TUN_CONFIG,     /* tun_config: the addresses become exactly these */

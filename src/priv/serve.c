@@ -411,6 +411,19 @@ static int open_sockets(const struct gh_priv_request *q, struct kept *k)
     return 0;
 }
 
+static int open_dial(const struct gh_priv_socket *want)
+{
+    int fd = gh_sock_open_tcp(want->addr.family), rc;
+
+    if (fd < 0)
+        return fd;
+    rc = want->mark ? gh_sock_set_mark(fd, want->mark) : 0;
+    if (rc == 0)
+        return fd;
+    gh_sock_close(fd);
+    return rc;
+}
+
 static int open_tun(const struct gh_priv_request *q, struct kept *k)
 {
     char name[IF_NAMESIZE];
@@ -673,6 +686,8 @@ static int answer(struct gh_serve *s, struct gh_serve_child *c, const struct gh_
     case GH_PRIV_OPEN_UNIX:
     case GH_PRIV_OPEN_TUN:
         return answer_kept(s, c, q, ret);
+    case GH_PRIV_OPEN_DIAL:
+        return fresh(open_dial(&q->socket), ret);
     case GH_PRIV_NETLINK:
         return open_netlink(ret);
     case GH_PRIV_TUN_CONFIG:

@@ -236,7 +236,8 @@ class Engine:
     def turn(self, starts):
         while self.waiting and (self.waiting[0][2].over or self.waiting[0][1] != self.waiting[0][2].turn):
             heapq.heappop(self.waiting)
-        until = min([self.waiting[0][0]] * bool(self.waiting) + [self.next_start] * starts, default=time.monotonic() + 1)
+        moments = [self.next_start] * starts + [when for when, _, _ in self.waiting[:1]]
+        until = min(moments, default=time.monotonic() + 1)
         pause = max(0.0, until - time.monotonic())
         touched = [self.live[fd] for fd, _ in self.epoll.poll(pause) if fd in self.live]
         for p in touched:  # all clocks are read before any script runs

@@ -481,7 +481,7 @@ static void agent_start(void)
     gh_quic_config_default(&cfg.endpoint.quic);
     assert_int_equal(gh_agent_request_init(&agent.request, "relay", 4433, IP "{target}/{ipproto}/", instance), 0);
     assert_int_equal(gh_http_endpoint_create(&cfg, &agent.http), 0);
-    assert_int_equal(gh_http_endpoint_connect(agent.http, &remote, "relay", &conn), 0);
+    assert_int_equal(gh_http_endpoint_connect(agent.http, &remote, &(struct gh_tls_name){ .server_name = "relay" }, &conn), 0);
     raw_peer_connect(&c.peer);
     c.control = raw_open_control(&c.peer);
 }

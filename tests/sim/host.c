@@ -225,11 +225,11 @@ void gh_quic_endpoint_refuse_new(struct gh_quic_endpoint *e)
     e->refuse_new = true;
 }
 
-int gh_quic_endpoint_connect(struct gh_quic_endpoint *e, const struct gh_endpoint *remote, struct gh_tls_ctx *tls, const char *server_name,
+int gh_quic_endpoint_connect(struct gh_quic_endpoint *e, const struct gh_endpoint *remote, struct gh_tls_ctx *tls, const struct gh_tls_name *name,
                              const struct gh_quic_app *app, void *app_arg, struct gh_quic_link **ret)
 {
     (void)remote;
-    (void)server_name;
+    (void)name;
     e->link.app = app;
     e->link.app_arg = app_arg;
     e->link.tls = tls;

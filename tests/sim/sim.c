@@ -236,6 +236,12 @@ int sim_open(struct sim *s)
     struct gh_quic_target to = { .server_name = "relay.gatehouse.example" };
     int rc = prepare(&s->client, &owner, &to.tls);
 
+    if (s->name) {
+        to.server_name = s->name->server_name;
+        to.certificate_name = s->name->certificate_name;
+        to.ech = s->name->ech;
+        to.ech_list = s->name->ech_list;
+    }
     to.token = gh_span_of(s->client.token, s->client.token_len);
     to.session = s->client.session;
     s->client.closed = false;

@@ -68,6 +68,7 @@ struct sim {
     struct sim_end client, server;
     struct gh_list flying[2]; /* from client, from server; by the time at which they arrive */
     uint64_t order;
+    const struct gh_tls_name *name; /* whom the client asks for; NULL: the relay of certs.h */
     bool retry;  /* the server wants addresses proved */
     struct gh_quic_tokens tokens;
     unsigned retries;

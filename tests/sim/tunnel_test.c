@@ -269,7 +269,7 @@ static void start(uint64_t seed, double trouble)
     gh_forward_session_init(&w.agent.forward, &w.agent.session, 1);
     w.agent.session.stateless = true;
     assert_int_equal(gh_http_endpoint_create(&cfg, &w.agent.http), 0);
-    assert_int_equal(gh_http_endpoint_connect(w.agent.http, &remote, "relay.gatehouse.example", &w.agent.conn), 0);
+    assert_int_equal(gh_http_endpoint_connect(w.agent.http, &remote, &(struct gh_tls_name){ .server_name = "relay.gatehouse.example" }, &w.agent.conn), 0);
 }
 
 static void finish(void)

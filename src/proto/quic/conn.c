@@ -509,6 +509,10 @@ int gh_quic_create_client(const struct gh_quic_config *cfg, const struct gh_quic
         s.token_type = NGTCP2_TOKEN_TYPE_NEW_TOKEN;
         rc = gh_tls_create(to->tls, to->server_name, &gh_quic_tls_events, q, &q->tls);
     }
+    if (rc == 0 && to->certificate_name)
+        rc = gh_tls_set_certificate_name(q->tls, to->certificate_name);
+    if (rc == 0 && to->ech)
+        rc = gh_tls_set_ech(q->tls, to->ech_list);
     if (rc == 0 && to->session)
         gh_tls_resume(q->tls, to->session);
     if (rc == 0)

@@ -176,6 +176,9 @@ int gh_quic_create_server(const struct gh_quic_config *cfg, const struct gh_quic
 struct gh_quic_target {
     struct gh_tls_ctx *tls;
     const char *server_name;
+    const char *certificate_name; /* these three as struct gh_tls_name has them */
+    bool ech;
+    struct gh_span ech_list;
     struct gh_span token; /* of a NEW_TOKEN frame; empty when there is none */
     struct gh_tls_session *session; /* to resume; NULL when there is none; stays the caller's */
 };

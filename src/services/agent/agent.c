@@ -29,17 +29,59 @@ static const struct gh_metric agent_metrics[] = {
 
 static void unload(void *state);
 
-static int load_tls(struct gh_node *node, const struct gh_agent_conf *c, struct gh_tls_ctx **ret)
+static void watch(struct gh_node *node, const char *path)
 {
-    const struct gh_tls_files files = { c->certificate, c->key, c->ca, false, gh_aead_choose(c->wide_aes) };
-    const char *const paths[] = { c->certificate, c->key, c->ca };
-    struct gh_run *run = gh_run_of(node);
-    int rc = gh_tls_load(run, gh_node_log(node), "agent", &files, ret);
+    if (*path && gh_run_watch(gh_run_of(node), path) < 0)
+        gh_log_event(gh_node_log(node), GH_LOG_WARN, "agent", "changes of a file will not be noticed", gh_log_str("file", path));
+}
 
-    for (size_t i = 0; rc == 0 && i < sizeof paths / sizeof *paths; i++)
-        if (gh_run_watch(run, paths[i]) < 0)
-            gh_log_event(gh_node_log(node), GH_LOG_WARN, "agent", "changes of a file will not be noticed", gh_log_str("file", paths[i]));
-    return rc;
+/* One context for QUIC and one for TCP, as far as they are wanted. */
+static int load_tls(struct gh_node *node, const struct gh_agent_conf *c, struct gh_tls_ctx **ret, struct gh_tls_ctx **ret_tcp)
+{
+    struct gh_tls_files files = { .certificate = c->certificate, .key = c->key, .ca = c->ca, .aead = gh_aead_choose(c->wide_aes),
+                                  .pins = c->pins, .pin_count = c->pin_count };
+    struct gh_tls_ctx *tls = NULL, *tcp = NULL;
+    int rc = gh_tls_load(gh_run_of(node), gh_node_log(node), "agent", &files, &tls);
+
+    files.alpn = "h2,http/1.1";
+    if (rc == 0 && c->transport != GH_AGENT_QUIC)
+        rc = gh_tls_load(gh_run_of(node), gh_node_log(node), "agent", &files, &tcp);
+    if (rc < 0) {
+        gh_tls_ctx_put(tls);
+        return rc;
+    }
+    watch(node, c->certificate);
+    watch(node, c->key);
+    watch(node, c->ca);
+    *ret = tls;
+    *ret_tcp = tcp;
+    return 0;
+}
+
+static int load_ech(struct gh_node *node, const struct gh_agent_conf *c, struct gh_agent_ech_list *ret)
+{
+    struct gh_run *run = gh_run_of(node);
+    struct gh_text text = { 0 };
+    const char *why = "it has no ECHConfigList in base64, or none that can be used";
+    int rc;
+
+    ret->len = 0;
+    if (!*c->ech || gh_agent_ech_parse(gh_span_str(c->ech), ret->bytes, &ret->len) == 0)
+        return 0;
+    rc = gh_privileged_read_file(run->privileged, c->ech, GH_CONF_FILE_MAX, &text);
+    if (rc < 0) {
+        why = gh_privileged_why(run->privileged);
+    } else {
+        rc = gh_agent_ech_parse(gh_span_of(text.data, text.len), ret->bytes, &ret->len);
+        gh_text_fini(&text);
+    }
+    if (rc < 0) {
+        gh_run_reload_note(run, why);
+        gh_log_event(gh_node_log(node), GH_LOG_ERROR, "agent", "agent.ech cannot be used", gh_log_str("file", c->ech), gh_log_str("reason", why));
+        return rc;
+    }
+    watch(node, c->ech);
+    return 0;
 }
 
 static struct gh_prefix *copy_prefixes(const struct gh_prefix *list, size_t count)
@@ -55,14 +97,15 @@ static struct gh_prefix *copy_prefixes(const struct gh_prefix *list, size_t coun
 static int copy_conf(struct agent *a, const struct gh_agent_conf *c)
 {
     a->conf = *c;
-    a->conf.certificate = a->conf.key = a->conf.ca = NULL;
+    a->conf.certificate = a->conf.key = a->conf.ca = a->conf.ech = NULL;
+    a->conf.tunnel_name = strdup(c->tunnel_name);
     a->conf.template = strdup(c->template);
     a->conf.server_name = strdup(c->server_name);
     a->conf.trust_domain = strdup(c->trust_domain);
     a->conf.tun = strdup(c->tun);
     a->conf.socket = strdup(c->socket);
     a->conf.allow_routes = copy_prefixes(c->allow_routes, c->allow_route_count);
-    return a->conf.template && a->conf.server_name && a->conf.trust_domain && a->conf.tun && a->conf.socket && a->conf.allow_routes
+    return a->conf.template && a->conf.server_name && a->conf.tunnel_name && a->conf.trust_domain && a->conf.tun && a->conf.socket && a->conf.allow_routes
                ? 0
                : GH_ERR_MEMORY;
 }
@@ -76,6 +119,17 @@ static int fail(struct agent *a, const char *what, int rc)
 {
     gh_log_event(a->log, GH_LOG_ERROR, "agent", what, gh_log_str("reason", gh_privileged_why(a->run->privileged)), gh_log_result("error", rc));
     return rc;
+}
+
+/* Later there is one for each connection: the parent gives then what was asked for now. */
+static void name_dials(struct agent *a)
+{
+    for (unsigned i = 0; i < AGENT_FAMILIES && a->conf.transport != GH_AGENT_QUIC; i++) {
+        int fd = -1;
+
+        if (gh_privileged_open_dial(a->run->privileged, i == 0 ? 4 : 6, a->conf.fwmark, &fd) == 0)
+            gh_sock_close(fd); /* else there is no such family here */
+    }
 }
 
 static int open_sockets(struct agent *a)
@@ -139,6 +193,7 @@ static int open_dns_file(struct agent *a)
 
 static int load_parts(struct agent *a, const struct gh_agent_conf *c)
 {
+    struct gh_agent_ech_list ech;
     int rc = copy_conf(a, c);
 
     if (rc == 0)
@@ -151,10 +206,15 @@ static int load_parts(struct agent *a, const struct gh_agent_conf *c)
         gh_log_event(a->log, GH_LOG_ERROR, "agent", "agent.template cannot be used", gh_log_str("template", a->conf.template), gh_log_result("error", rc));
         return rc;
     }
-    rc = load_tls(a->node, c, &a->tls);
+    rc = load_tls(a->node, c, &a->tls, &a->tls_tcp);
     gh_self_read(a->run->privileged, c->certificate, c->trust_domain, GH_ROLE_AGENT, &a->self);
     if (rc == 0)
+        rc = load_ech(a->node, c, &ech);
+    if (rc == 0) {
+        gh_agent_ech_set(&a->ech, gh_span_of(ech.bytes, ech.len));
+        name_dials(a);
         rc = open_sockets(a);
+    }
     if (rc == 0)
         rc = open_device(a);
     if (rc == 0)
@@ -214,7 +274,9 @@ static void unload(void *state)
     gh_sock_close(a->dns_file);
     free(a->dns);
     gh_tls_ctx_put(a->tls);
+    gh_tls_ctx_put(a->tls_tcp);
     free_const(a->conf.template);
+    free_const(a->conf.tunnel_name);
     free_const(a->conf.server_name);
     free_const(a->conf.trust_domain);
     free_const(a->conf.tun);
@@ -267,57 +329,56 @@ static void stop(void *state, struct gh_worker *w)
     agent_packet_stop(a);
 }
 
-/* ---- reload: certificates and the allow list ---- */
+/* ---- reload: certificates, pins, ECH and the allow list ---- */
 
-struct change {
-    struct agent *a;
-    struct gh_tls_ctx *tls;
-    struct gh_self self;
-    struct gh_prefix *allow;
-    size_t allow_count;
-};
+static void discard(void *state, void *next)
+{
+    struct agent_change *n = next;
+
+    (void)state;
+    if (!n)
+        return;
+    gh_tls_ctx_put(n->tls);
+    gh_tls_ctx_put(n->tls_tcp);
+    free(n->tunnel_name);
+    free(n->allow);
+    free(n);
+}
 
 static int prepare(void *state, const struct gh_conf *conf, void **ret_next)
 {
     struct agent *a = state;
     struct gh_agent_conf c;
-    struct change *n = calloc(1, sizeof *n);
+    struct agent_change *n = calloc(1, sizeof *n);
     int rc = n ? gh_agent_conf_load(conf, &c) : GH_ERR_MEMORY;
 
     if (rc == 0) {
+        c.transport = a->conf.transport; /* another one counts after a restart */
         n->a = a;
         n->allow = copy_prefixes(c.allow_routes, c.allow_route_count);
         n->allow_count = c.allow_route_count;
-        rc = n->allow ? load_tls(a->node, &c, &n->tls) : GH_ERR_MEMORY;
+        n->tunnel_name = strdup(c.tunnel_name);
+        n->has_ca = c.has_ca;
+        rc = n->allow && n->tunnel_name ? load_tls(a->node, &c, &n->tls, &n->tls_tcp) : GH_ERR_MEMORY;
         gh_self_read(a->run->privileged, c.certificate, c.trust_domain, GH_ROLE_AGENT, &n->self);
     }
+    if (rc == 0)
+        rc = load_ech(a->node, &c, &n->ech);
     if (rc < 0) {
-        if (n)
-            free(n->allow);
-        free(n);
+        discard(state, n);
         return rc;
     }
     *ret_next = n;
     return 0;
 }
 
-static void discard(void *state, void *next)
-{
-    struct change *n = next;
-
-    (void)state;
-    gh_tls_ctx_put(n->tls);
-    free(n->allow);
-    free(n);
-}
-
 static void apply(struct gh_worker *w, void *arg)
 {
-    struct change *n = arg;
+    struct agent_change *n = arg;
 
     (void)w;
     n->a->self = n->self;
-    agent_search_reconfigure(n->a, n->tls, n->allow, n->allow_count);
+    agent_search_reconfigure(n->a, n);
     free(n);
 }
 
@@ -387,4 +448,5 @@ const struct gh_service gh_service_agent = {
     .drain = drain,
     .drained = drained,
     .describe = describe,
+    .connects = true,
 };

@@ -2,7 +2,10 @@
 
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/error.h"
+#include "base/hex.h"
+#include "crypto/ech.h"
 
 enum {
     RELAY,
@@ -12,6 +15,11 @@ enum {
     CERTIFICATE,
     KEY,
     CA,
+    PIN,
+    TRANSPORT,
+    QUIC_RETRY,
+    ECH,
+    TUNNEL_NAME,
     TRUST_DOMAIN,
     TUN,
     ALLOW_ROUTES,
@@ -45,7 +53,18 @@ static const struct gh_conf_row rows[] = {
                       .help = "PEM file with the agent's certificate" },
     [KEY] = { "key", GH_CONF_PATH, .min = "1", .required = true, .reload = true, .key = true,
              .help = "PEM file with the agent's private key, mode 0600" },
-    [CA] = { "ca", GH_CONF_PATH, .min = "1", .required = true, .reload = true, .help = "PEM file with the CAs that vouch for relays" },
+    [CA] = { "ca", GH_CONF_PATH, .reload = true, .help = "PEM file with the CAs that vouch for relays; may be left out when pin is given" },
+    [PIN] = { "pin", GH_CONF_STRING_LIST, .max = "8", .reload = true,
+              .help = "SHA-256 of the public key (SubjectPublicKeyInfo) of relays, as sha256:HEX or base64, one of which the relay must have; without ca "
+                      "nothing else is asked of its certificate, with it both" },
+    [TRANSPORT] = { "transport", GH_CONF_ENUM, .dflt = "auto", .values = "auto|quic|h2",
+                    .help = "auto is QUIC where UDP gets through, and HTTP/2 (or HTTP/1.1) over TCP where it does not; the others are one alone" },
+    [QUIC_RETRY] = { "quic_retry", GH_CONF_DURATION, .dflt = "3m", .min = "1s", .max = "24h",
+                     .help = "how often a tunnel over TCP tries whether UDP gets through now; it moves to QUIC then" },
+    [ECH] = { "ech", GH_CONF_STRING, .max = "4096", .reload = true,
+              .help = "the relay's ECHConfigList in base64, or the path of a file that has it: the name that is asked for is encrypted (Encrypted ClientHello)" },
+    [TUNNEL_NAME] = { "tunnel_name", GH_CONF_STRING, .max = "253", .reload = true,
+                      .help = "name to ask for in TLS, such as door.tunnel_name of the relay; the certificate need not have it; what server_name says when unset" },
     [TRUST_DOMAIN] = { "trust_domain", GH_CONF_STRING, .min = "1", .max = "255", .required = true,
                        .help = "the DOMAIN of spiffe://DOMAIN/relay/NAME that the relay must prove" },
     [TUN] = { "tun", GH_CONF_STRING, .dflt = "gh-agent0", .min = "1", .max = "15", .help = "name of the TUN device" },
@@ -98,6 +117,60 @@ static int parse_port(const char *text, uint16_t *ret)
     if (v < 1 || v > 65535)
         return GH_ERR_MALFORMED;
     *ret = (uint16_t)v;
+    return 0;
+}
+
+int gh_agent_pin_parse(const char *text, uint8_t ret[32])
+{
+    static const char prefix[] = "sha256:";
+    uint8_t bytes[64];
+    size_t len = 0;
+
+    if (strncmp(text, prefix, sizeof prefix - 1) == 0)
+        text += sizeof prefix - 1;
+    if (strlen(text) == 64)
+        return gh_hex_decode(gh_span_str(text), GH_HEX_ANY, ret, 32) ? 0 : GH_ERR_MALFORMED;
+    if (strlen(text) > 44 || gh_base64_decode(gh_span_str(text), bytes, &len) < 0 || len != 32)
+        return GH_ERR_MALFORMED;
+    memcpy(ret, bytes, 32);
+    return 0;
+}
+
+/* What is between the lines of the block, or all of it when there are no such lines. */
+static struct gh_span pem_body(struct gh_span text)
+{
+    static const char begin[] = "-----BEGIN ECHCONFIG-----", end[] = "-----END ECHCONFIG-----";
+    const uint8_t *at = memmem(text.data, text.len, begin, sizeof begin - 1), *stop;
+
+    if (!at)
+        return text;
+    at += sizeof begin - 1;
+    stop = memmem(at, text.len - (size_t)(at - text.data), end, sizeof end - 1);
+    return gh_span_of(at, stop ? (size_t)(stop - at) : 0);
+}
+
+int gh_agent_ech_parse(struct gh_span text, uint8_t *ret, size_t *ret_len)
+{
+    char letters[GH_AGENT_ECH_TEXT], name[GH_ECH_PUBLIC_NAME_MAX + 1];
+    uint8_t list[GH_AGENT_ECH_TEXT];
+    struct gh_span body = pem_body(text);
+    size_t n = 0, len = 0;
+    int rc;
+
+    for (size_t i = 0; i < body.len; i++) {
+        if (body.data[i] == ' ' || body.data[i] == '\t' || body.data[i] == '\r' || body.data[i] == '\n')
+            continue;
+        if (n == sizeof letters)
+            return GH_ERR_MALFORMED;
+        letters[n++] = (char)body.data[i];
+    }
+    if (n == 0 || gh_base64_decode(gh_span_of(letters, n), list, &len) < 0 || len > GH_ECH_LIST_MAX)
+        return GH_ERR_MALFORMED;
+    rc = gh_ech_list_public_name(gh_span_of(list, len), name);
+    if (rc < 0)
+        return rc;
+    memcpy(ret, list, len);
+    *ret_len = len;
     return 0;
 }
 
@@ -154,6 +227,31 @@ int gh_agent_relay_parse(const char *text, char ret_host[256], uint16_t *ret_por
     return 0;
 }
 
+/* Either the list itself or an absolute path; "/…" may be both. */
+static bool is_list(const char *ech)
+{
+    uint8_t list[GH_ECH_LIST_MAX];
+    size_t len;
+
+    return gh_agent_ech_parse(gh_span_str(ech), list, &len) == 0;
+}
+
+static void check_relay_proof(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
+{
+    const char *ech = gh_conf_string(conf, section, ECH);
+    uint8_t pin[32];
+    size_t count;
+    const char *const *pins = gh_conf_strings(conf, section, PIN, &count);
+
+    for (size_t i = 0; i < count; i++)
+        if (gh_agent_pin_parse(pins[i], pin) < 0)
+            gh_conf_fail(conf, section, PIN, errors, "agent.pin must be sha256: and 64 hexadecimal digits, or the base64 of 32 bytes, not %.100s", pins[i]);
+    if (count == 0 && !*gh_conf_string(conf, section, CA))
+        gh_conf_fail(conf, section, CA, errors, "agent.ca is missing: who vouches for the relay, unless agent.pin says which key it has?");
+    if (*ech && ech[0] != '/' && !is_list(ech))
+        gh_conf_fail(conf, section, ECH, errors, "agent.ech must be an ECHConfigList in base64, as gatehouse ech show prints it, or the absolute path of a file with it");
+}
+
 static void check(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
 {
     uint64_t mtu = gh_conf_uint(conf, section, MTU), table = gh_conf_uint(conf, section, TABLE);
@@ -167,6 +265,7 @@ static void check(const struct gh_conf *conf, const struct gh_conf_section *sect
     for (size_t i = 0; i < count; i++)
         if (gh_agent_relay_parse(relays[i], relay.host, &relay.port) < 0)
             gh_conf_fail(conf, section, RELAY, errors, "agent.relay must be such as https://relay.gatehouse.example:4433 or [2001:db8::1]:4433, not %.100s", relays[i]);
+    check_relay_proof(conf, section, errors);
     if (template[0] != '/' && strncmp(template, "https://", 8) != 0)
         gh_conf_fail(conf, section, TEMPLATE, errors, "agent.template must begin with / or https://");
     /* RFC 9484, section 10.1: IPv6 needs 1280 bytes */
@@ -210,6 +309,20 @@ static int load_relays(const struct gh_conf *conf, struct gh_agent_conf *ret)
     return ret->relay_count ? 0 : GH_ERR_NOT_FOUND;
 }
 
+static int load_pins(const struct gh_conf *conf, struct gh_agent_conf *ret)
+{
+    size_t count;
+    const char *const *pins = gh_conf_strings(conf, &gh_agent_conf_section, PIN, &count);
+
+    for (size_t i = 0; i < count && i < GH_AGENT_PINS; i++) {
+        int rc = gh_agent_pin_parse(pins[i], ret->pins[ret->pin_count++]);
+
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
 int gh_agent_conf_load(const struct gh_conf *conf, struct gh_agent_conf *ret)
 {
     const struct gh_conf_section *section = &gh_agent_conf_section;
@@ -222,6 +335,11 @@ int gh_agent_conf_load(const struct gh_conf *conf, struct gh_agent_conf *ret)
         .certificate = load_string(conf, CERTIFICATE),
         .key = load_string(conf, KEY),
         .ca = load_string(conf, CA),
+        .has_ca = *load_string(conf, CA),
+        .transport = (enum gh_agent_transport)gh_conf_uint(conf, section, TRANSPORT),
+        .quic_retry = load_time(conf, QUIC_RETRY),
+        .ech = load_string(conf, ECH),
+        .tunnel_name = load_string(conf, TUNNEL_NAME),
         .trust_domain = load_string(conf, TRUST_DOMAIN),
         .tun = load_string(conf, TUN),
         .routing = gh_conf_uint(conf, section, ROUTING) == 0,
@@ -242,5 +360,7 @@ int gh_agent_conf_load(const struct gh_conf *conf, struct gh_agent_conf *ret)
         .dns = gh_conf_uint(conf, section, DNS) == 1,
     };
     ret->allow_routes = gh_conf_prefixes(conf, section, ALLOW_ROUTES, &ret->allow_route_count);
+    if (load_pins(conf, ret) < 0)
+        return GH_ERR_MALFORMED;
     return load_relays(conf, ret);
 }

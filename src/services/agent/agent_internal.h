@@ -4,7 +4,7 @@
  *
  * A link is a connection to the relay:
  *   CONNECTING --SETTINGS--> REQUESTING --2xx--> ASSIGNING --address--> UP --another one carries--> LEAVING --> CLOSING
- * One link at a time is the carrier. The search (agent_search.c) finds the first one, and the next when the carrier is lost or
+ * It is one over QUIC or one over TCP (agent_carrier.c has what is different). One link at a time is the carrier. The search (agent_search.c) finds the first one, and the next when the carrier is lost or
  * its path seems dead; the session at the relay goes on over it.
  *
  * A packet: kernel -> TUN queue of a worker -> [mailbox, in order] -> worker 0: packet_out -> the carrier's tunnel; and back:
@@ -23,12 +23,14 @@
 #include "loop/trace.h"
 #include "loop/worker.h"
 #include "net/http_endpoint.h"
+#include "net/http_tcp.h"
 #include "net/tun_port.h"
 #include "os/netlink.h"
 #include "os/resolve.h"
 #include "proto/forward/forward.h"
 #include "services/agent/agent_backoff.h"
 #include "services/agent/agent_conf.h"
+#include "services/agent/agent_ech.h"
 #include "services/agent/agent_route.h"
 #include "services/agent/agent_tunnel.h"
 
@@ -51,7 +53,13 @@ struct agent_link {
     uint64_t number; /* of all that were opened */
     size_t relay; /* of conf.relays */
     struct gh_endpoint remote;
-    struct gh_http_conn *conn;
+    bool tcp;
+    struct gh_http_conn *conn;       /* QUIC; NULL once it is gone */
+    struct gh_http_tcp_conn *stream; /* TCP; the same */
+    bool again;                      /* another key of ECH after a rejection */
+    uint64_t ech_turn;               /* of the keys of ECH when it was opened */
+    bool ech;                        /* the hello was opened */
+    const char *transport;           /* "quic", "h2", "http/1.1"; "" before it is known */
     struct gh_agent_tunnel tunnel;
     struct gh_http_identity identity;
     struct gh_deadline timer;
@@ -97,7 +105,8 @@ struct agent {
     struct gh_run *run;
     struct gh_log *log;
     struct gh_agent_conf conf; /* strings and lists are the agent's own; what names files is NULL */
-    struct gh_tls_ctx *tls;
+    struct gh_tls_ctx *tls, *tls_tcp; /* QUIC's, and that of byte streams; NULL where the transport is not used */
+    struct gh_agent_ech ech;
     struct gh_self self; /* worker 0 */
     struct gh_udp_features features;
     struct gh_quic_group groups[AGENT_FAMILIES];
@@ -114,6 +123,7 @@ struct agent {
     /* worker 0 */
     struct gh_worker *w;
     struct gh_http_endpoint *http[AGENT_FAMILIES];
+    struct gh_http_tcp *tcp;
     struct gh_list links;         /* struct agent_link */
     struct agent_link *carrier;   /* carries the tunnel's packets; NULL: none does */
     struct agent_link *next;      /* of the search: the first that answered */
@@ -123,6 +133,9 @@ struct agent {
     struct gh_deadline watch;     /* looks at the carrier */
     struct gh_deadline settle;    /* the network changed */
     struct gh_deadline prefer;    /* is a preferred relay back? */
+    struct gh_deadline quic_again; /* does UDP get through now? */
+    bool tcp_first;               /* it did not when it was last tried */
+    bool quic_only;               /* what the search looks for */
     struct gh_agent_backoff backoff;
     struct {
         struct gh_resolved resolved;     /* of the last look-up that worked */
@@ -167,7 +180,18 @@ struct agent {
 extern const struct gh_http_endpoint_events agent_link_events;
 const char *agent_link_state_name(enum agent_link_state s);
 /* Begins to connect; the rest is told to the search. 0, GH_ERR_UNSUPPORTED (no socket of the family) and others. */
-int agent_link_open(struct agent *a, size_t relay, const struct gh_endpoint *remote, const char *server_name);
+int agent_link_open(struct agent *a, size_t relay, const struct gh_endpoint *remote, bool tcp);
+/* What a connection tells, whatever is below it: is <cert> a relay's (<l> may be NULL: nobody knows whose connection it is)? Requests may be
+ * sent; it is over, and the link is gone when this returns. */
+struct agent_link_end {
+    const char *words;
+    bool local;
+    bool ech_rejected;
+    struct gh_span ech_retry; /* what to encrypt to instead, from a server that is believed; else empty */
+};
+int agent_link_judge(struct agent *a, struct agent_link *l, const struct gh_endpoint *remote, const struct gh_cert *cert, struct gh_http_identity *ret);
+void agent_link_ready(struct agent_link *l);
+void agent_link_closed(struct agent_link *l, const struct agent_link_end *why);
 /* Closes tunnel and connection; the search is told nothing but agent_search_gone. */
 void agent_link_end(struct agent_link *l, const char *words);
 /* Another one carries. */
@@ -177,13 +201,39 @@ bool agent_link_is_narrow(struct agent_link *l, int64_t now);
 /* The carrier's tunnel is aborted and another one asked for, with or without IPv6. */
 void agent_link_renew(struct agent_link *l, bool narrow);
 
+/* agent_carrier.c: what a link stands on */
+struct agent_pulse {
+    uint64_t heard, sent;     /* counts that change with what comes, and with what is sent and wants an answer */
+    uint64_t datagrams, lost; /* QUIC */
+    int64_t rtt;              /* ns; 0: not known */
+};
+int agent_carrier_open(struct agent_link *l);
+void agent_carrier_close(struct agent_link *l, const char *words);
+int agent_carrier_request(struct agent_link *l, const struct gh_http_head *head, struct gh_http_stream **ret);
+/* After the handshake: what status and log say of it. True when it was resumed. */
+bool agent_carrier_learn(struct agent_link *l);
+void agent_carrier_probe(struct agent_link *l);
+struct agent_pulse agent_carrier_pulse(const struct agent_link *l);
+/* As gh_quic_plpmtu; SIZE_MAX: not carried by UDP. */
+size_t agent_carrier_udp_payload(const struct agent_link *l);
+
 /* agent_search.c: which connection carries */
 int agent_search_start(struct agent *a);
 /* Closes what is open and tries nothing any more; a->stopped follows. */
 void agent_search_stop(struct agent *a);
 void agent_search_fini(struct agent *a);
-/* New certificates or allowed routes. Takes both over; <allow> is an array of <count>. */
-void agent_search_reconfigure(struct agent *a, struct gh_tls_ctx *tls, struct gh_prefix *allow, size_t count);
+/* What may change while it runs; takes over what <n> points to. */
+struct agent_change {
+    struct agent *a;
+    struct gh_tls_ctx *tls, *tls_tcp;
+    struct gh_agent_ech_list ech;
+    char *tunnel_name;
+    bool has_ca;
+    struct gh_self self;
+    struct gh_prefix *allow;
+    size_t allow_count;
+};
+void agent_search_reconfigure(struct agent *a, struct agent_change *n);
 const char *agent_state_name(const struct agent *a);
 /* What links tell: the relay answered; the tunnel has an address; it is over (from which state); the object is gone. */
 void agent_search_reached(struct agent_link *l);

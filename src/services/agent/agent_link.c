@@ -56,7 +56,7 @@ static void close_conn(struct agent_link *l, const char *words)
 {
     l->state = AGENT_LINK_CLOSING;
     gh_worker_deadline_stop(l->a->w, &l->timer);
-    gh_http_conn_close(l->conn, words);
+    agent_carrier_close(l, words);
 }
 
 /* The tunnel or the connection is over: whoever hoped for it is told, once. */
@@ -102,34 +102,43 @@ static void on_timer(void *arg, int64_t now)
         gh_agent_tunnel_end(&l->tunnel, GH_HTTP_REQUEST_CANCELLED, "the relay assigned no usable address in time");
 }
 
-int agent_link_open(struct agent *a, size_t relay, const struct gh_endpoint *remote, const char *server_name)
+static int link_open(struct agent *a, size_t relay, const struct gh_endpoint *remote, bool tcp, bool again)
 {
-    struct gh_http_endpoint *http = a->http[remote->ip.family == 4 ? 0 : 1];
-    struct agent_link *l = http ? calloc(1, sizeof *l) : NULL;
+    struct agent_link *l = calloc(1, sizeof *l);
     char text[GH_ENDPOINT_TEXT];
     int rc;
 
-    if (!http)
-        return GH_ERR_UNSUPPORTED;
     if (!l)
         return GH_ERR_MEMORY;
     l->a = a;
     l->number = ++a->connections;
     l->relay = relay;
     l->remote = *remote;
+    l->tcp = tcp;
+    l->again = again;
+    l->transport = "";
     if (a->netlink)
         (void)gh_netlink_route_get(a->netlink, &remote->ip, a->conf.fwmark, &l->way);
     gh_deadline_init(&l->timer, on_timer, l);
     gh_list_init(&l->node);
     gh_list_append(&a->links, &l->node);
-    gh_log_event(a->log, GH_LOG_INFO, "agent", "connecting", gh_log_str("relay", a->conf.relays[relay].host), gh_log_str("remote", remote_text(l, text)));
-    agent_note_link(l, GH_TRACE_CONNECT, 0);
-    rc = gh_http_endpoint_connect(http, remote, server_name, &l->conn);
+    gh_log_event(a->log, GH_LOG_INFO, "agent", "connecting", gh_log_str("relay", a->conf.relays[relay].host), gh_log_str("remote", remote_text(l, text)),
+                 gh_log_str("transport", tcp ? "tcp" : "quic"));
+    agent_note_link(l, GH_TRACE_CONNECT, tcp);
+    rc = agent_carrier_open(l);
     if (rc == 0)
         return 0;
-    gh_log_event(a->log, GH_LOG_WARN, "agent", "connection failed", gh_log_str("remote", text), gh_log_result("error", rc));
+    if (rc != GH_ERR_UNSUPPORTED)
+        gh_log_event(a->log, GH_LOG_WARN, "agent", "connection failed", gh_log_str("remote", text), gh_log_result("error", rc));
     link_free(l);
     return rc;
+}
+
+int agent_link_open(struct agent *a, size_t relay, const struct gh_endpoint *remote, bool tcp)
+{
+    if (!tcp && !a->http[remote->ip.family == 4 ? 0 : 1])
+        return GH_ERR_UNSUPPORTED;
+    return link_open(a, relay, remote, tcp, false);
 }
 
 /* ---- what the connection tells ---- */
@@ -141,19 +150,21 @@ static struct agent_link *connecting_to(struct agent *a, const struct gh_endpoin
     {
         struct agent_link *l = gh_container_of(it, struct agent_link, node);
 
-        if (l->state == AGENT_LINK_CONNECTING && l->remote.port == remote->port && gh_ip_equals(&l->remote.ip, &remote->ip))
+        if (!l->tcp && l->state == AGENT_LINK_CONNECTING && l->remote.port == remote->port && gh_ip_equals(&l->remote.ip, &remote->ip))
             return l;
     }
     return NULL;
 }
 
-static int on_peer(void *arg, const struct gh_cert *cert, const struct gh_endpoint *remote, struct gh_http_identity *ret)
+int agent_link_judge(struct agent *a, struct agent_link *l, const struct gh_endpoint *remote, const struct gh_cert *cert, struct gh_http_identity *ret)
 {
-    struct agent *a = arg;
-    struct agent_link *l = connecting_to(a, remote);
     char why[AGENT_WHY] = "", text[GH_ENDPOINT_TEXT];
-    int rc = agent_identity_of_relay(cert, a->conf.trust_domain, ret, why);
+    int rc = 0;
 
+    if (a->conf.has_ca)
+        rc = agent_identity_of_relay(cert, a->conf.trust_domain, ret, why);
+    else /* its key is pinned: nobody vouches for the names in it */
+        *ret = (struct gh_http_identity){ .name = "pinned" };
     if (rc < 0) {
         gh_log_event(a->log, GH_LOG_ERROR, "agent", "the relay's certificate is refused", gh_log_str("remote", gh_endpoint_emit(remote, text)),
                      gh_log_str("reason", why));
@@ -164,6 +175,13 @@ static int on_peer(void *arg, const struct gh_cert *cert, const struct gh_endpoi
     if (l)
         l->identity = *ret;
     return 0;
+}
+
+static int on_peer(void *arg, const struct gh_cert *cert, const struct gh_endpoint *remote, struct gh_http_identity *ret)
+{
+    struct agent *a = arg;
+
+    return agent_link_judge(a, connecting_to(a, remote), remote, cert, ret);
 }
 
 static void on_refused(void *arg, const struct gh_endpoint *remote, const char *why)
@@ -183,7 +201,7 @@ static int request(struct agent_link *l)
     int rc;
 
     gh_agent_tunnel_init(&l->tunnel, &tunnel_events, l);
-    rc = gh_http_conn_request(l->conn, &head, &gh_agent_tunnel_http_events, &l->tunnel, false, &s);
+    rc = agent_carrier_request(l, &head, &s);
     if (rc < 0) {
         say_why(l, rc == GH_ERR_STATE ? "the relay does not offer extended CONNECT and datagrams" : gh_error_text(rc));
         gh_log_event(a->log, GH_LOG_ERROR, "agent", "the tunnel cannot be asked for", gh_log_str("reason", l->why));
@@ -197,23 +215,29 @@ static int request(struct agent_link *l)
     return 0;
 }
 
-static void on_ready(void *arg, struct gh_http_conn *c)
+void agent_link_ready(struct agent_link *l)
 {
-    struct agent *a = arg;
-    struct agent_link *l = link_of(a, c);
-    struct gh_tls *tls = gh_quic_tls(gh_http_conn_quic(c));
+    struct agent *a = l->a;
     char text[GH_ENDPOINT_TEXT];
+    bool resumed;
 
-    if (!l || l->state != AGENT_LINK_CONNECTING)
+    if (l->state != AGENT_LINK_CONNECTING)
         return;
     agent_note_link(l, GH_TRACE_HANDSHAKE, 1);
-    snprintf(l->tls_group, sizeof l->tls_group, "%s", gh_tls_group(tls));
-    snprintf(l->cipher, sizeof l->cipher, "%s", gh_tls_cipher(tls));
-    gh_log_event(a->log, GH_LOG_INFO, "agent", "connected", gh_log_str("remote", remote_text(l, text)), gh_log_str("relay_id", l->identity.name),
-                 gh_log_str("tls_group", l->tls_group), gh_log_str("cipher", l->cipher),
-                 gh_log_bool("resumed", gh_tls_resumed(tls)));
+    resumed = agent_carrier_learn(l);
+    gh_log_event(a->log, GH_LOG_INFO, "agent", "connected", gh_log_str("remote", remote_text(l, text)), gh_log_str("transport", l->transport),
+                 gh_log_str("relay_id", l->identity.name), gh_log_str("tls_group", l->tls_group), gh_log_str("cipher", l->cipher),
+                 gh_log_bool("ech", l->ech), gh_log_bool("resumed", resumed));
     if (request(l) == 0)
         agent_search_reached(l);
+}
+
+static void on_ready(void *arg, struct gh_http_conn *c)
+{
+    struct agent_link *l = link_of(arg, c);
+
+    if (l)
+        agent_link_ready(l);
 }
 
 /* The tunnel before it was aborted because of the path's size. The stream's events have returned: nobody looks at it any more. */
@@ -235,28 +259,60 @@ static void closed_words(struct gh_http_conn *c, const struct gh_quic_close *why
              *verify ? ": " : "", verify);
 }
 
+/* A server that could not open our hello may have said what it can open, or another of the keys that we know may be right. */
+static void try_other_key(struct agent_link *l, const struct agent_link_end *why)
+{
+    struct agent *a = l->a;
+
+    if (!why->ech_rejected || l->state != AGENT_LINK_CONNECTING || a->stopping)
+        return;
+    if (!gh_agent_ech_rejected(&a->ech, l->ech_turn, why->ech_retry) || l->again)
+        return;
+    gh_log_event(a->log, GH_LOG_INFO, "agent", "ECH was rejected, another key is tried at once", gh_log_bool("told", why->ech_retry.len > 0));
+    (void)link_open(a, l->relay, &l->remote, l->tcp, true);
+}
+
+void agent_link_closed(struct agent_link *l, const struct agent_link_end *why)
+{
+    struct agent *a = l->a;
+    char text[GH_ENDPOINT_TEXT];
+    bool never = l->state == AGENT_LINK_CONNECTING, quiet = a->stopping || l->state == AGENT_LINK_CLOSING || l->state == AGENT_LINK_LEAVING;
+
+    quiet |= never && a->carrier && a->search == AGENT_SEARCH_NONE; /* a look at whether it would work */
+    if (never)
+        agent_note_link(l, GH_TRACE_HANDSHAKE, 0);
+    gh_log_event(a->log, quiet ? GH_LOG_INFO : GH_LOG_WARN, "agent", never ? "connection failed" : "disconnected",
+                 gh_log_str("remote", remote_text(l, text)), gh_log_str("transport", l->tcp ? "tcp" : "quic"), gh_log_str("reason", why->words));
+    if (!l->why[0] || why->ech_rejected || (never && !why->local))
+        say_why(l, why->words);
+    try_other_key(l, why);
+    lost(l);
+    link_free(l);
+    agent_search_gone(a);
+}
+
 static void on_closed(void *arg, struct gh_http_conn *c, const struct gh_quic_close *why)
 {
-    struct agent *a = arg;
-    struct agent_link *l = link_of(a, c);
-    char words[GH_AGENT_WORDS], text[GH_ENDPOINT_TEXT];
-    bool never, quiet;
+    struct agent_link *l = link_of(arg, c);
+    struct gh_quic *q = gh_http_conn_quic(c);
+    const struct gh_tls *tls = q && !gh_quic_is_abandoned(q) ? gh_quic_tls(q) : NULL;
+    char words[GH_AGENT_WORDS];
+    struct agent_link_end e = { .words = words, .local = why->kind == GH_QUIC_CLOSED_LOCAL };
+    uint8_t *retry = NULL;
+    size_t len = 0;
 
     if (!l)
         return;
     closed_words(c, why, words, sizeof words);
-    never = l->state == AGENT_LINK_CONNECTING;
-    if (never)
-        agent_note_link(l, GH_TRACE_HANDSHAKE, 0);
-    quiet = a->stopping || l->state == AGENT_LINK_CLOSING || l->state == AGENT_LINK_LEAVING;
-    gh_log_event(a->log, quiet ? GH_LOG_INFO : GH_LOG_WARN, "agent", never ? "connection failed" : "disconnected",
-                 gh_log_str("remote", remote_text(l, text)), gh_log_str("reason", words));
-    if (!l->why[0] || (never && why->kind != GH_QUIC_CLOSED_LOCAL))
-        say_why(l, words);
+    /* what failed is TLS: an alert of ours or theirs (RFC 9001, section 4.8), not time */
+    e.ech_rejected = tls && !why->application && why->code >= 0x100 && why->code <= 0x1ff && l->state == AGENT_LINK_CONNECTING && gh_agent_ech_now(&l->a->ech).len > 0 && gh_tls_ech(tls) == GH_TLS_ECH_REJECTED;
+    if (e.ech_rejected && gh_tls_ech_retry(tls, &retry, &len) == 0)
+        e.ech_retry = gh_span_of(retry, len);
+    if (e.ech_rejected)
+        gh_http_tcp_ech_words(e.ech_retry.len > 0, gh_tls_verify_error(tls), words, sizeof words);
     l->conn = NULL;
-    lost(l);
-    link_free(l);
-    agent_search_gone(a);
+    agent_link_closed(l, &e);
+    free(retry);
 }
 
 static void on_goaway(void *arg, struct gh_http_conn *c)
@@ -385,7 +441,7 @@ static bool is_renewed(struct agent_link *l, const struct gh_agent_tunnel_end *e
     struct agent *a = l->a;
     int64_t now = gh_worker_now(a->w);
 
-    if (a->stopping || l != a->carrier || l->state != AGENT_LINK_UP || !l->conn || end->farewell)
+    if (a->stopping || l != a->carrier || l->state != AGENT_LINK_UP || !l->conn || end->farewell) /* over TCP no path is too narrow */
         return false;
     if (!l->renewing && (end->code != CONNECT_ERROR || (l->again_at && now - l->again_at < AGAIN_AFTER)))
         return false;
@@ -398,7 +454,7 @@ static bool is_renewed(struct agent_link *l, const struct gh_agent_tunnel_end *e
 
 bool agent_link_is_narrow(struct agent_link *l, int64_t now)
 {
-    bool narrow = gh_quic_plpmtu(gh_http_conn_quic(l->conn)) < GH_QUIC_PLPMTU_IPV6;
+    bool narrow = agent_carrier_udp_payload(l) < GH_QUIC_PLPMTU_IPV6;
 
     l->was_wide |= !narrow;
     return narrow && (l->was_wide || now - l->up_at >= MEASURING);
@@ -423,7 +479,7 @@ static void on_end(void *arg, const struct gh_agent_tunnel_end *end)
 
     if (is_renewed(l, end)) {
         gh_log_event(a->log, GH_LOG_INFO, "agent", "the tunnel was aborted because of the path, another one is asked for at once",
-                     gh_log_str("reason", end->words), gh_log_uint("udp_payload", gh_quic_plpmtu(gh_http_conn_quic(l->conn))));
+                     gh_log_str("reason", end->words), gh_log_uint("udp_payload", agent_carrier_udp_payload(l)));
         return;
     }
     agent_note_end(l, end->status ? "refused" : end->farewell == GH_FAREWELL_TAKEN_OVER ? "replaced" : l == a->carrier ? "lost" : "closed");
@@ -433,7 +489,7 @@ static void on_end(void *arg, const struct gh_agent_tunnel_end *end)
     if (end->farewell == GH_FAREWELL_TAKEN_OVER && l == a->carrier && !a->stopping)
         give_way(a);
     lost(l);
-    if (l->conn)
+    if (l->conn || l->stream)
         close_conn(l, "tunnel ended");
 }
 

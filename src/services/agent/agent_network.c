@@ -6,9 +6,13 @@
 
 #define MTU_MIN 1280u /* RFC 9484, section 10.1: less cannot carry IPv6, and the kernel takes IPv6 off the device */
 #define MTU_MIN_IPV4 576u
+#define MTU_TCP 1400u /* a little below what QUIC carries on most paths */
 
+/* What TCP carries has no size; the device keeps the one that it has, so that the way back to QUIC is none for what flows through it. */
 static size_t tunnel_mtu(const struct agent *a)
 {
+    if (a->carrier && a->carrier->tcp)
+        return a->mtu > MTU_MIN ? a->mtu : MTU_TCP;
     return a->carrier ? gh_agent_tunnel_mtu(&a->carrier->tunnel) : 0;
 }
 

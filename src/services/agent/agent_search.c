@@ -5,6 +5,10 @@
  *   RESOLVING the relay's name is looked up
  *   TRYING    candidates are connected to, one after the other and overlapping (RFC 8305): the first that answers is asked for a tunnel
  *
+ * Each address is tried over QUIC and, a moment later, over TCP (transport: auto); the other way round when UDP did not get through the last
+ * time. Whoever answers first carries. QUIC goes on trying beside a tunnel over TCP and takes it over when it succeeds; when it fails, it is tried
+ * again every quic_retry.
+ *
  * Relays are in order of preference, each with its addresses. An agent at another than the first looks for a preferred one now and then.
  * A search begins when there is no carrier, and when the carrier's path seems dead: then it stays until another one is up, and
  * the session goes on there; flows notice nothing. A path is dead when nothing was heard for a while although something was
@@ -20,6 +24,7 @@
 #define MILLISECOND INT64_C(1000000)
 #define STAGGER (300 * MILLISECOND)  /* before the next candidate is tried beside the last (RFC 8305, section 5: 250 recommended) */
 #define RELAY_STAGGER (2 * SECOND)   /* before the next relay is tried beside one that is silent */
+#define HANDSHAKE (10 * SECOND)      /* over TCP */
 #define WATCH (250 * MILLISECOND)
 #define PROBE_AFTER (750 * MILLISECOND) /* unheard for so long: ask for a sign of life */
 #define DEAD_AFTER (2500 * MILLISECOND)
@@ -58,13 +63,19 @@ static size_t trying(const struct agent *a)
     return n;
 }
 
+/* QUIC is waited for beside TCP: it is the better one. */
+static bool may_take_over(const struct agent_link *l, const struct agent_link *from)
+{
+    return from && from->tcp && !l->tcp && l->relay == from->relay;
+}
+
 static void end_attempts(struct agent *a, const struct agent_link *but)
 {
     gh_list_each(it, &a->links)
     {
         struct agent_link *l = gh_container_of(it, struct agent_link, node);
 
-        if (l != but && is_attempt(a, l))
+        if (l != but && is_attempt(a, l) && !may_take_over(l, but))
             agent_link_end(l, "another connection was faster");
     }
 }
@@ -154,13 +165,6 @@ static int start_lookup(struct agent *a)
 
 /* ---- trying ---- */
 
-static bool is_address(const char *host)
-{
-    struct gh_ip ip;
-
-    return gh_ip_parse(host, strlen(host), &ip) == 0;
-}
-
 /* Without a way to it, a candidate would only wait for its time-out. */
 static bool reachable(const struct agent *a, const struct gh_ip *ip)
 {
@@ -169,21 +173,44 @@ static bool reachable(const struct agent *a, const struct gh_ip *ip)
     return !a->netlink || gh_netlink_route_get(a->netlink, ip, a->conf.fwmark, &r) != GH_ERR_NOT_FOUND;
 }
 
-/* The next address of the relay at which the search stands. 0, or there is none. */
+static bool wants_both(const struct agent *a)
+{
+    return a->conf.transport == GH_AGENT_AUTO && !a->quic_only;
+}
+
+static int try_address(struct agent *a, size_t i, bool tcp)
+{
+    const struct gh_resolved *known = &a->relays[a->at].resolved;
+
+    if (i >= known->count)
+        return GH_ERR_NOT_FOUND;
+    if (reachable(a, &known->list[i].ip))
+        return agent_link_open(a, a->at, &known->list[i], tcp);
+    if (!a->carrier)
+        snprintf(a->why, sizeof a->why, "%s", "the machine has no route to the relay");
+    return GH_ERR_NOT_FOUND;
+}
+
+/* Steps through the addresses of the relay at which the search stands; the second transport comes a step behind the first. */
+static size_t steps(const struct agent *a)
+{
+    size_t count = a->relays[a->at].resolved.count;
+
+    return count + (count && wants_both(a) ? 1 : 0);
+}
+
+/* 0, or there is none any more. */
 static int try_candidate(struct agent *a)
 {
-    const struct gh_agent_relay *relay = &a->conf.relays[a->at];
-    const struct gh_resolved *known = &a->relays[a->at].resolved;
-    const char *name = a->conf.server_name[0] ? a->conf.server_name : is_address(relay->host) ? "" : relay->host;
+    bool tcp = a->conf.transport == GH_AGENT_H2 || (wants_both(a) && a->tcp_first);
     int rc = GH_ERR_NOT_FOUND;
 
-    while (rc < 0 && a->candidate < known->count) {
-        const struct gh_endpoint *remote = &known->list[a->candidate++];
+    while (rc < 0 && a->candidate < steps(a)) {
+        size_t i = a->candidate++;
 
-        if (reachable(a, &remote->ip))
-            rc = agent_link_open(a, a->at, remote, name);
-        else if (!a->carrier)
-            snprintf(a->why, sizeof a->why, "%s", "the machine has no route to the relay");
+        rc = try_address(a, i, tcp);
+        if (wants_both(a) && i > 0 && try_address(a, i - 1, !tcp) == 0)
+            rc = 0;
     }
     return rc;
 }
@@ -206,7 +233,7 @@ static void try_next(struct agent *a, bool impatient)
     while (a->at < a->limit) {
         a->search = AGENT_SEARCH_TRYING;
         if (a->at != a->skip && try_candidate(a) == 0) {
-            bool more = a->candidate < a->relays[a->at].resolved.count;
+            bool more = a->candidate < steps(a);
 
             agent_note_state(a);
             gh_worker_deadline_start(a->w, &a->timer, gh_worker_now(a->w) + (more ? STAGGER : RELAY_STAGGER));
@@ -230,9 +257,10 @@ static void try_next(struct agent *a, bool impatient)
 
 /* A look-up would go through the tunnel that is down: what worked before is tried first. Relays from <first> to before <limit>, <skip>
  * left out. */
-static void begin_among(struct agent *a, size_t first, size_t limit, size_t skip)
+static void begin_among(struct agent *a, size_t first, size_t limit, size_t skip, bool quic_only)
 {
     a->attempts++;
+    a->quic_only = quic_only;
     a->at = first;
     a->candidate = 0;
     a->limit = limit;
@@ -243,7 +271,7 @@ static void begin_among(struct agent *a, size_t first, size_t limit, size_t skip
 
 static void begin(struct agent *a)
 {
-    begin_among(a, 0, a->conf.relay_count, SIZE_MAX);
+    begin_among(a, 0, a->conf.relay_count, SIZE_MAX, false);
 }
 
 /* ---- back to a preferred relay ---- */
@@ -263,7 +291,7 @@ static void on_prefer(void *arg, int64_t now)
     (void)now;
     if (a->stopping || !a->carrier || a->carrier->relay == 0 || a->search != AGENT_SEARCH_NONE)
         return; /* a search under way ends with another look */
-    begin_among(a, 0, a->carrier->relay, SIZE_MAX);
+    begin_among(a, 0, a->carrier->relay, SIZE_MAX, false);
 }
 
 void agent_search_goaway(struct agent_link *l)
@@ -274,7 +302,7 @@ void agent_search_goaway(struct agent_link *l)
         return;
     gh_log_event(a->log, GH_LOG_INFO, "agent", "the relay takes no new tunnels; this one goes on until it is closed");
     if (a->conf.relay_count > 1 && a->search == AGENT_SEARCH_NONE && !a->stopping)
-        begin_among(a, 0, a->conf.relay_count, l->relay);
+        begin_among(a, 0, a->conf.relay_count, l->relay, false);
 }
 
 void agent_search_reached(struct agent_link *l)
@@ -285,8 +313,60 @@ void agent_search_reached(struct agent_link *l)
         return; /* two answered at once: the tunnels race, and the relay keeps one session */
     a->next = l;
     agent_note_state(a);
-    gh_worker_deadline_stop(a->w, &a->timer);
+    if (a->search == AGENT_SEARCH_TRYING)
+        gh_worker_deadline_stop(a->w, &a->timer);
     end_attempts(a, l);
+}
+
+/* ---- QUIC beside TCP ---- */
+
+static bool is_trying_quic(const struct agent *a)
+{
+    gh_list_each(it, (struct gh_list *)(uintptr_t)&a->links)
+    {
+        const struct agent_link *l = gh_container_of(it, struct agent_link, node);
+
+        if (!l->tcp && is_attempt(a, l))
+            return true;
+    }
+    return false;
+}
+
+/* A tunnel over TCP looks for QUIC now and then, one over QUIC does not. */
+static void look_for_quic(struct agent *a)
+{
+    if (a->carrier && a->carrier->tcp && a->conf.transport == GH_AGENT_AUTO && !a->stopping)
+        gh_worker_deadline_start(a->w, &a->quic_again, gh_worker_now(a->w) + a->conf.quic_retry);
+    else
+        gh_worker_deadline_stop(a->w, &a->quic_again);
+}
+
+static void try_quic(struct agent *a)
+{
+    struct agent_link *l = a->carrier;
+
+    if (l && l->tcp && a->conf.transport == GH_AGENT_AUTO && !a->stopping && !is_trying_quic(a))
+        (void)agent_link_open(a, l->relay, &l->remote, false);
+}
+
+static void on_quic_again(void *arg, int64_t now)
+{
+    (void)now;
+    try_quic(arg);
+    look_for_quic(arg);
+}
+
+/* Of an attempt that nobody answered while TCP did: from here on TCP comes first. */
+static void quic_failed(struct agent *a, const struct agent_link *l)
+{
+    const struct agent_link *other = a->carrier ? a->carrier : a->next;
+
+    if (l->tcp || l == other || !other || !other->tcp)
+        return;
+    if (!a->tcp_first)
+        gh_log_event(a->log, GH_LOG_INFO, "agent", "QUIC does not get through, TCP carries the tunnel", gh_log_str("reason", l->why),
+                     gh_log_duration("again_in", a->conf.quic_retry));
+    a->tcp_first = true;
 }
 
 static void set_down(struct agent *a, const struct agent_link *l)
@@ -305,10 +385,12 @@ void agent_search_lost(struct agent_link *l, enum agent_link_state before)
 {
     struct agent *a = l->a;
 
+    quic_failed(a, l);
     if (l == a->carrier) {
         a->carrier = NULL;
         set_down(a, l);
-    } else {
+        look_for_quic(a);
+    } else if (a->search != AGENT_SEARCH_NONE || !a->carrier) {
         snprintf(a->why, sizeof a->why, "%s", l->why);
     }
     if (l == a->next)
@@ -316,6 +398,8 @@ void agent_search_lost(struct agent_link *l, enum agent_link_state before)
     agent_note_state(a);
     if (a->stopping)
         return;
+    if (a->search == AGENT_SEARCH_NONE && a->carrier)
+        return; /* an attempt beside a tunnel that is well */
     if (a->search == AGENT_SEARCH_NONE)
         rest(a);
     else if (a->search == AGENT_SEARCH_TRYING && trying(a) == 0) {
@@ -355,7 +439,9 @@ void agent_search_up(struct agent_link *l)
     gh_metric_set_value(a->metrics, 0, AGENT_METRIC_UP, 0, 1);
     gh_worker_deadline_start(a->w, &a->watch, gh_worker_now(a->w) + WATCH);
     a->mtu_looked = 0;
+    a->tcp_first = a->tcp_first && l->tcp;
     look_for_preferred(a);
+    look_for_quic(a);
     if (old) {
         agent_link_leave(old);
         return;
@@ -381,35 +467,34 @@ static void recovered(struct agent *a)
 {
     gh_log_event(a->log, GH_LOG_INFO, "agent", "the path to the relay is alive again");
     search_end(a);
-    end_attempts(a, NULL);
+    end_attempts(a, a->carrier);
     look_for_preferred(a);
 }
 
 static void watch_carrier(struct agent *a, int64_t now)
 {
     struct agent_link *l = a->carrier;
-    struct gh_quic *q = gh_http_conn_quic(l->conn);
-    const struct gh_quic_counters *c = gh_quic_counters(q);
+    const struct agent_pulse p = agent_carrier_pulse(l);
 
-    if (c->heard != l->heard) {
+    if (p.heard != l->heard) {
         bool again = l->unanswered_since && now - l->unanswered_since >= DEAD_AFTER;
 
-        l->heard = c->heard;
-        l->packets_out = c->packets_out;
+        l->heard = p.heard;
+        l->packets_out = p.sent;
         l->heard_at = now;
         l->unanswered_since = 0;
         if (again && a->search != AGENT_SEARCH_NONE && !a->next)
             recovered(a);
         return;
     }
-    if (c->packets_out == l->packets_out && !l->unanswered_since)
+    if (p.sent == l->packets_out && !l->unanswered_since)
         return; /* nothing was asked */
     if (!l->unanswered_since)
         l->unanswered_since = now;
     if (now - l->unanswered_since >= DEAD_AFTER)
         roam(a, "nothing heard although packets were sent");
     else if (now - l->unanswered_since >= PROBE_AFTER)
-        gh_http_conn_probe(l->conn);
+        agent_carrier_probe(l);
 }
 
 /* QUIC measures a path when it begins and does not see that what is behind our own address is another path: a new connection to the same relay
@@ -420,7 +505,7 @@ static void measure_anew(struct agent *a, const char *why)
         return;
     gh_log_event(a->log, GH_LOG_INFO, "agent", "the path was too narrow for IPv6 and may not be any more, another connection measures it",
                  gh_log_str("reason", why));
-    begin_among(a, a->carrier->relay, a->carrier->relay + 1, SIZE_MAX);
+    begin_among(a, a->carrier->relay, a->carrier->relay + 1, SIZE_MAX, true);
 }
 
 static bool is_narrow_somewhere(struct agent_link *l, int64_t now)
@@ -476,9 +561,15 @@ static void look_from_here(struct agent *a, const struct gh_nl_route *way, int64
 {
     struct agent_link *l = a->carrier;
 
-    gh_http_conn_probe(l->conn);
-    if (a->netlink && !is_same_way(way, &l->way) && is_narrow_somewhere(l, now))
-        measure_anew(a, "the way to the relay is another one");
+    agent_carrier_probe(l);
+    if (a->netlink && !is_same_way(way, &l->way)) {
+        if (l->tcp) { /* UDP may get through here */
+            a->tcp_first = false;
+            try_quic(a);
+        } else if (is_narrow_somewhere(l, now)) {
+            measure_anew(a, "the way to the relay is another one");
+        }
+    }
     l->way = *way;
 }
 
@@ -549,6 +640,17 @@ static void on_timer(void *arg, int64_t now)
 
 /* ---- life ---- */
 
+/* Over TCP. */
+static int open_tcp(struct agent *a)
+{
+    const struct gh_http_tcp_config c = { .worker = a->w,
+                                          .handshake_timeout = HANDSHAKE,
+                                          .keep_alive = a->conf.keep_alive,
+                                          .answer_timeout = a->conf.idle_timeout - a->conf.keep_alive };
+
+    return a->conf.transport == GH_AGENT_QUIC ? 0 : gh_http_tcp_create(&c, &a->tcp);
+}
+
 static int open_http(struct agent *a, unsigned i)
 {
     struct gh_http_endpoint_config c = { .tls = a->tls, .events = &agent_link_events, .arg = a };
@@ -578,10 +680,13 @@ int agent_search_start(struct agent *a)
     gh_deadline_init(&a->watch, on_watch, a);
     gh_deadline_init(&a->settle, network_changed, a);
     gh_deadline_init(&a->prefer, on_prefer, a);
+    gh_deadline_init(&a->quic_again, on_quic_again, a);
     gh_agent_backoff_init(&a->backoff, a->conf.reconnect_min, a->conf.reconnect_max);
     for (unsigned i = 0; i < AGENT_FAMILIES && rc == 0; i++)
         if (a->udp[i] >= 0)
             rc = open_http(a, i);
+    if (rc == 0)
+        rc = open_tcp(a);
     if (rc < 0) {
         gh_log_event(a->log, GH_LOG_ERROR, "agent", "the connection's socket cannot be used", gh_log_result("error", rc));
         agent_search_fini(a);
@@ -598,6 +703,7 @@ static void stop_timers(struct agent *a)
     gh_worker_deadline_stop(a->w, &a->watch);
     gh_worker_deadline_stop(a->w, &a->settle);
     gh_worker_deadline_stop(a->w, &a->prefer);
+    gh_worker_deadline_stop(a->w, &a->quic_again);
 }
 
 void agent_search_stop(struct agent *a)
@@ -632,6 +738,8 @@ void agent_search_fini(struct agent *a)
         gh_http_endpoint_destroy(a->http[i]);
         a->http[i] = NULL;
     }
+    gh_http_tcp_destroy(a->tcp);
+    a->tcp = NULL;
     gh_quic_memory_fini(&a->memory);
     a->carrier = a->next = NULL;
     gh_agent_routes_fini(&a->routes);
@@ -639,14 +747,20 @@ void agent_search_fini(struct agent *a)
     a->session.route_count = 0;
 }
 
-void agent_search_reconfigure(struct agent *a, struct gh_tls_ctx *tls, struct gh_prefix *allow, size_t count)
+void agent_search_reconfigure(struct agent *a, struct agent_change *n)
 {
     for (unsigned i = 0; i < AGENT_FAMILIES; i++)
         if (a->http[i])
-            gh_http_endpoint_set_tls(a->http[i], tls);
+            gh_http_endpoint_set_tls(a->http[i], n->tls);
     gh_tls_ctx_put(a->tls);
-    a->tls = tls;
+    gh_tls_ctx_put(a->tls_tcp);
+    a->tls = n->tls;
+    a->tls_tcp = n->tls_tcp;
+    gh_agent_ech_set(&a->ech, gh_span_of(n->ech.bytes, n->ech.len));
+    free((void *)(uintptr_t)a->conf.tunnel_name);
+    a->conf.tunnel_name = n->tunnel_name;
+    a->conf.has_ca = n->has_ca;
     free((void *)(uintptr_t)a->conf.allow_routes);
-    a->conf.allow_routes = allow;
-    a->conf.allow_route_count = count;
+    a->conf.allow_routes = n->allow;
+    a->conf.allow_route_count = n->allow_count;
 }

@@ -66,16 +66,17 @@ static void emit_time(struct gh_text *t, const char *name, int64_t wall)
 
 static void emit_path(struct agent *a, struct agent_link *l, struct gh_text *t)
 {
-    struct gh_quic *q = l->conn ? gh_http_conn_quic(l->conn) : NULL;
-    const struct gh_quic_counters *n = q ? gh_quic_counters(q) : NULL;
+    const struct agent_pulse p = agent_carrier_pulse(l);
+    size_t udp = agent_carrier_udp_payload(l);
     char remote[GH_ENDPOINT_TEXT];
 
     gh_text_printf(t, "{\"connection\":%llu,\"state\":\"%s\",\"carrier\":%s", (unsigned long long)l->number, agent_link_state_name(l->state), l == a->carrier ? "true" : "false");
     emit_string(t, "relay", a->conf.relays[l->relay].host);
     emit_string(t, "remote", gh_endpoint_emit(&l->remote, remote));
+    emit_string(t, "transport", l->transport[0] ? l->transport : l->tcp ? "tcp" : "quic");
     gh_text_printf(t, ",\"rtt_us\":%lld,\"mtu\":%zu,\"udp_payload\":%zu,\"datagrams_sent\":%llu,\"datagrams_lost\":%llu}",
-                   q ? (long long)gh_quic_rtt(q) / 1000 : 0, gh_agent_tunnel_mtu(&l->tunnel), q ? gh_quic_plpmtu(q) : 0,
-                   n ? (unsigned long long)n->datagrams_out : 0, n ? (unsigned long long)n->datagrams_lost : 0);
+                   (long long)p.rtt / 1000, gh_agent_tunnel_mtu(&l->tunnel), udp == SIZE_MAX ? 0 : udp, (unsigned long long)p.datagrams,
+                   (unsigned long long)p.lost);
 }
 
 /* Connections to relays: the one that carries first. */
@@ -165,6 +166,8 @@ static void emit_status(struct agent *a, struct gh_text *t)
     emit_string(t, "relay", a->conf.relays[l ? l->relay : 0].host);
     gh_text_printf(t, ",\"port\":%u", a->conf.relays[l ? l->relay : 0].port);
     emit_string(t, "remote", l ? gh_endpoint_emit(&l->remote, remote) : "");
+    emit_string(t, "transport", l ? l->transport : "");
+    gh_text_printf(t, ",\"ech\":%s", l && l->ech ? "true" : "false");
     emit_string(t, "relay_id", l ? l->identity.name : "");
     emit_string(t, "tls_group", l ? l->tls_group : "");
     emit_string(t, "cipher", l ? l->cipher : "");

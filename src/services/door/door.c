@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "os/process.h"
 #include "services/door/door_internal.h"
+#include "services/door/door_udp.h"
 
 #define ACCEPT_BATCH 64
 #define AGAIN INT64_C(100000000) /* ns */
@@ -16,6 +17,7 @@
 static const char *const ways[] = { "route", "camouflage", "nowhere", "tunnel", NULL };
 static const char *const hellos[] = { "named", "nameless", "not_tls", "malformed", "too_long", "late", "ech", NULL };
 static const char *const handshakes[] = { "known", "unknown", "failed", NULL };
+static const char *const udp_drops[] = { "source", "pressed", "late", "full", "unsent", NULL };
 static const char *const dials[] = { "done", "refused", "timed_out", "no_address", NULL };
 static const char *const directions[] = { "from_clients", "to_clients", NULL };
 static const char *const manners[] = { "copied", "spliced", NULL };
@@ -35,6 +37,11 @@ const struct gh_metric door_metrics[] = {
     [DOOR_METRIC_PIPES_MISSING] = { "gatehouse_door_pipes_missing_total", GH_METRIC_COUNTER, "Times that bytes were copied because no pipe was to be had." },
     [DOOR_METRIC_ACCEPT_FAILED] = { "gatehouse_door_accept_failed_total", GH_METRIC_COUNTER, "Connections that could not be taken, or only later." },
     [DOOR_METRIC_BACKENDS_DOWN] = { "gatehouse_door_backends_down", GH_METRIC_GAUGE, "Backends that did not accept when they were last tried." },
+    [DOOR_METRIC_UDP_FLIGHTS] = { "gatehouse_door_udp_flights_total", GH_METRIC_COUNTER, "First flights over UDP, and strangers' datagrams, by where they went.", "way", ways },
+    [DOOR_METRIC_UDP_HALF_SEEN] = { "gatehouse_door_udp_half_seen", GH_METRIC_GAUGE, "First flights over UDP now that have come in part." },
+    [DOOR_METRIC_UDP_FLOWS] = { "gatehouse_door_udp_flows", GH_METRIC_GAUGE, "UDP flows now that are carried to a backend or the camouflage." },
+    [DOOR_METRIC_UDP_DATAGRAMS] = { "gatehouse_door_udp_datagrams_total", GH_METRIC_COUNTER, "Datagrams that were carried.", "direction", directions },
+    [DOOR_METRIC_UDP_DROPPED] = { "gatehouse_door_udp_dropped_total", GH_METRIC_COUNTER, "What was not looked into or not carried, by why.", "why", udp_drops },
     { 0 },
 };
 
@@ -106,6 +113,7 @@ static void on_again(void *arg, int64_t now)
 
     gh_worker_deadline_start(dw->w, &dw->again, now + AGAIN);
     door_flow_unpark(dw);
+    door_udp_tick(dw, now, gh_snapshot_refresh(&dw->d->table, &dw->table));
     for (size_t i = 0; i < dw->d->listen_count; i++)
         if (dw->listeners[i].waiting && dw->listeners[i].fd >= 0)
             accept_some(&dw->listeners[i]);
@@ -139,6 +147,7 @@ static void stop(void *state, struct gh_worker *w)
     if (dw->pool)
         close_listeners(dw);
     door_flow_close_all(dw);
+    door_udp_stop(dw);
     door_tls_stop(dw);
     gh_worker_deadline_stop(w, &dw->again);
     gh_pump_pool_destroy(dw->pool);
@@ -167,6 +176,8 @@ static int start(void *state, struct gh_worker *w)
     rc = gh_pump_pool_create(w, d->pipes, &dw->pool);
     if (rc == 0)
         rc = door_tls_start(dw);
+    if (rc == 0)
+        rc = door_udp_start(dw);
     for (size_t i = 0; rc == 0 && i < d->listen_count; i++) {
         struct door_listener *l = &dw->listeners[i];
 
@@ -192,8 +203,11 @@ static void unload(void *state)
     struct door *d = state;
 
     for (size_t i = 0; i < DOOR_LISTEN_MAX; i++)
-        for (size_t k = 0; k < GH_WORKERS_MAX; k++)
+        for (size_t k = 0; k < GH_WORKERS_MAX; k++) {
             gh_sock_close(d->fds[i][k]);
+            gh_sock_close(d->udp_fds[i][k]);
+        }
+    door_directory_fini(&d->directory);
     gh_snapshot_fini(&d->table);
     door_camouflage_conf_destroy(d->camouflage);
     free(d);
@@ -277,6 +291,8 @@ static int load_table(struct door *d, const struct gh_door_conf *c)
         rc = gh_snapshot_swap(&d->table, t, door_table_put);
     if (rc < 0)
         door_table_put(t);
+    else
+        door_keys_tell(d, t);
     return rc;
 }
 
@@ -307,7 +323,10 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
     d->check = gh_ready_register(d->ready, "door");
     gh_ready_set(d->ready, d->check, false, "starting");
     memset(d->fds, -1, sizeof d->fds);
+    memset(d->udp_fds, -1, sizeof d->udp_fds);
     rc = gh_snapshot_init(&d->table);
+    if (rc == 0)
+        rc = door_directory_init(&d->directory);
     if (rc == 0)
         rc = gh_door_conf_load(conf, &c);
     if (rc == 0) {
@@ -319,6 +338,8 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
         rc = open_listeners(d, &c);
     if (rc == 0)
         rc = open_hop(d, &c);
+    if (rc == 0)
+        rc = door_udp_load(d, &c);
     if (rc == 0)
         watch_files(d, &c);
     if (rc == 0)
@@ -364,6 +385,7 @@ static int prepare(void *state, const struct gh_conf *conf, void **ret_next)
         rc = door_camouflage_load(d, &c, d->camouflage, &n->camouflage);
     if (rc == 0) {
         watch_files(d, &c);
+        door_udp_reloaded(d, &c);
         *ret_next = n;
     } else if (n) {
         discard(d, n);
@@ -392,6 +414,8 @@ static void commit(void *state, void *arg)
     if (gh_snapshot_swap(&d->table, n->table, door_table_put) < 0) {
         gh_log_event(d->log, GH_LOG_ERROR, "door", "out of memory: routes stay as they were");
         door_table_put(n->table);
+    } else {
+        door_keys_tell(d, n->table);
     }
     d->camouflage = n->camouflage;
     for (unsigned i = 0; i < d->workers; i++)
@@ -410,6 +434,7 @@ static void stop_accepting(struct gh_worker *w, void *arg)
     if (!dw)
         return;
     close_listeners(dw);
+    door_udp_drain(dw);
     door_tls_drain(dw);
 }
 
@@ -446,6 +471,8 @@ static void describe(void *state, struct gh_description *desc)
 
     for (size_t i = 0; i < d->listen_count; i++)
         gh_describe_listener(desc, "door", "tcp", gh_endpoint_emit(&(struct gh_endpoint){ .ip = d->listens[i].ip, .port = d->listens[i].port }, text));
+    for (size_t i = 0; i < d->udp_count; i++)
+        gh_describe_listener(desc, "door", "udp", gh_endpoint_emit(&d->udp_listens[i], text));
 }
 
 const struct gh_service gh_service_door = {

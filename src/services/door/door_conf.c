@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 
-enum { TO, PROXY_PROTOCOL, HEALTH_CHECK };
+enum { TO, PROXY_PROTOCOL, HEALTH_CHECK, ROUTE_UDP };
 
 static void check_route(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors);
 
@@ -16,13 +16,15 @@ static const struct gh_conf_row route_rows[] = {
                          .help = "tell the backend who the client is, by a PROXY protocol header (version 2); it must expect one" },
     [HEALTH_CHECK] = { "health_check", GH_CONF_DURATION, .dflt = "5s", .min = "0s", .max = "1h",
                        .help = "where there are several backends, how often each is connected to, to see that it is there; 0s never" },
+    [ROUTE_UDP] = { "udp", GH_CONF_BOOL, .dflt = "false", .help = "QUIC to this name is carried there, too, datagram by datagram" },
     { 0 },
 };
 
 static const struct gh_conf_section route_section = { "local_routes", "Who is carried where, untouched.", route_rows, false, check_route };
 
 enum { LISTEN, HOP_PORTS, LOCAL_ROUTES, CAMOUFLAGE_RELAY, CAMOUFLAGE_PROXY, CAMOUFLAGE_CA, CAMOUFLAGE_SITE, CAMOUFLAGE_SERVER, CAMOUFLAGE_KEEP_HOST, CAMOUFLAGE_FORWARDED,
-       CAMOUFLAGE_TIMEOUT, CERTIFICATE, KEY, ECH_KEYS_FILE, ECH_KEEP, TUNNEL_NAME, PEEK_TIMEOUT, CONNECT_TIMEOUT, MAX_HELLO, MAX_CONNECTIONS, RESERVE, PIPES };
+       CAMOUFLAGE_TIMEOUT, CERTIFICATE, KEY, ECH_KEYS_FILE, ECH_KEEP, TUNNEL_NAME, PEEK_TIMEOUT, CONNECT_TIMEOUT, MAX_HELLO, MAX_CONNECTIONS, RESERVE, PIPES, UDP, CAMOUFLAGE_UDP,
+       UDP_TIMEOUT, MAX_UDP_FLOWS };
 
 static const struct gh_conf_row rows[] = {
     [LISTEN] = { "listen", GH_CONF_ADDR_LIST, .dflt = ":443", .min = "1", .max = "8", .help = "addresses on which connections are taken" },
@@ -72,6 +74,14 @@ static const struct gh_conf_row rows[] = {
                   .help = "connections beyond max_connections that are still taken, to wait unanswered for a place" },
     [PIPES] = { "pipes", GH_CONF_UINT, .dflt = "256", .max = "4096", .unit = "pipes",
                 .help = "pipes of one worker through which busy connections are spliced; what finds none is copied" },
+    [UDP] = { "udp", GH_CONF_BOOL, .dflt = "true",
+              .help = "take QUIC on the UDP ports of the same numbers, where there is something to serve there: tunnels, a route or a camouflage with udp" },
+    [CAMOUFLAGE_UDP] = { "camouflage.udp", GH_CONF_BOOL, .dflt = "false", .reload = true,
+                         .help = "whoever is nobody of ours meets the camouflage over UDP as well: carried to it, or over HTTP/3 where TLS ends here; otherwise there is silence" },
+    [UDP_TIMEOUT] = { "udp_timeout", GH_CONF_DURATION, .dflt = "60s", .min = "1s", .max = "1h", .reload = true,
+                      .help = "how long both sides of a carried UDP flow may be silent" },
+    [MAX_UDP_FLOWS] = { "max_udp_flows", GH_CONF_UINT, .dflt = "4096", .min = "1", .max = "1000000", .unit = "flows", .reload = true,
+                        .help = "carried UDP flows at a time; beyond them those that were never answered make room" },
     { 0 },
 };
 
@@ -252,6 +262,7 @@ static void load_target(const struct gh_conf *entry, struct door_target_conf *re
             ret->origin_count++;
     ret->proxy_protocol = gh_conf_bool(entry, &route_section, PROXY_PROTOCOL);
     ret->health_check = gh_conf_duration(entry, &route_section, HEALTH_CHECK);
+    ret->udp = gh_conf_bool(entry, &route_section, ROUTE_UDP);
 }
 
 int gh_door_conf_load(const struct gh_conf *conf, struct gh_door_conf *ret)
@@ -300,6 +311,10 @@ int gh_door_conf_load(const struct gh_conf *conf, struct gh_door_conf *ret)
     c.max_connections = (unsigned)gh_conf_uint(conf, section, MAX_CONNECTIONS);
     c.reserve = (unsigned)gh_conf_uint(conf, section, RESERVE);
     c.pipes = (unsigned)gh_conf_uint(conf, section, PIPES);
+    c.udp = gh_conf_bool(conf, section, UDP);
+    c.relay_udp = gh_conf_bool(conf, section, CAMOUFLAGE_UDP);
+    c.udp_timeout = gh_conf_duration(conf, section, UDP_TIMEOUT);
+    c.max_udp_flows = (unsigned)gh_conf_uint(conf, section, MAX_UDP_FLOWS);
     *ret = c;
     return 0;
 }

@@ -27,6 +27,7 @@ struct door_target_conf {
     struct door_origin origins[DOOR_BACKENDS_MAX];
     size_t origin_count;
     bool proxy_protocol;
+    bool udp;
     int64_t health_check; /* ns between two looks; 0: never */
 };
 
@@ -41,7 +42,8 @@ struct gh_door_conf {
     const char *certificate, *key; /* "": one is made */
     const char *ech_keys_file, *tunnel_name; /* "": none; one that follows from the node's key */
     int64_t ech_keep;
-    bool has_relay;
+    bool udp;
+    bool has_relay, relay_udp;
     struct door_target_conf relay; /* camouflage.relay */
     bool has_proxy;
     struct door_url proxy;         /* camouflage.proxy */
@@ -50,10 +52,10 @@ struct gh_door_conf {
     int64_t camouflage_timeout;
     const char *site;              /* camouflage.site, "" for none; a reload must not apply it: the sandbox knows the first one */
     const char *server;            /* camouflage.server */
-    int64_t peek_timeout, connect_timeout;
+    int64_t peek_timeout, connect_timeout, udp_timeout;
     size_t max_hello;
     unsigned max_connections, reserve; /* max_connections 0: what the descriptors are enough for */
-    unsigned pipes;
+    unsigned pipes, max_udp_flows;
 };
 
 /* 0, GH_ERR_MEMORY, or GH_ERR_NOT_FOUND when the configuration has no door. Free with gh_door_conf_fini. */

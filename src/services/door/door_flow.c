@@ -15,7 +15,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "proto/ech/ech_hello.h"
 #include "services/door/door_internal.h"
 #include "wire/proxy_v2.h"
 
@@ -340,9 +339,8 @@ static void drop_early(struct door_flow *f)
 static void carry(struct door_flow *f, struct door_target *target, struct gh_span bytes)
 {
     f->target = target;
-    if (f->early && target != &f->table->relay) {
+    if (f->early && target != &f->table->relay)
         drop_early(f);
-    }
     if (take_place(f)) {
         go(f, bytes);
         return;
@@ -379,7 +377,6 @@ void door_flow_unpark(struct door_worker *dw)
     }
 }
 
-
 /* Its TLS ends here: the flow is over, the socket lives on. */
 static void hand_over(struct door_flow *f, struct gh_tls_ctx *ctx, enum door_way way, struct gh_span bytes)
 {
@@ -402,23 +399,9 @@ static void decide_stranger(struct door_flow *f, struct gh_span bytes)
     }
 }
 
-/* What our keys open and is meant for the tunnel. Whatever else is in it stays a stranger's. */
-static bool is_ours(struct door_flow *f, const struct gh_tls_hello *hello, bool *ret_opened)
-{
-    struct gh_ech_hello inner;
-    int rc;
-
-    *ret_opened = false;
-    if (!f->table->ech || !hello->ech.present)
-        return false;
-    rc = gh_ech_hello_open(f->table->ech, hello, gh_worker_wall(f->dw->w), &inner);
-    *ret_opened = rc != 0;
-    return rc == 1 && f->table->tunnel && strcmp(inner.inner.sni, f->table->tunnel_name) == 0;
-}
-
 static void decide(struct door_flow *f, const struct gh_tls_hello *hello, struct gh_span bytes)
 {
-    bool opened, ours = is_ours(f, hello, &opened);
+    bool opened, ours = door_keys_open(f->table, hello, gh_worker_wall(f->dw->w), &opened);
     int target = opened ? -1 : door_routes_find(f->table->routes, hello->sni, f->port, hello->alpn);
 
     if (opened)
@@ -601,6 +584,8 @@ static void dial_early(struct door_flow *f)
     f->pump.side[1].edge.fn = on_early_edge;
     if (f->target->count == 0 || connect_next(f) < 0)
         return;
+    gh_sock_set_nodelay(f->pump.side[1].fd); /* what it is fed is pieces */
+    f->pump.side[1].delays = false;
     f->early = true;
     if (gh_pump_watch(&f->pump, 1) < 0)
         end(f, true);

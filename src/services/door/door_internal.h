@@ -2,9 +2,13 @@
 #ifndef GH_SERVICES_DOOR_DOOR_INTERNAL_H
 #define GH_SERVICES_DOOR_DOOR_INTERNAL_H
 
+#include <pthread.h>
+
+#include "base/map.h"
 #include "core/run.h"
 #include "loop/worker.h"
 #include "net/pump.h"
+#include "net/quic_endpoint.h"
 #include "os/sock.h"
 #include "services/door/camouflage.h"
 #include "services/door/door_table.h"
@@ -27,19 +31,35 @@ enum {
     DOOR_METRIC_PIPES_MISSING,
     DOOR_METRIC_ACCEPT_FAILED,
     DOOR_METRIC_BACKENDS_DOWN,
+    DOOR_METRIC_UDP_FLIGHTS,   /* by enum door_way */
+    DOOR_METRIC_UDP_HALF_SEEN,
+    DOOR_METRIC_UDP_FLOWS,
+    DOOR_METRIC_UDP_DATAGRAMS, /* by direction */
+    DOOR_METRIC_UDP_DROPPED,   /* by enum door_udp_drop */
 };
 
 enum door_way { DOOR_ROUTED, DOOR_STRANGER, DOOR_NOWHERE, DOOR_TUNNEL };
 enum door_hello { DOOR_HELLO_NAMED, DOOR_HELLO_NAMELESS, DOOR_HELLO_NOT_TLS, DOOR_HELLO_MALFORMED, DOOR_HELLO_TOO_LONG, DOOR_HELLO_LATE, DOOR_HELLO_ECH };
 enum door_handshake { DOOR_HANDSHAKE_KNOWN, DOOR_HANDSHAKE_UNKNOWN, DOOR_HANDSHAKE_FAILED };
+enum door_udp_drop { DOOR_UDP_SOURCE, DOOR_UDP_PRESSED, DOOR_UDP_LATE, DOOR_UDP_FULL, DOOR_UDP_UNSENT };
 enum door_dial { DOOR_DIAL_DONE, DOOR_DIAL_REFUSED, DOOR_DIAL_TIMED_OUT, DOOR_DIAL_NO_ADDRESS };
 
 extern const struct gh_metric door_metrics[];
 
 struct door_worker;
 struct door_health;
+struct door_udp;
 struct gh_http1_server;
 struct gh_http2;
+struct gh_http_head;
+struct gh_http_stream;
+
+/* Who carries the datagrams of a 4-tuple, and where the ids lead that servers behind us chose; shared by the workers. */
+struct door_directory {
+    pthread_mutex_t lock;
+    struct gh_map map, ids;
+    struct gh_hash_seed seed;
+};
 
 struct door {
     struct gh_node *node;
@@ -52,6 +72,11 @@ struct door {
     struct gh_conf_addr listens[DOOR_LISTEN_MAX];
     size_t listen_count;
     int fds[DOOR_LISTEN_MAX][GH_WORKERS_MAX]; /* -1: a worker's */
+    struct gh_endpoint udp_listens[DOOR_LISTEN_MAX];
+    unsigned udp_count;
+    int udp_fds[DOOR_LISTEN_MAX][GH_WORKERS_MAX];
+    struct gh_quic_group groups[DOOR_LISTEN_MAX]; /* of the sockets for UDP */
+    struct door_directory directory;
     unsigned connections_limit;               /* what the descriptors are enough for */
     unsigned pipes;
     struct gh_snapshot table;                 /* struct door_table */
@@ -78,6 +103,7 @@ struct door_worker {
     struct gh_pump_pool *pool;
     struct gh_snapshot_reader table;
     struct door_listener listeners[DOOR_LISTEN_MAX];
+    struct door_udp *udp;       /* NULL: no socket for UDP */
     struct gh_http1_server *h1; /* of connections whose TLS ends here */
     struct gh_http2 *h2;
     struct door_camouflage *camouflage;
@@ -107,10 +133,25 @@ void door_tls_stop(struct door_worker *dw);
 /* Takes <fd> over; <early> was read from it. */
 void door_tls_take(struct door_worker *dw, int fd, const struct gh_endpoint *client, struct gh_tls_ctx *ctx, struct gh_span early);
 
+/* What strangers meet, or the relay. */
+void door_tls_answer(struct door_worker *dw, struct gh_http_stream *s, const struct gh_http_head *head);
+
+/* door_udp.c */
+int door_udp_load(struct door *d, const struct gh_door_conf *c);
+void door_udp_reloaded(struct door *d, const struct gh_door_conf *c);
+int door_udp_start(struct door_worker *dw);
+void door_udp_tick(struct door_worker *dw, int64_t now, struct door_table *t);
+void door_udp_drain(struct door_worker *dw);
+void door_udp_stop(struct door_worker *dw);
+
 /* door_keys.c: on the thread that runs the node. Actions; errors are logged. */
 int door_keys_load(struct door *d, const struct gh_door_conf *c, struct door_table *t);
 /* The relay has another certificate. */
 int door_keys_renew(struct door *d, struct door_table *t);
+/* The relay learns which keys count. */
+void door_keys_tell(struct door *d, const struct door_table *t);
+/* Any thread: did our keys open it and is it meant for the tunnel? Whatever else they open, as <ret_opened> says, stays a stranger's. */
+bool door_keys_open(const struct door_table *t, const struct gh_tls_hello *hello, int64_t wall, bool *ret_opened);
 
 /* door_health.c: names are looked up again, and backends are tried. Worker 0. */
 int door_health_start(struct door *d, struct gh_worker *w);

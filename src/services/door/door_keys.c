@@ -11,6 +11,7 @@
 #include "crypto/hash.h"
 #include "os/clock.h"
 #include "ports/tunnel_acceptor.h"
+#include "proto/ech/ech_hello.h"
 #include "services/door/door_internal.h"
 
 #define NAME_BYTES 16u
@@ -97,6 +98,10 @@ static int own_site(struct door *d, struct door_table *t)
     gh_log_event(d->log, leaf.made ? GH_LOG_INFO : GH_LOG_DEBUG, "door", leaf.made ? "certificate made" : "certificate read", gh_log_str("cert_pin", pin));
     cfg.certificate = cfg.key = gh_span_of(leaf.pem.data, leaf.pem.len);
     rc = gh_tls_ctx_create(&cfg, &t->site, why, sizeof why);
+    cfg.alpn = "h3";
+    cfg.tls12 = false;
+    if (rc == 0 && t->relay_udp)
+        rc = gh_tls_ctx_create(&cfg, &t->site_quic, why, sizeof why);
     gh_leaf_file_fini(&leaf);
     if (rc < 0)
         gh_log_event(d->log, GH_LOG_ERROR, "door", "TLS cannot be set up with the door's own certificate (door.pem in the state folder)", gh_log_str("reason", why));
@@ -106,14 +111,19 @@ static int own_site(struct door *d, struct door_table *t)
 /* Nothing of ours is shown where a site answers for itself. */
 static int load_site(struct door *d, const struct gh_door_conf *c, struct door_table *t)
 {
-    const struct gh_tls_files files = { c->certificate, c->key, NULL, true, GH_AEAD_OPENSSL, "h2,http/1.1", GH_TLS_ASK_NONE, NULL };
+    struct gh_tls_files files = { c->certificate, c->key, NULL, true, GH_AEAD_OPENSSL, "h2,http/1.1", GH_TLS_ASK_NONE, NULL };
     int rc;
 
     if (c->has_relay)
         return 0;
     rc = *c->certificate ? gh_tls_load(d->run, d->log, "door", &files, &t->site) : own_site(d, t);
+    files.alpn = NULL;
+    if (rc == 0 && *c->certificate && t->relay_udp)
+        rc = gh_tls_load(d->run, d->log, "door", &files, &t->site_quic);
     if (rc == 0 && t->ech)
         rc = gh_tls_ctx_set_ech(t->site, t->ech, gh_clock_wall());
+    if (rc == 0 && t->ech && t->site_quic)
+        rc = gh_tls_ctx_set_ech(t->site_quic, t->ech, gh_clock_wall());
     return rc;
 }
 
@@ -136,7 +146,7 @@ int door_keys_load(struct door *d, const struct gh_door_conf *c, struct door_tab
 int door_keys_renew(struct door *d, struct door_table *t)
 {
     const struct gh_port_tunnels *tunnels = d->run->tunnels;
-    struct gh_tls_ctx *made;
+    struct gh_tls_ctx *made, *quic;
     int rc;
 
     if (!tunnels || !t->ech)
@@ -144,7 +154,35 @@ int door_keys_renew(struct door *d, struct door_table *t)
     rc = tunnels->tls(tunnels->self, t->ech, &made);
     if (rc < 0)
         return rc;
+    rc = tunnels->tls_quic(tunnels->self, t->ech, &quic);
+    if (rc < 0) {
+        gh_tls_ctx_put(made);
+        return rc;
+    }
     gh_tls_ctx_put(t->tunnel);
+    gh_tls_ctx_put(t->tunnel_quic);
     t->tunnel = made;
+    t->tunnel_quic = quic;
     return 0;
+}
+
+void door_keys_tell(struct door *d, const struct door_table *t)
+{
+    const struct gh_port_tunnels *tunnels = d->run->tunnels;
+
+    if (tunnels && tunnels->use_keys)
+        tunnels->use_keys(tunnels->self, t->ech);
+}
+
+bool door_keys_open(const struct door_table *t, const struct gh_tls_hello *hello, int64_t wall, bool *ret_opened)
+{
+    struct gh_ech_hello inner;
+    int rc;
+
+    *ret_opened = false;
+    if (!t->ech || !hello->ech.present)
+        return false;
+    rc = gh_ech_hello_open(t->ech, hello, wall, &inner);
+    *ret_opened = rc != 0;
+    return rc == 1 && t->tunnel && strcmp(inner.inner.sni, t->tunnel_name) == 0;
 }

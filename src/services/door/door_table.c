@@ -11,6 +11,7 @@ static int target_init(struct door_target *t, const struct door_target_conf *c)
     if (!t->backends)
         return GH_ERR_MEMORY;
     t->proxy_protocol = c->proxy_protocol;
+    t->udp = c->udp;
     t->health_check = c->health_check;
     for (; t->count < c->origin_count; t->count++) {
         struct door_backend *b = &t->backends[t->count];
@@ -73,6 +74,9 @@ int door_table_create(const struct gh_door_conf *conf, door_lookup_fn lookup, vo
     t->max_hello = conf->max_hello;
     t->max_connections = conf->max_connections;
     t->reserve = conf->reserve;
+    t->relay_udp = conf->relay_udp;
+    t->udp_timeout = conf->udp_timeout;
+    t->max_udp_flows = conf->max_udp_flows;
     t->targets = calloc(conf->target_count + 1, sizeof *t->targets);
     if (t->targets)
         rc = door_routes_create(conf->patterns, conf->target_count, &t->routes, &again);
@@ -108,6 +112,8 @@ void door_table_put(void *table)
     gh_ech_keys_put(t->ech);
     gh_tls_ctx_put(t->site);
     gh_tls_ctx_put(t->tunnel);
+    gh_tls_ctx_put(t->tunnel_quic);
+    gh_tls_ctx_put(t->site_quic);
     door_routes_destroy(t->routes);
     free(t);
 }

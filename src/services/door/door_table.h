@@ -26,6 +26,7 @@ struct door_target {
     struct door_backend *backends;
     size_t count;
     bool proxy_protocol;
+    bool udp;
     int64_t health_check;
     _Atomic uint32_t turn; /* of equals, one after the other */
 };
@@ -36,12 +37,15 @@ struct door_table {
     struct door_target *targets; /* one for each pattern */
     size_t target_count;
     struct door_target relay; /* the camouflage; no backends: there is none */
-    int64_t peek_timeout, connect_timeout;
+    bool relay_udp;           /* it gets strangers' datagrams, too */
+    int64_t peek_timeout, connect_timeout, udp_timeout;
     size_t max_hello;
-    unsigned max_connections, reserve;
+    unsigned max_connections, reserve, max_udp_flows;
     struct gh_ech_keys *ech;           /* NULL: no ECH */
     struct gh_tls_ctx *site;           /* of strangers; NULL: all of them are carried to the relay above */
     struct gh_tls_ctx *tunnel;         /* of the tunnel's name; NULL: this node has no tunnels */
+    struct gh_tls_ctx *tunnel_quic;
+    struct gh_tls_ctx *site_quic;      /* strangers over UDP, where TLS ends here; NULL: silence */
     char tunnel_name[GH_TLS_NAME_MAX]; /* inside ECH alone */
 };
 

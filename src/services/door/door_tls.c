@@ -39,9 +39,8 @@ static void serve_stranger(struct door_worker *dw, struct gh_http_stream *s, con
     h.on_request(h.arg, s, head);
 }
 
-static void on_request(void *arg, struct gh_http_stream *s, const struct gh_http_head *head)
+void door_tls_answer(struct door_worker *dw, struct gh_http_stream *s, const struct gh_http_head *head)
 {
-    struct door_worker *dw = arg;
     const struct gh_port_tunnels *t = dw->d->run->tunnels;
 
     if (t && gh_http_peer(s)->identity[0] && t->wants(t->self, head))
@@ -53,6 +52,11 @@ static void on_request(void *arg, struct gh_http_stream *s, const struct gh_http
 static void on_refused(void *arg, struct gh_http_stream *s, unsigned status)
 {
     door_camouflage_refuse(((struct door_worker *)arg)->camouflage, s, status);
+}
+
+static void on_request(void *arg, struct gh_http_stream *s, const struct gh_http_head *head)
+{
+    door_tls_answer(arg, s, head);
 }
 
 /* False: none that counts. */

@@ -8,9 +8,11 @@
 #include "base/error.h"
 #include "core/set_aside.h"
 #include "core/tls_load.h"
+#include "crypto/ech.h"
 #include "crypto/hash.h"
 #include "os/clock.h"
 #include "os/sock.h"
+#include "services/relay/relay_acceptor.h"
 #include "services/relay/relay_trust.h"
 #include "services/relay/relay_worker.h"
 
@@ -34,14 +36,13 @@ static int complain(struct relay *r, const char *what, const char *subject, int 
 
 static int load_tls(struct relay *r, const struct gh_relay_conf *c, struct gh_tls_ctx **ret, struct gh_self *ret_self)
 {
-    const struct gh_tls_files files = { c->certificate, c->key, c->client_ca, true, gh_aead_choose(c->wide_aes) };
+    const struct gh_tls_files files = { c->certificate, c->key, c->client_ca, true, gh_aead_choose(c->wide_aes), .ech = r->ech };
 
     gh_self_read(r->run->privileged, c->certificate, c->trust_domain, GH_ROLE_RELAY, ret_self);
     return gh_tls_load(r->run, r->log, "relay", &files, ret);
 }
 
-/* An agent resumes its TLS session with the relay, also after a restart. */
-static int give_tickets(struct relay *r, struct gh_tls_ctx *tls)
+int relay_give_tickets(struct relay *r, struct gh_tls_ctx *tls)
 {
     uint8_t key[GH_TLS_TICKET_KEY];
     int rc = gh_quic_group_ticket_key(r->key, key);
@@ -227,6 +228,7 @@ static void unload(void *state)
     gh_snapshot_fini(&r->policy);
     gh_snapshot_fini(&r->trust);
     gh_tls_ctx_put(r->tls);
+    gh_ech_keys_put(r->ech);
     r->run->sessions = NULL;
     r->run->trace = NULL;
     r->run->tunnels = NULL;
@@ -268,7 +270,7 @@ static int load_parts(struct relay *r)
     if (rc == 0)
         rc = open_store(r);
     if (rc == 0)
-        rc = give_tickets(r, r->tls);
+        rc = relay_give_tickets(r, r->tls);
     if (rc == 0)
         rc = open_listeners(r);
     if (rc == 0)
@@ -364,7 +366,7 @@ static int prepare(void *state, const struct gh_conf *conf, void **ret_next)
     if (rc == 0)
         rc = load_tls(r, &n->conf, &n->tls, &n->self);
     if (rc == 0)
-        rc = give_tickets(r, n->tls);
+        rc = relay_give_tickets(r, n->tls);
     if (rc == 0)
         rc = relay_trust_load(r, &n->conf, &n->trust);
     if (rc == 0)
@@ -398,6 +400,38 @@ static void tell_workers(struct relay *r, void (*fn)(struct relay_worker *rw))
 
     for (unsigned i = 0; i < r->workers; i++)
         gh_worker_call(gh_workers_at(r->run->workers, i), tell, &t);
+}
+
+static void take_tls(struct relay_worker *rw)
+{
+    relay_worker_set_tls(rw, rw->r->tls);
+}
+
+int relay_open_ech(struct relay *r, const struct gh_ech_keys *keys)
+{
+    struct gh_ech_keys *old_keys = r->ech;
+    struct gh_tls_ctx *old = r->tls, *made = NULL;
+    struct gh_self self;
+    int rc;
+
+    if (!keys && !r->ech)
+        return 0;
+    r->ech = keys ? gh_ech_keys_get((struct gh_ech_keys *)(uintptr_t)keys) : NULL;
+    rc = load_tls(r, &r->conf, &made, &self);
+    if (rc == 0)
+        rc = relay_give_tickets(r, made);
+    if (rc < 0) {
+        gh_tls_ctx_put(made);
+        gh_ech_keys_put(r->ech);
+        r->ech = old_keys;
+        return rc;
+    }
+    r->tls = made;
+    if (r->at[0]) /* they have started */
+        tell_workers(r, take_tls);
+    gh_tls_ctx_put(old);
+    gh_ech_keys_put(old_keys);
+    return 0;
 }
 
 static void take_reload(struct relay_worker *rw)

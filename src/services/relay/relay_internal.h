@@ -42,6 +42,7 @@
 #include "store/store.h"
 
 #define RELAY_LISTEN_MAX 16u
+#define RELAY_HTTP_MAX (RELAY_LISTEN_MAX + 16u) /* the relay's own, then those on sockets of the door */
 #define RELAY_NAME_MAX 129u
 #define RELAY_REQUEST_ID 34u /* CONNECTION-STREAM in hex, NUL included */
 
@@ -59,6 +60,7 @@ struct relay {
     struct gh_log *log;
     struct gh_audit *audit;
     struct gh_relay_conf conf; /* of the thread that runs the node; workers have copies */
+    struct gh_ech_keys *ech;     /* of the door of this node, for hellos that come by the relay's own port; NULL: none */
     struct gh_tls_ctx *tls;      /* of the thread that runs the node; workers hold their own */
     struct gh_snapshot policy;   /* struct relay_policy */
     uint64_t policy_generation;
@@ -124,7 +126,7 @@ struct relay_worker {
     struct gh_relay_conf conf; /* the worker's own copy of the node's */
     struct gh_worker *w;
     unsigned index;
-    struct gh_http_endpoint *http[RELAY_LISTEN_MAX];
+    struct gh_http_endpoint *http[RELAY_HTTP_MAX]; /* NULL where there is none */
     struct gh_tun_port *tun;
     struct gh_forward forward;
     struct gh_snapshot_reader policy, trust;
@@ -257,9 +259,6 @@ void relay_session_left(struct session *s, uint64_t code);
 void relay_session_expire(struct relay_worker *rw);
 int relay_peer(void *arg, const struct gh_cert *cert, const struct gh_endpoint *remote, struct gh_http_identity *ret);
 void relay_refused(void *arg, const struct gh_endpoint *remote, const char *why);
-
-/* relay_acceptor.c */
-void relay_acceptor_publish(struct relay *r);
 
 /* relay_move.c */
 /* Asks the worker of <held> for the session, if it is of the tunnel's instance; else the tunnel gets a session of its own. */

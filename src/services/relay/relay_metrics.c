@@ -43,7 +43,7 @@ void relay_metrics_publish(struct relay_worker *rw)
     struct gh_quic_endpoint_counters sum = { 0 };
     uint64_t links = 0;
 
-    for (size_t i = 0; i < rw->r->listen_count; i++) {
+    for (size_t i = 0; i < RELAY_HTTP_MAX; i++) {
         const struct gh_quic_endpoint *e = rw->http[i] ? gh_http_endpoint_quic(rw->http[i]) : NULL;
         const struct gh_quic_endpoint_counters *c = e ? gh_quic_endpoint_counters(e) : NULL;
 

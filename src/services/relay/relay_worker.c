@@ -85,20 +85,27 @@ static void sweep(void *arg, int64_t now)
     gh_worker_deadline_start(rw->w, &rw->sweep, next);
 }
 
+/* What is the same of every endpoint. */
+static void describe_endpoint(const struct relay_worker *rw, const struct gh_relay_conf *conf, struct gh_http_endpoint_config *cfg)
+{
+    cfg->endpoint.features = rw->r->features;
+    cfg->endpoint.server = true;
+    cfg->endpoint.max_half_open = conf->max_half_open;
+    cfg->endpoint.retry = conf->retry;
+    cfg->endpoint.handshakes_per_source = conf->handshakes_per_source;
+    cfg->endpoint.quic = quic_config(conf);
+    cfg->events = &http_events;
+}
+
 static int open_endpoints(struct relay_worker *rw)
 {
     struct relay *r = rw->r;
     struct gh_http_endpoint_config cfg = {
-        .endpoint = { .worker = rw->w, .index = rw->index, .features = r->features, .server = true, .max_half_open = r->conf.max_half_open,
-                      .retry = r->conf.retry, .handshakes_per_source = r->conf.handshakes_per_source },
-        .tls = r->tls,
-        .handler = { relay_request, rw },
-        .events = &http_events,
-        .arg = rw,
+        .endpoint = { .worker = rw->w, .index = rw->index }, .tls = r->tls, .handler = { relay_request, rw }, .arg = rw,
     };
     int rc = 0;
 
-    cfg.endpoint.quic = quic_config(&r->conf);
+    describe_endpoint(rw, &r->conf, &cfg);
     for (size_t i = 0; i < r->listen_count && rc == 0; i++) {
         cfg.endpoint.group = &r->groups[i];
         cfg.endpoint.fd = r->udp[i][rw->index];
@@ -107,6 +114,32 @@ static int open_endpoints(struct relay_worker *rw)
             r->udp[i][rw->index] = -1; /* the endpoint's now */
     }
     return rc;
+}
+
+int relay_worker_open_door(struct relay_worker *rw, struct gh_http_endpoint_config *cfg, struct gh_http_endpoint **ret)
+{
+    size_t i = RELAY_LISTEN_MAX;
+    int rc;
+
+    while (i < RELAY_HTTP_MAX && rw->http[i])
+        i++;
+    if (i == RELAY_HTTP_MAX)
+        return GH_ERR_FULL;
+    describe_endpoint(rw, &rw->conf, cfg);
+    cfg->tls = rw->r->tls; /* until the first connection brings its own */
+    cfg->arg = rw;
+    rc = gh_http_endpoint_create(cfg, &rw->http[i]);
+    if (rc == 0)
+        *ret = rw->http[i];
+    return rc;
+}
+
+void relay_worker_close_door(struct relay_worker *rw, struct gh_http_endpoint *endpoint)
+{
+    for (size_t i = RELAY_LISTEN_MAX; i < RELAY_HTTP_MAX; i++)
+        if (rw->http[i] == endpoint)
+            rw->http[i] = NULL;
+    gh_http_endpoint_destroy(endpoint);
 }
 
 static int open_tun(struct relay_worker *rw)
@@ -173,14 +206,16 @@ void relay_worker_end_sessions(struct relay_worker *rw, enum session_end why)
 {
     gh_list_each(it, &rw->sessions)
         relay_session_end(gh_container_of(it, struct session, link), why);
-    for (size_t i = 0; i < rw->r->listen_count; i++)
+    for (size_t i = 0; i < RELAY_HTTP_MAX; i++)
         if (rw->http[i])
             gh_http_endpoint_close_all(rw->http[i], "drained");
 }
 
 void relay_worker_goaway(struct relay_worker *rw)
 {
-    for (size_t i = 0; i < rw->r->listen_count; i++) {
+    for (size_t i = 0; i < RELAY_HTTP_MAX; i++) {
+        if (!rw->http[i])
+            continue;
         gh_http_endpoint_drain(rw->http[i]);
         gh_quic_endpoint_flush(gh_http_endpoint_quic(rw->http[i]));
     }
@@ -194,7 +229,9 @@ void relay_worker_set_tls(struct relay_worker *rw, struct gh_tls_ctx *tls)
 
 void relay_worker_set_limits(struct relay_worker *rw, const struct gh_relay_conf *conf)
 {
-    for (size_t i = 0; i < rw->r->listen_count; i++) {
+    for (size_t i = 0; i < RELAY_HTTP_MAX; i++) {
+        if (!rw->http[i])
+            continue;
         gh_quic_endpoint_set_max_half_open(gh_http_endpoint_quic(rw->http[i]), conf->max_half_open);
         gh_quic_endpoint_set_retry(gh_http_endpoint_quic(rw->http[i]), conf->retry);
         gh_quic_endpoint_set_handshakes_per_source(gh_http_endpoint_quic(rw->http[i]), conf->handshakes_per_source);
@@ -209,7 +246,7 @@ void relay_worker_stop(void *state, struct gh_worker *w)
     if (!rw)
         return;
     relay_worker_end_sessions(rw, SESSION_DRAINED);
-    for (size_t i = 0; i < r->listen_count; i++)
+    for (size_t i = 0; i < RELAY_HTTP_MAX; i++)
         gh_http_endpoint_destroy(rw->http[i]);
     gh_worker_deadline_stop(w, &rw->sweep);
     relay_parcels_stop(rw);

@@ -12,4 +12,8 @@ void relay_worker_set_tls(struct relay_worker *rw, struct gh_tls_ctx *tls);
 /* What a reload may change of an endpoint's limits. */
 void relay_worker_set_limits(struct relay_worker *rw, const struct gh_relay_conf *conf);
 
+/* An endpoint on a socket of the door's (ports/tunnel_acceptor.h). */
+int relay_worker_open_door(struct relay_worker *rw, struct gh_http_endpoint_config *cfg, struct gh_http_endpoint **ret);
+void relay_worker_close_door(struct relay_worker *rw, struct gh_http_endpoint *endpoint);
+
 #endif

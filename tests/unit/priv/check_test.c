@@ -47,6 +47,19 @@ static void paths_are_absolute_and_end(void **state)
     assert_int_equal(gh_check_request(&q), GH_ERR_MALFORMED);
 }
 
+static void a_socket_to_connect_is_of_one_family(void **state)
+{
+    struct gh_priv_request q = request(GH_PRIV_OPEN_DIAL);
+
+    (void)state;
+    q.socket.count = 1;
+    assert_int_equal(gh_check_request(&q), GH_ERR_MALFORMED);
+    q.socket.addr.family = 6;
+    assert_int_equal(gh_check_request(&q), 0);
+    q.socket.addr.family = 5;
+    assert_int_equal(gh_check_request(&q), GH_ERR_MALFORMED);
+}
+
 static void numbers_out_of_range_are_refused(void **state)
 {
     struct gh_priv_request q = request(GH_PRIV_OPEN_UDP);
@@ -138,6 +151,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(device_names_are_names),
         cmocka_unit_test(paths_are_absolute_and_end),
+        cmocka_unit_test(a_socket_to_connect_is_of_one_family),
         cmocka_unit_test(numbers_out_of_range_are_refused),
         cmocka_unit_test(hop_ports_lead_to_a_port_outside_of_them),
         cmocka_unit_test(routes_are_networks),

@@ -116,9 +116,96 @@ static void rows_that_contradict_each_other_are_refused(void **state)
     }
 }
 
+/* The example of RFC 9934: one X25519 key for example.com. */
+#define LIST "AD7+DQA65wAgACA8wVN2BtscOl3vQheUzHeIkVmKIiydUhDCliA4iyQRCwAEAAEAAQALZXhhbXBsZS5jb20AAA=="
+#define LIST_LEN 64
+
+static void a_pin_is_hexadecimal_or_base64(void **state)
+{
+    /* SHA-256 of nothing (FIPS 180-4) */
+    static const char hex[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    uint8_t a[32], b[32];
+    char text[80];
+
+    (void)state;
+    assert_int_equal(gh_agent_pin_parse("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", a), 0);
+    snprintf(text, sizeof text, "sha256:%s", hex);
+    assert_int_equal(gh_agent_pin_parse(text, b), 0);
+    assert_memory_equal(a, b, 32);
+    assert_int_equal(gh_agent_pin_parse(hex, b), 0);
+    assert_int_equal(gh_agent_pin_parse("", a), GH_ERR_MALFORMED);
+    assert_int_equal(gh_agent_pin_parse("sha256:", a), GH_ERR_MALFORMED);
+    assert_int_equal(gh_agent_pin_parse("sha1:00", a), GH_ERR_MALFORMED);
+    assert_int_equal(gh_agent_pin_parse("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuA==", a), GH_ERR_MALFORMED);
+    text[70] = 'x';
+    assert_int_equal(gh_agent_pin_parse(text, a), GH_ERR_MALFORMED);
+}
+
+static void an_ech_config_list_is_base64_perhaps_in_a_pem(void **state)
+{
+    uint8_t list[1500];
+    size_t len = 0;
+
+    (void)state;
+    assert_int_equal(gh_agent_ech_parse(gh_span_str(LIST), list, &len), 0);
+    assert_int_equal(len, LIST_LEN);
+    len = 0;
+    assert_int_equal(gh_agent_ech_parse(gh_span_str(" " LIST "\n\n"), list, &len), 0);
+    assert_int_equal(len, LIST_LEN);
+    len = 0;
+    /* the private key is not ours to have, and is left alone */
+    assert_int_equal(gh_agent_ech_parse(gh_span_str("-----BEGIN PRIVATE KEY-----\nMC4=\n-----END PRIVATE KEY-----\n-----BEGIN ECHCONFIG-----\n" LIST
+                                                    "\n-----END ECHCONFIG-----\n"), list, &len), 0);
+    assert_int_equal(len, LIST_LEN);
+    assert_int_equal(gh_agent_ech_parse(gh_span_str(""), list, &len), GH_ERR_MALFORMED);
+    assert_int_equal(gh_agent_ech_parse(gh_span_str("/etc/ech"), list, &len), GH_ERR_MALFORMED);
+    assert_int_equal(gh_agent_ech_parse(gh_span_str("-----BEGIN ECHCONFIG-----\n" LIST), list, &len), GH_ERR_MALFORMED);
+}
+
+static void who_vouches_for_the_relay_must_be_said(void **state)
+{
+    static const struct {
+        const char *yaml, *error; /* "": none */
+    } cases[] = {
+        { "ca: /a", "" },
+        { "pin: [47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=]", "" },
+        { "ca: /a, pin: [47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=]", "" },
+        { "mtu: 0", "agent.ca is missing" },
+        { "ca: /a, pin: [abc]", "agent.pin must be" },
+        { "ca: /a, ech: " LIST, "" },
+        { "ca: /a, ech: /etc/gatehouse/ech", "" },
+        { "ca: /a, ech: nonsense", "agent.ech must be" },
+        { "ca: /a, transport: tcp", "transport" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char yaml[512], errors[1024] = "";
+        struct gh_agent_conf a;
+        struct gh_conf *conf;
+
+        snprintf(yaml, sizeof yaml, "agent: {relay: r.example, certificate: /c, key: /k, trust_domain: example.org, %s}\n", cases[i].yaml);
+        conf = parse(yaml, errors, sizeof errors);
+        if (cases[i].error[0]) {
+            assert_null(conf);
+            assert_non_null(strstr(errors, cases[i].error));
+        } else {
+            assert_string_equal(errors, "");
+            assert_int_equal(gh_agent_conf_load(conf, &a), 0);
+            assert_int_equal(a.has_ca, strstr(cases[i].yaml, "ca:") != NULL);
+            assert_int_equal(a.pin_count, strstr(cases[i].yaml, "pin:") != NULL);
+            assert_int_equal(a.transport, GH_AGENT_AUTO);
+        }
+        gh_conf_destroy(conf);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_pin_is_hexadecimal_or_base64),
+        cmocka_unit_test(an_ech_config_list_is_base64_perhaps_in_a_pem),
+        cmocka_unit_test(who_vouches_for_the_relay_must_be_said),
         cmocka_unit_test(defaults_are_those_that_the_documentation_promises),
         cmocka_unit_test(the_relay_is_an_origin_or_a_host_with_a_port),
         cmocka_unit_test(rows_that_contradict_each_other_are_refused),
