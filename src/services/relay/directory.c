@@ -4,8 +4,12 @@
  * a bucket's head, and a node's <next>, both atomic. The writer inserts at the head and unlinks by pointing past a node, whose own
  * <next> stays, so a reader that stands on it walks on into the chain it was taken from.
  *
- * No reader waits: enter and leave are one store each, a look-up follows <next> pointers without retrying. A chain is finite for a
- * reader, since inserts happen at the head, behind it, and a node is not linked again before it was freed.
+ * No reader waits: enter and leave are one store each. A chain is finite for a reader, since inserts happen at the head, behind it, and
+ * a node is not linked again before it was freed.
+ *
+ * No reader misses what is replaced: the newer node stands at the head before the older one is unlinked. A reader that set out from the former
+ * head, and passed where the older one was after that, has seen neither; then the head is another than it set out from, and it looks again. (The former
+ * head is not freed and made anew meanwhile, because the reader's section keeps it.) It does so only as often as the writer changes this chain.
  *
  * No reader touches freed memory. Let W be the writer's unlink of node n, in the order S of all sequentially consistent operations.
  * After W the writer raises <epoch> to e, stamps n with e, and frees n only when it has read from every reader's mark either 0
@@ -158,20 +162,32 @@ static bool entry_has(const struct entry *e, uint32_t tenant, struct gh_span ide
 
 static const struct node *find_addr(const struct gh_directory *d, const struct gh_ip *addr)
 {
-    for (const struct node *n = atomic_load(addr_bucket(d, addr)); n; n = atomic_load(&n->next)) {
-        const struct entry *e = n->entry;
+    link_t *bucket = addr_bucket(d, addr);
+    const struct node *head;
 
-        if (gh_ip_equals(&e->addrs[n - e->addr_nodes], addr))
-            return n;
-    }
+    do {
+        head = atomic_load(bucket);
+        for (const struct node *n = head; n; n = atomic_load(&n->next)) {
+            const struct entry *e = n->entry;
+
+            if (gh_ip_equals(&e->addrs[n - e->addr_nodes], addr))
+                return n;
+        }
+    } while (atomic_load(bucket) != head);
     return NULL;
 }
 
 static const struct node *find_identity(const struct gh_directory *d, uint32_t tenant, struct gh_span identity)
 {
-    for (const struct node *n = atomic_load(identity_bucket(d, tenant, identity)); n; n = atomic_load(&n->next))
-        if (entry_has(n->entry, tenant, identity))
-            return n;
+    link_t *bucket = identity_bucket(d, tenant, identity);
+    const struct node *head;
+
+    do {
+        head = atomic_load(bucket);
+        for (const struct node *n = head; n; n = atomic_load(&n->next))
+            if (entry_has(n->entry, tenant, identity))
+                return n;
+    } while (atomic_load(bucket) != head);
     return NULL;
 }
 

@@ -118,8 +118,12 @@ static void open_pair(struct pair *p)
 
 static void turn(struct pair *p)
 {
-    while (fake_bytes_turn(p->client.below) | fake_bytes_turn(p->server.below))
-        ;
+    bool moved;
+
+    do {
+        moved = fake_bytes_turn(p->client.below);
+        moved = fake_bytes_turn(p->server.below) || moved;
+    } while (moved);
 }
 
 static void close_pair(struct pair *p)
