@@ -20,7 +20,7 @@ SANITIZED = -Db_sanitize=address,undefined -Db_lundef=false
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help all relay agent bootstrap certs demo test e2e check check-deep coverage soak grid bench bench-profile fuzz bare deb deb-test clean
+.PHONY: help all relay agent bootstrap certs demo test e2e check check-deep coverage soak grid bench bench-door bench-profile fuzz bare deb deb-test clean
 
 help: ## this list
 	@echo "Gatehouse. A new machine: make demo, then make test."
@@ -79,6 +79,9 @@ grid: all ## what TCP reaches through the tunnel of what it reaches without, ove
 
 bench: all ## ours beside wireguard-go and connect-ip-go, with the figures to reach; BENCH=--quick for two minutes
 	@GATEHOUSE_BUILD=$(BUILD) exec $(PYTHON) tests/bench/run $(BENCH)
+
+bench-door: all ## the door beside HAProxy and nginx (haproxy, nginx, libnginx-mod-stream; root)
+	@GATEHOUSE_BUILD=$(BUILD) exec $(PYTHON) tests/bench/door $(BENCH)
 
 bench-profile: all ## where relay and agent spend their time in a TCP download and an upload
 	@GATEHOUSE_BUILD=$(BUILD) exec $(PYTHON) tests/bench/profile $(BENCH)
