@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "core/tls_load.h"
+#include "crypto/hash.h"
 #include "crypto/random.h"
 #include "os/sock.h"
 #include "os/tun.h"
@@ -66,6 +67,10 @@ static int load_ech(struct gh_node *node, const struct gh_agent_conf *c, struct 
     int rc;
 
     ret->len = 0;
+    if (!*c->ech && c->has_link && c->link.ech_len <= sizeof ret->bytes) {
+        ret->len = c->link.ech_len;
+        memcpy(ret->bytes, c->link.ech, ret->len);
+    }
     if (!*c->ech || gh_agent_ech_parse(gh_span_str(c->ech), ret->bytes, &ret->len) == 0)
         return 0;
     rc = gh_privileged_read_file(run->privileged, c->ech, GH_CONF_FILE_MAX, &text);
@@ -97,7 +102,8 @@ static struct gh_prefix *copy_prefixes(const struct gh_prefix *list, size_t coun
 static int copy_conf(struct agent *a, const struct gh_agent_conf *c)
 {
     a->conf = *c;
-    a->conf.certificate = a->conf.key = a->conf.ca = a->conf.ech = NULL;
+    a->conf.certificate = a->conf.key = a->conf.ca = a->conf.ech = a->conf.user = NULL;
+    a->conf.token = gh_span_of(NULL, 0);
     a->conf.tunnel_name = strdup(c->tunnel_name);
     a->conf.template = strdup(c->template);
     a->conf.server_name = strdup(c->server_name);
@@ -191,6 +197,34 @@ static int open_dns_file(struct agent *a)
     return rc < 0 ? fail(a, "resolv.conf cannot be made in the run folder", rc) : 0;
 }
 
+/* What is known of a relay before anybody asks. */
+static int prepare_relay(struct agent *a, const struct gh_agent_conf *c, size_t i)
+{
+    const struct gh_agent_relay *r = &c->relays[i];
+    int rc = gh_agent_request_init(&a->relays[i].request, r->host, r->port, c->template, a->instance);
+
+    for (size_t k = 0; k < r->address_count; k++)
+        a->relays[i].resolved.list[a->relays[i].resolved.count++] = (struct gh_endpoint){ .ip = r->addresses[k], .port = r->port };
+    return rc == 0 && *c->user ? gh_agent_request_set_token(&a->relays[i].request, c->user, c->token) : rc;
+}
+
+/* Who we are: our certificate says it, or a token. */
+static void read_self(struct agent *a, const struct gh_agent_conf *c, struct gh_self *ret)
+{
+    gh_self_read(a->run->privileged, c->certificate, c->trust_domain, GH_ROLE_AGENT, ret);
+    if (!ret->name[0])
+        snprintf(ret->name, sizeof ret->name, "%.*s", (int)sizeof ret->name - 1, c->user);
+}
+
+static void tell_unused(struct agent *a, const struct gh_link *l)
+{
+    char keys[256];
+
+    if (*l->other)
+        gh_log_event(a->log, GH_LOG_INFO, "agent", "the link says more than this release knows, which is ignored",
+                     gh_log_str("keys", gh_link_other_keys(l, keys, sizeof keys)));
+}
+
 static int load_parts(struct agent *a, const struct gh_agent_conf *c)
 {
     struct gh_agent_ech_list ech;
@@ -200,14 +234,16 @@ static int load_parts(struct agent *a, const struct gh_agent_conf *c)
         rc = gh_random_bytes(a->instance, sizeof a->instance);
     if (rc < 0)
         return rc;
+    if (c->has_link)
+        tell_unused(a, &c->link);
     for (size_t i = 0; i < a->conf.relay_count && rc == 0; i++)
-        rc = gh_agent_request_init(&a->relays[i].request, a->conf.relays[i].host, a->conf.relays[i].port, a->conf.template, a->instance);
+        rc = prepare_relay(a, c, i);
     if (rc < 0) {
         gh_log_event(a->log, GH_LOG_ERROR, "agent", "agent.template cannot be used", gh_log_str("template", a->conf.template), gh_log_result("error", rc));
         return rc;
     }
     rc = load_tls(a->node, c, &a->tls, &a->tls_tcp);
-    gh_self_read(a->run->privileged, c->certificate, c->trust_domain, GH_ROLE_AGENT, &a->self);
+    read_self(a, c, &a->self);
     if (rc == 0)
         rc = load_ech(a->node, c, &ech);
     if (rc == 0) {
@@ -253,6 +289,7 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
     }
     a->check = gh_ready_register(gh_node_ready(node), "tunnel");
     rc = a->check < 0 ? a->check : load_parts(a, &c);
+    gh_agent_conf_wipe(&c);
     if (rc < 0) {
         unload(a);
         return rc;
@@ -282,6 +319,8 @@ static void unload(void *state)
     free_const(a->conf.tun);
     free_const(a->conf.socket);
     free_const(a->conf.allow_routes);
+    gh_agent_conf_wipe(&a->conf);
+    gh_wipe(a->relays, sizeof a->relays);
     free(a);
 }
 
@@ -350,7 +389,7 @@ static int prepare(void *state, const struct gh_conf *conf, void **ret_next)
     struct agent *a = state;
     struct gh_agent_conf c;
     struct agent_change *n = calloc(1, sizeof *n);
-    int rc = n ? gh_agent_conf_load(conf, &c) : GH_ERR_MEMORY;
+    int rc = n ? gh_agent_conf_reload(conf, &a->conf, &c) : GH_ERR_MEMORY;
 
     if (rc == 0) {
         c.transport = a->conf.transport; /* another one counts after a restart */
@@ -360,10 +399,11 @@ static int prepare(void *state, const struct gh_conf *conf, void **ret_next)
         n->tunnel_name = strdup(c.tunnel_name);
         n->has_ca = c.has_ca;
         rc = n->allow && n->tunnel_name ? load_tls(a->node, &c, &n->tls, &n->tls_tcp) : GH_ERR_MEMORY;
-        gh_self_read(a->run->privileged, c.certificate, c.trust_domain, GH_ROLE_AGENT, &n->self);
+        read_self(a, &c, &n->self);
     }
     if (rc == 0)
         rc = load_ech(a->node, &c, &n->ech);
+    gh_agent_conf_wipe(&c);
     if (rc < 0) {
         discard(state, n);
         return rc;

@@ -202,7 +202,7 @@ static size_t steps(const struct agent *a)
 /* 0, or there is none any more. */
 static int try_candidate(struct agent *a)
 {
-    bool tcp = a->conf.transport == GH_AGENT_H2 || (wants_both(a) && a->tcp_first);
+    bool tcp = a->conf.transport == GH_AGENT_TCP || (wants_both(a) && a->tcp_first);
     int rc = GH_ERR_NOT_FOUND;
 
     while (rc < 0 && a->candidate < steps(a)) {
@@ -239,7 +239,7 @@ static void try_next(struct agent *a, bool impatient)
             gh_worker_deadline_start(a->w, &a->timer, gh_worker_now(a->w) + (more ? STAGGER : RELAY_STAGGER));
             return;
         }
-        if (a->at != a->skip && !a->fresh && (trying(a) == 0 || a->relays[a->at].resolved.count == 0) && start_lookup(a) == 0)
+        if (a->at != a->skip && !a->fresh && a->conf.relays[a->at].address_count == 0 && (trying(a) == 0 || a->relays[a->at].resolved.count == 0) && start_lookup(a) == 0)
             return;
         if (trying(a) > 0 && !impatient) {
             gh_worker_deadline_start(a->w, &a->timer, gh_worker_now(a->w) + RELAY_STAGGER);

@@ -1,0 +1,135 @@
+"""A connection link is all that an agent needs: the daemon's own from a first start, given in every way in which one may be given."""
+import json
+import os
+import subprocess
+
+import pytest
+
+from gateway import AGENT_TUN, environment
+from process import until
+from world import program
+
+OUTSIDE_V4, OUTSIDE_V6 = '198.51.100.1', '2001:db8:100::1'  # with which the daemon's host speaks to the world
+TARGET = '9.9.9.9'
+
+
+class Place:
+    """A bare server and a laptop: no certificate, no file of configuration, no DNS."""
+
+    def __init__(self, world):
+        self.world, self.server, self.laptop = world, world['relay'], world['agent-1']
+        world['wan'].run('ip', 'route', 'add', '198.51.100.0/24', 'via', '203.0.113.2')
+        world['wan'].run('ip', '-6', 'route', 'add', '2001:db8:100::/64', 'via', '2001:db8:113::2')
+        self.daemon = None
+        self.starts = 0
+
+    def start_server(self, **options):
+        given = {'node.state_dir': self.world.path('state', 'server'), 'node.user': 'root', 'node.workers': 2, 'node.drain_timeout': '1s',
+                 'audit.file': self.world.path('audit.log')}
+        given.update({key.replace('__', '.'): value for key, value in options.items()})
+        self.starts += 1
+        self.daemon = self.server.start('server-%d' % self.starts, program('gatehoused'), env=environment(given))
+        until(lambda: self.server.run('curl', '-s', '-o', '/dev/null', '-w', '%{http_code}', 'http://127.0.0.1:8080/ready', check=False).stdout == '200', 15,
+              'it is ready\n' + self.daemon.tail())
+        return self.daemon.wait_line('^k2v5://', stream='out').text
+
+    def agent(self, *arguments, stdin=None, up=True, **options):
+        given = {'node.state_dir': self.world.path('state', 'laptop'), 'node.user': 'root', 'node.workers': 2}
+        given.update({key.replace('__', '.'): value for key, value in options.items()})
+        self.starts += 1
+        agent = self.laptop.start('laptop-%d' % self.starts, program('gatehouse-agent'), 'up', *arguments, env=environment(given),
+                                  stdin=stdin if stdin else subprocess.DEVNULL)
+        if up:
+            until(lambda: self.status().get('up') and AGENT_TUN in self.laptop.run('ip', 'route', 'get', TARGET, check=False).stdout, 15,
+                  'the tunnel\n' + agent.tail())
+        return agent
+
+    def status(self):
+        done = self.laptop.run(program('gatehouse-agent'), 'status', '--json', check=False)
+        return json.loads(done.stdout) if done.stdout.startswith('{') else {}
+
+    def reaches(self):
+        return self.laptop.ping(TARGET, 3)[0] == 3
+
+
+@pytest.fixture(scope='module')
+def place(world):
+    assert not os.path.exists('/etc/gatehouse'), 'this machine has a configuration'
+    made = Place(world)
+    made.link = made.start_server()
+    yield made
+    made.daemon.stop()
+
+
+def test_from_a_bare_host_to_a_ping_through_the_tunnel(place):
+    """gatehoused; the printed link; gatehouse-agent up LINK; ping."""
+    assert 'ip=%s&ip6=%s' % (OUTSIDE_V4, OUTSIDE_V6) in place.link
+    agent = place.agent(place.link)
+    assert place.reaches()
+    status = place.status()
+    assert (status['identity'], status['relay_id'], status['ech'], status['transport']) == ('first', 'pinned', True, 'quic')
+    shown = place.laptop.run(program('gatehouse-agent'), 'status').stdout
+    assert 'first, by a token' in shown
+
+    token = place.link.split('@')[0].rpartition(':')[2]
+    for pid in [agent.pid] + agent.children():
+        for name in ('cmdline', 'environ'):
+            with open('/proc/%d/%s' % (pid, name), 'rb') as file:
+                assert token.encode() not in file.read(), name
+    said = place.laptop.run(program('gatehouse-agent'), 'down')
+    assert said.returncode == 0 and agent.wait_exit() == 0
+    assert not agent.find(token) and not place.daemon.find(lambda line: token in line.text and not line.text.startswith('k2v5://'))
+
+
+def test_a_link_comes_from_a_file_from_standard_input_or_from_the_configuration(place):
+    path = place.world.write('link.txt', place.link + '\n')
+    place.agent('--link-file', path).stop()
+    with open(path, encoding='utf-8') as file:
+        place.agent('--link-file', '-', stdin=file).stop()
+    config = place.world.write('agent.yaml', 'agent: {link: "%s", transport: tcp}\n' % place.link)
+    agent = place.agent('-c', config)
+    assert place.status()['transport'] == 'h2'
+    agent.stop()
+    # a link and further options of a file
+    config = place.world.write('agent.yaml', 'agent: {allow_routes: [9.9.9.9/32]}\n')
+    agent = place.agent(place.link, '--config', config)
+    assert place.reaches() and AGENT_TUN not in place.laptop.run('ip', 'route', 'get', '8.8.8.8').stdout
+    agent.stop()
+
+
+def test_a_reload_leaves_the_link_as_it_was(place):
+    agent = place.agent(place.link.replace('#', '&mux=8&flag#'))
+    said = agent.wait_line('more than this release knows').data
+    assert said['keys'] == 'mux, flag'
+    mark = agent.mark()
+    agent.send(1)
+    until(lambda: place.status()['config']['generation'] == 2, 10, 'the reload\n' + agent.tail())
+    assert place.status()['config']['last_reload']['ok'] and place.reaches()
+    assert not agent.find('cannot|refused', since=mark)
+    agent.stop()
+
+
+def test_what_is_wrong_with_a_link_is_said_with_its_column_and_without_its_secrets(place):
+    def said(*arguments, **options):
+        done = place.laptop.run(program('gatehouse-agent'), 'up', *arguments, check=False, env=environment(options))
+        assert done.returncode in (1, 2), done
+        return done.stderr
+    assert 'the link, column 30: ip must be an address of IPv4' in said('k2v5://u:secret@h.example?ip=1.2.3')
+    assert 'secret' not in said('k2v5://u:secret@h.example?ip=1.2.3')
+    assert 'column 1: a link begins with k2v5://' in said('https://h.example')
+    assert 'LINK or --link-file' in said(place.link, '--link-file', '/nowhere')
+    assert '/nowhere: No such file' in said('--link-file', '/nowhere')
+    assert 'agent.ca is missing' in said('k2v5://u:t@h.example?ip=192.0.2.1')
+    config = place.world.write('wrong.yaml', 'agent:\n  relay: r.example\n  link: "k2v5://u:secret@h.example?pin=sha256:%s"\n' % ('00' * 32))
+    assert 'wrong.yaml:2:10: agent.relay is what agent.link says already' in said('-c', config)
+    config = place.world.write('wrong.yaml', 'agent:\n  link: "k2v5://u:secret@h.example?hop=2-1"\n')
+    text = said('-c', config)
+    assert 'wrong.yaml:2:9: agent.link, column 31: hop must be two ports' in text and 'secret' not in text
+
+
+def test_a_token_that_is_not_known_meets_a_site(place):
+    wrong = place.link.replace(place.link.split('@')[0], 'k2v5://first:wrong')
+    agent = place.agent(wrong, up=False)
+    agent.wait_line('the relay answered 40', 10)
+    assert not place.status()['up']
+    agent.stop()
