@@ -7,7 +7,7 @@ import pytest
 
 from gateway import AGENT_TUN, environment
 from process import until
-from world import program
+from world import ROOT, program
 
 OUTSIDE_V4, OUTSIDE_V6 = '198.51.100.1', '2001:db8:100::1'  # with which the daemon's host speaks to the world
 TARGET = '9.9.9.9'
@@ -125,6 +125,45 @@ def test_what_is_wrong_with_a_link_is_said_with_its_column_and_without_its_secre
     config = place.world.write('wrong.yaml', 'agent:\n  link: "k2v5://u:secret@h.example?hop=2-1"\n')
     text = said('-c', config)
     assert 'wrong.yaml:2:9: agent.link, column 31: hop must be two ports' in text and 'secret' not in text
+
+
+def test_the_link_is_printed_again_and_for_others(place):
+    state = place.world.path('state', 'server')
+
+    def link(*arguments, text=None):
+        return place.server.run(program('gatehouse'), 'link', *arguments, text=text, check=False)
+    assert link('--state-dir', state).stdout == place.link + '\n'
+    assert link('--state-dir', place.world.path('state')).returncode == 1
+    added = subprocess.run([program('gatehouse'), 'user', 'add', 'second', '--users-file', os.path.join(state, 'users'), '--json'], check=True, stdout=subprocess.PIPE)
+    token = json.loads(added.stdout)['token']
+    other = link('--state-dir', state, '--user', 'second', '--stdin', text=token + '\n').stdout.strip()
+    assert other == place.link.replace(place.link.split('@')[0], 'k2v5://second:' + token)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='only root may take rights away')
+def test_the_unit_starts_without_a_configuration_by_the_rights_that_it_has(place):
+    """What ExecStart says, with the rights, the mask and the folders of the unit; the link is not in the journal."""
+    place.daemon.stop()
+    with open(os.path.join(ROOT, 'deploy', 'systemd', 'gatehoused.service'), encoding='utf-8') as file:
+        unit = dict(line.split('=', 1) for line in file.read().splitlines() if '=' in line and line[0] != '#')
+    rights = unit['CapabilityBoundingSet'].lower().replace('cap_', '').split()
+    command = unit['ExecStart'].split()
+    assert os.path.basename(command[0]) == 'gatehoused' and unit['UMask'] == '0077'
+    state = place.world.path('state', 'unit')
+    os.makedirs(state, 0o700)  # StateDirectory=, StateDirectoryMode=
+    limits = ['setpriv', '--no-new-privs', '--bounding-set', '-all,' + ','.join('+' + right for right in rights)]
+    script = 'umask 0077; JOURNAL_STREAM=$(stat -Lc %d:%i /proc/$$/fd/1) exec "$@"'
+    place.daemon = place.server.start('unit', *limits, '/bin/sh', '-c', script, 'sh', program('gatehoused'), *command[1:],
+                                      env=environment({'node.state_dir': state, 'node.user': 'root', 'node.workers': 2, 'audit.file': place.world.path('audit.log')}))
+    place.daemon.wait_line('"ready"|"started"', 15)
+    place.daemon.wait_line('gatehouse link', stream='out')
+    assert not place.daemon.find('k2v5://')
+    link = place.server.run(program('gatehouse'), 'link', '--state-dir', state).stdout.strip()
+    agent = place.agent(link)
+    assert place.reaches()
+    agent.stop()
+    place.daemon.stop()
+    place.link = place.start_server()
 
 
 def test_a_token_that_is_not_known_meets_a_site(place):
