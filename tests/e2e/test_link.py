@@ -7,10 +7,11 @@ import pytest
 
 from gateway import AGENT_TUN, environment
 from process import until
-from world import ROOT, program
+from world import ROOT, WEB_V4, program
 
 OUTSIDE_V4, OUTSIDE_V6 = '198.51.100.1', '2001:db8:100::1'  # with which the daemon's host speaks to the world
 TARGET = '9.9.9.9'
+SIZE = 12 << 20
 
 
 class Place:
@@ -56,6 +57,8 @@ class Place:
 def place(world):
     assert not os.path.exists('/etc/gatehouse'), 'this machine has a configuration'
     made = Place(world)
+    made.file_hash = world.serve(SIZE)
+    made.box = world.box(1)
     made.link = made.start_server()
     yield made
     made.daemon.stop()
@@ -164,6 +167,85 @@ def test_the_unit_starts_without_a_configuration_by_the_rights_that_it_has(place
     agent.stop()
     place.daemon.stop()
     place.link = place.start_server()
+
+
+# ---- hop ports
+
+def ports(place, protocol='udp'):
+    """Counts what goes to which port of the server, from now on."""
+    place.world['wan'].run('nft', '-f', '-', text='''table inet seen {
+            set ports { type inet_service; flags dynamic; size 1000; }
+            chain forward { type filter hook forward priority -10; ip daddr %s %s dport 1-65535 add @ports { %s dport }; }
+        }''' % (OUTSIDE_V4, protocol, protocol))
+
+
+def seen(place):
+    found = json.loads(place.world['wan'].run('nft', '-j', 'list', 'set', 'inet', 'seen', 'ports').stdout)
+    return [item if isinstance(item, int) else item['elem']['val'] for part in found['nftables'] if 'set' in part for item in part['set'].get('elem', [])]
+
+
+def block(place, *rules):
+    place.world['wan'].run('nft', '-f', '-', text='''table inet hole {
+            set first { type inet_service; flags dynamic; size 1; }
+            chain forward { type filter hook forward priority 0; %s; }
+        }''' % '; '.join(rules))
+
+
+def to_and_from(protocol, port):
+    return ['%s %s %s drop' % (protocol, way, port) for way in ('dport', 'sport')]
+
+
+@pytest.fixture
+def road(place):
+    yield place.box
+    place.box.clear()
+    place.world['wan'].run('nft', 'flush', 'ruleset')
+
+
+def carrier(place):
+    return [path for path in place.status()['paths'] if path['carrier']][0]
+
+
+def test_a_transfer_goes_on_while_the_agent_goes_from_port_to_port(place, road):
+    ports(place)
+    agent = place.agent(place.link, agent__hop_interval='200ms')
+    road.rate(60_000_000, 400_000)
+    number = carrier(place)['connection']
+    answer = place.laptop.peer('get', 'http://%s/file' % WEB_V4)
+    assert answer['bytes'] == SIZE and answer['sha256'] == place.file_hash
+    now = carrier(place)
+    assert now['connection'] == number and now['transport'] == 'quic' and now['hops'] >= 4
+    assert len(seen(place)) >= 4 and all(10020 <= port <= 10119 for port in seen(place)), seen(place)
+    agent.stop()
+
+
+def test_a_port_that_is_blocked_is_left_at_once_for_another(place, road):
+    agent = place.agent(place.link, agent__hop_interval='24h')
+    before = carrier(place)
+    assert before['hops'] == 0 and 10020 <= before['port'] <= 10119
+    mark = agent.mark()
+    block(place, *to_and_from('udp', before['port']))
+    until(place.reaches, 10, 'the tunnel works again\n' + agent.tail())
+    after = carrier(place)
+    assert after['connection'] == before['connection'] and after['port'] != before['port'] and after['hops'] >= 1
+    assert not agent.find('"transport":"tcp"', since=mark) and not agent.find('seems dead', since=mark)
+    agent.stop()
+
+
+def test_a_first_flight_that_nobody_answers_goes_to_another_port(place, road):
+    block(place, 'udp dport 10020-10021 add @first { udp dport } drop')  # the port of the first packet; there is no room for another
+    agent = place.agent(place.link.replace('10020-10119', '10020-10021').replace('&ip6=' + OUTSIDE_V6, ''), agent__transport='quic')
+    assert carrier(place)['hops'] == 1 and place.status()['attempts'] == 1
+    agent.stop()
+
+
+def test_tcp_goes_to_a_hop_port_when_the_doors_own_does_not_answer(place, road):
+    ports(place, 'tcp')
+    block(place, 'meta l4proto udp drop', *to_and_from('tcp', 443))
+    agent = place.agent(place.link)
+    assert place.status()['transport'] == 'h2' and 10020 <= carrier(place)['port'] <= 10119 and place.reaches()
+    assert any(10020 <= port <= 10119 for port in seen(place)) and 443 in seen(place)
+    agent.stop()
 
 
 def test_a_token_that_is_not_known_meets_a_site(place):

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "crypto/random.h"
 #include "services/agent/agent_internal.h"
 
 static bool is_address(const char *host)
@@ -22,6 +23,15 @@ static struct gh_tls_name name_of(const struct agent_link *l)
                                  .certificate_name = proves,
                                  .ech = ech.len > 0,
                                  .ech_list = ech };
+}
+
+/* Another port of the range than the last. */
+static uint16_t next_port(const struct agent_link *l)
+{
+    uint64_t random = (uint64_t)gh_worker_now(l->a->w);
+
+    (void)gh_random_bytes(&random, sizeof random);
+    return gh_agent_hop_port(l->a->conf.hop, l->port, random);
 }
 
 /* ---- TCP ---- */
@@ -60,6 +70,8 @@ static int open_tcp(struct agent_link *l)
     struct gh_http_tcp_target to = { .fd = -1, .remote = l->remote, .tls = a->tls_tcp, .name = name_of(l) };
     int rc = gh_privileged_open_dial(a->run->privileged, l->remote.ip.family, a->conf.fwmark, &to.fd);
 
+    if (l->kind == AGENT_TCP_HOP)
+        to.remote.port = l->port = next_port(l);
     return rc < 0 ? rc : gh_http_tcp_connect(a->tcp, &to, &tcp_events, l, &l->stream);
 }
 
@@ -69,8 +81,19 @@ static int open_quic(struct agent_link *l)
 {
     struct gh_http_endpoint *http = l->a->http[l->remote.ip.family == 4 ? 0 : 1];
     const struct gh_tls_name name = name_of(l);
+    int rc = http ? gh_http_endpoint_connect(http, &l->remote, &name, &l->conn) : GH_ERR_UNSUPPORTED;
 
-    return http ? gh_http_endpoint_connect(http, &l->remote, &name, &l->conn) : GH_ERR_UNSUPPORTED;
+    if (rc == 0 && l->a->conf.hop[0])
+        agent_carrier_hop(l); /* nothing was sent yet */
+    return rc;
+}
+
+void agent_carrier_hop(struct agent_link *l)
+{
+    const uint16_t *range = l->a->conf.hop;
+
+    l->port = next_port(l);
+    gh_http_conn_hop(l->conn, &(struct gh_quic_hop){ range[0], range[1], l->port });
 }
 
 static const struct gh_quic *quic_of(const struct agent_link *l)

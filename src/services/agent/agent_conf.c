@@ -22,6 +22,8 @@ enum {
     PIN,
     TRANSPORT,
     QUIC_RETRY,
+    HOP,
+    HOP_INTERVAL,
     ECH,
     TUNNEL_NAME,
     TRUST_DOMAIN,
@@ -69,6 +71,11 @@ static const struct gh_conf_row rows[] = {
                             "another word for tcp" },
     [QUIC_RETRY] = { "quic_retry", GH_CONF_DURATION, .dflt = "3m", .min = "1s", .max = "24h",
                      .help = "how often a tunnel over TCP tries whether UDP gets through now; it moves to QUIC then" },
+    [HOP] = { "hop", GH_CONF_STRING, .max = "11",
+              .help = "further ports of the relay, such as 10020-10119, as door.hop_ports there: QUIC goes to one of them, chosen at random, then to another one; TCP "
+                      "to one when the relay's own does not answer" },
+    [HOP_INTERVAL] = { "hop_interval", GH_CONF_DURATION, .dflt = "30s", .min = "100ms", .max = "24h",
+                       .help = "how long QUIC stays at a port, give or take a quarter; it leaves at once one where nothing is heard" },
     [ECH] = { "ech", GH_CONF_STRING, .max = "4096", .reload = true,
               .help = "the relay's ECHConfigList in base64, or the path of a file that has it: the name that is asked for is encrypted (Encrypted ClientHello)" },
     [TUNNEL_NAME] = { "tunnel_name", GH_CONF_STRING, .max = "253", .reload = true,
@@ -126,6 +133,17 @@ static int parse_port(const char *text, uint16_t *ret)
         return GH_ERR_MALFORMED;
     *ret = (uint16_t)v;
     return 0;
+}
+
+int gh_agent_hop_parse(const char *text, uint16_t ret[2])
+{
+    char first[8] = { 0 };
+    size_t len = strcspn(text, "-");
+
+    if (len >= sizeof first || text[len] != '-')
+        return GH_ERR_MALFORMED;
+    memcpy(first, text, len);
+    return parse_port(first, &ret[0]) == 0 && parse_port(text + len + 1, &ret[1]) == 0 && ret[0] <= ret[1] ? 0 : GH_ERR_MALFORMED;
 }
 
 int gh_agent_pin_parse(const char *text, uint8_t ret[32])
@@ -314,6 +332,7 @@ static void check_own_proof(const struct gh_conf *conf, const struct gh_conf_sec
 static void check(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
 {
     struct gh_link link;
+    uint16_t hop[2];
     const struct gh_link *given = check_link(conf, section, errors, &link) ? &link : NULL;
     uint64_t mtu = gh_conf_uint(conf, section, MTU), table = gh_conf_uint(conf, section, TABLE);
     const char *template = gh_conf_string(conf, section, TEMPLATE);
@@ -330,6 +349,8 @@ static void check(const struct gh_conf *conf, const struct gh_conf_section *sect
         check_own_proof(conf, section, given, errors);
         check_relay_proof(conf, section, given, errors);
     }
+    if (*gh_conf_string(conf, section, HOP) && gh_agent_hop_parse(gh_conf_string(conf, section, HOP), hop) < 0)
+        gh_conf_fail(conf, section, HOP, errors, "agent.hop is \"%s\"; it must be a range such as 10020-10119", gh_conf_string(conf, section, HOP));
     if (template[0] != '/' && strncmp(template, "https://", 8) != 0)
         gh_conf_fail(conf, section, TEMPLATE, errors, "agent.template must begin with / or https://");
     /* RFC 9484, section 10.1: IPv6 needs 1280 bytes */
@@ -405,6 +426,7 @@ static int load_rows(const struct gh_conf *conf, struct gh_agent_conf *ret)
         .has_ca = *load_string(conf, CA),
         .transport = (enum gh_agent_transport)gh_conf_uint(conf, section, TRANSPORT),
         .quic_retry = load_time(conf, QUIC_RETRY),
+        .hop_interval = load_time(conf, HOP_INTERVAL),
         .ech = load_string(conf, ECH),
         .tunnel_name = load_string(conf, TUNNEL_NAME),
         .trust_domain = load_string(conf, TRUST_DOMAIN),
@@ -426,6 +448,8 @@ static int load_rows(const struct gh_conf *conf, struct gh_agent_conf *ret)
         .socket = load_string(conf, SOCKET),
         .dns = gh_conf_uint(conf, section, DNS) == 1,
     };
+    if (*load_string(conf, HOP) && gh_agent_hop_parse(load_string(conf, HOP), ret->hop) < 0)
+        return GH_ERR_MALFORMED;
     if (ret->transport == GH_AGENT_H2)
         ret->transport = GH_AGENT_TCP;
     ret->allow_routes = gh_conf_prefixes(conf, section, ALLOW_ROUTES, &ret->allow_route_count);

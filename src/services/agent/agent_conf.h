@@ -36,6 +36,8 @@ struct gh_agent_conf {
     struct gh_span token;
     bool has_ca; /* else the pins are all that the relay proves */
     enum gh_agent_transport transport;
+    uint16_t hop[2]; /* first and last of the relay's further ports; 0, 0: none */
+    int64_t hop_interval;
     int64_t quic_retry; /* how often a tunnel over TCP looks for QUIC */
     const char *ech, *tunnel_name; /* an ECHConfigList or the file that has it, "": none, or the link's; "": the relay's host */
     uint8_t pins[GH_AGENT_PINS][32];
@@ -65,6 +67,8 @@ int gh_agent_conf_use_link(struct gh_agent_conf *c);
 /* Wipes what is secret in it. */
 void gh_agent_conf_wipe(struct gh_agent_conf *c);
 /* "https://host:port", "host:port", "host" (port 443); IPv6 in brackets. 0 or GH_ERR_MALFORMED. */
+/* "10020-10119". 0 or GH_ERR_MALFORMED. */
+int gh_agent_hop_parse(const char *text, uint16_t ret[2]);
 /* "sha256:" and 64 digits, or the base64 of 32 bytes. 0 or GH_ERR_MALFORMED. */
 int gh_agent_pin_parse(const char *text, uint8_t ret[32]);
 /* An ECHConfigList as base64, perhaps between the lines of a PEM (RFC 9934); white space does not matter. <ret> takes GH_ECH_LIST_MAX

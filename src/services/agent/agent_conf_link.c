@@ -31,6 +31,8 @@ int gh_agent_conf_use_link(struct gh_agent_conf *c)
         c->user = c->link.user;
         c->token = gh_span_str(c->link.token);
     }
+    if (!c->hop[0])
+        memcpy(c->hop, c->link.hop, sizeof c->hop);
     if (c->link.has_pin && c->pin_count < GH_AGENT_PINS)
         memcpy(c->pins[c->pin_count++], c->link.pin, sizeof c->link.pin);
     return 0;

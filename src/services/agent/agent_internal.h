@@ -31,6 +31,7 @@
 #include "services/agent/agent_backoff.h"
 #include "services/agent/agent_conf.h"
 #include "services/agent/agent_ech.h"
+#include "services/agent/agent_hop.h"
 #include "services/agent/agent_route.h"
 #include "services/agent/agent_tunnel.h"
 
@@ -46,6 +47,9 @@ enum agent_link_state {
     AGENT_LINK_CLOSING,
 };
 
+/* How a relay is reached. */
+enum agent_way { AGENT_QUIC, AGENT_TCP, AGENT_TCP_HOP /* at a port of the range */, AGENT_WAYS };
+
 struct agent_link {
     struct gh_list node; /* in a->links */
     struct agent *a;
@@ -53,7 +57,12 @@ struct agent_link {
     uint64_t number; /* of all that were opened */
     size_t relay; /* of conf.relays */
     struct gh_endpoint remote;
-    bool tcp;
+    enum agent_way kind;
+    bool tcp;                        /* not QUIC */
+    uint16_t port;                   /* in place of that of <remote>; 0: that one */
+    unsigned hops;                   /* QUIC: to another port */
+    int64_t hopped_at;
+    struct gh_deadline hop;          /* to the next */
     struct gh_http_conn *conn;       /* QUIC; NULL once it is gone */
     struct gh_http_tcp_conn *stream; /* TCP; the same */
     bool again;                      /* another key of ECH after a rejection */
@@ -180,7 +189,9 @@ struct agent {
 extern const struct gh_http_endpoint_events agent_link_events;
 const char *agent_link_state_name(enum agent_link_state s);
 /* Begins to connect; the rest is told to the search. 0, GH_ERR_UNSUPPORTED (no socket of the family) and others. */
-int agent_link_open(struct agent *a, size_t relay, const struct gh_endpoint *remote, bool tcp);
+int agent_link_open(struct agent *a, size_t relay, const struct gh_endpoint *remote, enum agent_way way);
+/* The carrier is not heard: to another port, unless it was just done. */
+void agent_link_hop_away(struct agent_link *l, int64_t now);
 /* What a connection tells, whatever is below it: is <cert> a relay's (<l> may be NULL: nobody knows whose connection it is)? Requests may be
  * sent; it is over, and the link is gone when this returns. */
 struct agent_link_end {
@@ -213,11 +224,26 @@ int agent_carrier_request(struct agent_link *l, const struct gh_http_head *head,
 /* After the handshake: what status and log say of it. True when it was resumed. */
 bool agent_carrier_learn(struct agent_link *l);
 void agent_carrier_probe(struct agent_link *l);
+/* QUIC, with hop ports: to another one. */
+void agent_carrier_hop(struct agent_link *l);
 struct agent_pulse agent_carrier_pulse(const struct agent_link *l);
 /* As gh_quic_plpmtu; SIZE_MAX: not carried by UDP. */
 size_t agent_carrier_udp_payload(const struct agent_link *l);
 
+/* agent_way.c: in which ways a relay is tried. The steps that its addresses and ways take; the next of them: 0, or there is none any more */
+size_t agent_way_steps(const struct agent *a);
+int agent_way_try(struct agent *a);
+/* QUIC is waited for beside TCP: it is the better one. */
+bool agent_way_may_take_over(const struct agent_link *l, const struct agent_link *from);
+/* A tunnel over TCP looks for QUIC now and then, one over QUIC does not; now; when the deadline has come; an attempt is over. */
+void agent_way_look(struct agent *a);
+void agent_way_try_quic(struct agent *a);
+void agent_way_again(void *arg, int64_t now);
+void agent_way_failed(struct agent *a, const struct agent_link *l);
+
 /* agent_search.c: which connection carries */
+/* The carrier is none, also while it asks for another tunnel. */
+bool agent_search_is_attempt(const struct agent *a, const struct agent_link *l);
 int agent_search_start(struct agent *a);
 /* Closes what is open and tries nothing any more; a->stopped follows. */
 void agent_search_stop(struct agent *a);

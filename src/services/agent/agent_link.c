@@ -3,12 +3,16 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "crypto/random.h"
 #include "services/agent/agent_internal.h"
 
 #define SECOND INT64_C(1000000000)
 #define MEASURING (3 * SECOND)    /* how long it may take to find out that a path carries IPv6 */
 #define AGAIN_AFTER SECOND        /* a tunnel that is aborted sooner after the last one is a lost one */
 #define CONNECT_ERROR 0x10fu       /* RFC 9484, section 7.2: the path does not carry IPv6 (RFC 9114, section 8.1: H3_CONNECT_ERROR) */
+#define HOP_FIRST (SECOND / 2)     /* before a first flight that nobody answers is sent to another port as well, so often */
+#define FLIGHTS 4u
+#define HOP_AWAY (SECOND / 2)      /* when the carrier is not heard */
 #define LEAVING_TIME (2 * SECOND) /* what is under way on an older connection still arrives */
 
 static const struct gh_agent_tunnel_events tunnel_events;
@@ -46,6 +50,7 @@ static struct agent_link *link_of(struct agent *a, const struct gh_http_conn *c)
 static void link_free(struct agent_link *l)
 {
     gh_worker_deadline_stop(l->a->w, &l->timer);
+    gh_worker_deadline_stop(l->a->w, &l->hop);
     gh_list_unlink(&l->node);
     gh_agent_tunnel_fini(&l->tunnel);
     free(l);
@@ -102,7 +107,51 @@ static void on_timer(void *arg, int64_t now)
         gh_agent_tunnel_end(&l->tunnel, GH_HTTP_REQUEST_CANCELLED, "the relay assigned no usable address in time");
 }
 
-static int link_open(struct agent *a, size_t relay, const struct gh_endpoint *remote, bool tcp, bool again)
+/* ---- hop ports ---- */
+
+static void hop_later(struct agent_link *l, int64_t now)
+{
+    uint64_t random = (uint64_t)now;
+
+    (void)gh_random_bytes(&random, sizeof random);
+    gh_worker_deadline_start(l->a->w, &l->hop, now + (l->state == AGENT_LINK_CONNECTING ? HOP_FIRST : gh_agent_hop_wait(l->a->conf.hop_interval, random)));
+}
+
+static void hop(struct agent_link *l, int64_t now)
+{
+    char text[GH_ENDPOINT_TEXT];
+
+    agent_carrier_hop(l);
+    l->hops++;
+    l->hopped_at = now;
+    gh_log_event(l->a->log, GH_LOG_DEBUG, "agent", "to another port", gh_log_str("remote", remote_text(l, text)), gh_log_uint("port", l->port));
+    hop_later(l, now);
+}
+
+static int open_again(struct agent_link *l);
+
+/* A first flight comes in several datagrams, and the library would repeat one at a time, each later than the one before: another connection begins beside
+ * it, at another port. Whichever is answered first counts. */
+static void on_hop(void *arg, int64_t now)
+{
+    struct agent_link *l = arg;
+
+    if (!l->conn || l->state > AGENT_LINK_UP)
+        return;
+    if (l->state != AGENT_LINK_CONNECTING)
+        hop(l, now);
+    else if (agent_carrier_pulse(l).heard == 0 && l->hops < FLIGHTS)
+        (void)open_again(l);
+}
+
+void agent_link_hop_away(struct agent_link *l, int64_t now)
+{
+    if (l->conn && l->a->conf.hop[0] && now - l->hopped_at >= HOP_AWAY)
+        hop(l, now);
+}
+
+/* <like>: what came before it, at the same address; NULL: nothing. */
+static int link_open(struct agent *a, size_t relay, const struct gh_endpoint *remote, enum agent_way way, const struct agent_link *like)
 {
     struct agent_link *l = calloc(1, sizeof *l);
     char text[GH_ENDPOINT_TEXT];
@@ -110,22 +159,30 @@ static int link_open(struct agent *a, size_t relay, const struct gh_endpoint *re
 
     if (!l)
         return GH_ERR_MEMORY;
+    if (like) {
+        l->again = like->again;
+        l->port = like->port; /* not this one, where there are others */
+        l->hops = like->hops;
+    }
     l->a = a;
     l->number = ++a->connections;
     l->relay = relay;
     l->remote = *remote;
-    l->tcp = tcp;
-    l->again = again;
+    l->kind = way;
+    l->tcp = way != AGENT_QUIC;
     l->transport = "";
     if (a->netlink)
         (void)gh_netlink_route_get(a->netlink, &remote->ip, a->conf.fwmark, &l->way);
     gh_deadline_init(&l->timer, on_timer, l);
+    gh_deadline_init(&l->hop, on_hop, l);
     gh_list_init(&l->node);
     gh_list_append(&a->links, &l->node);
     gh_log_event(a->log, GH_LOG_INFO, "agent", "connecting", gh_log_str("relay", a->conf.relays[relay].host), gh_log_str("remote", remote_text(l, text)),
-                 gh_log_str("transport", tcp ? "tcp" : "quic"));
-    agent_note_link(l, GH_TRACE_CONNECT, tcp);
+                 gh_log_str("transport", l->tcp ? "tcp" : "quic"));
+    agent_note_link(l, GH_TRACE_CONNECT, l->tcp);
     rc = agent_carrier_open(l);
+    if (rc == 0 && l->conn && a->conf.hop[0])
+        hop_later(l, gh_worker_now(a->w));
     if (rc == 0)
         return 0;
     if (rc != GH_ERR_UNSUPPORTED)
@@ -134,11 +191,17 @@ static int link_open(struct agent *a, size_t relay, const struct gh_endpoint *re
     return rc;
 }
 
-int agent_link_open(struct agent *a, size_t relay, const struct gh_endpoint *remote, bool tcp)
+int agent_link_open(struct agent *a, size_t relay, const struct gh_endpoint *remote, enum agent_way way)
 {
-    if (!tcp && !a->http[remote->ip.family == 4 ? 0 : 1])
+    if (way == AGENT_QUIC && !a->http[remote->ip.family == 4 ? 0 : 1])
         return GH_ERR_UNSUPPORTED;
-    return link_open(a, relay, remote, tcp, false);
+    return link_open(a, relay, remote, way, NULL);
+}
+
+static int open_again(struct agent_link *l)
+{
+    l->hops++;
+    return link_open(l->a, l->relay, &l->remote, l->kind, l);
 }
 
 /* ---- what the connection tells ---- */
@@ -225,6 +288,8 @@ void agent_link_ready(struct agent_link *l)
         return;
     agent_note_link(l, GH_TRACE_HANDSHAKE, 1);
     resumed = agent_carrier_learn(l);
+    if (l->conn && a->conf.hop[0])
+        hop_later(l, gh_worker_now(a->w));
     gh_log_event(a->log, GH_LOG_INFO, "agent", "connected", gh_log_str("remote", remote_text(l, text)), gh_log_str("transport", l->transport),
                  gh_log_str("relay_id", l->identity.name), gh_log_str("tls_group", l->tls_group), gh_log_str("cipher", l->cipher),
                  gh_log_bool("ech", l->ech), gh_log_bool("resumed", resumed));
@@ -269,7 +334,8 @@ static void try_other_key(struct agent_link *l, const struct agent_link_end *why
     if (!gh_agent_ech_rejected(&a->ech, l->ech_turn, why->ech_retry) || l->again)
         return;
     gh_log_event(a->log, GH_LOG_INFO, "agent", "ECH was rejected, another key is tried at once", gh_log_bool("told", why->ech_retry.len > 0));
-    (void)link_open(a, l->relay, &l->remote, l->tcp, true);
+    l->again = true;
+    (void)link_open(a, l->relay, &l->remote, l->kind, l);
 }
 
 void agent_link_closed(struct agent_link *l, const struct agent_link_end *why)

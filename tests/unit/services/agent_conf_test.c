@@ -71,6 +71,9 @@ static void a_link_is_a_whole_configuration(void **state)
     assert_string_equal(gh_ip_emit(&a.relays[0].addresses[1], text), "2001:db8::1");
     assert_string_equal(a.user, "alice");
     assert_true(gh_span_equals(a.token, gh_span_str("s3cret")));
+    assert_int_equal(a.hop[0], 10020);
+    assert_int_equal(a.hop[1], 10119);
+    assert_int_equal(a.hop_interval, 30 * SECOND);
     assert_int_equal(a.pin_count, 1);
     assert_int_equal(a.pins[0][31], 31);
     assert_false(a.has_ca);
@@ -157,6 +160,8 @@ static void rows_that_contradict_each_other_are_refused(void **state)
         { "agent: {relay: x, mtu: 1000, " FILES "}\n", "agent.mtu is 1000; it must be 0 or at least 1280" },
         { "agent: {relay: x, table: 254, " FILES "}\n", "agent.table is 254, which the system uses; take another" },
         { "agent: {relay: x, reconnect_min: 31s, " FILES "}\n", "agent.reconnect_min must be no more than agent.reconnect_max" },
+        { "agent: {relay: x, hop: '2-1', " FILES "}\n", "agent.hop is \"2-1\"; it must be a range" },
+        { "agent: {relay: x, hop: '0-1', " FILES "}\n", "agent.hop is" },
         { "agent: {relay: x, keep_alive: 30s, " FILES "}\n", "agent.keep_alive must be shorter than agent.idle_timeout" },
         { "agent: {" FILES "}\n", "agent.relay is missing: the relay to connect to" },
         { "agent: {relay: x, ca: /a, trust_domain: d}\n", "agent.certificate is missing: who are we" },
