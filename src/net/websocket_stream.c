@@ -342,7 +342,8 @@ static void below_closed(void *arg, struct gh_http_stream *below, uint64_t code)
 
     (void)below;
     ws->inside++;
-    tell_closed(ws, code);
+    /* section 7.1.4: clean when both have said so, however a proxy in between ends what is below */
+    tell_closed(ws, ws->heard_close && ws->said_close ? 0 : code);
     ws->below = NULL;
     if (--ws->inside == 0)
         destroy(ws);

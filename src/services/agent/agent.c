@@ -36,26 +36,36 @@ static void watch(struct gh_node *node, const char *path)
         gh_log_event(gh_node_log(node), GH_LOG_WARN, "agent", "changes of a file will not be noticed", gh_log_str("file", path));
 }
 
-/* One context for QUIC and one for TCP, as far as they are wanted. */
-static int load_tls(struct gh_node *node, const struct gh_agent_conf *c, struct gh_tls_ctx **ret, struct gh_tls_ctx **ret_tcp)
+void agent_tls_put(struct gh_agent_tls *t)
+{
+    gh_tls_ctx_put(t->quic);
+    gh_tls_ctx_put(t->tcp);
+    gh_tls_ctx_put(t->h1);
+    *t = (struct gh_agent_tls){ NULL };
+}
+
+/* One context for QUIC and some for TCP, as far as they are wanted. */
+static int load_tls(struct gh_node *node, const struct gh_agent_conf *c, struct gh_agent_tls *ret)
 {
     struct gh_tls_files files = { .certificate = c->certificate, .key = c->key, .ca = c->ca, .aead = gh_aead_choose(c->wide_aes),
                                   .pins = c->pins, .pin_count = c->pin_count };
-    struct gh_tls_ctx *tls = NULL, *tcp = NULL;
-    int rc = gh_tls_load(gh_run_of(node), gh_node_log(node), "agent", &files, &tls);
+    struct gh_agent_tls made = { NULL };
+    int rc = gh_tls_load(gh_run_of(node), gh_node_log(node), "agent", &files, &made.quic);
 
     files.alpn = "h2,http/1.1";
     if (rc == 0 && c->transport != GH_AGENT_QUIC)
-        rc = gh_tls_load(gh_run_of(node), gh_node_log(node), "agent", &files, &tcp);
+        rc = gh_tls_load(gh_run_of(node), gh_node_log(node), "agent", &files, &made.tcp);
+    files.alpn = "http/1.1";
+    if (rc == 0 && (c->transport == GH_AGENT_AUTO || c->transport == GH_AGENT_WEBSOCKET))
+        rc = gh_tls_load(gh_run_of(node), gh_node_log(node), "agent", &files, &made.h1);
     if (rc < 0) {
-        gh_tls_ctx_put(tls);
+        agent_tls_put(&made);
         return rc;
     }
     watch(node, c->certificate);
     watch(node, c->key);
     watch(node, c->ca);
-    *ret = tls;
-    *ret_tcp = tcp;
+    *ret = made;
     return 0;
 }
 
@@ -242,7 +252,7 @@ static int load_parts(struct agent *a, const struct gh_agent_conf *c)
         gh_log_event(a->log, GH_LOG_ERROR, "agent", "agent.template cannot be used", gh_log_str("template", a->conf.template), gh_log_result("error", rc));
         return rc;
     }
-    rc = load_tls(a->node, c, &a->tls, &a->tls_tcp);
+    rc = load_tls(a->node, c, &a->tls);
     read_self(a, c, &a->self);
     if (rc == 0)
         rc = load_ech(a->node, c, &ech);
@@ -310,8 +320,7 @@ static void unload(void *state)
     gh_sock_close(a->socket);
     gh_sock_close(a->dns_file);
     free(a->dns);
-    gh_tls_ctx_put(a->tls);
-    gh_tls_ctx_put(a->tls_tcp);
+    agent_tls_put(&a->tls);
     free_const(a->conf.template);
     free_const(a->conf.tunnel_name);
     free_const(a->conf.server_name);
@@ -377,8 +386,7 @@ static void discard(void *state, void *next)
     (void)state;
     if (!n)
         return;
-    gh_tls_ctx_put(n->tls);
-    gh_tls_ctx_put(n->tls_tcp);
+    agent_tls_put(&n->tls);
     free(n->tunnel_name);
     free(n->allow);
     free(n);
@@ -398,7 +406,7 @@ static int prepare(void *state, const struct gh_conf *conf, void **ret_next)
         n->allow_count = c.allow_route_count;
         n->tunnel_name = strdup(c.tunnel_name);
         n->has_ca = c.has_ca;
-        rc = n->allow && n->tunnel_name ? load_tls(a->node, &c, &n->tls, &n->tls_tcp) : GH_ERR_MEMORY;
+        rc = n->allow && n->tunnel_name ? load_tls(a->node, &c, &n->tls) : GH_ERR_MEMORY;
         read_self(a, &c, &n->self);
     }
     if (rc == 0)

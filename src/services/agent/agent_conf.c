@@ -66,11 +66,11 @@ static const struct gh_conf_row rows[] = {
     [PIN] = { "pin", GH_CONF_STRING_LIST, .max = "8", .reload = true,
               .help = "SHA-256 of the public key (SubjectPublicKeyInfo) of relays, as sha256:HEX or base64, one of which the relay must have; without ca "
                       "nothing else is asked of its certificate, with it both" },
-    [TRANSPORT] = { "transport", GH_CONF_ENUM, .dflt = "auto", .values = "auto|quic|tcp|h2",
-                    .help = "auto is QUIC where UDP gets through, and HTTP/2 (or HTTP/1.1) over TCP where it does not; the others are one alone; h2 is "
-                            "another word for tcp" },
+    [TRANSPORT] = { "transport", GH_CONF_ENUM, .dflt = "auto", .values = "auto|quic|tcp|websocket|h2",
+                    .help = "auto is QUIC where UDP gets through, HTTP/2 (or HTTP/1.1) over TCP where it does not, and a WebSocket over these where only that "
+                            "passes, such as behind a proxy or a CDN; the others are one alone; h2 is another word for tcp" },
     [QUIC_RETRY] = { "quic_retry", GH_CONF_DURATION, .dflt = "3m", .min = "1s", .max = "24h",
-                     .help = "how often a tunnel over TCP tries whether UDP gets through now; it moves to QUIC then" },
+                     .help = "how often a tunnel over TCP tries whether UDP gets through now, and one over a WebSocket whether TCP without does; it moves then" },
     [HOP] = { "hop", GH_CONF_STRING, .max = "11",
               .help = "further ports of the relay, such as 10020-10119, as door.hop_ports there: QUIC goes to one of them, chosen at random, then to another one; TCP "
                       "to one when the relay's own does not answer" },

@@ -15,7 +15,7 @@ extern const struct gh_conf_section gh_agent_conf_section;
 #define GH_AGENT_PINS 8u
 #define GH_AGENT_ECH_TEXT 4096u /* longest text of an ECHConfigList */
 
-enum gh_agent_transport { GH_AGENT_AUTO, GH_AGENT_QUIC, GH_AGENT_TCP, GH_AGENT_H2 /* read as TCP */ };
+enum gh_agent_transport { GH_AGENT_AUTO, GH_AGENT_QUIC, GH_AGENT_TCP, GH_AGENT_WEBSOCKET, GH_AGENT_H2 /* read as TCP */ };
 
 struct gh_agent_relay {
     char host[256]; /* name or address, without brackets */

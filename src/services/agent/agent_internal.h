@@ -57,12 +57,19 @@ struct agent_queue {
     _Atomic uint64_t packets; /* read from the kernel; for status */
 };
 
+/* NULL where the transport is not used. */
+struct gh_agent_tls {
+    struct gh_tls_ctx *quic;
+    struct gh_tls_ctx *tcp; /* "h2,http/1.1" */
+    struct gh_tls_ctx *h1;  /* of a WebSocket where HTTP/2 is none of use */
+};
+
 struct agent {
     struct gh_node *node;
     struct gh_run *run;
     struct gh_log *log;
     struct gh_agent_conf conf; /* strings and lists are the agent's own; what names files is NULL */
-    struct gh_tls_ctx *tls, *tls_tcp; /* QUIC's, and that of byte streams; NULL where the transport is not used */
+    struct gh_agent_tls tls;
     struct gh_agent_ech ech;
     struct gh_self self; /* worker 0 */
     struct gh_udp_features features;
@@ -92,6 +99,8 @@ struct agent {
     struct gh_deadline prefer;    /* is a preferred relay back? */
     struct gh_deadline quic_again; /* does UDP get through now? */
     bool tcp_first;               /* it did not when it was last tried */
+    bool websocket_first;         /* nor did what TCP has without a WebSocket */
+    bool websocket_h1;            /* HTTP/2 has no tunnels there */
     bool quic_only;               /* what the search looks for */
     struct gh_agent_backoff backoff;
     struct {
@@ -133,6 +142,9 @@ struct agent {
     struct gh_http_listener *status;
 };
 
+/* agent.c: accepts what is half made */
+void agent_tls_put(struct gh_agent_tls *t);
+
 /* agent_search.c: which connection carries */
 /* The carrier is none, also while it asks for another tunnel. */
 bool agent_search_is_attempt(const struct agent *a, const struct agent_link *l);
@@ -143,7 +155,7 @@ void agent_search_fini(struct agent *a);
 /* What may change while it runs; takes over what <n> points to. */
 struct agent_change {
     struct agent *a;
-    struct gh_tls_ctx *tls, *tls_tcp;
+    struct gh_agent_tls tls;
     struct gh_agent_ech_list ech;
     char *tunnel_name;
     bool has_ca;

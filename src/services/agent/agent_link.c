@@ -30,6 +30,11 @@ static const char *remote_text(const struct agent_link *l, char buf[GH_ENDPOINT_
     return gh_endpoint_emit(&l->remote, buf);
 }
 
+static const char *way_name(const struct agent_link *l)
+{
+    return l->websocket ? "websocket" : l->tcp ? "tcp" : "quic";
+}
+
 static void say_why(struct agent_link *l, const char *why)
 {
     snprintf(l->why, sizeof l->why, "%s", why);
@@ -130,12 +135,23 @@ static void hop(struct agent_link *l, int64_t now)
 
 static int open_again(struct agent_link *l);
 
+/* Proxies end what is silent, and HTTP/1.1 has nothing of its own to say. */
+static void ping_later(struct agent_link *l, int64_t now)
+{
+    if (l->a->conf.keep_alive > 0)
+        gh_worker_deadline_start(l->a->w, &l->hop, now + l->a->conf.keep_alive);
+}
+
 /* A first flight comes in several datagrams, and the library would repeat one at a time, each later than the one before: another connection begins beside
  * it, at another port. Whichever is answered first counts. */
 static void on_hop(void *arg, int64_t now)
 {
     struct agent_link *l = arg;
 
+    if (l->websocket && l->state <= AGENT_LINK_LEAVING) {
+        agent_carrier_ping(l);
+        ping_later(l, now);
+    }
     if (!l->conn || l->state > AGENT_LINK_UP)
         return;
     if (l->state != AGENT_LINK_CONNECTING)
@@ -170,6 +186,7 @@ static int link_open(struct agent *a, size_t relay, const struct gh_endpoint *re
     l->remote = *remote;
     l->kind = way;
     l->tcp = way != AGENT_QUIC;
+    l->websocket = way == AGENT_WEBSOCKET || way == AGENT_WEBSOCKET_HOP;
     l->transport = "";
     if (a->netlink)
         (void)gh_netlink_route_get(a->netlink, &remote->ip, a->conf.fwmark, &l->way);
@@ -178,7 +195,7 @@ static int link_open(struct agent *a, size_t relay, const struct gh_endpoint *re
     gh_list_init(&l->node);
     gh_list_append(&a->links, &l->node);
     gh_log_event(a->log, GH_LOG_INFO, "agent", "connecting", gh_log_str("relay", a->conf.relays[relay].host), gh_log_str("remote", remote_text(l, text)),
-                 gh_log_str("transport", l->tcp ? "tcp" : "quic"));
+                 gh_log_str("transport", way_name(l)));
     agent_note_link(l, GH_TRACE_CONNECT, l->tcp);
     rc = agent_carrier_open(l);
     if (rc == 0 && l->conn && a->conf.hop[0])
@@ -266,8 +283,10 @@ static int request(struct agent_link *l)
     gh_agent_tunnel_init(&l->tunnel, &tunnel_events, l);
     rc = agent_carrier_request(l, &head, &s);
     if (rc < 0) {
+        if (rc == GH_ERR_STATE && l->tcp)
+            agent_way_no_extended_connect(l);
         say_why(l, rc == GH_ERR_STATE ? "the relay does not offer extended CONNECT and datagrams" : gh_error_text(rc));
-        gh_log_event(a->log, GH_LOG_ERROR, "agent", "the tunnel cannot be asked for", gh_log_str("reason", l->why));
+        gh_log_event(a->log, rc == GH_ERR_STATE && l->tcp ? GH_LOG_INFO : GH_LOG_ERROR, "agent", "the tunnel cannot be asked for", gh_log_str("reason", l->why));
         lost(l);
         close_conn(l, "no tunnel");
         return rc;
@@ -287,9 +306,12 @@ void agent_link_ready(struct agent_link *l)
     if (l->state != AGENT_LINK_CONNECTING)
         return;
     agent_note_link(l, GH_TRACE_HANDSHAKE, 1);
+    l->spoken = true;
     resumed = agent_carrier_learn(l);
     if (l->conn && a->conf.hop[0])
         hop_later(l, gh_worker_now(a->w));
+    if (l->websocket)
+        ping_later(l, gh_worker_now(a->w));
     gh_log_event(a->log, GH_LOG_INFO, "agent", "connected", gh_log_str("remote", remote_text(l, text)), gh_log_str("transport", l->transport),
                  gh_log_str("relay_id", l->identity.name), gh_log_str("tls_group", l->tls_group), gh_log_str("cipher", l->cipher),
                  gh_log_bool("ech", l->ech), gh_log_bool("resumed", resumed));
@@ -348,7 +370,7 @@ void agent_link_closed(struct agent_link *l, const struct agent_link_end *why)
     if (never)
         agent_note_link(l, GH_TRACE_HANDSHAKE, 0);
     gh_log_event(a->log, quiet ? GH_LOG_INFO : GH_LOG_WARN, "agent", never ? "connection failed" : "disconnected",
-                 gh_log_str("remote", remote_text(l, text)), gh_log_str("transport", l->tcp ? "tcp" : "quic"), gh_log_str("reason", why->words));
+                 gh_log_str("remote", remote_text(l, text)), gh_log_str("transport", way_name(l)), gh_log_str("reason", why->words));
     if (!l->why[0] || why->ech_rejected || (never && !why->local))
         say_why(l, why->words);
     try_other_key(l, why);
@@ -543,6 +565,7 @@ static void on_end(void *arg, const struct gh_agent_tunnel_end *end)
     struct agent *a = l->a;
     bool quiet = a->stopping || l->state == AGENT_LINK_LEAVING || l->state == AGENT_LINK_CLOSING;
 
+    quiet |= a->carrier && l != a->carrier && a->search == AGENT_SEARCH_NONE; /* a look at whether a better way works */
     if (is_renewed(l, end)) {
         gh_log_event(a->log, GH_LOG_INFO, "agent", "the tunnel was aborted because of the path, another one is asked for at once",
                      gh_log_str("reason", end->words), gh_log_uint("udp_payload", agent_carrier_udp_payload(l)));

@@ -28,7 +28,14 @@ enum agent_link_state {
 };
 
 /* How a relay is reached. */
-enum agent_way { AGENT_QUIC, AGENT_TCP, AGENT_TCP_HOP /* at a port of the range */, AGENT_WAYS };
+enum agent_way {
+    AGENT_QUIC, /* the best one first */
+    AGENT_TCP,
+    AGENT_TCP_HOP, /* at a port of the range */
+    AGENT_WEBSOCKET,
+    AGENT_WEBSOCKET_HOP,
+    AGENT_WAYS
+};
 
 struct agent_link {
     struct gh_list node; /* in a->links */
@@ -39,16 +46,19 @@ struct agent_link {
     struct gh_endpoint remote;
     enum agent_way kind;
     bool tcp;                        /* not QUIC */
+    bool websocket;                  /* nor what TCP has without one */
+    bool spoken;                     /* TLS is complete: what goes wrong from here on goes wrong above it */
     uint16_t port;                   /* in place of that of <remote>; 0: that one */
     unsigned hops;                   /* QUIC: to another port */
     int64_t hopped_at;
-    struct gh_deadline hop;          /* to the next */
+    struct gh_deadline hop;          /* to the next; with a WebSocket to the next ping */
     struct gh_http_conn *conn;       /* QUIC; NULL once it is gone */
     struct gh_http_tcp_conn *stream; /* TCP; the same */
+    bool h1;                         /* HTTP/1.1 alone was offered */
     bool again;                      /* another key of ECH after a rejection */
     uint64_t ech_turn;               /* of the keys of ECH when it was opened */
     bool ech;                        /* the hello was opened */
-    const char *transport;           /* "quic", "h2", "http/1.1"; "" before it is known */
+    const char *transport;           /* "quic", "h2", "http/1.1", "websocket-h2", "websocket"; "" before it is known */
     struct gh_agent_tunnel tunnel;
     struct gh_http_identity identity;
     struct gh_deadline timer;
@@ -103,6 +113,8 @@ int agent_carrier_request(struct agent_link *l, const struct gh_http_head *head,
 /* After the handshake: what status and log say of it. True when it was resumed. */
 bool agent_carrier_learn(struct agent_link *l);
 void agent_carrier_probe(struct agent_link *l);
+/* A WebSocket: whoever is in between sees that it is used. */
+void agent_carrier_ping(struct agent_link *l);
 /* QUIC, with hop ports: to another one. */
 void agent_carrier_hop(struct agent_link *l);
 struct agent_pulse agent_carrier_pulse(const struct agent_link *l);
@@ -112,12 +124,17 @@ size_t agent_carrier_udp_payload(const struct agent_link *l);
 /* agent_way.c: in which ways a relay is tried. The steps that its addresses and ways take; the next of them: 0, or there is none any more */
 size_t agent_way_steps(const struct agent *a);
 int agent_way_try(struct agent *a);
-/* QUIC is waited for beside TCP: it is the better one. */
+/* A better way is waited for beside a worse one. */
 bool agent_way_may_take_over(const struct agent_link *l, const struct agent_link *from);
-/* A tunnel over TCP looks for QUIC now and then, one over QUIC does not; now; when the deadline has come; an attempt is over. */
+/* A tunnel looks for better ways now and then, one over QUIC does not; now; when the deadline has come; an attempt is over, in which state it was; the
+ * tunnel is up; the network is another one. */
 void agent_way_look(struct agent *a);
-void agent_way_try_quic(struct agent *a);
+void agent_way_try_better(struct agent *a);
 void agent_way_again(void *arg, int64_t now);
-void agent_way_failed(struct agent *a, const struct agent_link *l);
+void agent_way_failed(struct agent_link *l, enum agent_link_state before);
+void agent_way_up(struct agent *a, const struct agent_link *l);
+void agent_way_forget(struct agent *a);
+/* The server speaks HTTP/2, and knows nothing of tunnels on it. */
+void agent_way_no_extended_connect(struct agent_link *l);
 
 #endif

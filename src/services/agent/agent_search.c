@@ -275,7 +275,6 @@ void agent_search_lost(struct agent_link *l, enum agent_link_state before)
 {
     struct agent *a = l->a;
 
-    agent_way_failed(a, l);
     if (l == a->carrier) {
         a->carrier = NULL;
         set_down(a, l);
@@ -283,6 +282,7 @@ void agent_search_lost(struct agent_link *l, enum agent_link_state before)
     } else if (a->search != AGENT_SEARCH_NONE || !a->carrier) {
         snprintf(a->why, sizeof a->why, "%s", l->why);
     }
+    agent_way_failed(l, before);
     if (l == a->next)
         a->next = NULL;
     agent_note_state(a);
@@ -329,7 +329,7 @@ void agent_search_up(struct agent_link *l)
     gh_metric_set_value(a->metrics, 0, AGENT_METRIC_UP, 0, 1);
     gh_worker_deadline_start(a->w, &a->watch, gh_worker_now(a->w) + WATCH);
     a->mtu_looked = 0;
-    a->tcp_first = a->tcp_first && l->tcp;
+    agent_way_up(a, l);
     look_for_preferred(a);
     agent_way_look(a);
     if (old) {
@@ -456,8 +456,8 @@ static void look_from_here(struct agent *a, const struct gh_nl_route *way, int64
     agent_carrier_probe(l);
     if (a->netlink && !is_same_way(way, &l->way)) {
         if (l->tcp) { /* UDP may get through here */
-            a->tcp_first = false;
-            agent_way_try_quic(a);
+            agent_way_forget(a);
+            agent_way_try_better(a);
         } else if (is_narrow_somewhere(l, now)) {
             measure_anew(a, "the way to the relay is another one");
         }
@@ -545,7 +545,7 @@ static int open_tcp(struct agent *a)
 
 static int open_http(struct agent *a, unsigned i)
 {
-    struct gh_http_endpoint_config c = { .tls = a->tls, .events = &agent_link_events, .arg = a };
+    struct gh_http_endpoint_config c = { .tls = a->tls.quic, .events = &agent_link_events, .arg = a };
     int rc = gh_quic_group_init(&a->groups[i], 1, NULL);
 
     c.endpoint = (struct gh_quic_endpoint_config){ .worker = a->w, .group = &a->groups[i], .fd = a->udp[i], .features = a->features,
@@ -643,11 +643,9 @@ void agent_search_reconfigure(struct agent *a, struct agent_change *n)
 {
     for (unsigned i = 0; i < AGENT_FAMILIES; i++)
         if (a->http[i])
-            gh_http_endpoint_set_tls(a->http[i], n->tls);
-    gh_tls_ctx_put(a->tls);
-    gh_tls_ctx_put(a->tls_tcp);
+            gh_http_endpoint_set_tls(a->http[i], n->tls.quic);
+    agent_tls_put(&a->tls);
     a->tls = n->tls;
-    a->tls_tcp = n->tls_tcp;
     gh_agent_ech_set(&a->ech, gh_span_of(n->ech.bytes, n->ech.len));
     free((void *)(uintptr_t)a->conf.tunnel_name);
     a->conf.tunnel_name = n->tunnel_name;

@@ -482,6 +482,24 @@ static void an_answer_that_grants_something_else_ends_it(void **state)
     gh_fake_stream_fini(&a.below);
 }
 
+static void what_both_have_closed_ended_well_however_the_connection_ends(void **state)
+{
+    struct asking a;
+
+    (void)state;
+    for (int both = 0; both < 2; both++) {
+        begin(&a, false);
+        grant(&a, false);
+        assert_int_equal(gh_http_send(a.s, gh_span_of(NULL, 0), true), 0);
+        if (both)
+            gh_fake_stream_body(&a.below, "\x88\x02\x03\xe8", 4, false);
+        gh_fake_stream_close(&a.below, gh_http_code(GH_HTTP_REQUEST_CANCELLED));
+        assert_true(a.closed);
+        assert_int_equal(a.code, both ? 0 : gh_http_code(GH_HTTP_REQUEST_CANCELLED));
+        gh_fake_stream_fini(&a.below);
+    }
+}
+
 static void a_refusal_is_told_with_its_body(void **state)
 {
     struct asking a;
@@ -519,6 +537,7 @@ int main(void)
         cmocka_unit_test(a_client_takes_plain_frames_and_refuses_masked_ones),
         cmocka_unit_test(an_answer_that_grants_something_else_ends_it),
         cmocka_unit_test(a_refusal_is_told_with_its_body),
+        cmocka_unit_test(what_both_have_closed_ended_well_however_the_connection_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
