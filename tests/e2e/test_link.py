@@ -235,7 +235,7 @@ def test_a_port_that_is_blocked_is_left_at_once_for_another(place, road):
 def test_a_first_flight_that_nobody_answers_goes_to_another_port(place, road):
     block(place, 'udp dport 10020-10021 add @first { udp dport } drop')  # the port of the first packet; there is no room for another
     agent = place.agent(place.link.replace('10020-10119', '10020-10021').replace('&ip6=' + OUTSIDE_V6, ''), agent__transport='quic')
-    assert carrier(place)['hops'] == 1 and place.status()['attempts'] == 1
+    assert carrier(place)['hops'] >= 1 and place.status()['attempts'] == 1
     agent.stop()
 
 
