@@ -13,7 +13,7 @@ struct gh_log;
 struct gh_run;
 
 struct gh_tls_files {
-    const char *certificate, *key, *ca; /* PEM; no <ca> (NULL or ""): clients are not asked, servers are known by <pins> */
+    const char *certificate, *key, *ca; /* PEM; no <ca> (NULL or ""): clients are not asked, servers are known by <pins>; a client may have no <certificate> ("") */
     bool server;
     enum gh_aead_engine aead;
     const char *alpn; /* NULL: "h3" */

@@ -494,6 +494,11 @@ int gh_http_conn_request(struct gh_http_conn *c, const struct gh_http_head *head
     return 0;
 }
 
+void gh_http_conn_hop(struct gh_http_conn *c, const struct gh_quic_hop *hop)
+{
+    gh_quic_link_hop(c->quic_link, hop);
+}
+
 void gh_http_conn_probe(struct gh_http_conn *c)
 {
     gh_quic_probe(c->quic);

@@ -55,6 +55,8 @@ int gh_http_conn_request(struct gh_http_conn *c, const struct gh_http_head *head
 /* Closes without an error; on_closed follows at the end of the turn. */
 void gh_http_conn_close(struct gh_http_conn *c, const char *reason);
 struct gh_quic *gh_http_conn_quic(struct gh_http_conn *c);
+/* gh_quic_link_hop. */
+void gh_http_conn_hop(struct gh_http_conn *c, const struct gh_quic_hop *hop);
 /* gh_quic_probe, at once. */
 void gh_http_conn_probe(struct gh_http_conn *c);
 

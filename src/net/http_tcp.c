@@ -44,6 +44,7 @@ struct gh_http_tcp_conn {
     uint8_t *retry;               /* what end.ech_retry points to */
     int64_t opened;
     bool tried_ech, greeted;
+    bool websocket; /* what ends the request is said in it, and answered (RFC 6455, section 7.1.1) */
 };
 
 static void conn_destroy(struct gh_http_tcp_conn *c)
@@ -406,6 +407,7 @@ int gh_http_tcp_request(struct gh_http_tcp_conn *c, const struct gh_http_head *h
         return rc;
     c->stream_events = events;
     c->stream_arg = arg;
+    c->websocket = gh_span_equals(head->protocol, gh_span_str("websocket"));
     *ret = c->stream;
     return 0;
 }
@@ -416,7 +418,7 @@ void gh_http_tcp_close(struct gh_http_tcp_conn *c)
         return;
     c->end.local = true;
     say(c, "closed here");
-    if (c->stream)
+    if (c->stream && !c->websocket)
         (void)gh_http_send(c->stream, gh_span_of(NULL, 0), true); /* if that was not done */
     if (c->h2)
         gh_http2_conn_drain(c->h2);

@@ -72,7 +72,7 @@ int gh_http_tcp_connect(struct gh_http_tcp *h, const struct gh_http_tcp_target *
 /* As gh_http2_conn_request. One at a time: GH_ERR_FULL; and one alone with HTTP/1.1: GH_ERR_STATE. */
 int gh_http_tcp_request(struct gh_http_tcp_conn *c, const struct gh_http_head *head, const struct gh_http_events *events, void *arg,
                         struct gh_http_stream **ret);
-/* Ends the request, and the connection with it, in order, which takes a second at most. on_closed follows, not before this returns. */
+/* Ends the request, and the connection with it, in order, which takes a second at most. A WebSocket must have said its close before. on_closed follows, not before this returns. */
 void gh_http_tcp_close(struct gh_http_tcp_conn *c);
 const struct gh_http_tcp_facts *gh_http_tcp_facts(const struct gh_http_tcp_conn *c);
 /* What is said of a rejection; <told>: with another key; <verify> as gh_tls_verify_error has it. */

@@ -317,7 +317,10 @@ static struct gh_quic_link *unclaimed(struct gh_quic_endpoint *e, const struct g
         {
             struct gh_quic_link *l = gh_container_of(it, struct gh_quic_link, all);
             struct gh_endpoint remote = gh_quic_link_remote(l);
+            struct gh_quic_path seen = *path;
 
+            if (gh_quic_hop_inward(l, &seen) && !l->gone)
+                return l;
             if (!l->gone && remote.port == path->remote.port && gh_ip_equals(&remote.ip, &path->remote.ip))
                 return l;
         }
@@ -339,6 +342,13 @@ static struct gh_quic_path path_of(const struct gh_quic_endpoint *e, const struc
 
 static void deliver(struct gh_quic_link *l, const struct gh_quic_path *path, uint8_t ecn, struct gh_span payload)
 {
+    struct gh_quic_path seen;
+
+    if (l->hop.port) {
+        seen = *path;
+        if (gh_quic_hop_inward(l, &seen))
+            path = &seen;
+    }
     gh_quic_recv(l->quic, path, ecn, payload, gh_worker_now(l->e->cfg.worker));
     if (l->half_open && gh_quic_handshake_complete(l->quic)) {
         half_open_done(l, &l->e->counters.handshakes_done);
@@ -549,7 +559,7 @@ static bool send_batch(struct gh_quic_endpoint *e)
 
     if (!gh_ip_is_zero(&e->batch.path.local.ip))
         out.local.ip = e->batch.path.local.ip;
-    out.remote = (struct gh_endpoint){ .ip = e->batch.path.remote.ip, .port = e->batch.path.remote.port };
+    out.remote = (struct gh_endpoint){ .ip = e->batch.path.remote.ip, .port = e->batch_port ? e->batch_port : e->batch.path.remote.port };
     while (e->batch_sent < e->batch.len) {
         out.payload = gh_span_of(e->batch.buf + e->batch_sent, e->batch.len - e->batch_sent);
         n = gh_udp_send(&e->udp, &out);
@@ -579,6 +589,7 @@ static bool write_link(struct gh_quic_endpoint *e, struct gh_quic_link *l, int64
 {
     unsigned batches = 0;
 
+    e->batch_port = l->hop.port;
     while (batches++ < WRITE_BATCHES && gh_quic_write(l->quic, &e->batch, now) == 1) {
         if (!send_batch(e)) {
             block(e);

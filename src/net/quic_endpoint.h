@@ -125,6 +125,15 @@ unsigned gh_quic_endpoint_links(const struct gh_quic_endpoint *e);
 int gh_quic_endpoint_connect(struct gh_quic_endpoint *e, const struct gh_endpoint *remote, struct gh_tls_ctx *tls, const struct gh_tls_name *name,
                              const struct gh_quic_app *app, void *app_arg, struct gh_quic_link **ret);
 
+/* Ports of the server that lead to the one that was connected to. */
+struct gh_quic_hop {
+    uint16_t first, last;
+    uint16_t port; /* packets go there; 0: to the one that was connected to */
+};
+
+/* Client: from now on packets go to another port, and those that come from the range are taken for the server's. The connection does not notice. */
+void gh_quic_link_hop(struct gh_quic_link *l, const struct gh_quic_hop *hop);
+
 struct gh_quic *gh_quic_link_quic(struct gh_quic_link *l);
 struct gh_quic_endpoint *gh_quic_link_endpoint(struct gh_quic_link *l);
 struct gh_endpoint gh_quic_link_remote(struct gh_quic_link *l);

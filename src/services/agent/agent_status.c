@@ -73,6 +73,7 @@ static void emit_path(struct agent *a, struct agent_link *l, struct gh_text *t)
     gh_text_printf(t, "{\"connection\":%llu,\"state\":\"%s\",\"carrier\":%s", (unsigned long long)l->number, agent_link_state_name(l->state), l == a->carrier ? "true" : "false");
     emit_string(t, "relay", a->conf.relays[l->relay].host);
     emit_string(t, "remote", gh_endpoint_emit(&l->remote, remote));
+    gh_text_printf(t, ",\"port\":%u,\"hops\":%u", l->port ? l->port : l->remote.port, l->hops);
     emit_string(t, "transport", l->transport[0] ? l->transport : l->tcp ? "tcp" : "quic");
     gh_text_printf(t, ",\"rtt_us\":%lld,\"mtu\":%zu,\"udp_payload\":%zu,\"datagrams_sent\":%llu,\"datagrams_lost\":%llu}",
                    (long long)p.rtt / 1000, gh_agent_tunnel_mtu(&l->tunnel), udp == SIZE_MAX ? 0 : udp, (unsigned long long)p.datagrams,

@@ -11,7 +11,7 @@ static void check_route(const struct gh_conf *conf, const struct gh_conf_section
 
 static const struct gh_conf_row route_rows[] = {
     [TO] = { "to", GH_CONF_STRING_LIST, .min = "1", .max = "16", .required = true,
-             .help = "the backends, as HOST:PORT; a new connection goes to the one with the fewest" },
+             .help = "the backends, as HOST:PORT; a new connection goes to the one with the fewest. Or tunnel: this node's own tunnels, for a name that anybody may see" },
     [PROXY_PROTOCOL] = { "proxy_protocol", GH_CONF_BOOL, .dflt = "false",
                          .help = "tell the backend who the client is, by a PROXY protocol header (version 2); it must expect one" },
     [HEALTH_CHECK] = { "health_check", GH_CONF_DURATION, .dflt = "5s", .min = "0s", .max = "1h",
@@ -160,15 +160,22 @@ static int parse_range(const char *text, uint16_t ret[2])
     return 0;
 }
 
+static bool is_tunnel(const char *const *to, size_t count)
+{
+    return count == 1 && strcmp(to[0], "tunnel") == 0;
+}
+
 static void check_route(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
 {
     struct door_origin o;
     size_t count;
     const char *const *to = gh_conf_strings(conf, section, TO, &count);
 
+    if (is_tunnel(to, count))
+        return;
     for (size_t i = 0; i < count; i++)
         if (door_origin_parse(to[i], &o) < 0)
-            gh_conf_fail(conf, section, TO, errors, "\"%.100s\" must be a backend such as 192.0.2.1:443, [2001:db8::1]:443 or web.internal:8443", to[i]);
+            gh_conf_fail(conf, section, TO, errors, "\"%.100s\" must be a backend such as 192.0.2.1:443, [2001:db8::1]:443 or web.internal:8443, or tunnel alone", to[i]);
 }
 
 static void check_patterns(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
@@ -265,7 +272,8 @@ static void load_target(const struct gh_conf *entry, struct door_target_conf *re
     size_t count;
     const char *const *to = gh_conf_strings(entry, &route_section, TO, &count);
 
-    for (size_t i = 0; i < count && i < DOOR_BACKENDS_MAX; i++)
+    ret->tunnel = is_tunnel(to, count);
+    for (size_t i = 0; i < count && !ret->tunnel && i < DOOR_BACKENDS_MAX; i++)
         if (door_origin_parse(to[i], &ret->origins[ret->origin_count]) == 0)
             ret->origin_count++;
     ret->proxy_protocol = gh_conf_bool(entry, &route_section, PROXY_PROTOCOL);

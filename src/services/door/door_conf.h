@@ -28,6 +28,7 @@ struct door_target_conf {
     size_t origin_count;
     bool proxy_protocol;
     bool udp;
+    bool tunnel; /* TLS ends here: it is this node's tunnel that is asked for, in clear; no origins */
     int64_t health_check; /* ns between two looks; 0: never */
 };
 

@@ -143,13 +143,22 @@ int door_keys_load(struct door *d, const struct gh_door_conf *c, struct door_tab
     return rc == 0 ? door_keys_renew(d, t) : rc;
 }
 
+static bool has_tunnel(const struct door_table *t)
+{
+    bool some = t->ech != NULL;
+
+    for (size_t i = 0; i < t->target_count; i++)
+        some |= t->targets[i].tunnel;
+    return some;
+}
+
 int door_keys_renew(struct door *d, struct door_table *t)
 {
     const struct gh_port_tunnels *tunnels = d->run->tunnels;
     struct gh_tls_ctx *made, *quic;
     int rc;
 
-    if (!tunnels || !t->ech)
+    if (!tunnels || !has_tunnel(t))
         return 0;
     rc = tunnels->tls(tunnels->self, t->ech, &made);
     if (rc < 0)

@@ -12,6 +12,7 @@ static int target_init(struct door_target *t, const struct door_target_conf *c)
         return GH_ERR_MEMORY;
     t->proxy_protocol = c->proxy_protocol;
     t->udp = c->udp;
+    t->tunnel = c->tunnel;
     t->health_check = c->health_check;
     for (; t->count < c->origin_count; t->count++) {
         struct door_backend *b = &t->backends[t->count];

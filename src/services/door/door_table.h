@@ -28,6 +28,7 @@ struct door_target {
     size_t count;
     bool proxy_protocol;
     bool udp;
+    bool tunnel; /* this node's own */
     int64_t health_check;
     _Atomic uint32_t turn; /* of equals, one after the other */
 };

@@ -72,9 +72,10 @@ static bool decide(struct door_gate *g, struct door_flight *f, const struct gh_t
 {
     bool opened, ours = door_keys_open(t, hello, gh_worker_wall(g->dw->w), &opened);
     int target = opened ? -1 : door_routes_find(t->routes, hello->sni, g->port, hello->alpn);
+    bool named = target >= 0 && t->targets[target].tunnel;
     bool own = t->relay.count == 0 && t->site_quic && f->peek.version == GH_QUIC_VERSION_1;
 
-    if (ours && t->tunnel_quic && f->peek.version == GH_QUIC_VERSION_1) {
+    if ((ours || named) && t->tunnel_quic && f->peek.version == GH_QUIC_VERSION_1) {
         door_count(g->dw, DOOR_METRIC_UDP_FLIGHTS, DOOR_TUNNEL);
         replay(g, f, t->tunnel_quic);
         return true;
@@ -290,7 +291,7 @@ static bool has_something(const struct door *d, const struct gh_door_conf *c)
     bool some = (d->run->tunnels && *c->ech_keys_file) || c->relay_udp;
 
     for (size_t i = 0; i < c->target_count; i++)
-        some |= c->targets[i].udp;
+        some |= c->targets[i].udp || (c->targets[i].tunnel && d->run->tunnels);
     return some;
 }
 

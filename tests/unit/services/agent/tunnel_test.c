@@ -380,6 +380,30 @@ static void the_relay_says_why_there_is_no_ipv6(void **state)
     finish(&w);
 }
 
+static void a_token_goes_with_each_request(void **state)
+{
+    static const uint8_t instance[16] = { 1 };
+    static const uint8_t endless[600];
+    struct gh_agent_request r;
+    struct gh_http_head head;
+
+    (void)state;
+    assert_int_equal(gh_agent_request_init(&r, "relay", 443, "/ip", instance), 0);
+    assert_int_equal(gh_http_field_find(&r.head, "authorization").len, 0);
+    /* RFC 7617, section 2 */
+    assert_int_equal(gh_agent_request_set_token(&r, "Aladdin", gh_span_str("open sesame")), 0);
+    for (unsigned narrow = 0; narrow < 2; narrow++) {
+        head = gh_agent_request_head(&r, narrow);
+        assert_true(gh_span_equals(gh_http_field_find(&head, "authorization"), gh_span_str("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==")));
+        assert_int_equal(gh_http_field_find(&head, "gatehouse-narrow").len > 0, narrow);
+        assert_int_equal(gh_http_field_find(&head, "gatehouse-instance").len, 32);
+    }
+    head = gh_agent_request_head(&r, false);
+    assert_int_equal(gh_http_field_find(&head, "gatehouse-narrow").len, 0);
+    assert_int_equal(gh_agent_request_init(&r, "relay", 443, "/ip", instance), 0);
+    assert_int_equal(gh_agent_request_set_token(&r, "u", gh_span_of(endless, sizeof endless)), GH_ERR_TOO_LONG);
+}
+
 static void R1_the_request_names_everything(void **state)
 {
     static const uint8_t instance[16] = { 0x00, 0x11, 0x22, 0xff };
@@ -424,6 +448,7 @@ int main(void)
         cmocka_unit_test(without_ipv6_none_is_asked_for_nor_taken),
         cmocka_unit_test(the_relay_says_why_there_is_no_ipv6),
         cmocka_unit_test(what_the_relay_withholds_is_taken_over_with_the_next_routes),
+        cmocka_unit_test(a_token_goes_with_each_request),
         cmocka_unit_test(R1_the_request_names_everything),
     };
 
