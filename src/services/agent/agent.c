@@ -39,7 +39,7 @@ static void watch(struct gh_node *node, const char *path)
 static int load_tls(struct gh_node *node, const struct gh_agent_conf *c, struct gh_tls_ctx **ret, struct gh_tls_ctx **ret_tcp)
 {
     struct gh_tls_files files = { .certificate = c->certificate, .key = c->key, .ca = c->ca, .aead = gh_aead_choose(c->wide_aes),
-                                  .pins = c->pins, .pin_count = c->pin_count };
+                                  .pins = c->pins, .pin_count = c->pin_count, .shape = c->shape };
     struct gh_tls_ctx *tls = NULL, *tcp = NULL;
     int rc = gh_tls_load(gh_run_of(node), gh_node_log(node), "agent", &files, &tls);
 

@@ -7,6 +7,7 @@
 
 #include "base/span.h"
 #include "core/conf.h"
+#include "crypto/tls.h"
 
 extern const struct gh_conf_section gh_agent_conf_section;
 
@@ -35,6 +36,7 @@ struct gh_agent_conf {
     const char *ech, *tunnel_name; /* an ECHConfigList or the file that has it, "": none; "": the relay's host */
     uint8_t pins[GH_AGENT_PINS][32];
     size_t pin_count;
+    enum gh_tls_shape shape; /* of its hello */
     const char *tun;
     const struct gh_prefix *allow_routes;
     size_t allow_route_count;
