@@ -42,7 +42,6 @@ struct gh_tls_ctx {
     uint8_t pins[GH_TLS_PINS_MAX][32];
     size_t pin_count;
     bool shaped; /* client: tls_shape.c */
-    bool sha1;   /* is among what it offers */
     int (*security)(const struct ssl_st *ssl, const struct ssl_ctx_st *ctx, int op, int bits, int nid, void *other, void *arg); /* libssl's own */
     struct tls_extra extra[6];
     size_t extra_count;

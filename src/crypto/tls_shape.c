@@ -36,14 +36,16 @@ struct extension {
 };
 
 struct shape {
-    const char *suites, *ciphers, *groups, *sigalgs;
-    bool sha1; /* among <sigalgs>: offered, never taken (RFC 8446, section 4.2.3) */
-    bool grease;
+    const char *suites, *ciphers, *groups, *groups_quic;
+    const char *sigalgs; /* SHA-1 is offered, never taken (RFC 8446, section 4.2.3); libssl leaves it out where TLS 1.3 is alone */
+    bool grease, ems_quic;
     struct extension more[4], more_quic[4];
 };
 
 #define STATUS_REQUEST EXT(5, IN_CERTIFICATE, "\1\0\0\0\0")
 #define TIMESTAMPS EXT(18, IN_CERTIFICATE, "")
+#define DELEGATED EXT(34, IN_HELLO, "\0\10\4\3\5\3\6\3\2\3")
+#define RECORD_LIMIT EXT(RECORD_SIZE_LIMIT, IN_EXTENSIONS, "\100\1")
 
 static const struct shape shapes[] = {
     [GH_TLS_SHAPE_CHROME] = {
@@ -52,6 +54,7 @@ static const struct shape shapes[] = {
                    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:ECDHE-RSA-AES128-SHA:ECDHE-RSA-AES256-SHA:"
                    "AES128-GCM-SHA256:AES256-GCM-SHA384:AES128-SHA:AES256-SHA",
         .groups = "*X25519MLKEM768:*X25519:P-256:P-384",
+        .groups_quic = "*X25519MLKEM768:*X25519:P-256:P-384",
         .sigalgs = "ecdsa_secp256r1_sha256:rsa_pss_rsae_sha256:rsa_pkcs1_sha256:ecdsa_secp384r1_sha384:rsa_pss_rsae_sha384:rsa_pkcs1_sha384:"
                    "rsa_pss_rsae_sha512:rsa_pkcs1_sha512",
         .grease = true,
@@ -64,10 +67,12 @@ static const struct shape shapes[] = {
                    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES256-SHA:ECDHE-ECDSA-AES128-SHA:"
                    "ECDHE-RSA-AES128-SHA:ECDHE-RSA-AES256-SHA:AES128-GCM-SHA256:AES256-GCM-SHA384:AES128-SHA:AES256-SHA",
         .groups = "*X25519MLKEM768:*X25519:*P-256:P-384:P-521:ffdhe2048:ffdhe3072",
+        .groups_quic = "*X25519MLKEM768:*X25519:P-256:P-384:P-521:ffdhe2048:ffdhe3072:ffdhe4096:ffdhe6144:ffdhe8192",
         .sigalgs = "ecdsa_secp256r1_sha256:ecdsa_secp384r1_sha384:ecdsa_secp521r1_sha512:rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:"
                    "rsa_pss_rsae_sha512:rsa_pkcs1_sha256:rsa_pkcs1_sha384:rsa_pkcs1_sha512:ecdsa_sha1:rsa_pkcs1_sha1",
-        .sha1 = true,
-        .more = { STATUS_REQUEST, EXT(34, IN_HELLO, "\0\10\4\3\5\3\6\3\2\3"), EXT(RECORD_SIZE_LIMIT, IN_EXTENSIONS, "\100\1") },
+        .ems_quic = true,
+        .more = { STATUS_REQUEST, DELEGATED, RECORD_LIMIT },
+        .more_quic = { STATUS_REQUEST, DELEGATED, RECORD_LIMIT },
     },
 };
 
@@ -151,15 +156,15 @@ static int add_extras(struct gh_tls_ctx *c, const struct shape *s, bool quic)
 
 static int security(const SSL *ssl, const SSL_CTX *ctx, int op, int bits, int nid, void *other, void *arg)
 {
-    const struct gh_tls_ctx *c = arg;
+    const struct gh_tls_ctx *c = arg; /* a client's with a shape */
     struct tls_owner *o = ssl ? SSL_get_app_data(ssl) : NULL;
 
     if (o && o->veil == TLS_VEIL_INNER && op == SSL_SECOP_SIGALG_SUPPORTED)
         o->veil = TLS_VEIL_VERSIONS;
     if (o && o->veil == TLS_VEIL_VERSIONS && op == SSL_SECOP_VERSION && nid < TLS1_3_VERSION)
         return 0;
-    if (op == SSL_SECOP_SIGALG_SUPPORTED && c->sha1)
-        return 1; /* of <sigalgs>, SHA-1 alone is not good enough otherwise */
+    if (op == SSL_SECOP_SIGALG_SUPPORTED)
+        return 1; /* of <sigalgs>, SHA-1 alone would not do; whether one is taken is another question */
     return c->security(ssl, ctx, op, bits, nid, other, arg);
 }
 
@@ -192,7 +197,7 @@ static const char *odd_algorithm(X509 *leaf)
     return NULL;
 }
 
-static int set_sigalgs(struct gh_tls_ctx *c, const struct shape *s)
+static int set_sigalgs(struct gh_tls_ctx *c, const char *sigalgs)
 {
     STACK_OF(X509) *authorities = X509_STORE_get1_all_certs(SSL_CTX_get_cert_store(c->ssl));
     const char *odd = odd_algorithm(c->main.leaf);
@@ -202,7 +207,9 @@ static int set_sigalgs(struct gh_tls_ctx *c, const struct shape *s)
     for (int i = 0; !odd && i < sk_X509_num(authorities); i++) /* who has such a CA has such relays, too */
         odd = odd_algorithm(sk_X509_value(authorities, i));
     sk_X509_pop_free(authorities, X509_free);
-    rc = snprintf(list, sizeof list, "%s%s%s", s->sigalgs, odd && !strstr(s->sigalgs, odd) ? ":" : "", odd && !strstr(s->sigalgs, odd) ? odd : "");
+    if (odd && strstr(sigalgs, odd))
+        odd = NULL;
+    rc = snprintf(list, sizeof list, "%s%s%s", sigalgs, odd ? ":" : "", odd ? odd : "");
     if (rc < 0 || (size_t)rc >= sizeof list)
         return GH_ERR_RANGE;
     return SSL_CTX_set1_sigalgs_list(c->ssl, list) == 1 ? 0 : GH_ERR_CRYPTO;
@@ -214,17 +221,17 @@ int tls_shape_use(struct gh_tls_ctx *c, enum gh_tls_shape shape)
     bool quic = c->alpn_len >= 3 && memcmp(c->alpn, "\2h3", 3) == 0;
 
     c->shaped = true;
-    c->sha1 = s->sha1 && !quic;
     c->security = SSL_CTX_get_security_callback(c->ssl);
     SSL_CTX_set_security_callback(c->ssl, security);
     SSL_CTX_set0_security_ex_data(c->ssl, c);
     SSL_CTX_set_options(c->ssl, SSL_OP_NO_ENCRYPT_THEN_MAC | SSL_OP_ECH_GREASE);
     if (quic) /* nothing of TLS 1.2 (RFC 9001, section 4.2) */
-        SSL_CTX_set_options(c->ssl, SSL_OP_NO_TICKET | SSL_OP_NO_EXTENDED_MASTER_SECRET);
+        SSL_CTX_set_options(c->ssl, SSL_OP_NO_TICKET | (s->ems_quic ? 0 : SSL_OP_NO_EXTENDED_MASTER_SECRET));
     else
         tls_pin_use(c); /* no TLS 1.2 */
     if (SSL_CTX_set_min_proto_version(c->ssl, quic ? TLS1_3_VERSION : TLS1_2_VERSION) != 1 || SSL_CTX_set_ciphersuites(c->ssl, s->suites) != 1 ||
-        SSL_CTX_set_cipher_list(c->ssl, s->ciphers) != 1 || SSL_CTX_set1_groups_list(c->ssl, s->groups) != 1 || set_sigalgs(c, s) < 0)
+        SSL_CTX_set_cipher_list(c->ssl, s->ciphers) != 1 || SSL_CTX_set1_groups_list(c->ssl, quic ? s->groups_quic : s->groups) != 1 ||
+        set_sigalgs(c, s->sigalgs) < 0)
         return GH_ERR_CRYPTO;
     return add_extras(c, s, quic);
 }
