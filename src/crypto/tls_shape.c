@@ -78,7 +78,7 @@ static const struct shape shapes[] = {
 
 /* ---- extensions that libssl does not have ---- */
 
-static int add(SSL *ssl, unsigned type, unsigned context, const unsigned char **ret, size_t *ret_len, X509 *x, size_t chain, int *alert, void *arg)
+static int cb_add(SSL *ssl, unsigned type, unsigned context, const unsigned char **ret, size_t *ret_len, X509 *x, size_t chain, int *alert, void *arg)
 {
     const struct tls_extra *e = arg;
 
@@ -89,7 +89,7 @@ static int add(SSL *ssl, unsigned type, unsigned context, const unsigned char **
 }
 
 /* RFC 8449: no record of ours may be longer than the server says. */
-static int parse(SSL *ssl, unsigned type, unsigned context, const unsigned char *data, size_t len, X509 *x, size_t chain, int *alert, void *arg)
+static int cb_parse(SSL *ssl, unsigned type, unsigned context, const unsigned char *data, size_t len, X509 *x, size_t chain, int *alert, void *arg)
 {
     unsigned limit = type == RECORD_SIZE_LIMIT && len == 2 ? (unsigned)data[0] << 8 | data[1] : 0;
 
@@ -112,7 +112,7 @@ static int register_extra(struct gh_tls_ctx *c, uint16_t type, unsigned where, s
     e->len = bytes.len;
     if (bytes.len)
         memcpy(e->bytes, bytes.data, bytes.len);
-    return SSL_CTX_add_custom_ext(c->ssl, type, where, add, NULL, e, parse, NULL) == 1 ? 0 : GH_ERR_CRYPTO;
+    return SSL_CTX_add_custom_ext(c->ssl, type, where, cb_add, NULL, e, cb_parse, NULL) == 1 ? 0 : GH_ERR_CRYPTO;
 }
 
 /* RFC 8701: 0x0a0a, 0x1a1a, … */
