@@ -204,6 +204,8 @@ static int set_sigalgs(struct gh_tls_ctx *c, const char *sigalgs)
     char list[512];
     int rc;
 
+    if (!authorities)
+        return GH_ERR_MEMORY;
     for (int i = 0; !odd && i < sk_X509_num(authorities); i++) /* who has such a CA has such relays, too */
         odd = odd_algorithm(sk_X509_value(authorities, i));
     sk_X509_pop_free(authorities, X509_free);

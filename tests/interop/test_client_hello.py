@@ -173,6 +173,13 @@ def test_over_quic_it_is_what_is_documented(hellos, browser):
         assert sorted(documented('%s over QUIC' % browser.capitalize())) == sorted([what, text] for what, text in told.items())
 
 
+def test_who_has_something_to_hide_resembles_chrome_without_being_told_to(place, programs, hellos):
+    for ech in (False, True):
+        ours, quic, _ = agents_hellos(place, programs, 'auto', ech)
+        assert (client_hello.ja4(ours) == client_hello.ja4(hellos['chrome', True][0])) == ech
+        assert (client_hello.ja4(quic, True) == client_hello.ja4(hellos['chrome', True][1], True)) == ech
+
+
 @pytest.mark.parametrize('browser, ech', SHAPES)
 def test_first_datagrams(hellos, browser, ech):
     seen = hellos[browser, ech][2]
