@@ -21,6 +21,7 @@ struct websocket {
     bool held;       /* the handler says what it has taken */
     bool said_close, heard_close, over;
     bool told;       /* on_closed */
+    uint16_t code;   /* of an end that we agree with: what the peer said, if it did (section 5.5.1) */
     unsigned inside; /* events under way, in which it may not be freed */
     uint8_t *out;    /* one message */
     size_t out_cap;
@@ -109,7 +110,7 @@ static int op_send(struct gh_http_stream *s, struct gh_span data, bool end)
         gh_write_span(&w, data);
     }
     if (end)
-        gh_ws_emit_close(&w, GH_WS_NORMAL, gh_span_of(NULL, 0), NULL);
+        gh_ws_emit_close(&w, ws->code, gh_span_of(NULL, 0), NULL);
     /* after our close the peer's is waited for, and then the stream ends (section 7.1.1) */
     rc = gh_http_send(ws->below, gh_span_of(ws->out, gh_writer_len(&w)), end && ws->heard_close);
     if (rc == 0 && end) {
@@ -208,6 +209,7 @@ static void fail(struct websocket *ws, uint16_t code)
 static void on_close_frame(struct websocket *ws, uint16_t code)
 {
     ws->heard_close = true;
+    ws->code = code;
     if (ws->base.events)
         ws->base.events->on_body(ws->base.arg, &ws->base, gh_span_of(NULL, 0), true);
     if (ws->below && !ws->over && say_close(ws, code, true) < 0)
@@ -353,6 +355,7 @@ int gh_websocket_accept(struct gh_http_stream *below, const struct gh_http_head 
     ws->base.id = below->id;
     ws->below = below;
     ws->name = p->name;
+    ws->code = GH_WS_NORMAL;
     memcpy(ws->accept, accept, sizeof accept);
     gh_ws_reader_init(&ws->reader, true, 0);
     below->events = &below_events;
