@@ -79,7 +79,7 @@ int gh_tls_load(struct gh_run *run, struct gh_log *log, const char *area, const 
     struct gh_signer signer;
     struct gh_tls_ctx *made = NULL;
     struct gh_tls_config cfg = { .server = f->server, .alpn = f->alpn ? f->alpn : "h3", .aead = f->aead, .signer = &signer, .ask = f->ask,
-                                 .pins = f->pins, .pin_count = f->pin_count };
+                                 .pins = f->pins, .pin_count = f->pin_count, .shape = f->shape };
     char why[WHY] = "";
     bool own = *f->certificate;
     int rc = own ? read_pem(&l, f->certificate, &cert) : 0;

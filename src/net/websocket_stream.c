@@ -27,6 +27,7 @@ struct websocket {
     struct gh_http_field fields[FIELDS_MAX]; /* client: of the request, until it is sent */
     char key[GH_WS_KEY_TEXT];
     bool told;       /* on_closed */
+    uint16_t code;   /* of an end that we agree with: what the peer said, if it did (section 5.5.1) */
     unsigned inside; /* events under way, in which it may not be freed */
     uint8_t *out;    /* one message */
     size_t out_cap;
@@ -161,7 +162,7 @@ static int op_send(struct gh_http_stream *s, struct gh_span data, bool end)
     if (data.len)
         rc = put_message(ws, &w, data);
     if (rc == 0 && end)
-        rc = put_close(ws, &w, GH_WS_NORMAL);
+        rc = put_close(ws, &w, ws->code);
     if (rc < 0)
         return rc;
     /* after our close the peer's is waited for, and then the stream ends (section 7.1.1) */
@@ -262,6 +263,7 @@ static void fail(struct websocket *ws, uint16_t code)
 static void on_close_frame(struct websocket *ws, uint16_t code)
 {
     ws->heard_close = true;
+    ws->code = code;
     if (ws->base.events)
         ws->base.events->on_body(ws->base.arg, &ws->base, gh_span_of(NULL, 0), true);
     if (ws->below && !ws->over && say_close(ws, code, true) < 0)
@@ -410,6 +412,7 @@ int gh_websocket_accept(struct gh_http_stream *below, const struct gh_http_head 
     ws->base.id = below->id;
     ws->below = below;
     ws->name = p->name;
+    ws->code = GH_WS_NORMAL;
     memcpy(ws->accept, accept, sizeof accept);
     gh_ws_reader_init(&ws->reader, true, 0);
     below->events = &below_events;

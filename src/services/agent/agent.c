@@ -48,7 +48,7 @@ void agent_tls_put(struct gh_agent_tls *t)
 static int load_tls(struct gh_node *node, const struct gh_agent_conf *c, struct gh_agent_tls *ret)
 {
     struct gh_tls_files files = { .certificate = c->certificate, .key = c->key, .ca = c->ca, .aead = gh_aead_choose(c->wide_aes),
-                                  .pins = c->pins, .pin_count = c->pin_count };
+                                  .pins = c->pins, .pin_count = c->pin_count, .shape = c->shape };
     struct gh_agent_tls made = { NULL };
     int rc = gh_tls_load(gh_run_of(node), gh_node_log(node), "agent", &files, &made.quic);
 

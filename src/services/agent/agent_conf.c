@@ -26,6 +26,7 @@ enum {
     HOP_INTERVAL,
     ECH,
     TUNNEL_NAME,
+    TLS_FINGERPRINT,
     TRUST_DOMAIN,
     TUN,
     ALLOW_ROUTES,
@@ -80,6 +81,10 @@ static const struct gh_conf_row rows[] = {
               .help = "the relay's ECHConfigList in base64, or the path of a file that has it: the name that is asked for is encrypted (Encrypted ClientHello)" },
     [TUNNEL_NAME] = { "tunnel_name", GH_CONF_STRING, .max = "253", .reload = true,
                       .help = "name to ask for in TLS, such as door.tunnel_name of the relay; the certificate need not have it; what server_name says when unset" },
+    [TLS_FINGERPRINT] = { "tls_fingerprint", GH_CONF_ENUM, .dflt = "auto", .values = "auto|none|chrome|firefox", .reload = true,
+                          .help = "the browser that the first message of a connection resembles, as far as that goes; none is OpenSSL's own; auto is what the link's fp "
+                                  "names, else chrome with ech and without ca, else none. Browsers know no Ed25519: with one of them the relay needs another "
+                                  "key, or a ca that has such a key as well" },
     [TRUST_DOMAIN] = { "trust_domain", GH_CONF_STRING, .max = "255",
                        .help = "required with ca or certificate; the DOMAIN of spiffe://DOMAIN/relay/NAME that the relay must prove" },
     [TUN] = { "tun", GH_CONF_STRING, .dflt = "gh-agent0", .min = "1", .max = "15", .help = "name of the TUN device" },
@@ -395,6 +400,16 @@ static int load_relays(const struct gh_conf *conf, struct gh_agent_conf *ret)
     return 0;
 }
 
+/* Who has neither ECH nor a pin alone has the relay's name in the open, and a relay that may have any kind of key. */
+static enum gh_tls_shape load_shape(const struct gh_conf *conf)
+{
+    uint64_t word = gh_conf_uint(conf, &gh_agent_conf_section, TLS_FINGERPRINT);
+
+    if (word > 0)
+        return (enum gh_tls_shape)(word - 1);
+    return *load_string(conf, ECH) || !*load_string(conf, CA) ? GH_TLS_SHAPE_CHROME : GH_TLS_SHAPE_NONE;
+}
+
 static int load_pins(const struct gh_conf *conf, struct gh_agent_conf *ret)
 {
     size_t count;
@@ -430,6 +445,8 @@ static int load_rows(const struct gh_conf *conf, struct gh_agent_conf *ret)
         .ech = load_string(conf, ECH),
         .tunnel_name = load_string(conf, TUNNEL_NAME),
         .trust_domain = load_string(conf, TRUST_DOMAIN),
+        .shape = load_shape(conf),
+        .shape_auto = gh_conf_uint(conf, section, TLS_FINGERPRINT) == 0,
         .tun = load_string(conf, TUN),
         .routing = gh_conf_uint(conf, section, ROUTING) == 0,
         .block_unassigned = gh_conf_bool(conf, section, BLOCK_UNASSIGNED),

@@ -7,6 +7,7 @@
 
 #include "base/span.h"
 #include "core/conf.h"
+#include "crypto/tls.h"
 #include "wire/link.h"
 
 extern const struct gh_conf_section gh_agent_conf_section;
@@ -42,6 +43,8 @@ struct gh_agent_conf {
     const char *ech, *tunnel_name; /* an ECHConfigList or the file that has it, "": none, or the link's; "": the relay's host */
     uint8_t pins[GH_AGENT_PINS][32];
     size_t pin_count;
+    enum gh_tls_shape shape; /* of its hello */
+    bool shape_auto;         /* nobody chose that one */
     const char *tun;
     const struct gh_prefix *allow_routes;
     size_t allow_route_count;

@@ -21,6 +21,14 @@ static int use_relay(struct gh_agent_conf *c)
     return 0;
 }
 
+/* The browsers of other clients' links (safari, edge, random, …) are Chrome here: that is what most people have. */
+static enum gh_tls_shape shape_of(const char *fp)
+{
+    if (strcmp(fp, "firefox") == 0)
+        return GH_TLS_SHAPE_FIREFOX;
+    return strcmp(fp, "none") == 0 ? GH_TLS_SHAPE_NONE : GH_TLS_SHAPE_CHROME;
+}
+
 int gh_agent_conf_use_link(struct gh_agent_conf *c)
 {
     int rc = c->has_link ? use_relay(c) : 0;
@@ -31,6 +39,8 @@ int gh_agent_conf_use_link(struct gh_agent_conf *c)
         c->user = c->link.user;
         c->token = gh_span_str(c->link.token);
     }
+    if (c->shape_auto && *c->link.fp)
+        c->shape = shape_of(c->link.fp);
     if (!c->hop[0])
         memcpy(c->hop, c->link.hop, sizeof c->hop);
     if (c->link.has_pin && c->pin_count < GH_AGENT_PINS)

@@ -15,7 +15,7 @@ struct world {
     struct gh_http_stream *s;
     char got[256], protocol[32];
     size_t len;
-    bool ended, closed, reset_in_body;
+    bool ended, closed, reset_in_body, ends_with_it;
     uint64_t code;
     unsigned status; /* that the handler answers */
 };
@@ -28,6 +28,8 @@ static void on_body(void *arg, struct gh_http_stream *s, struct gh_span data, bo
         memcpy(w->got + w->len, data.data, data.len);
     w->len += data.len;
     w->ended |= end;
+    if (end && w->ends_with_it)
+        assert_int_equal(gh_http_send(s, gh_span_str(""), true), 0);
     if (w->reset_in_body) {
         gh_http_reset(s, GH_HTTP_MESSAGE_ERROR);
         gh_fake_stream_close(&w->below, 0x10e); /* as a version may, before it returns */
@@ -228,6 +230,27 @@ static void a_close_is_the_end_and_is_answered(void **state)
     assert_true(w.closed);
     assert_int_equal(w.code, 0);
     gh_fake_stream_fini(&w.below);
+}
+
+/* RFC 6455, section 5.5.1 */
+static void who_ends_with_the_peer_repeats_its_code(void **state)
+{
+    static const struct {
+        const char *heard, *said;
+        size_t heard_len, said_len;
+    } all[] = { { "\x0f\xa1", "\x88\x02\x0f\xa1", 2, 4 }, { "\x03\xe9why", "\x88\x02\x03\xe9", 5, 4 }, { "", "\x88\x00", 0, 2 } };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        struct world w = { .ends_with_it = true };
+
+        open_h1(&w);
+        frame(&w, GH_WS_CLOSE, true, all[i].heard, all[i].heard_len);
+        assert_int_equal(w.below.body_len, all[i].said_len);
+        assert_memory_equal(w.below.body, all[i].said, all[i].said_len);
+        assert_true(w.below.ended);
+        gh_fake_stream_fini(&w.below);
+    }
 }
 
 static void our_end_is_a_close_and_waits_for_theirs(void **state)
@@ -527,6 +550,7 @@ int main(void)
         cmocka_unit_test(datagrams_are_capsules_in_messages),
         cmocka_unit_test(a_ping_is_answered_between_the_frames_of_a_message),
         cmocka_unit_test(a_close_is_the_end_and_is_answered),
+        cmocka_unit_test(who_ends_with_the_peer_repeats_its_code),
         cmocka_unit_test(our_end_is_a_close_and_waits_for_theirs),
         cmocka_unit_test(a_broken_rule_is_told_and_ends_the_tunnel),
         cmocka_unit_test(an_end_without_a_close_is_an_abort),
