@@ -1,4 +1,4 @@
-/* gatehouse-agent: the client with a TUN. */
+/* gatehouse-agent: the client, with a TUN or as a proxy. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -13,12 +13,13 @@
 #include "core/run.h"
 #include "priv/parent.h"
 #include "services/agent/agent.h"
+#include "services/capture/capture.h"
 
 #define NAME "agent" /* of lock and journal */
 
-static const struct gh_service *const services[] = { &gh_service_agent, NULL };
+static const struct gh_service *const services[] = { &gh_service_agent, &gh_service_capture, NULL };
 static const struct gh_conf_section *sections[] = { &gh_conf_section_node, &gh_conf_section_log, &gh_conf_section_audit,
-                                                    &gh_conf_section_admin, NULL /* the agent's */, NULL };
+                                                    &gh_conf_section_admin, NULL /* the agent's */, NULL /* capture's */, NULL };
 
 static int child_main(struct gh_priv_client *c, int argc, char **argv)
 {
@@ -70,5 +71,6 @@ int main(int argc, char **argv)
     };
 
     sections[4] = gh_service_agent.section;
+    sections[5] = gh_service_capture.section;
     return gh_cli_main(verbs, argc, argv);
 }

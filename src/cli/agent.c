@@ -20,8 +20,9 @@
 #define SOCKET_OPTION "  --socket PATH      its socket, instead of the one that FILE names\n"
 
 const char gh_cli_agent_up_usage[] =
-    "up [-c|--config FILE] [--run-dir DIR]\n\n"
+    "up [-c|--config FILE] [--mode tun|proxy] [--run-dir DIR]\n\n"
     CONFIG_OPTION
+    "  --mode MODE        instead of agent.mode of FILE: tun, or proxy, which needs no root\n"
     "  --run-dir DIR      instead of node.run_dir of FILE\n\n"
     "Connects to the relay that FILE names and stays in the foreground; ends with SIGTERM, SIGINT or `gatehouse-agent down`.\n\n"
     "example: gatehouse-agent up --config /etc/gatehouse/agent.yaml\n"
@@ -107,7 +108,7 @@ static int explain_start(int rc)
 {
     fprintf(stderr, "gatehouse-agent: %s\n",
             rc == GH_ERR_EXISTS   ? "an agent is running already"
-            : rc == GH_ERR_DENIED ? "it needs root, or CAP_NET_ADMIN and a run folder that it may write"
+            : rc == GH_ERR_DENIED ? "it needs a run folder that it may write (--run-dir), and root or CAP_NET_ADMIN unless agent.mode is proxy"
                                   : gh_error_text(rc));
     return rc == GH_ERR_EXISTS ? GH_EXIT_TRY_LATER : rc == GH_ERR_DENIED ? GH_EXIT_DENIED : GH_EXIT_CHECK_FAILED;
 }
@@ -115,7 +116,7 @@ static int explain_start(int rc)
 int gh_cli_agent_up(const struct gh_cli_verb *verb, int argc, char **argv)
 {
     const struct gh_cli_agent *agent = verb->arg;
-    const char *run_dir = gh_cli_take_option(&argc, argv, "--run-dir"), *file;
+    const char *run_dir = gh_cli_take_option(&argc, argv, "--run-dir"), *mode = gh_cli_take_option(&argc, argv, "--mode"), *file;
     struct gh_boot boot;
     bool given;
     int code;
@@ -123,8 +124,12 @@ int gh_cli_agent_up(const struct gh_cli_verb *verb, int argc, char **argv)
     file = take_config(&argc, argv, &given);
     if (argc > 1)
         return gh_cli_usage(verb, "up takes no other argument");
-    if (run_dir) /* the file's own value gives way to it */
+    if (mode && strcmp(mode, "tun") != 0 && strcmp(mode, "proxy") != 0)
+        return gh_cli_usage(verb, "--mode is tun or proxy");
+    if (run_dir) /* the file's own values give way to them */
         setenv("GATEHOUSE_NODE_RUN_DIR", run_dir, 1);
+    if (mode)
+        setenv("GATEHOUSE_AGENT_MODE", mode, 1);
     if (gh_boot_read(file, agent->sections, (const char *const *)environ, &boot) < 0)
         return GH_EXIT_CHECK_FAILED;
     code = agent->up(file, &boot);

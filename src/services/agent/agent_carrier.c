@@ -94,11 +94,11 @@ void agent_carrier_close(struct agent_link *l, const char *words)
         gh_http_conn_close(l->conn, words);
 }
 
-int agent_carrier_request(struct agent_link *l, const struct gh_http_head *head, struct gh_http_stream **ret)
+int agent_carrier_request(struct agent_link *l, const struct gh_http_head *head, const struct gh_http_events *events, void *arg, struct gh_http_stream **ret)
 {
     if (l->tcp)
-        return gh_http_tcp_request(l->stream, head, &gh_agent_tunnel_http_events, &l->tunnel, ret);
-    return gh_http_conn_request(l->conn, head, &gh_agent_tunnel_http_events, &l->tunnel, false, ret);
+        return l->stream ? gh_http_tcp_request(l->stream, head, events, arg, ret) : GH_ERR_STATE;
+    return l->conn ? gh_http_conn_request(l->conn, head, events, arg, false, ret) : GH_ERR_STATE;
 }
 
 bool agent_carrier_learn(struct agent_link *l)

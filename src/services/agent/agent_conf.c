@@ -8,6 +8,7 @@
 #include "crypto/ech.h"
 
 enum {
+    MODE,
     RELAY,
     RETURN_AFTER,
     TEMPLATE,
@@ -41,6 +42,9 @@ enum {
 };
 
 static const struct gh_conf_row rows[] = {
+    [MODE] = { "mode", GH_CONF_ENUM, .dflt = "tun", .values = "tun|proxy",
+               .help = "tun: a network device, for which the program needs CAP_NET_ADMIN; proxy: SOCKS5 and HTTP CONNECT at proxy.listen, for which it needs "
+                       "no right at all; the relay must have relay.proxy" },
     [RELAY] = { "relay", GH_CONF_STRING_LIST, .min = "1", .max = "8", .required = true,
                 .help = "the relay to connect to: https://relay.gatehouse.example:4433, or host:port; or a list of them, the preferred one first: "
                         "the next is taken when those before it do not answer" },
@@ -281,7 +285,7 @@ static void check(const struct gh_conf *conf, const struct gh_conf_section *sect
         gh_conf_fail(conf, section, TUN, errors, "agent.tun must be a device name, without slash, colon or space");
 }
 
-const struct gh_conf_section gh_agent_conf_section = { "agent", "The client: one tunnel to a relay, as a network device.", rows, false,
+const struct gh_conf_section gh_agent_conf_section = { "agent", "The client: one tunnel to a relay, as a network device or as a proxy for what runs here.", rows, false,
                                                        check };
 
 static const char *load_string(const struct gh_conf *conf, unsigned row)
@@ -330,6 +334,7 @@ int gh_agent_conf_load(const struct gh_conf *conf, struct gh_agent_conf *ret)
     if (!gh_conf_has(conf, section))
         return GH_ERR_NOT_FOUND;
     *ret = (struct gh_agent_conf){
+        .mode = (enum gh_agent_mode)gh_conf_uint(conf, section, MODE),
         .template = load_string(conf, TEMPLATE),
         .server_name = load_string(conf, SERVER_NAME),
         .certificate = load_string(conf, CERTIFICATE),
@@ -359,6 +364,10 @@ int gh_agent_conf_load(const struct gh_conf *conf, struct gh_agent_conf *ret)
         .socket = load_string(conf, SOCKET),
         .dns = gh_conf_uint(conf, section, DNS) == 1,
     };
+    if (ret->mode == GH_AGENT_PROXY) { /* nothing is routed, so nothing is marked, and there is no resolver to tell */
+        ret->fwmark = 0;
+        ret->dns = false;
+    }
     ret->allow_routes = gh_conf_prefixes(conf, section, ALLOW_ROUTES, &ret->allow_route_count);
     if (load_pins(conf, ret) < 0)
         return GH_ERR_MALFORMED;

@@ -7,6 +7,9 @@
  * It is one over QUIC or one over TCP (agent_carrier.c has what is different). One link at a time is the carrier. The search (agent_search.c) finds the first one, and the next when the carrier is lost or
  * its path seems dead; the session at the relay goes on over it.
  *
+ * With mode proxy there is no tunnel for packets: a link is UP as soon as requests may be sent, and carries tunnels to single hosts (agent_opener.c),
+ * which stay with it when another one carries.
+ *
  * A packet: kernel -> TUN queue of a worker -> [mailbox, in order] -> worker 0: packet_out -> the carrier's tunnel; and back:
  * any link's tunnel -> agent_packet_in -> TUN queue 0.
  */
@@ -27,6 +30,7 @@
 #include "net/tun_port.h"
 #include "os/netlink.h"
 #include "os/resolve.h"
+#include "ports/tunnel_opener.h"
 #include "proto/forward/forward.h"
 #include "services/agent/agent_backoff.h"
 #include "services/agent/agent_conf.h"
@@ -61,6 +65,7 @@ struct agent_link {
     bool ech;                        /* the hello was opened */
     const char *transport;           /* "quic", "h2", "http/1.1"; "" before it is known */
     struct gh_agent_tunnel tunnel;
+    unsigned requests; /* mode proxy: tunnels on it */
     struct gh_http_identity identity;
     struct gh_deadline timer;
     char tls_group[32], cipher[48], why[GH_AGENT_WORDS];
@@ -171,6 +176,11 @@ struct agent {
     struct gh_prefix pref64[GH_PREF64_PREFIXES];
     size_t pref64_count;
     int dns_file;                 /* where it is written; -1: nowhere */
+    struct gh_port_opener opener; /* mode proxy */
+    struct gh_list requests;      /* of it: struct agent_request */
+    void (*opener_ready)(void *arg);
+    void *opener_arg;
+    uint64_t opened[2];           /* CONNECT, CONNECT-UDP */
     uint8_t *out;                 /* one packet, with room before it */
     struct agent_handover *handover;
     struct gh_http_listener *status;
@@ -209,13 +219,23 @@ struct agent_pulse {
 };
 int agent_carrier_open(struct agent_link *l);
 void agent_carrier_close(struct agent_link *l, const char *words);
-int agent_carrier_request(struct agent_link *l, const struct gh_http_head *head, struct gh_http_stream **ret);
+int agent_carrier_request(struct agent_link *l, const struct gh_http_head *head, const struct gh_http_events *events, void *arg, struct gh_http_stream **ret);
 /* After the handshake: what status and log say of it. True when it was resumed. */
 bool agent_carrier_learn(struct agent_link *l);
 void agent_carrier_probe(struct agent_link *l);
 struct agent_pulse agent_carrier_pulse(const struct agent_link *l);
 /* As gh_quic_plpmtu; SIZE_MAX: not carried by UDP. */
 size_t agent_carrier_udp_payload(const struct agent_link *l);
+
+/* agent_opener.c: tunnels to single hosts */
+static inline bool agent_is_proxy(const struct agent *a)
+{
+    return a->conf.mode == GH_AGENT_PROXY;
+}
+void agent_opener_init(struct agent *a);
+/* A connection begins to take requests. */
+void agent_opener_ready(struct agent *a);
+void agent_opener_emit_status(const struct agent *a, struct gh_text *t);
 
 /* agent_search.c: which connection carries */
 int agent_search_start(struct agent *a);

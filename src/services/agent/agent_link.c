@@ -83,7 +83,8 @@ void agent_link_leave(struct agent_link *l)
     if (l->state != AGENT_LINK_UP)
         return;
     l->state = AGENT_LINK_LEAVING;
-    gh_worker_deadline_start(l->a->w, &l->timer, gh_worker_now(l->a->w) + LEAVING_TIME);
+    if (l->requests == 0) /* else the last of them ends it */
+        gh_worker_deadline_start(l->a->w, &l->timer, gh_worker_now(l->a->w) + LEAVING_TIME);
 }
 
 /* Time-outs of what the relay owes, and the end of leaving. */
@@ -201,7 +202,7 @@ static int request(struct agent_link *l)
     int rc;
 
     gh_agent_tunnel_init(&l->tunnel, &tunnel_events, l);
-    rc = agent_carrier_request(l, &head, &s);
+    rc = agent_carrier_request(l, &head, &gh_agent_tunnel_http_events, &l->tunnel, &s);
     if (rc < 0) {
         say_why(l, rc == GH_ERR_STATE ? "the relay does not offer extended CONNECT and datagrams" : gh_error_text(rc));
         gh_log_event(a->log, GH_LOG_ERROR, "agent", "the tunnel cannot be asked for", gh_log_str("reason", l->why));
@@ -213,6 +214,15 @@ static int request(struct agent_link *l)
     gh_agent_tunnel_start(&l->tunnel, s, l->narrow);
     gh_worker_deadline_start(a->w, &l->timer, gh_worker_now(a->w) + a->conf.assign_timeout);
     return 0;
+}
+
+/* There is nothing to ask for but what others will ask for. */
+static void carry(struct agent_link *l)
+{
+    l->state = AGENT_LINK_UP;
+    l->up_at = gh_worker_now(l->a->w);
+    agent_search_reached(l);
+    agent_search_up(l);
 }
 
 void agent_link_ready(struct agent_link *l)
@@ -228,7 +238,9 @@ void agent_link_ready(struct agent_link *l)
     gh_log_event(a->log, GH_LOG_INFO, "agent", "connected", gh_log_str("remote", remote_text(l, text)), gh_log_str("transport", l->transport),
                  gh_log_str("relay_id", l->identity.name), gh_log_str("tls_group", l->tls_group), gh_log_str("cipher", l->cipher),
                  gh_log_bool("ech", l->ech), gh_log_bool("resumed", resumed));
-    if (request(l) == 0)
+    if (agent_is_proxy(a))
+        carry(l);
+    else if (request(l) == 0)
         agent_search_reached(l);
 }
 

@@ -32,6 +32,7 @@
 #define MTU_INTERVAL (SECOND / 4)
 #define RAISE (600 * SECOND)         /* a narrow path is measured again (RFC 8899, section 5.1.1) */
 #define QUEUE_TIME (200 * MILLISECOND) /* the longest that a packet waits for the window */
+#define PROXY_WINDOW (8u << 20) /* mode proxy: one stream that nobody reads holds its own window, and leaves room for the others */
 #define QUEUE_TARGET (5 * MILLISECOND) /* CoDel: RFC 8290, section 5.2.1 */
 
 static void try_next(struct agent *a, bool impatient);
@@ -444,10 +445,11 @@ void agent_search_up(struct agent_link *l)
     look_for_quic(a);
     if (old) {
         agent_link_leave(old);
-        return;
+    } else {
+        a->up_since = gh_worker_now(a->w);
+        a->up_wall = gh_worker_wall(a->w);
     }
-    a->up_since = gh_worker_now(a->w);
-    a->up_wall = gh_worker_wall(a->w);
+    agent_opener_ready(a);
 }
 
 /* The carrier's path is dead, or has no way any more: another connection of the same session. */
@@ -537,6 +539,10 @@ static void on_watch(void *arg, int64_t now)
     if (!a->carrier)
         return;
     watch_carrier(a, now);
+    if (agent_is_proxy(a)) { /* what it carries has no width */
+        gh_worker_deadline_start(a->w, &a->watch, now + WATCH);
+        return;
+    }
     if (a->carrier)
         watch_width(a, now);
     if (!a->carrier)
@@ -566,7 +572,7 @@ static void look_from_here(struct agent *a, const struct gh_nl_route *way, int64
         if (l->tcp) { /* UDP may get through here */
             a->tcp_first = false;
             try_quic(a);
-        } else if (is_narrow_somewhere(l, now)) {
+        } else if (!agent_is_proxy(a) && is_narrow_somewhere(l, now)) {
             measure_anew(a, "the way to the relay is another one");
         }
     }
@@ -614,7 +620,7 @@ static void monitor_start(struct agent *a)
         if (gh_netlink_create_on(fds[1], &a->netlink) < 0)
             a->netlink = NULL;
     }
-    a->tun_index = a->netlink ? gh_netlink_link_index(a->netlink, a->tun) : -1;
+    a->tun_index = a->netlink && a->tun[0] ? gh_netlink_link_index(a->netlink, a->tun) : -1;
     if (a->monitor < 0 || gh_poll_open(a->w, a->monitor, GH_POLL_READ, on_netlink, a, &a->monitor_poll) < 0)
         gh_log_event(a->log, GH_LOG_WARN, "agent", "changes of the network will be noticed late: netlink cannot be listened to");
 }
@@ -643,11 +649,13 @@ static void on_timer(void *arg, int64_t now)
 /* Over TCP. */
 static int open_tcp(struct agent *a)
 {
-    const struct gh_http_tcp_config c = { .worker = a->w,
+    struct gh_http_tcp_config c = { .worker = a->w,
                                           .handshake_timeout = HANDSHAKE,
                                           .keep_alive = a->conf.keep_alive,
                                           .answer_timeout = a->conf.idle_timeout - a->conf.keep_alive };
 
+    if (agent_is_proxy(a))
+        c.window = PROXY_WINDOW;
     return a->conf.transport == GH_AGENT_QUIC ? 0 : gh_http_tcp_create(&c, &a->tcp);
 }
 
@@ -664,6 +672,8 @@ static int open_http(struct agent *a, unsigned i)
     c.endpoint.quic.max_payload = gh_quic_max_payload(a->conf.mtu);
     c.endpoint.quic.queue_time = QUEUE_TIME;
     c.endpoint.quic.queue_target = QUEUE_TARGET;
+    if (agent_is_proxy(a))
+        c.endpoint.quic.max_data = PROXY_WINDOW;
     if (rc == 0)
         rc = gh_http_endpoint_create(&c, &a->http[i]);
     if (rc == 0)

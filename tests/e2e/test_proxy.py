@@ -1,0 +1,231 @@
+"""gatehouse-agent with mode proxy: SOCKS 5 and HTTP CONNECT on the loopback device, for a user without any right"""
+import json
+import os
+import shutil
+import signal
+
+import pytest
+
+import gateway as gateway_module
+from process import until
+from world import HERE, OTHER_V4, PYTHON, WEB_V4, WEB_V6, program
+
+USER = 12345
+NAME = 'web.test'  # that the relay alone knows
+SIZE = 8 << 20
+PROXY = '127.0.0.1:1080'
+POLICY = '''version: "1.0"
+default_action: deny
+clients:
+  client-1: { rules: [ { id: web, type: ip_cidr, action: allow, destinations: [%s/32, "%s/128"] } ] }
+''' % (WEB_V4, WEB_V6)
+
+
+class Place:
+    def __init__(self, world):
+        self.world, self.host = world, world['agent-1']
+        self.site = gateway_module.Gateway(world, gateway_module.certificates(world))
+        self.site.policy(POLICY)
+        self.site.file_hash = world.serve(SIZE)
+        relay = world['relay']
+        relay.run('sh', '-c', 'cat /etc/hosts >/run/hosts; echo "%s %s" >>/run/hosts; mount --bind /run/hosts /etc/hosts' % (WEB_V4, NAME))
+        self.files()
+        self.site.start_relay(relay__proxy='connect,connect-udp')
+        self.agent = None
+
+    def files(self):
+        """What a user has at home."""
+        self.home = self.world.path('home')
+        os.makedirs(self.home)
+        for name in ('client-1.crt', 'client-1.key', 'ca.crt'):
+            shutil.copy(self.site.certs.file(name), self.home)
+        self.config = self.world.write('home/agent.yaml', '\n'.join((
+            'node: {workers: 2, run_dir: %s/run}' % self.home,
+            'agent:',
+            '  relay: https://relay.gatehouse.example:4433',
+            '  certificate: client-1.crt',
+            '  key: client-1.key',
+            '  ca: ca.crt',
+            '  trust_domain: gatehouse.example',
+            '')))
+        for folder, _, names in os.walk(self.home):
+            for path in [folder] + [os.path.join(folder, name) for name in names]:
+                os.chown(path, USER, USER)
+        os.chmod(os.path.join(self.home, 'client-1.key'), 0o600)
+        path = self.world.folder
+        while path != '/' and not os.stat(path).st_mode & 0o001:  # pytest's own folders are root's alone
+            os.chmod(path, os.stat(path).st_mode | 0o011)
+            path = os.path.dirname(path)
+
+    def as_user(self):
+        return ['setpriv', '--reuid', USER, '--regid', USER, '--clear-groups', '--inh-caps=-all', '--bounding-set=-all', '--no-new-privs']
+
+    def start(self, wait=True, **options):
+        given = gateway_module.environment({key.replace('__', '.'): value for key, value in options.items()})
+        self.world.starts += 1
+        self.agent = self.host.start('proxy-%d' % self.world.starts, *self.as_user(), program('gatehouse-agent'), '--mode', 'proxy', '-c', self.config,
+                                     env=given)
+        if wait:
+            until(lambda: self.status().get('up'), 15, 'a connection to the relay\n' + self.agent.tail())
+        return self.agent
+
+    def stop(self):
+        assert self.agent.stop() == 0
+        self.agent = None
+
+    def status(self):
+        done = self.host.run(*self.as_user(), program('gatehouse-agent'), 'status', '--json', '-c', self.config, check=False)
+        return json.loads(done.stdout) if done.stdout.startswith('{') else {}
+
+    def socks(self, *words, timeout=60):
+        done = self.host.run(PYTHON, os.path.join(HERE, 'socks.py'), *words, timeout=timeout)
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def idle(self, *words):
+        return self.host.start('socks-idle', PYTHON, os.path.join(HERE, 'socks.py'), 'idle', PROXY, *words)
+
+    def curl(self, *words, check=True):
+        return self.host.run('curl', '-sS', '-m', 30, *words, check=check)
+
+
+@pytest.fixture(scope='module')
+def place(world):
+    made = Place(world)
+    yield made
+    made.site.stop()
+
+
+@pytest.fixture
+def proxy(place):
+    place.start()
+    yield place
+    if place.agent:
+        place.stop()
+
+
+def test_curl_reaches_a_name_that_only_the_relay_knows_through_both_protocols(proxy):
+    before = proxy.host.state()
+    for words in (('--socks5-hostname', PROXY), ('--proxy', 'http://' + PROXY, '--proxytunnel'), ('--socks5', PROXY, '--resolve', '%s:80:%s' % (NAME, WEB_V4)),
+                  ('--proxy', 'socks5h://' + PROXY)):
+        assert proxy.curl(*words, 'http://%s/' % NAME).stdout.strip() == '198.51.100.1'  # asked from the relay
+    assert proxy.curl('--socks5-hostname', PROXY, 'http://[%s]/' % WEB_V6).stdout.strip() == '2001:db8:100::1'
+    status = proxy.status()
+    assert (status['mode'], status['transport'], status['device']) == ('proxy', 'quic', '')
+    assert status['listeners'] == [{'service': 'proxy', 'transport': 'tcp', 'address': PROXY}]
+    assert status['proxied']['tcp_opened'] == 5
+    assert proxy.host.state() == before
+
+
+def test_the_agent_has_no_rights_and_no_device(proxy):
+    for pid in [proxy.agent.pid] + proxy.agent.children():
+        with open('/proc/%d/status' % pid, encoding='ascii') as file:
+            lines = dict(line.split(':\t', 1) for line in file.read().splitlines() if ':\t' in line)
+        assert lines['Uid'].split()[0] == str(USER) and int(lines['CapEff'], 16) == 0
+    assert 'gh-agent0' not in proxy.host.run('ip', 'link').stdout
+
+
+def test_a_download_arrives_whole(proxy):
+    for words in (('--socks5-hostname', PROXY), ('--proxy', 'http://' + PROXY, '-p')):
+        got = proxy.host.run('sh', '-c', 'curl -sS -m 60 %s http://%s/file | sha256sum' % (' '.join(words), NAME), timeout=70).stdout.split()[0]
+        assert got == proxy.site.file_hash
+
+
+def test_each_end_passes_by_itself(proxy):
+    assert proxy.socks('half', PROXY, WEB_V4, 7, 3000000) == {'bytes': 3000000, 'same': True}
+
+
+def test_what_policy_denies_is_reply_2_and_403(proxy):
+    assert proxy.socks('ask', PROXY, OTHER_V4, 80) == {'reply': 2}
+    assert proxy.curl('--proxy', 'http://' + PROXY, '-p', '-o', '/dev/null', '-w', '%{http_connect}', 'http://%s/' % OTHER_V4, check=False).stdout == '403'
+
+
+def test_errors_have_their_replies(proxy):
+    assert proxy.socks('ask', PROXY, WEB_V4, 9) == {'reply': 5}          # nobody listens
+    assert proxy.socks('ask', PROXY, 'nobody.test', 80) == {'reply': 4}  # no such name
+    assert proxy.socks('ask', PROXY, '127.0.0.1', 80) == {'reply': 2}    # the relay itself
+    assert proxy.socks('raw', PROXY, '050100' + '05020001c63364 0a0050'.replace(' ', ''))['answer'] == '0500' + '05070001' + '00000000' + '0000'  # BIND
+    assert proxy.socks('raw', PROXY, b'GET / HTTP/1.1\r\nHost: x\r\n\r\n'.hex())['answer'].startswith(b'HTTP/1.1 405 '.hex())
+
+
+def test_datagrams_go_both_ways_through_an_association(proxy):
+    assert proxy.socks('udp', PROXY, WEB_V4, 7, 1000, 50) == {'same': 50, 'source': WEB_V4 + ':7', 'over': True}
+    assert proxy.socks('udp', PROXY, NAME, 7, 100, 20) == {'same': 20, 'source': WEB_V4 + ':7', 'over': True}
+    assert proxy.socks('udp', PROXY, WEB_V6, 7, 100, 20) == {'same': 20, 'source': WEB_V6 + ':7', 'over': True}
+    assert proxy.status()['proxied']['udp_opened'] == 3
+    until(lambda: proxy.status()['proxied']['udp'] == 0, 5, 'the ends of the tunnels')
+
+
+def test_many_tunnels_at_once_and_slow_ones_leave_room(proxy):
+    assert proxy.socks('many', PROXY, WEB_V4, 7, 150) == {'replies': [0], 'same': True}
+    slow = proxy.socks('slow', PROXY, WEB_V4, 7, 16 << 20, 6)
+    assert slow['same'] and max(slow['stuck']) < 16 << 20, 'whoever does not read holds back who sends'
+
+
+def test_over_http_2_when_udp_is_not_wanted(place):
+    behind = place.world.read('examples/relay.yaml')
+    place.site.relay.stop()
+    place.world.write('examples/proxied.yaml', behind + DOOR)
+    place.site.start_relay('proxied.yaml', relay__proxy='connect,connect-udp')
+    try:
+        place.start(agent__transport='h2')
+        assert place.status()['transport'] == 'h2'
+        assert place.curl('--socks5-hostname', PROXY, 'http://%s/' % NAME).stdout.strip() == '198.51.100.1'
+        assert place.socks('half', PROXY, WEB_V4, 7, 3000000) == {'bytes': 3000000, 'same': True}
+        assert place.socks('udp', PROXY, WEB_V4, 7, 1000, 20) == {'same': 20, 'source': WEB_V4 + ':7', 'over': True}
+        assert place.socks('ask', PROXY, OTHER_V4, 80) == {'reply': 2}
+        assert place.socks('many', PROXY, WEB_V4, 7, 90) == {'replies': [0], 'same': True}
+        place.stop()
+    finally:
+        place.site.relay.stop()
+        place.site.start_relay(relay__proxy='connect,connect-udp')
+
+
+DOOR = '''
+door:
+  listen: [":4433"]
+  camouflage: {site: ../home}
+  local_routes: {relay.gatehouse.example: tunnel}
+'''
+
+
+def test_a_relay_that_is_restarted_is_found_again(proxy):
+    peer = proxy.idle(WEB_V4, 7)
+    peer.wait_line('"open"')
+    proxy.site.relay.kill()
+    proxy.site.start_relay(relay__proxy='connect,connect-udp')
+    # asked before there is a connection: it waits for one
+    assert proxy.curl('--socks5-hostname', PROXY, 'http://%s/' % NAME).stdout.strip() == '198.51.100.1'
+    assert peer.wait_line('"ended"', 40).data['ended'] == 'ConnectionResetError'
+
+
+def test_a_login_is_asked_for_where_there_is_one(place):
+    place.start(proxy__user='ann', proxy__password='secret', proxy__listen='127.0.0.1:1080, 172.16.1.2:1081')
+    try:
+        assert place.socks('ask', PROXY, WEB_V4, 7) == {'error': 'method 255'}
+        assert place.socks('ask', PROXY, WEB_V4, 7, 'ann', 'wrong') == {'error': 'password'}
+        assert place.socks('ask', '172.16.1.2:1081', WEB_V4, 7, 'ann', 'secret') == {'reply': 0}
+        url = 'http://%s/' % NAME
+        assert place.curl('-p', '--proxy', 'http://ann:secret@' + PROXY, url).stdout.strip() == '198.51.100.1'
+        assert place.curl('--proxy', 'socks5h://ann:secret@172.16.1.2:1081', url).stdout.strip() == '198.51.100.1'
+        for login in ('', 'ann:other@', 'bob:secret@'):
+            assert place.curl('-p', '--proxy', 'http://%s%s' % (login, PROXY), '-o', '/dev/null', '-w', '%{http_connect}', url, check=False).stdout == '407'
+    finally:
+        place.stop()
+
+
+def test_a_listener_for_everybody_without_a_login_is_an_error_with_its_place(place):
+    text = place.world.read('home/agent.yaml') + 'proxy: {listen: ["0.0.0.0:1080"]}\n'
+    path = place.world.write('home/open.yaml', text)
+    done = place.host.run(*place.as_user(), program('gatehouse-agent'), 'check', path, check=False)
+    assert done.returncode == 1
+    assert '%s:%d:18: proxy.listen: 0.0.0.0:1080 is not an address of the loopback device' % (path, text.count('\n')) in done.stdout + done.stderr
+
+
+def test_the_end_is_quick_and_cuts_what_is_open(place):
+    place.start()
+    peer = place.idle(WEB_V4, 7)
+    peer.wait_line('"open"')
+    place.agent.send(signal.SIGTERM)
+    peer.wait_line('"ended"', 5)
+    assert place.agent.wait_exit(5) == 0
+    place.agent = None
