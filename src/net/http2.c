@@ -219,7 +219,7 @@ static void on_timer(void *arg, int64_t now)
 static int conn_create(struct gh_http2 *h, struct gh_byte_stream *io, bool server, struct gh_http2_conn **ret)
 {
     struct gh_http2_conn *c = NULL;
-    struct gh_h2_config cfg = { .server = server, .max_streams = h->config.max_streams, .window_connection = h->config.window, .events = &gh_http2_engine_events };
+    struct gh_h2_config cfg = { .server = server, .max_streams = h->config.max_streams, .events = &gh_http2_engine_events };
     int rc = GH_ERR_FULL;
 
     if (h->draining)

@@ -24,7 +24,6 @@ struct gh_http2_config {
     unsigned idle_timeout;     /* 60000 of silence: a server closes a connection without streams; else the peer is asked with a PING */
     unsigned ping_timeout;     /* 15000 for anything to come after that */
     unsigned write_timeout;    /* 30000 for the byte stream to take something */
-    uint32_t window;           /* 4 MiB: body bytes of all streams of a connection that nobody has taken yet */
 };
 
 struct gh_http2_counters {

@@ -438,8 +438,7 @@ int gh_http_tcp_state(const struct gh_http_tcp_conn *c, struct gh_tcp_state *ret
 int gh_http_tcp_create(const struct gh_http_tcp_config *cfg, struct gh_http_tcp **ret)
 {
     const struct gh_http2_config h2 = { .idle_timeout = (unsigned)(cfg->keep_alive / MILLISECOND),
-                                        .ping_timeout = (unsigned)(cfg->answer_timeout / MILLISECOND),
-                                        .window = cfg->window };
+                                        .ping_timeout = (unsigned)(cfg->answer_timeout / MILLISECOND) };
     struct gh_http_tcp *h = calloc(1, sizeof *h);
     int rc;
 

@@ -46,7 +46,6 @@ struct gh_http_tcp_config {
     int64_t handshake_timeout; /* ns, from the first SYN to the end of TLS */
     int64_t keep_alive;        /* ns of silence after which the peer is asked for a sign of life; 0: a minute */
     int64_t answer_timeout;    /* ns for that to come */
-    uint32_t window;           /* as in gh_http2_config; 0: its default */
 };
 
 struct gh_http_tcp_target {

@@ -9,6 +9,7 @@ void gh_tunnel_pump_init(struct gh_tunnel_pump *p, struct gh_http_stream *stream
 {
     *p = (struct gh_tunnel_pump){ .events = events, .arg = arg, .stream = stream };
     gh_http_hold(stream);
+    gh_http_widen(stream);
 }
 
 void gh_tunnel_pump_fini(struct gh_tunnel_pump *p)

@@ -41,7 +41,7 @@ struct gh_tunnel_pump {
     bool failed, over;
 };
 
-/* Holds the credit of <stream> from now on. */
+/* Holds the credit of <stream> from now on, and widens its connection. */
 void gh_tunnel_pump_init(struct gh_tunnel_pump *p, struct gh_http_stream *stream, const struct gh_tunnel_pump_events *events, void *arg);
 /* Frees what waits; closes nothing. For one that never started, or is over. Accepts a zeroed one. */
 void gh_tunnel_pump_fini(struct gh_tunnel_pump *p);

@@ -125,7 +125,7 @@ def fill(sock, size):
     """Sends until <size> bytes went or nobody takes more."""
     sock.setblocking(False)
     sent = 0
-    while sent < size and select.select([], [sock], [], 1)[1]:
+    while sent < size and select.select([], [sock], [], 0.2)[1]:
         try:
             sent += sock.send(bytes(65536))
         except BlockingIOError:

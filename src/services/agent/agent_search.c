@@ -32,7 +32,6 @@
 #define MTU_INTERVAL (SECOND / 4)
 #define RAISE (600 * SECOND)         /* a narrow path is measured again (RFC 8899, section 5.1.1) */
 #define QUEUE_TIME (200 * MILLISECOND) /* the longest that a packet waits for the window */
-#define PROXY_WINDOW (8u << 20) /* mode proxy: one stream that nobody reads holds its own window, and leaves room for the others */
 #define QUEUE_TARGET (5 * MILLISECOND) /* CoDel: RFC 8290, section 5.2.1 */
 
 static void try_next(struct agent *a, bool impatient);
@@ -649,13 +648,11 @@ static void on_timer(void *arg, int64_t now)
 /* Over TCP. */
 static int open_tcp(struct agent *a)
 {
-    struct gh_http_tcp_config c = { .worker = a->w,
+    const struct gh_http_tcp_config c = { .worker = a->w,
                                           .handshake_timeout = HANDSHAKE,
                                           .keep_alive = a->conf.keep_alive,
                                           .answer_timeout = a->conf.idle_timeout - a->conf.keep_alive };
 
-    if (agent_is_proxy(a))
-        c.window = PROXY_WINDOW;
     return a->conf.transport == GH_AGENT_QUIC ? 0 : gh_http_tcp_create(&c, &a->tcp);
 }
 
@@ -672,8 +669,6 @@ static int open_http(struct agent *a, unsigned i)
     c.endpoint.quic.max_payload = gh_quic_max_payload(a->conf.mtu);
     c.endpoint.quic.queue_time = QUEUE_TIME;
     c.endpoint.quic.queue_target = QUEUE_TARGET;
-    if (agent_is_proxy(a))
-        c.endpoint.quic.max_data = PROXY_WINDOW;
     if (rc == 0)
         rc = gh_http_endpoint_create(&c, &a->http[i]);
     if (rc == 0)

@@ -110,7 +110,7 @@ static int load_conf(struct capture *c, const struct gh_capture_conf *conf)
 {
     int rc = gh_secret_init(&c->user, conf->user, strlen(conf->user));
 
-    if (rc == 0)
+    if (rc == 0 && conf->password)
         rc = gh_secret_init(&c->password, conf->password->data, conf->password->len);
     c->login = (struct gh_capture_login){ gh_span_of(c->user.data, c->user.len), gh_span_of(c->password.data, c->password.len) };
     c->max_connections = conf->max_connections;

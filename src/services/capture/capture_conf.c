@@ -31,7 +31,8 @@ static bool is_loopback(const struct gh_ip *ip)
 
 static void check(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
 {
-    bool user = *gh_conf_string(conf, section, USER), password = gh_conf_secret(conf, section, PASSWORD)->len > 0;
+    const struct gh_secret *secret = gh_conf_secret(conf, section, PASSWORD);
+    bool user = *gh_conf_string(conf, section, USER), password = secret && secret->len > 0;
     size_t count;
     const struct gh_conf_addr *list = gh_conf_addrs(conf, section, LISTEN, &count);
 

@@ -13,7 +13,7 @@ struct gh_capture_conf {
     const struct gh_conf_addr *listen;
     size_t listen_count;
     const char *user; /* "": everybody */
-    const struct gh_secret *password;
+    const struct gh_secret *password; /* NULL: none */
     unsigned max_connections, max_destinations;
     int64_t ask_timeout, connect_timeout, udp_timeout;
 };

@@ -130,6 +130,8 @@ int relay_proxy_accept(struct relay_proxy *p)
     snprintf(status, sizeof status, "gatehouse; next-hop=\"%s\"", gh_endpoint_emit(&p->to, at));
     fields[0].value = gh_span_str(status);
     p->state = PROXY_OPEN;
+    if (p->kind == PROXY_TCP)
+        gh_http_widen(p->stream);
     rc = gh_http_respond(p->stream, 200, fields, p->kind == PROXY_UDP ? 2 : 1, false);
     if (rc < 0) {
         relay_proxy_end(p, "aborted", GH_HTTP_INTERNAL_ERROR);

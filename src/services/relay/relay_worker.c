@@ -9,7 +9,6 @@
 
 #define SWEEP_BUDGET 256u
 #define SWEEP_SECOND INT64_C(1000000000)
-#define PROXY_WINDOW (8u << 20)
 #define SWEEP_LATEST (SWEEP_SECOND / 4) /* a rule that expired, a policy that changed: within a second */
 
 static void ignore_ready(void *arg, struct gh_http_conn *c)
@@ -34,10 +33,8 @@ static struct gh_quic_config quic_config(const struct gh_relay_conf *c)
     q.max_payload = gh_quic_max_payload(c->mtu);
     q.queue_target = c->queue_target;
     q.queue_interval = c->queue_interval;
-    if (c->proxy) { /* each tunnel to a host is a request; a host that takes nothing holds the window of its own */
+    if (c->proxy) /* each tunnel to a host is a request */
         q.max_streams_bidi += c->max_proxied_per_client;
-        q.max_data = PROXY_WINDOW;
-    }
     return q;
 }
 
