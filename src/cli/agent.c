@@ -322,13 +322,8 @@ static void print_ipv6(FILE *out, const json_t *o)
         fprintf(out, "%-10s none: %s\n", "ipv6", reason);
 }
 
-static void print_status(FILE *out, const json_t *o)
+static void print_device(FILE *out, const json_t *o)
 {
-    fprintf(out, "%-10s %s since %s\n", "tunnel", text_of(o, "state"), text_of(o, "since"));
-    fprintf(out, "%-10s %s, certificate valid until %s\n", "identity", text_of(o, "identity"), text_of(o, "not_after"));
-    fprintf(out, "%-10s %s port %lld, %s, as %s\n", "relay", text_of(o, "relay"), number_of(o, "port"), text_of(o, "remote"), text_of(o, "relay_id"));
-    fprintf(out, "%-10s %s, %s\n", "tls", text_of(o, "tls_group"), text_of(o, "cipher"));
-    print_paths(out, o);
     fprintf(out, "%-10s %s, mtu %lld, the tunnel carries %lld\n", "device", text_of(o, "device"), number_of(o, "mtu"), number_of(o, "tunnel_mtu"));
     print_list(out, o, "addresses", "addresses");
     print_ipv6(out, o);
@@ -338,6 +333,30 @@ static void print_status(FILE *out, const json_t *o)
     print_nameservers(out, o);
     fprintf(out, "%-10s %lld packets, %lld bytes\n", "sent", number_of(o, "packets_out"), number_of(o, "bytes_out"));
     fprintf(out, "%-10s %lld packets, %lld bytes\n", "received", number_of(o, "packets_in"), number_of(o, "bytes_in"));
+}
+
+static void print_proxy(FILE *out, const json_t *o)
+{
+    const json_t *now = json_object_get(o, "proxied"), *row;
+    size_t i;
+
+    json_array_foreach(json_object_get(o, "listeners"), i, row)
+        fprintf(out, "%-10s %s, SOCKS5 and HTTP CONNECT\n", i ? "" : "proxy", text_of(row, "address"));
+    fprintf(out, "%-10s %lld over TCP, %lld over UDP; %lld and %lld so far\n", "tunnels", number_of(now, "tcp"), number_of(now, "udp"), number_of(now, "tcp_opened"),
+            number_of(now, "udp_opened"));
+}
+
+static void print_status(FILE *out, const json_t *o)
+{
+    fprintf(out, "%-10s %s since %s\n", "tunnel", text_of(o, "state"), text_of(o, "since"));
+    fprintf(out, "%-10s %s, certificate valid until %s\n", "identity", text_of(o, "identity"), text_of(o, "not_after"));
+    fprintf(out, "%-10s %s port %lld, %s, as %s\n", "relay", text_of(o, "relay"), number_of(o, "port"), text_of(o, "remote"), text_of(o, "relay_id"));
+    fprintf(out, "%-10s %s, %s\n", "tls", text_of(o, "tls_group"), text_of(o, "cipher"));
+    print_paths(out, o);
+    if (strcmp(text_of(o, "mode"), "proxy") == 0)
+        print_proxy(out, o);
+    else
+        print_device(out, o);
     print_drops(out, o);
     print_config(out, o);
     print_features(out, o);
