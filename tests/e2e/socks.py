@@ -4,6 +4,7 @@
     socks.py ask PROXY HOST PORT [USER PASSWORD]     the reply to CONNECT, a number
     socks.py half PROXY HOST PORT SIZE               SIZE bytes to an echo, then the end: what comes back after it
     socks.py idle PROXY HOST PORT                    a tunnel on which nothing is said; says when it is there, and how it ends
+    socks.py talk PROXY HOST PORT                    lines of standard input to an echo, one by one
     socks.py slow PROXY HOST PORT SIZE COUNT         COUNT tunnels to an echo that are fed and not read; then one more that is used
     socks.py udp PROXY HOST PORT SIZE COUNT          COUNT datagrams to an echo through UDP ASSOCIATE: how many came back, from whom
     socks.py many PROXY HOST PORT COUNT              COUNT tunnels at once, a byte through each
@@ -119,6 +120,14 @@ def verb_idle(proxy, host, port):
         say(ended='closed' if not sock.recv(1) else 'bytes')
     except ConnectionError as error:
         say(ended=type(error).__name__)
+
+
+def verb_talk(proxy, host, port):
+    sock = connect(proxy, host, int(port))
+    say(open=True)
+    for line in sys.stdin:
+        sock.sendall(line.encode())
+        say(back=take(sock, len(line)).decode().rstrip('\n'))
 
 
 def fill(sock, size):

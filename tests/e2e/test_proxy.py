@@ -86,8 +86,28 @@ class Place:
     def idle(self, *words):
         return self.host.start('socks-idle', PYTHON, os.path.join(HERE, 'socks.py'), 'idle', PROXY, *words)
 
+    def talk(self, *words):
+        return Talk(self.host.start('socks-talk', PYTHON, os.path.join(HERE, 'socks.py'), 'talk', PROXY, *words, stdin=subprocess.PIPE))
+
     def curl(self, *words, check=True):
         return self.host.run('curl', '-sS', '-m', 30, *words, check=check)
+
+
+class Talk:
+    """A tunnel to an echo, line by line."""
+
+    def __init__(self, peer):
+        self.peer = peer
+        peer.wait_line('"open"')
+
+    def say(self, text, timeout=15):
+        self.peer.process.stdin.write(text.encode() + b'\n')
+        self.peer.process.stdin.flush()
+        self.peer.wait_line(lambda line: line.data.get('back') == text, timeout)
+
+    def close(self):
+        self.peer.process.stdin.close()
+        assert self.peer.wait_exit(5) == 0
 
 
 @pytest.fixture(scope='module')
@@ -164,46 +184,6 @@ def test_many_tunnels_at_once_and_slow_ones_leave_room(proxy):
     assert slow['same'] and max(slow['stuck']) < 64 << 20, 'whoever does not read holds back who sends'
 
 
-DOOR = '''
-door:
-  listen: [":4433"]
-  camouflage: {site: ../certs}
-  certificate: ../certs/cover.crt
-  key: ../certs/cover.key
-  ech: {keys_file: ../ech.yaml}
-  tunnel_name: inner.test
-'''
-
-
-@pytest.fixture
-def door(place):
-    """The relay has TCP, too: a door on the same port."""
-    keys = place.world.path('ech.yaml')
-    gatehouse = program('gatehouse')
-    subprocess.run([gatehouse, 'ech', 'generate', '--public-name', 'cover.test', '--keys-file', keys], check=True, stdout=subprocess.DEVNULL)
-    shown = subprocess.run([gatehouse, 'ech', 'show', '--keys-file', keys, '--json'], check=True, stdout=subprocess.PIPE, text=True).stdout
-    place.site.certs.issue('relay', 'cover', '--dns', 'cover.test')
-    place.world.write('examples/proxied.yaml', place.world.read('examples/relay.yaml') + DOOR)
-    place.site.relay.stop()
-    place.site.start_relay('proxied.yaml', relay__proxy='connect,connect-udp')
-    place.start(agent__transport='h2', agent__ech=json.loads(shown)['config_list'], agent__tunnel_name='inner.test')
-    yield place
-    place.stop()
-    place.site.relay.stop()
-    place.site.start_relay(relay__proxy='connect,connect-udp')
-
-
-def test_all_of_it_over_http_2(door):
-    assert door.status()['transport'] == 'h2'
-    assert door.curl('--socks5-hostname', PROXY, 'http://%s/' % NAME).stdout.strip() == ASKED
-    assert door.socks('half', PROXY, WEB_V4, 7, 3000000) == {'bytes': 3000000, 'same': True}
-    assert door.socks('udp', PROXY, WEB_V4, 7, 1000, 20) == {'same': 20, 'source': WEB_V4 + ':7', 'over': True}
-    assert door.socks('ask', PROXY, OTHER_V4, 80) == {'reply': 2}
-    assert door.socks('many', PROXY, WEB_V4, 7, 90) == {'replies': [0], 'same': True}
-    slow = door.socks('slow', PROXY, WEB_V4, 7, 64 << 20, 6)
-    assert slow['same'] and max(slow['stuck']) < 64 << 20
-
-
 def test_a_relay_that_is_restarted_is_found_again(proxy):
     peer = proxy.idle(WEB_V4, 7)
     peer.wait_line('"open"')
@@ -246,3 +226,88 @@ def test_the_end_is_quick_and_cuts_what_is_open(place):
     peer.wait_line('"ended"', 5)
     assert place.agent.wait_exit(5) == 0
     place.agent = None
+
+
+DOOR = '''
+door:
+  listen: [":4433"]
+  camouflage: {site: ../certs}
+  certificate: ../certs/cover.crt
+  key: ../certs/cover.key
+  ech: {keys_file: ../ech.yaml}
+  tunnel_name: inner.test
+'''
+
+
+@pytest.fixture(scope='module')
+def door(place):
+    """The relay has TCP, too: a door on the same port."""
+    keys = place.world.path('ech.yaml')
+    gatehouse = program('gatehouse')
+    subprocess.run([gatehouse, 'ech', 'generate', '--public-name', 'cover.test', '--keys-file', keys], check=True, stdout=subprocess.DEVNULL)
+    shown = subprocess.run([gatehouse, 'ech', 'show', '--keys-file', keys, '--json'], check=True, stdout=subprocess.PIPE, text=True).stdout
+    place.site.certs.issue('relay', 'cover', '--dns', 'cover.test')
+    place.world.write('examples/proxied.yaml', place.world.read('examples/relay.yaml') + DOOR)
+    place.site.relay.stop()
+    place.site.start_relay('proxied.yaml', relay__proxy='connect,connect-udp')
+    place.options = {'agent__ech': json.loads(shown)['config_list'], 'agent__tunnel_name': 'inner.test', 'agent__quic_retry': '1s'}
+    yield place
+    place.host.run('nft', 'flush', 'ruleset')
+    if place.agent:
+        place.stop()
+    place.site.relay.stop()
+    place.site.start_relay(relay__proxy='connect,connect-udp')
+
+
+def test_all_of_it_over_http_2(door):
+    door.start(agent__transport='h2', **door.options)
+    assert door.status()['transport'] == 'h2'
+    assert door.curl('--socks5-hostname', PROXY, 'http://%s/' % NAME).stdout.strip() == ASKED
+    assert door.socks('half', PROXY, WEB_V4, 7, 3000000) == {'bytes': 3000000, 'same': True}
+    assert door.socks('udp', PROXY, WEB_V4, 7, 1000, 20) == {'same': 20, 'source': WEB_V4 + ':7', 'over': True}
+    assert door.socks('ask', PROXY, OTHER_V4, 80) == {'reply': 2}
+    assert door.socks('many', PROXY, WEB_V4, 7, 90) == {'replies': [0], 'same': True}
+    slow = door.socks('slow', PROXY, WEB_V4, 7, 64 << 20, 6)
+    assert slow['same'] and max(slow['stuck']) < 64 << 20
+    door.stop()
+
+
+BLOCKED = 'table inet hole { chain out { type filter hook output priority 0; udp dport 4433 drop; }; }'
+
+
+def test_without_udp_it_is_tcp_and_what_is_open_stays_there_when_quic_is_back(door):
+    door.host.run('nft', BLOCKED)
+    door.start(**door.options)
+    assert door.status()['transport'] == 'h2'
+    peer = door.talk(WEB_V4, 7)
+    peer.say('over tcp')
+    door.host.run('nft', 'flush', 'ruleset')
+    until(lambda: door.status()['transport'] == 'quic', 15, 'QUIC')
+    peer.say('still over tcp')
+    assert [(path['transport'], path['state']) for path in door.status()['paths']] == [('quic', 'up'), ('h2', 'leaving')]
+    assert door.curl('--socks5-hostname', PROXY, 'http://%s/' % NAME).stdout.strip() == ASKED
+    peer.close()
+    until(lambda: [path['transport'] for path in door.status()['paths']] == ['quic'], 5, 'the end of the connection over TCP')
+    door.stop()
+
+
+def move(place, old, new):
+    """The machine has another IPv6 address."""
+    for words in (('address', 'add', new + '/64', 'dev', 'eth0', 'nodad'), ('address', 'del', old + '/64', 'dev', 'eth0'),
+                  ('route', 'replace', 'default', 'via', '2001:db8:1::1')):
+        place.host.run('ip', '-6', *words)
+
+
+def test_another_address_of_the_machine_takes_tunnels_along(door):
+    door.start(**door.options)
+    peer = door.talk(WEB_V4, 7)
+    peer.say('from here')
+    move(door, '2001:db8:1::2', '2001:db8:1::3')
+    try:
+        peer.say('from there')
+        assert door.curl('--socks5-hostname', PROXY, 'http://%s/' % NAME).stdout.strip() == ASKED
+        assert [path['state'] for path in door.status()['paths']] == ['up'], 'the same connection'
+        peer.close()
+        door.stop()
+    finally:
+        move(door, '2001:db8:1::3', '2001:db8:1::2')
