@@ -30,11 +30,11 @@
 #include "net/tun_port.h"
 #include "os/netlink.h"
 #include "os/resolve.h"
-#include "ports/tunnel_opener.h"
 #include "proto/forward/forward.h"
 #include "services/agent/agent_backoff.h"
 #include "services/agent/agent_conf.h"
 #include "services/agent/agent_ech.h"
+#include "services/agent/agent_opener.h"
 #include "services/agent/agent_route.h"
 #include "services/agent/agent_tunnel.h"
 
@@ -176,11 +176,7 @@ struct agent {
     struct gh_prefix pref64[GH_PREF64_PREFIXES];
     size_t pref64_count;
     int dns_file;                 /* where it is written; -1: nowhere */
-    struct gh_port_opener opener; /* mode proxy */
-    struct gh_list requests;      /* of it: struct agent_request */
-    void (*opener_ready)(void *arg);
-    void *opener_arg;
-    uint64_t opened[2];           /* CONNECT, CONNECT-UDP */
+    struct agent_opener opener;
     uint8_t *out;                 /* one packet, with room before it */
     struct agent_handover *handover;
     struct gh_http_listener *status;
@@ -227,15 +223,10 @@ struct agent_pulse agent_carrier_pulse(const struct agent_link *l);
 /* As gh_quic_plpmtu; SIZE_MAX: not carried by UDP. */
 size_t agent_carrier_udp_payload(const struct agent_link *l);
 
-/* agent_opener.c: tunnels to single hosts */
 static inline bool agent_is_proxy(const struct agent *a)
 {
     return a->conf.mode == GH_AGENT_PROXY;
 }
-void agent_opener_init(struct agent *a);
-/* A connection begins to take requests. */
-void agent_opener_ready(struct agent *a);
-void agent_opener_emit_status(const struct agent *a, struct gh_text *t);
 
 /* agent_search.c: which connection carries */
 int agent_search_start(struct agent *a);

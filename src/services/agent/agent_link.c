@@ -219,6 +219,13 @@ static int request(struct agent_link *l)
 /* There is nothing to ask for but what others will ask for. */
 static void carry(struct agent_link *l)
 {
+    if (l->tcp && strcmp(l->transport, "h2") != 0) {
+        say_why(l, "the relay speaks HTTP/1.1 alone over TCP, of which a connection carries one tunnel; mode proxy needs HTTP/2 or QUIC");
+        gh_log_event(l->a->log, GH_LOG_ERROR, "agent", "the connection carries no tunnels", gh_log_str("reason", l->why));
+        lost(l);
+        close_conn(l, "no HTTP/2");
+        return;
+    }
     l->state = AGENT_LINK_UP;
     l->up_at = gh_worker_now(l->a->w);
     agent_search_reached(l);

@@ -1,5 +1,5 @@
-/* Mode proxy: tunnels to single hosts on the connection that carries. One stays on the connection that it was opened on, also when another one carries
- * from then on; a connection that does not carry any more ends with the last of them. */
+#include "services/agent/agent_opener.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -8,7 +8,7 @@
 #include "wire/host_target.h"
 
 struct agent_request {
-    struct gh_list node; /* in a->requests */
+    struct gh_list node; /* in a->opener.requests */
     struct agent_link *l; /* outlives its streams */
     struct gh_http_stream *stream;
     const struct gh_http_events *events; /* NULL: nobody listens any more */
@@ -111,9 +111,9 @@ static int open_tunnel(void *self, const struct gh_host_target *to, bool udp, co
         free(r);
         return rc;
     }
-    gh_list_append(&a->requests, &r->node);
+    gh_list_append(&a->opener.requests, &r->node);
     r->l->requests++;
-    a->opened[udp]++;
+    a->opener.opened[udp]++;
     *ret = r->stream;
     return 0;
 }
@@ -122,7 +122,7 @@ static void forget(void *self, struct gh_http_stream *s)
 {
     struct agent *a = self;
 
-    gh_list_each(it, &a->requests)
+    gh_list_each(it, &a->opener.requests)
     {
         struct agent_request *r = gh_container_of(it, struct agent_request, node);
 
@@ -137,21 +137,21 @@ static void watch(void *self, void (*fn)(void *arg), void *arg)
 {
     struct agent *a = self;
 
-    a->opener_ready = fn;
-    a->opener_arg = arg;
+    a->opener.ready = fn;
+    a->opener.ready_arg = arg;
 }
 
 void agent_opener_init(struct agent *a)
 {
-    gh_list_init(&a->requests);
-    a->opener = (struct gh_port_opener){ open_tunnel, forget, watch, a };
-    a->run->opener = &a->opener;
+    gh_list_init(&a->opener.requests);
+    a->opener.port = (struct gh_port_opener){ open_tunnel, forget, watch, a };
+    a->run->opener = &a->opener.port;
 }
 
 void agent_opener_ready(struct agent *a)
 {
-    if (a->opener_ready)
-        a->opener_ready(a->opener_arg);
+    if (a->opener.ready)
+        a->opener.ready(a->opener.ready_arg);
 }
 
 void agent_opener_emit_status(const struct agent *a, struct gh_text *t)
@@ -160,8 +160,8 @@ void agent_opener_emit_status(const struct agent *a, struct gh_text *t)
 
     if (!agent_is_proxy(a))
         return;
-    gh_list_each(it, (struct gh_list *)(uintptr_t)&a->requests)
+    gh_list_each(it, (struct gh_list *)(uintptr_t)&a->opener.requests)
         now[gh_container_of(it, struct agent_request, node)->udp]++;
-    gh_text_printf(t, ",\"proxied\":{\"tcp\":%u,\"udp\":%u,\"tcp_opened\":%llu,\"udp_opened\":%llu}", now[0], now[1], (unsigned long long)a->opened[0],
-                   (unsigned long long)a->opened[1]);
+    gh_text_printf(t, ",\"proxied\":{\"tcp\":%u,\"udp\":%u,\"tcp_opened\":%llu,\"udp_opened\":%llu}", now[0], now[1], (unsigned long long)a->opener.opened[0],
+                   (unsigned long long)a->opener.opened[1]);
 }

@@ -74,6 +74,7 @@ struct capture {
     struct gh_deadline sweep;    /* of silent destinations */
     struct gh_deadline pause;    /* of accepting, without descriptors */
     unsigned count;
+    uint32_t flows;              /* numbers of them, given so far */
     uint8_t *in, *out;           /* one datagram each, with room before it */
 };
 

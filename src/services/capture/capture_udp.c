@@ -26,6 +26,7 @@ struct destination {
     enum destination_state state;
     struct gh_socks5_addr to;   /* as the program says it */
     struct gh_socks5_addr from; /* whom answers come from: an address, where the relay tells it */
+    uint32_t flow; /* of its datagrams, among others of the connection */
     struct gh_http_stream *stream;
     struct gh_capsule_reader capsules;
     struct gh_span waiting[QUEUE]; /* malloc'd; with a byte for the context id */
@@ -120,7 +121,7 @@ static void send_out(struct destination *d, const uint8_t *payload, size_t len)
     int rc;
 
     *at = CONTEXT_UDP;
-    rc = gh_http_send_datagram(d->stream, gh_span_of(at, len + 1), 0);
+    rc = gh_http_send_datagram(d->stream, gh_span_of(at, len + 1), d->flow);
     if (rc == 0)
         capture_count(c, CAPTURE_METRIC_BYTES, CAPTURE_OUT, (int64_t)len);
     else
@@ -259,6 +260,7 @@ static struct destination *ask(struct capture_udp *u, const struct gh_socks5_add
     memcpy(t.name, to->name, len);
     gh_host_target_unmap(&t.ip);
     d->u = u;
+    d->flow = ++c->flows;
     d->to = d->from = *to;
     gh_capsule_reader_init(&d->capsules, kept, 1, 0);
     rc = c->opener->open(c->opener->self, &t, true, &tunnel_events, d, &d->stream);
