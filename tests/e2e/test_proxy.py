@@ -194,6 +194,17 @@ def test_a_relay_that_is_restarted_is_found_again(proxy):
     assert peer.wait_line('"ended"', 40).data['ended'] == 'ConnectionResetError'
 
 
+def test_a_child_that_dies_is_replaced_and_programs_find_the_port_again(proxy):
+    peer = proxy.idle(WEB_V4, 7)
+    peer.wait_line('"open"')
+    child = proxy.agent.children()[0]
+    os.kill(child, signal.SIGKILL)
+    peer.wait_line('"ended"', 5)
+    # the parent has kept the listener: who comes before the next child is there waits in the kernel
+    assert proxy.curl('--socks5-hostname', PROXY, 'http://%s/' % NAME).stdout.strip() == ASKED
+    assert child not in proxy.agent.children()
+
+
 def test_a_login_is_asked_for_where_there_is_one(place):
     place.start(proxy__user='ann', proxy__password='secret', proxy__listen='127.0.0.1:1080, 172.16.1.2:1081')
     try:
