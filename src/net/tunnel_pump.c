@@ -9,7 +9,6 @@ void gh_tunnel_pump_init(struct gh_tunnel_pump *p, struct gh_http_stream *stream
 {
     *p = (struct gh_tunnel_pump){ .events = events, .arg = arg, .stream = stream };
     gh_http_hold(stream);
-    gh_http_widen(stream);
 }
 
 void gh_tunnel_pump_fini(struct gh_tunnel_pump *p)
@@ -106,7 +105,7 @@ static bool keep_in(struct gh_tunnel_pump *p, struct gh_span data)
 
 void gh_tunnel_pump_on_body(struct gh_tunnel_pump *p, struct gh_span data, bool end)
 {
-    if (p->over || p->failed)
+    if (p->over || p->flooded)
         return;
     p->in_end |= end;
     if (data.len) {
@@ -119,12 +118,12 @@ void gh_tunnel_pump_on_body(struct gh_tunnel_pump *p, struct gh_span data, bool 
                 data = gh_span_of(data.data + n, data.len - (size_t)n);
             }
         }
-        p->failed = data.len && !keep_in(p, data);
+        p->flooded = data.len && !keep_in(p, data);
     }
     if (!p->io)
         return; /* the start looks */
-    if (p->failed)
-        finish(p, GH_TUNNEL_PUMP_FAILED);
+    if (p->flooded)
+        finish(p, GH_TUNNEL_PUMP_FLOODED);
     else
         pass_in(p);
 }
@@ -195,8 +194,10 @@ static void on_io_writable(void *arg)
 
 static void on_io_closed(void *arg, int why)
 {
-    (void)why;
-    finish(arg, GH_TUNNEL_PUMP_LOCAL);
+    struct gh_tunnel_pump *p = arg;
+
+    p->error = why;
+    finish(p, GH_TUNNEL_PUMP_LOCAL);
 }
 
 static const struct gh_byte_stream_events io_events = { on_bytes, on_end, on_io_writable, on_io_closed };
@@ -222,8 +223,9 @@ void gh_tunnel_pump_start(struct gh_tunnel_pump *p, struct gh_byte_stream *io, s
     io->events = &io_events;
     io->arg = p;
     p->out_end = early_end;
-    if (p->failed) {
-        finish(p, GH_TUNNEL_PUMP_FAILED);
+    gh_http_widen(p->stream);
+    if (p->flooded) {
+        finish(p, GH_TUNNEL_PUMP_FLOODED);
         return;
     }
     while (early.len) {

@@ -3,8 +3,8 @@
  * Whoever does not take what comes holds back the one who sends it. The end of one direction passes by itself; a broken end breaks the other
  * (RFC 9114, section 4.4; RFC 9113, section 8.5). What a tunnel had sent when it ended well still reaches the byte stream.
  *
- * The owner of the tunnel's stream passes its events on: on_body from the first byte, also before there is a byte stream; the others once the pump
- * has started.
+ * The owner of the tunnel's stream, a server or a client, passes its events on: on_body from the first byte, also before there is a byte stream; the
+ * others once the pump has started.
  */
 #ifndef GH_NET_TUNNEL_PUMP_H
 #define GH_NET_TUNNEL_PUMP_H
@@ -20,7 +20,8 @@ enum gh_tunnel_pump_end {
     GH_TUNNEL_PUMP_FINISHED, /* both ways came to their end */
     GH_TUNNEL_PUMP_LOCAL,    /* the byte stream broke */
     GH_TUNNEL_PUMP_TUNNEL,   /* the tunnel did */
-    GH_TUNNEL_PUMP_FAILED,   /* no memory, or more came than there was credit for */
+    GH_TUNNEL_PUMP_FLOODED,  /* more came out of it than there was credit for */
+    GH_TUNNEL_PUMP_FAILED,   /* no memory */
 };
 
 struct gh_tunnel_pump_events {
@@ -38,14 +39,15 @@ struct gh_tunnel_pump {
     uint8_t *in, *out; /* what the byte stream has not taken; what the tunnel has not */
     size_t in_at, in_len, in_cap, out_len;
     bool in_end, in_ended, out_end, out_ended; /* an end has come; it was passed on */
-    bool failed, over;
+    int error; /* LOCAL: what on_closed of the byte stream said */
+    bool flooded, over;
 };
 
-/* Holds the credit of <stream> from now on, and widens its connection. */
+/* Holds the credit of <stream> from now on. */
 void gh_tunnel_pump_init(struct gh_tunnel_pump *p, struct gh_http_stream *stream, const struct gh_tunnel_pump_events *events, void *arg);
 /* Frees what waits; closes nothing. For one that never started, or is over. Accepts a zeroed one. */
 void gh_tunnel_pump_fini(struct gh_tunnel_pump *p);
-/* The tunnel is open: takes <io> over, whose peer has sent <early> already, and no more if <early_end>. */
+/* The tunnel is open: its connection is widened (gh_http_widen). Takes <io> over, whose peer has sent <early> already, and no more if <early_end>. */
 void gh_tunnel_pump_start(struct gh_tunnel_pump *p, struct gh_byte_stream *io, struct gh_span early, bool early_end);
 void gh_tunnel_pump_on_body(struct gh_tunnel_pump *p, struct gh_span data, bool end);
 void gh_tunnel_pump_on_writable(struct gh_tunnel_pump *p);

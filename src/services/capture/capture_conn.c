@@ -234,7 +234,7 @@ static void on_pump_end(void *arg, enum gh_tunnel_pump_end why, struct gh_http_s
     struct capture_conn *k = arg;
 
     k->stream = stream;
-    if (why == GH_TUNNEL_PUMP_FAILED)
+    if (why == GH_TUNNEL_PUMP_FLOODED)
         capture_drop(k->c, GH_DROP_PROXY_QUEUE);
     /* RFC 9114, section 4.4: an error of the TCP connection is one of the stream */
     forget_tunnel(k, GH_HTTP_CONNECT_ERROR);

@@ -236,7 +236,7 @@ static void more_than_there_is_credit_for_is_refused(void **state)
     assert_int_equal(w->ended, 0);
     gh_fake_stream_body(&w->tunnel, much, 2, false);
     assert_int_equal(w->ended, 1);
-    assert_int_equal(w->why, GH_TUNNEL_PUMP_FAILED);
+    assert_int_equal(w->why, GH_TUNNEL_PUMP_FLOODED);
     assert_true(w->io->reset && w->stream_left);
     free(much);
 }
