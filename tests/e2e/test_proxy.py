@@ -147,6 +147,15 @@ def test_the_agent_has_no_rights_and_no_device(proxy):
     assert 'gh-agent0' not in proxy.host.run('ip', 'link').stdout
 
 
+def test_status_and_doctor_speak_of_a_proxy(proxy):
+    text = proxy.host.run(*proxy.as_user(), program('gatehouse-agent'), 'status', '-c', proxy.config).stdout
+    assert 'proxy      %s, SOCKS5 and HTTP CONNECT\ntunnels    0 over TCP, 0 over UDP; 0 and 0 so far\n' % PROXY in text and 'device' not in text
+    done = proxy.host.run(*proxy.as_user(), program('gatehouse-agent'), 'doctor', '--json', '--config', proxy.config, check=False,
+                          env={'GATEHOUSE_AGENT_MODE': 'proxy'})
+    found = {check['code']: check['status'] for check in json.loads(done.stdout)['checks']}
+    assert (found['GH-K01'], found['GH-P01']) == ('skip', 'skip')
+
+
 def test_a_download_arrives_whole(proxy):
     for words in (('--socks5-hostname', PROXY), ('--proxy', 'http://' + PROXY, '-p')):
         got = proxy.host.run('sh', '-c', 'curl -sS -m 60 %s http://%s/file | sha256sum' % (' '.join(words), NAME), timeout=70).stdout.split()[0]
