@@ -214,6 +214,18 @@ def test_a_child_that_dies_is_replaced_and_programs_find_the_port_again(proxy):
     assert child not in proxy.agent.children()
 
 
+def test_a_reload_leaves_what_is_open_alone(proxy):
+    peer = proxy.talk(WEB_V4, 7)
+    peer.say('before')
+    mark = proxy.agent.mark()
+    proxy.agent.send(signal.SIGHUP)
+    until(lambda: proxy.status()['config']['generation'] == 2, 10, 'the reload')
+    peer.say('after')
+    assert proxy.curl('--socks5-hostname', PROXY, 'http://%s/' % NAME).stdout.strip() == ASKED
+    assert not proxy.agent.find('"level":"(warn|error)"', mark)
+    peer.close()
+
+
 def test_a_login_is_asked_for_where_there_is_one(place):
     place.start(proxy__user='ann', proxy__password='secret', proxy__listen='127.0.0.1:1080, 172.16.1.2:1081')
     try:
