@@ -435,6 +435,12 @@ void gh_http_endpoint_set_tls(struct gh_http_endpoint *h, struct gh_tls_ctx *tls
     gh_tls_ctx_put(old);
 }
 
+void gh_http_endpoint_set_max_requests(struct gh_http_endpoint *h, uint64_t max)
+{
+    h->cfg.endpoint.quic.max_streams_bidi = max;
+    gh_quic_endpoint_set_max_streams(h->endpoint, max);
+}
+
 void gh_http_endpoint_drain(struct gh_http_endpoint *h)
 {
     h->draining = true;

@@ -226,6 +226,19 @@ def test_a_reload_leaves_what_is_open_alone(proxy):
     peer.close()
 
 
+def test_a_relay_without_relay_proxy_is_reply_7(place):
+    place.site.relay.stop()
+    place.site.start_relay()
+    try:
+        place.start()
+        assert place.socks('ask', PROXY, WEB_V4, 7) == {'reply': 7}
+        assert place.curl('--proxy', 'http://' + PROXY, '-p', '-o', '/dev/null', '-w', '%{http_connect}', 'http://%s/' % NAME, check=False).stdout == '400'
+        place.stop()
+    finally:
+        place.site.relay.stop()
+        place.site.start_relay(relay__proxy='connect,connect-udp')
+
+
 def test_a_login_is_asked_for_where_there_is_one(place):
     place.start(proxy__user='ann', proxy__password='secret', proxy__listen='127.0.0.1:1080, 172.16.1.2:1081')
     try:

@@ -277,7 +277,9 @@ static enum gh_socks5_reply reply_of(unsigned status)
     case 403:
     case 407:
         return GH_SOCKS5_NOT_ALLOWED;
-    case 405: /* a relay without relay.proxy */
+    case 400: /* a relay without relay.proxy does not know what we mean: 400 is ours, the others are what else is said then */
+    case 404:
+    case 405:
     case 501:
         return GH_SOCKS5_COMMAND_UNSUPPORTED;
     case 502:

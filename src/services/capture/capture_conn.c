@@ -131,7 +131,7 @@ static bool try_open(struct capture_conn *k)
         gh_tunnel_pump_init(&k->pump, k->stream, &pump_events, k);
         wait_until(k, c->connect_timeout);
     } else if (rc != GH_ERR_STATE && rc != GH_ERR_FULL) {
-        refuse_for(k, rc == GH_ERR_RANGE ? 400 : 503, "");
+        refuse_for(k, rc == GH_ERR_RANGE ? 502 : 503, rc == GH_ERR_RANGE ? "destination_not_found" : "");
     }
     return rc != GH_ERR_STATE && rc != GH_ERR_FULL;
 }

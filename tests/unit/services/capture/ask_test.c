@@ -260,7 +260,8 @@ static void an_answer_of_the_relay_is_a_reply(void **state)
         { 502, "gatehouse; error=\"never heard of\"", GH_SOCKS5_HOST_UNREACHABLE, "HTTP/1.1 502 " },
         { 504, "gatehouse; error=connection_timeout", GH_SOCKS5_TTL_EXPIRED, "HTTP/1.1 504 " },
         { 503, "gatehouse; error=connection_limit_reached", GH_SOCKS5_FAILURE, "HTTP/1.1 503 " },
-        { 405, NULL, GH_SOCKS5_COMMAND_UNSUPPORTED, "HTTP/1.1 405 " }, /* it has no relay.proxy */
+        { 400, NULL, GH_SOCKS5_COMMAND_UNSUPPORTED, "HTTP/1.1 400 " }, /* it has no relay.proxy */
+        { 405, NULL, GH_SOCKS5_COMMAND_UNSUPPORTED, "HTTP/1.1 405 " },
         { 302, NULL, GH_SOCKS5_FAILURE, "HTTP/1.1 502 " },
     };
 
