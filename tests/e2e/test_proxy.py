@@ -193,6 +193,22 @@ def test_many_tunnels_at_once_and_slow_ones_leave_room(proxy):
     assert slow['same'] and max(slow['stuck']) < 64 << 20, 'whoever does not read holds back who sends'
 
 
+def test_what_was_open_leaves_nothing(proxy):
+    child = proxy.agent.children()[0]
+
+    def descriptors():
+        return len(os.listdir('/proc/%d/fd' % child))
+    assert proxy.curl('--socks5-hostname', PROXY, 'http://%s/' % NAME).stdout.strip() == ASKED
+    until(lambda: proxy.status()['proxied']['tcp'] == 0, 5, 'the end of the first')
+    before = descriptors()
+    for _ in range(3):
+        assert proxy.socks('many', PROXY, WEB_V4, 7, 100) == {'replies': [0], 'same': True}
+        proxy.socks('udp', PROXY, WEB_V4, 7, 100, 3)
+    until(lambda: proxy.status()['proxied']['tcp'] + proxy.status()['proxied']['udp'] == 0, 10, 'the end of all')
+    until(lambda: descriptors() <= before, 5, 'the descriptors of before')
+    until(lambda: not [value for name, value in proxy.site.metrics().items() if name.startswith('gatehouse_relay_proxied{') and value], 10, "the relay's end of them")
+
+
 def test_a_relay_that_is_restarted_is_found_again(proxy):
     peer = proxy.idle(WEB_V4, 7)
     peer.wait_line('"open"')
