@@ -12,7 +12,7 @@ import gateway as gateway_module
 from process import until
 from world import HERE, OTHER_V4, PYTHON, WEB_V4, WEB_V6, program
 
-USER = 12345
+USER = 12345 if os.geteuid() == 0 else 0  # in a user namespace of ours there may be no other
 NAME = 'web.test'  # that the relay alone knows
 SIZE = 8 << 20
 PROXY = '127.0.0.1:1080'
@@ -41,7 +41,7 @@ class Place:
         """What a user has at home."""
         self.home = tempfile.mkdtemp(prefix='gatehouse-home-')  # the folders of tests are root's alone
         for name in ('client-1.crt', 'client-1.key', 'ca.crt'):
-            os.chown(shutil.copy(self.site.certs.file(name), self.home), USER, USER)
+            self.give(shutil.copy(self.site.certs.file(name), self.home))
         self.config = self.write('agent.yaml', '\n'.join((
             'node: {workers: 2, run_dir: %s/run}' % self.home,
             'agent:',
@@ -51,7 +51,12 @@ class Place:
             '  ca: ca.crt',
             '  trust_domain: gatehouse.example',
             '')))
-        os.chown(self.home, USER, USER)
+        self.give(self.home)
+        self.program = shutil.copy(program('gatehouse-agent'), self.home)  # the build folder may be root's alone, too
+
+    def give(self, path):
+        if USER:
+            os.chown(path, USER, USER)
 
     def write(self, name, text):
         path = os.path.join(self.home, name)
@@ -60,12 +65,13 @@ class Place:
         return path
 
     def as_user(self):
-        return ['setpriv', '--reuid', USER, '--regid', USER, '--clear-groups', '--inh-caps=-all', '--bounding-set=-all', '--no-new-privs']
+        who = ['--reuid', USER, '--regid', USER, '--clear-groups'] if USER else []
+        return ['setpriv', *who, '--inh-caps=-all', '--bounding-set=-all', '--no-new-privs']
 
     def start(self, wait=True, **options):
         given = gateway_module.environment({key.replace('__', '.'): value for key, value in options.items()})
         self.world.starts += 1
-        self.agent = self.host.start('proxy-%d' % self.world.starts, *self.as_user(), program('gatehouse-agent'), '--mode', 'proxy', '-c', self.config,
+        self.agent = self.host.start('proxy-%d' % self.world.starts, *self.as_user(), self.program, '--mode', 'proxy', '-c', self.config,
                                      env=given)
         if wait:
             until(lambda: self.status().get('up'), 15, 'a connection to the relay\n' + self.agent.tail())
@@ -76,7 +82,7 @@ class Place:
         self.agent = None
 
     def status(self):
-        done = self.host.run(*self.as_user(), program('gatehouse-agent'), 'status', '--json', '-c', self.config, check=False)
+        done = self.host.run(*self.as_user(), self.program, 'status', '--json', '-c', self.config, check=False)
         return json.loads(done.stdout) if done.stdout.startswith('{') else {}
 
     def socks(self, *words, timeout=60):
@@ -148,9 +154,9 @@ def test_the_agent_has_no_rights_and_no_device(proxy):
 
 
 def test_status_and_doctor_speak_of_a_proxy(proxy):
-    text = proxy.host.run(*proxy.as_user(), program('gatehouse-agent'), 'status', '-c', proxy.config).stdout
+    text = proxy.host.run(*proxy.as_user(), proxy.program, 'status', '-c', proxy.config).stdout
     assert 'proxy      %s, SOCKS5 and HTTP CONNECT\ntunnels    0 over TCP, 0 over UDP; 0 and 0 so far\n' % PROXY in text and 'device' not in text
-    done = proxy.host.run(*proxy.as_user(), program('gatehouse-agent'), 'doctor', '--json', '--config', proxy.config, check=False,
+    done = proxy.host.run(*proxy.as_user(), proxy.program, 'doctor', '--json', '--config', proxy.config, check=False,
                           env={'GATEHOUSE_AGENT_MODE': 'proxy'})
     found = {check['code']: check['status'] for check in json.loads(done.stdout)['checks']}
     assert (found['GH-K01'], found['GH-P01']) == ('skip', 'skip')
@@ -274,7 +280,7 @@ def test_a_listener_for_everybody_without_a_login_is_an_error_with_its_place(pla
     with open(place.config, encoding='utf-8') as file:
         text = file.read() + 'proxy: {listen: ["0.0.0.0:1080"]}\n'
     path = place.write('open.yaml', text)
-    done = place.host.run(*place.as_user(), program('gatehouse-agent'), 'check', path, check=False)
+    done = place.host.run(*place.as_user(), place.program, 'check', path, check=False)
     assert done.returncode == 1
     assert '%s:%d:17: proxy.listen: 0.0.0.0:1080 is not an address of the loopback device' % (path, text.count('\n')) in done.stdout + done.stderr
 
