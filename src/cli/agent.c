@@ -28,11 +28,12 @@
 #define SOCKET_OPTION "  --socket PATH      its socket, instead of the one that FILE names\n"
 
 const char gh_cli_agent_up_usage[] =
-    "up [-c|--config FILE] [--run-dir DIR]\n"
-    "       up LINK | --link-file FILE [-c|--config FILE] [--run-dir DIR]\n\n"
+    "up [-c|--config FILE] [--mode tun|proxy] [--run-dir DIR]\n"
+    "       up LINK | --link-file FILE [-c|--config FILE] [--mode tun|proxy] [--run-dir DIR]\n\n"
     "  LINK               a connection link, k2v5://…, which is all that is needed: without --config no file is read\n"
     "  --link-file FILE   the same from a file; - is standard input\n"
     CONFIG_OPTION
+    "  --mode MODE        instead of agent.mode of FILE: tun, or proxy, which needs no root\n"
     "  --run-dir DIR      instead of node.run_dir of FILE\n\n"
     "Connects to the relay that FILE or the link names and stays in the foreground; ends with SIGTERM, SIGINT or `gatehouse-agent down`.\n\n"
     "There is a token in a link. One on the command line is in the shell's history, and in the list of processes until it was read, a moment after the\n"
@@ -124,7 +125,7 @@ static int explain_start(int rc)
 {
     fprintf(stderr, "gatehouse-agent: %s\n",
             rc == GH_ERR_EXISTS   ? "an agent is running already"
-            : rc == GH_ERR_DENIED ? "it needs root, or CAP_NET_ADMIN and a run folder that it may write"
+            : rc == GH_ERR_DENIED ? "it needs a run folder that it may write (--run-dir), and root or CAP_NET_ADMIN unless agent.mode is proxy"
                                   : gh_error_text(rc));
     return rc == GH_ERR_EXISTS ? GH_EXIT_TRY_LATER : rc == GH_ERR_DENIED ? GH_EXIT_DENIED : GH_EXIT_CHECK_FAILED;
 }
@@ -207,7 +208,7 @@ static bool write_no_config(const struct gh_boot *boot, char ret[GH_CA_DIR_PATH]
 int gh_cli_agent_up(const struct gh_cli_verb *verb, int argc, char **argv)
 {
     const struct gh_cli_agent *agent = verb->arg;
-    const char *run_dir = gh_cli_take_option(&argc, argv, "--run-dir"), *file;
+    const char *run_dir = gh_cli_take_option(&argc, argv, "--run-dir"), *mode = gh_cli_take_option(&argc, argv, "--mode"), *file;
     char made[GH_CA_DIR_PATH];
     struct gh_boot boot;
     bool given;
@@ -217,8 +218,12 @@ int gh_cli_agent_up(const struct gh_cli_verb *verb, int argc, char **argv)
     link = take_link(verb, &argc, argv);
     if (link < 0)
         return -link;
-    if (run_dir) /* the file's own value gives way to it */
+    if (mode && strcmp(mode, "tun") != 0 && strcmp(mode, "proxy") != 0)
+        return gh_cli_usage(verb, "--mode is tun or proxy");
+    if (run_dir) /* the file's own values give way to them */
         setenv("GATEHOUSE_NODE_RUN_DIR", run_dir, 1);
+    if (mode)
+        setenv("GATEHOUSE_AGENT_MODE", mode, 1);
     if (link && !given)
         file = NOTHING;
     if (gh_boot_read(file, agent->sections, (const char *const *)environ, &boot) < 0)
@@ -418,6 +423,30 @@ static void print_ipv6(FILE *out, const json_t *o)
         fprintf(out, "%-10s none: %s\n", "ipv6", reason);
 }
 
+static void print_device(FILE *out, const json_t *o)
+{
+    fprintf(out, "%-10s %s, mtu %lld, the tunnel carries %lld\n", "device", text_of(o, "device"), number_of(o, "mtu"), number_of(o, "tunnel_mtu"));
+    print_list(out, o, "addresses", "addresses");
+    print_ipv6(out, o);
+    print_list(out, o, "routes", "routes");
+    if (json_array_size(json_object_get(o, "unreachable")))
+        print_list(out, o, "unreachable", "blocked");
+    print_nameservers(out, o);
+    fprintf(out, "%-10s %lld packets, %lld bytes\n", "sent", number_of(o, "packets_out"), number_of(o, "bytes_out"));
+    fprintf(out, "%-10s %lld packets, %lld bytes\n", "received", number_of(o, "packets_in"), number_of(o, "bytes_in"));
+}
+
+static void print_proxy(FILE *out, const json_t *o)
+{
+    const json_t *now = json_object_get(o, "proxied"), *row;
+    size_t i;
+
+    json_array_foreach(json_object_get(o, "listeners"), i, row)
+        fprintf(out, "%-10s %s, SOCKS5 and HTTP CONNECT\n", i ? "" : "proxy", text_of(row, "address"));
+    fprintf(out, "%-10s %lld over TCP, %lld over UDP; %lld and %lld so far\n", "tunnels", number_of(now, "tcp"), number_of(now, "udp"), number_of(now, "tcp_opened"),
+            number_of(now, "udp_opened"));
+}
+
 static void print_status(FILE *out, const json_t *o)
 {
     fprintf(out, "%-10s %s since %s\n", "tunnel", text_of(o, "state"), text_of(o, "since"));
@@ -428,15 +457,10 @@ static void print_status(FILE *out, const json_t *o)
     fprintf(out, "%-10s %s port %lld, %s, as %s\n", "relay", text_of(o, "relay"), number_of(o, "port"), text_of(o, "remote"), text_of(o, "relay_id"));
     fprintf(out, "%-10s %s, %s\n", "tls", text_of(o, "tls_group"), text_of(o, "cipher"));
     print_paths(out, o);
-    fprintf(out, "%-10s %s, mtu %lld, the tunnel carries %lld\n", "device", text_of(o, "device"), number_of(o, "mtu"), number_of(o, "tunnel_mtu"));
-    print_list(out, o, "addresses", "addresses");
-    print_ipv6(out, o);
-    print_list(out, o, "routes", "routes");
-    if (json_array_size(json_object_get(o, "unreachable")))
-        print_list(out, o, "unreachable", "blocked");
-    print_nameservers(out, o);
-    fprintf(out, "%-10s %lld packets, %lld bytes\n", "sent", number_of(o, "packets_out"), number_of(o, "bytes_out"));
-    fprintf(out, "%-10s %lld packets, %lld bytes\n", "received", number_of(o, "packets_in"), number_of(o, "bytes_in"));
+    if (strcmp(text_of(o, "mode"), "proxy") == 0)
+        print_proxy(out, o);
+    else
+        print_device(out, o);
     print_drops(out, o);
     print_config(out, o);
     print_features(out, o);

@@ -82,6 +82,7 @@ struct gh_http_ops {
     void (*close_connection)(struct gh_http_stream *s, const char *reason);
     size_t (*queued)(const struct gh_http_stream *s);
     bool (*decline)(struct gh_http_stream *s);
+    void (*widen)(struct gh_http_stream *s);
 };
 
 struct gh_http_stream {
@@ -114,6 +115,10 @@ size_t gh_http_plpmtu(const struct gh_http_stream *s);
  * the one who sends them. What is on its way still comes. */
 void gh_http_hold(struct gh_http_stream *s);
 void gh_http_consume(struct gh_http_stream *s, size_t bytes);
+/* Streams that are held share what the peer may send on their connection: from now on that is GH_HTTP_WIDE, once and for all. For a peer that is known: what some
+ * streams do not take must not stop all others, and takes memory. */
+#define GH_HTTP_WIDE (32u << 20)
+void gh_http_widen(struct gh_http_stream *s);
 /* Server side, before the answer: a request for a tunnel is read as the ordinary one that it is to whoever knows no tunnels. True where it can be
  * read so: with an upgrade of HTTP/1 it is a GET without a body, whose end on_body may not tell; elsewhere it stays what it is. */
 bool gh_http_decline(struct gh_http_stream *s);

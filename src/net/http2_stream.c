@@ -120,6 +120,14 @@ static void op_hold(struct gh_http_stream *s)
     gh_h2_hold(stream_of(s)->s);
 }
 
+static void op_widen(struct gh_http_stream *s)
+{
+    struct stream *st = stream_of(s);
+
+    gh_http2_conn_wake(st->conn);
+    gh_h2_widen(st->s, GH_HTTP_WIDE);
+}
+
 static void op_consume(struct gh_http_stream *s, size_t bytes)
 {
     struct stream *st = stream_of(s);
@@ -138,6 +146,7 @@ static const struct gh_http_ops ops = {
     .plpmtu = op_plpmtu,
     .hold = op_hold,
     .consume = op_consume,
+    .widen = op_widen,
     .path = op_path,
     .queued = op_queued,
 };

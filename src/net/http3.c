@@ -98,6 +98,14 @@ static void op_hold(struct gh_http_stream *s)
     gh_h3_hold(stream_of(s)->s);
 }
 
+static void op_widen(struct gh_http_stream *s)
+{
+    struct stream *st = stream_of(s);
+
+    gh_quic_widen(st->conn->quic, GH_HTTP_WIDE);
+    wake(st->conn);
+}
+
 static void op_consume(struct gh_http_stream *s, size_t bytes)
 {
     struct stream *st = stream_of(s);
@@ -133,6 +141,7 @@ static const struct gh_http_ops ops = {
     .plpmtu = op_plpmtu,
     .hold = op_hold,
     .consume = op_consume,
+    .widen = op_widen,
     .path = op_path,
     .close_connection = op_close_connection,
 };
@@ -424,6 +433,12 @@ void gh_http_endpoint_set_tls(struct gh_http_endpoint *h, struct gh_tls_ctx *tls
 
     h->cfg.tls = gh_tls_ctx_get(tls);
     gh_tls_ctx_put(old);
+}
+
+void gh_http_endpoint_set_max_requests(struct gh_http_endpoint *h, uint64_t max)
+{
+    h->cfg.endpoint.quic.max_streams_bidi = max;
+    gh_quic_endpoint_set_max_streams(h->endpoint, max);
 }
 
 void gh_http_endpoint_drain(struct gh_http_endpoint *h)

@@ -723,6 +723,11 @@ void gh_quic_endpoint_set_max_half_open(struct gh_quic_endpoint *e, unsigned max
     e->cfg.max_half_open = max;
 }
 
+void gh_quic_endpoint_set_max_streams(struct gh_quic_endpoint *e, uint64_t bidi)
+{
+    e->cfg.quic.max_streams_bidi = bidi;
+}
+
 void gh_quic_endpoint_set_handshakes_per_source(struct gh_quic_endpoint *e, unsigned per_second)
 {
     gh_source_budget_set(&e->sources, per_second);

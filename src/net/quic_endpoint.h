@@ -114,6 +114,7 @@ ssize_t gh_quic_endpoint_send(struct gh_quic_endpoint *e, const struct gh_udp_se
 /* Sends what waits, now. */
 void gh_quic_endpoint_flush(struct gh_quic_endpoint *e);
 void gh_quic_endpoint_set_max_half_open(struct gh_quic_endpoint *e, unsigned max);
+void gh_quic_endpoint_set_max_streams(struct gh_quic_endpoint *e, uint64_t bidi); /* of a peer; on connections from now on */
 void gh_quic_endpoint_set_handshakes_per_source(struct gh_quic_endpoint *e, unsigned per_second);
 void gh_quic_endpoint_set_retry(struct gh_quic_endpoint *e, enum gh_quic_retry_mode mode);
 void gh_quic_endpoint_refuse_new(struct gh_quic_endpoint *e); /* draining: no new connections */

@@ -503,6 +503,7 @@ int gh_websocket_create(const struct gh_http_head *head, const struct gh_websock
     if (!ws)
         return GH_ERR_MEMORY;
     ws->base.ops = &ops;
+    ws->code = GH_WS_NORMAL;
     ws->client = true;
     ws->name = p->name;
     gh_ws_reader_init(&ws->reader, false, 0);

@@ -220,6 +220,8 @@ uint64_t gh_quic_streams_bidi_left(const struct gh_quic *q); /* that the peer le
 void gh_quic_reset_stream(struct gh_quic *q, int64_t stream, uint64_t code);   /* RESET_STREAM and STOP_SENDING */
 void gh_quic_stop_reading(struct gh_quic *q, int64_t stream, uint64_t code);
 void gh_quic_stop_writing(struct gh_quic *q, int64_t stream, uint64_t code);
+/* The peer may have <window> bytes on their way, or untaken, on all streams; less than it has already changes nothing. */
+void gh_quic_widen(struct gh_quic *q, uint64_t window);
 /* Gives the peer back <bytes> of both windows. */
 void gh_quic_consume(struct gh_quic *q, int64_t stream, uint64_t bytes);
 

@@ -52,7 +52,7 @@ static int load_tls(struct gh_node *node, const struct gh_agent_conf *c, struct 
     struct gh_agent_tls made = { NULL };
     int rc = gh_tls_load(gh_run_of(node), gh_node_log(node), "agent", &files, &made.quic);
 
-    files.alpn = "h2,http/1.1";
+    files.alpn = c->mode == GH_AGENT_PROXY ? "h2" : "h2,http/1.1"; /* a connection of HTTP/1.1 carries one tunnel */
     if (rc == 0 && c->transport != GH_AGENT_QUIC)
         rc = gh_tls_load(gh_run_of(node), gh_node_log(node), "agent", &files, &made.tcp);
     files.alpn = "http/1.1";
@@ -261,9 +261,11 @@ static int load_parts(struct agent *a, const struct gh_agent_conf *c)
         name_dials(a);
         rc = open_sockets(a);
     }
-    if (rc == 0)
+    if (rc == 0 && agent_is_proxy(a))
+        agent_opener_init(a);
+    else if (rc == 0)
         rc = open_device(a);
-    if (rc == 0)
+    if (rc == 0 && !agent_is_proxy(a))
         rc = add_rules(a);
     if (rc == 0 && a->conf.socket[0] && gh_privileged_open_unix(a->run->privileged, a->conf.socket, 0600, &a->socket) < 0) {
         a->socket = -1;
@@ -338,8 +340,10 @@ static int start_first(struct agent *a, struct gh_worker *w)
     int rc;
 
     a->w = w;
-    rc = agent_packet_start(a);
-    if (rc == 0)
+    a->queues[0].worker = w;
+    a->queues[0].drops = gh_metrics_drops(gh_node_metrics(a->node), 0);
+    rc = agent_is_proxy(a) ? 0 : agent_packet_start(a);
+    if (rc == 0 && !agent_is_proxy(a))
         rc = agent_queue_start(&a->queues[0], w);
     if (rc == 0)
         rc = agent_search_start(a);
@@ -359,7 +363,9 @@ static int start(void *state, struct gh_worker *w)
     struct agent *a = state;
     unsigned index = gh_worker_index(w);
 
-    return index == 0 ? start_first(a, w) : agent_queue_start(&a->queues[index], w);
+    if (index == 0)
+        return start_first(a, w);
+    return agent_is_proxy(a) ? 0 : agent_queue_start(&a->queues[index], w);
 }
 
 static void stop(void *state, struct gh_worker *w)
@@ -400,7 +406,8 @@ static int prepare(void *state, const struct gh_conf *conf, void **ret_next)
     int rc = n ? gh_agent_conf_reload(conf, &a->conf, &c) : GH_ERR_MEMORY;
 
     if (rc == 0) {
-        c.transport = a->conf.transport; /* another one counts after a restart */
+        c.transport = a->conf.transport; /* others count after a restart */
+        c.mode = a->conf.mode;
         n->a = a;
         n->allow = copy_prefixes(c.allow_routes, c.allow_route_count);
         n->allow_count = c.allow_route_count;
@@ -452,6 +459,10 @@ static void describe(void *state, struct gh_description *d)
     gh_describe_feature(d, "udp_gso", a->features.gso, a->features.tested, off);
     gh_describe_feature(d, "udp_gro", a->features.gro, a->features.tested, off);
     gh_describe_feature(d, "wide_aes", gh_aead_choose(a->conf.wide_aes) == GH_AEAD_WIDE, a->conf.wide_aes, aes);
+    if (agent_is_proxy(a)) {
+        d->sessions += gh_metric_sum(a->metrics, AGENT_METRIC_UP, 0) ? 1 : 0;
+        return;
+    }
     gh_describe_feature(d, "tun_tso", offloads & GH_TUN_TSO4 && offloads & GH_TUN_TSO6, a->conf.offload_tun, tun);
     gh_describe_feature(d, "tun_uso", offloads & GH_TUN_USO, a->conf.offload_tun, tun);
     for (unsigned i = 0; i < d->worker_count; i++)

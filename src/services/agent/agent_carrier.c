@@ -124,7 +124,7 @@ void agent_carrier_close(struct agent_link *l, const char *words)
 }
 
 /* The stream that carries it is below <ret>. */
-static int request_websocket(struct agent_link *l, const struct gh_http_head *head, struct gh_http_stream **ret)
+static int request_websocket(struct agent_link *l, const struct gh_http_head *head, const struct gh_http_events *events, void *arg, struct gh_http_stream **ret)
 {
     struct gh_http_stream *s, *below;
     struct gh_http_head asked;
@@ -138,8 +138,8 @@ static int request_websocket(struct agent_link *l, const struct gh_http_head *he
         return rc;
     }
     gh_websocket_attach(s, below);
-    s->events = &gh_agent_tunnel_http_events;
-    s->arg = &l->tunnel;
+    s->events = events;
+    s->arg = arg;
     *ret = s;
     return 0;
 }
@@ -150,13 +150,13 @@ void agent_carrier_ping(struct agent_link *l)
         gh_websocket_ping(l->tunnel.stream);
 }
 
-int agent_carrier_request(struct agent_link *l, const struct gh_http_head *head, struct gh_http_stream **ret)
+int agent_carrier_request(struct agent_link *l, const struct gh_http_head *head, const struct gh_http_events *events, void *arg, struct gh_http_stream **ret)
 {
     if (l->websocket)
-        return request_websocket(l, head, ret);
+        return l->stream ? request_websocket(l, head, events, arg, ret) : GH_ERR_STATE;
     if (l->tcp)
-        return gh_http_tcp_request(l->stream, head, &gh_agent_tunnel_http_events, &l->tunnel, ret);
-    return gh_http_conn_request(l->conn, head, &gh_agent_tunnel_http_events, &l->tunnel, false, ret);
+        return l->stream ? gh_http_tcp_request(l->stream, head, events, arg, ret) : GH_ERR_STATE;
+    return l->conn ? gh_http_conn_request(l->conn, head, events, arg, false, ret) : GH_ERR_STATE;
 }
 
 bool agent_carrier_learn(struct agent_link *l)

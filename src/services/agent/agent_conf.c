@@ -10,6 +10,7 @@
 
 enum {
     LINK,
+    MODE,
     RELAY,
     RETURN_AFTER,
     TEMPLATE,
@@ -50,6 +51,9 @@ enum {
 static const struct gh_conf_row rows[] = {
     [LINK] = { "link", GH_CONF_SECRET, .help = "a connection link, k2v5://…, as gatehoused prints it at its first start: it takes the place of relay, user, token, "
                                                "pin, ech and hop; what is said of these in addition counts before it, but for the first three" },
+    [MODE] = { "mode", GH_CONF_ENUM, .dflt = "tun", .values = "tun|proxy",
+                .help = "tun: a network device, for which the program needs CAP_NET_ADMIN; proxy: SOCKS5 and HTTP CONNECT at proxy.listen, for which it needs "
+                        "no right at all; the relay must have relay.proxy" },
     [RELAY] = { "relay", GH_CONF_STRING_LIST, .min = "1", .max = "8",
                 .help = "required without link; the relay to connect to: https://relay.gatehouse.example:4433, or host:port; or a list of them, the preferred one first: "
                         "the next is taken when those before it do not answer" },
@@ -367,12 +371,14 @@ static void check(const struct gh_conf *conf, const struct gh_conf_section *sect
         gh_conf_fail(conf, section, KEEP_ALIVE, errors, "agent.keep_alive must be shorter than agent.idle_timeout");
     if (gh_conf_duration(conf, section, RECONNECT_MIN) > gh_conf_duration(conf, section, RECONNECT_MAX))
         gh_conf_fail(conf, section, RECONNECT_MIN, errors, "agent.reconnect_min must be no more than agent.reconnect_max");
+    if (gh_conf_uint(conf, section, MODE) == GH_AGENT_PROXY && gh_conf_uint(conf, section, TRANSPORT) == GH_AGENT_WEBSOCKET)
+        gh_conf_fail(conf, section, TRANSPORT, errors, "agent.transport: a WebSocket carries one tunnel alone; with agent.mode proxy it must be auto, quic or tcp");
     if (strpbrk(gh_conf_string(conf, section, TUN), "/ :"))
         gh_conf_fail(conf, section, TUN, errors, "agent.tun must be a device name, without slash, colon or space");
     gh_wipe(&link, sizeof link);
 }
 
-const struct gh_conf_section gh_agent_conf_section = { "agent", "The client: one tunnel to a relay, as a network device.", rows, false,
+const struct gh_conf_section gh_agent_conf_section = { "agent", "The client: one tunnel to a relay, as a network device or as a proxy for what runs here.", rows, false,
                                                        check };
 
 static const char *load_string(const struct gh_conf *conf, unsigned row)
@@ -431,6 +437,7 @@ static int load_rows(const struct gh_conf *conf, struct gh_agent_conf *ret)
     if (!gh_conf_has(conf, section))
         return GH_ERR_NOT_FOUND;
     *ret = (struct gh_agent_conf){
+        .mode = (enum gh_agent_mode)gh_conf_uint(conf, section, MODE),
         .template = load_string(conf, TEMPLATE),
         .server_name = load_string(conf, SERVER_NAME),
         .certificate = load_string(conf, CERTIFICATE),
@@ -469,6 +476,10 @@ static int load_rows(const struct gh_conf *conf, struct gh_agent_conf *ret)
         return GH_ERR_MALFORMED;
     if (ret->transport == GH_AGENT_H2)
         ret->transport = GH_AGENT_TCP;
+    if (ret->mode == GH_AGENT_PROXY) { /* nothing is routed, so nothing is marked, and there is no resolver to tell */
+        ret->fwmark = 0;
+        ret->dns = false;
+    }
     ret->allow_routes = gh_conf_prefixes(conf, section, ALLOW_ROUTES, &ret->allow_route_count);
     if (load_pins(conf, ret) < 0)
         return GH_ERR_MALFORMED;

@@ -16,6 +16,7 @@ extern const struct gh_conf_section gh_agent_conf_section;
 #define GH_AGENT_PINS 8u
 #define GH_AGENT_ECH_TEXT 4096u /* longest text of an ECHConfigList */
 
+enum gh_agent_mode { GH_AGENT_TUN, GH_AGENT_PROXY };
 enum gh_agent_transport { GH_AGENT_AUTO, GH_AGENT_QUIC, GH_AGENT_TCP, GH_AGENT_WEBSOCKET, GH_AGENT_H2 /* read as TCP */ };
 
 struct gh_agent_relay {
@@ -29,6 +30,7 @@ struct gh_agent_relay {
 struct gh_agent_conf {
     struct gh_agent_relay relays[GH_AGENT_RELAYS]; /* the preferred one first */
     size_t relay_count;
+    enum gh_agent_mode mode;
     int64_t return_after; /* to a preferred relay, 0: never */
     const char *template; /* URI template of RFC 9484, section 3; may be a path alone */
     const char *server_name; /* "": the relay's host */

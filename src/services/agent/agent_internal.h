@@ -2,6 +2,9 @@
  *
  * Everything but the TUN queues of the other workers lives on worker 0: endpoints, connections, tunnel, forwarding engine.
  *
+ * With mode proxy there is no tunnel for packets: a link is UP as soon as requests may be sent, and carries tunnels to single hosts (agent_opener.c),
+ * which stay with it when another one carries.
+ *
  * A packet: kernel -> TUN queue of a worker -> [mailbox, in order] -> worker 0: packet_out -> the carrier's tunnel; and back:
  * any link's tunnel -> agent_packet_in -> TUN queue 0.
  */
@@ -27,6 +30,7 @@
 #include "services/agent/agent_conf.h"
 #include "services/agent/agent_ech.h"
 #include "services/agent/agent_link.h"
+#include "services/agent/agent_opener.h"
 #include "services/agent/agent_route.h"
 #include "services/agent/agent_tunnel.h"
 
@@ -139,6 +143,7 @@ struct agent {
     struct gh_prefix pref64[GH_PREF64_PREFIXES];
     size_t pref64_count;
     int dns_file;                 /* where it is written; -1: nowhere */
+    struct agent_opener opener;
     uint8_t *out;                 /* one packet, with room before it */
     struct agent_handover *handover;
     struct gh_http_listener *status;
@@ -146,6 +151,11 @@ struct agent {
 
 /* agent.c: accepts what is half made */
 void agent_tls_put(struct gh_agent_tls *t);
+
+static inline bool agent_is_proxy(const struct agent *a)
+{
+    return a->conf.mode == GH_AGENT_PROXY;
+}
 
 /* agent_search.c: which connection carries */
 /* The carrier is none, also while it asks for another tunnel. */

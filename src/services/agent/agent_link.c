@@ -93,7 +93,8 @@ void agent_link_leave(struct agent_link *l)
     if (l->state != AGENT_LINK_UP)
         return;
     l->state = AGENT_LINK_LEAVING;
-    gh_worker_deadline_start(l->a->w, &l->timer, gh_worker_now(l->a->w) + LEAVING_TIME);
+    if (l->requests == 0) /* else the last of them ends it */
+        gh_worker_deadline_start(l->a->w, &l->timer, gh_worker_now(l->a->w) + LEAVING_TIME);
 }
 
 /* Time-outs of what the relay owes, and the end of leaving. */
@@ -281,7 +282,7 @@ static int request(struct agent_link *l)
     int rc;
 
     gh_agent_tunnel_init(&l->tunnel, &tunnel_events, l);
-    rc = agent_carrier_request(l, &head, &s);
+    rc = agent_carrier_request(l, &head, &gh_agent_tunnel_http_events, &l->tunnel, &s);
     if (rc < 0) {
         if (rc == GH_ERR_STATE && l->tcp)
             agent_way_no_extended_connect(l);
@@ -295,6 +296,22 @@ static int request(struct agent_link *l)
     gh_agent_tunnel_start(&l->tunnel, s, l->narrow);
     gh_worker_deadline_start(a->w, &l->timer, gh_worker_now(a->w) + a->conf.assign_timeout);
     return 0;
+}
+
+/* There is nothing to ask for but what others will ask for. */
+static void carry(struct agent_link *l)
+{
+    if (l->tcp && strcmp(l->transport, "h2") != 0) {
+        say_why(l, "the relay speaks HTTP/1.1 alone over TCP, of which a connection carries one tunnel; mode proxy needs HTTP/2 or QUIC");
+        gh_log_event(l->a->log, GH_LOG_ERROR, "agent", "the connection carries no tunnels", gh_log_str("reason", l->why));
+        lost(l);
+        close_conn(l, "no HTTP/2");
+        return;
+    }
+    l->state = AGENT_LINK_UP;
+    l->up_at = gh_worker_now(l->a->w);
+    agent_search_reached(l);
+    agent_search_up(l);
 }
 
 void agent_link_ready(struct agent_link *l)
@@ -315,7 +332,9 @@ void agent_link_ready(struct agent_link *l)
     gh_log_event(a->log, GH_LOG_INFO, "agent", "connected", gh_log_str("remote", remote_text(l, text)), gh_log_str("transport", l->transport),
                  gh_log_str("relay_id", l->identity.name), gh_log_str("tls_group", l->tls_group), gh_log_str("cipher", l->cipher),
                  gh_log_bool("ech", l->ech), gh_log_bool("resumed", resumed));
-    if (request(l) == 0)
+    if (agent_is_proxy(a))
+        carry(l);
+    else if (request(l) == 0)
         agent_search_reached(l);
 }
 

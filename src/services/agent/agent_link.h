@@ -2,8 +2,8 @@
  *
  * A link is a connection to the relay:
  *   CONNECTING --SETTINGS--> REQUESTING --2xx--> ASSIGNING --address--> UP --another one carries--> LEAVING --> CLOSING
- * It is one over QUIC or one over TCP (agent_carrier.c has what is different). One link at a time is the carrier. The search (agent_search.c) finds the first one, and the next when the carrier is lost or
- * its path seems dead; the session at the relay goes on over it.
+ * It is one over QUIC or one over TCP (agent_carrier.c has what is different). One link at a time is the carrier. The search (agent_search.c) finds
+ * the first one, and the next when the carrier is lost or its path seems dead; the session at the relay goes on over it.
  */
 #ifndef GH_SERVICES_AGENT_AGENT_LINK_H
 #define GH_SERVICES_AGENT_AGENT_LINK_H
@@ -60,6 +60,7 @@ struct agent_link {
     bool ech;                        /* the hello was opened */
     const char *transport;           /* "quic", "h2", "http/1.1", "websocket-h2", "websocket"; "" before it is known */
     struct gh_agent_tunnel tunnel;
+    unsigned requests;               /* mode proxy: tunnels on it */
     struct gh_http_identity identity;
     struct gh_deadline timer;
     char tls_group[32], cipher[48], why[GH_AGENT_WORDS];
@@ -109,7 +110,7 @@ struct agent_pulse {
 };
 int agent_carrier_open(struct agent_link *l);
 void agent_carrier_close(struct agent_link *l, const char *words);
-int agent_carrier_request(struct agent_link *l, const struct gh_http_head *head, struct gh_http_stream **ret);
+int agent_carrier_request(struct agent_link *l, const struct gh_http_head *head, const struct gh_http_events *events, void *arg, struct gh_http_stream **ret);
 /* After the handshake: what status and log say of it. True when it was resumed. */
 bool agent_carrier_learn(struct agent_link *l);
 void agent_carrier_probe(struct agent_link *l);

@@ -334,10 +334,11 @@ void agent_search_up(struct agent_link *l)
     agent_way_look(a);
     if (old) {
         agent_link_leave(old);
-        return;
+    } else {
+        a->up_since = gh_worker_now(a->w);
+        a->up_wall = gh_worker_wall(a->w);
     }
-    a->up_since = gh_worker_now(a->w);
-    a->up_wall = gh_worker_wall(a->w);
+    agent_opener_ready(a);
 }
 
 /* The carrier's path is dead, or has no way any more: another connection of the same session. */
@@ -429,6 +430,10 @@ static void on_watch(void *arg, int64_t now)
     if (!a->carrier)
         return;
     watch_carrier(a, now);
+    if (agent_is_proxy(a)) { /* what it carries has no width */
+        gh_worker_deadline_start(a->w, &a->watch, now + WATCH);
+        return;
+    }
     if (a->carrier)
         watch_width(a, now);
     if (!a->carrier)
@@ -458,7 +463,7 @@ static void look_from_here(struct agent *a, const struct gh_nl_route *way, int64
         if (l->tcp) { /* UDP may get through here */
             agent_way_forget(a);
             agent_way_try_better(a);
-        } else if (is_narrow_somewhere(l, now)) {
+        } else if (!agent_is_proxy(a) && is_narrow_somewhere(l, now)) {
             measure_anew(a, "the way to the relay is another one");
         }
     }
@@ -506,7 +511,7 @@ static void monitor_start(struct agent *a)
         if (gh_netlink_create_on(fds[1], &a->netlink) < 0)
             a->netlink = NULL;
     }
-    a->tun_index = a->netlink ? gh_netlink_link_index(a->netlink, a->tun) : -1;
+    a->tun_index = a->netlink && a->tun[0] ? gh_netlink_link_index(a->netlink, a->tun) : -1;
     if (a->monitor < 0 || gh_poll_open(a->w, a->monitor, GH_POLL_READ, on_netlink, a, &a->monitor_poll) < 0)
         gh_log_event(a->log, GH_LOG_WARN, "agent", "changes of the network will be noticed late: netlink cannot be listened to");
 }

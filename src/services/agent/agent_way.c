@@ -25,7 +25,7 @@ static bool wants(const struct agent *a, enum gh_agent_transport what)
 static size_t ways_now(const struct agent *a, enum agent_way ret[AGENT_WAYS])
 {
     bool quic = wants(a, GH_AGENT_QUIC), stream = a->conf.transport != GH_AGENT_QUIC && !(quic && a->quic_only);
-    bool websocket = a->conf.transport == GH_AGENT_WEBSOCKET || a->websocket_first;
+    bool websocket = a->conf.transport == GH_AGENT_WEBSOCKET || (a->websocket_first && !agent_is_proxy(a)); /* which carries one request */
     size_t n = 0;
 
     if (quic && !(stream && a->tcp_first))
