@@ -57,7 +57,7 @@ static const struct gh_conf_row rows[] = {
                              .help = "proxy: how long a request may go on without a byte either way" },
     [CERTIFICATE] = { "certificate", GH_CONF_PATH, .reload = true,
                       .help = "PEM: what strangers are shown where TLS ends here; without it one for ten years is made at the first start and kept in the state folder" },
-    [KEY] = { "key", GH_CONF_PATH, .reload = true, .key = true, .help = "PEM: the private key of certificate, which stays with the parent process" },
+    [KEY] = { "key", GH_CONF_PATH, .reload = true, .key = true, .tls12 = true, .help = "PEM: the private key of certificate, which stays with the parent process" },
     [ECH_KEYS_FILE] = { "ech.keys_file", GH_CONF_PATH, .reload = true,
                         .help = "keys of Encrypted ClientHello, one or a list of them, as gatehouse ech makes and rotates them; what they open and is meant "
                                 "for the tunnel's name is taken by the relay of this node" },
