@@ -12,35 +12,28 @@
 #include "base/error.h"
 #include "cli/ca_dir_internal.h"
 
-/* Cuts <path> there. */
-static const char *folder_of(char *path)
-{
-    char *slash = strrchr(path, '/');
-
-    if (slash)
-        slash[slash == path] = 0;
-    return slash ? path : ".";
-}
-
 int gh_own_file_lock(const char *path, int *ret_fd, char why[GH_CA_DIR_WHY])
 {
-    char copy[GH_CA_DIR_PATH];
-    const char *folder;
+    struct stat held, now;
     int fd, rc;
 
-    if ((size_t)snprintf(copy, sizeof copy, "%s", path) >= sizeof copy)
-        return ca_dir_refuse(GH_ERR_TOO_LONG, why, "the file's path is too long");
-    folder = folder_of(copy);
-    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return ca_dir_refuse_system(why, folder);
-    do
-        rc = flock(fd, LOCK_EX);
-    while (rc < 0 && errno == EINTR);
-    if (rc < 0) {
-        rc = ca_dir_refuse_system(why, folder);
-        close(fd);
-        return rc;
+    for (;;) {
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        if (fd < 0 && errno != ENOENT)
+            return ca_dir_refuse_system(why, path);
+        if (fd < 0)
+            break;
+        do
+            rc = flock(fd, LOCK_EX);
+        while (rc < 0 && errno == EINTR);
+        if (rc < 0 || fstat(fd, &held) < 0) {
+            rc = ca_dir_refuse_system(why, path);
+            close(fd);
+            return rc;
+        }
+        if (stat(path, &now) == 0 && now.st_dev == held.st_dev && now.st_ino == held.st_ino)
+            break;
+        close(fd); /* another file took its place meanwhile */
     }
     *ret_fd = fd;
     return 0;
@@ -51,6 +44,7 @@ int gh_own_file_save(const char *path, const char *text, size_t len, bool replac
     const struct gh_pem data = { (char *)(uintptr_t)text, len };
     struct ca_dir_staged f = { 0 };
     struct stat st;
+    char *slash;
     int rc;
 
     if ((size_t)snprintf(f.path, sizeof f.path, "%s", path) >= sizeof f.path)
@@ -63,5 +57,8 @@ int gh_own_file_save(const char *path, const char *text, size_t len, bool replac
     ca_dir_unstage(&f);
     if (rc < 0)
         return rc;
-    return ca_dir_sync_dir(folder_of(f.path), why);
+    slash = strrchr(f.path, '/');
+    if (slash)
+        slash[slash == f.path] = 0;
+    return ca_dir_sync_dir(slash ? f.path : ".", why);
 }

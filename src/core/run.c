@@ -199,8 +199,10 @@ static int enter_sandbox(struct runner *r, const struct gh_conf *conf)
         const struct gh_service *service = r->cfg->services[i];
 
         keeps |= service->keeps_state;
-        if (!service->section || gh_conf_has(conf, service->section))
+        if (!service->section || gh_conf_has(conf, service->section)) {
             s.connect |= service->connects || (service->may_connect && service->may_connect(conf));
+            keeps |= service->may_keep_state && service->may_keep_state(conf);
+        }
         s.path_count += add_folders(conf, service->section, paths + s.path_count, 1 + FOLDERS_MAX - s.path_count);
     }
     if (s.connect)

@@ -27,6 +27,7 @@
 #include "net/http_endpoint.h"
 #include "net/tun_port.h"
 #include "os/resolve.h"
+#include "crypto/ech.h"
 #include "policy/policy.h"
 #include "ports/session_directory.h"
 #include "ports/tunnel_acceptor.h"
@@ -133,6 +134,11 @@ struct relay_worker {
     struct gh_snapshot_reader policy, trust;
     bool crl_was_stale;
     int64_t dumped; /* when an assertion was, last; 0: never */
+    struct {
+        uint8_t list[GH_ECH_LIST_MAX];
+        size_t len;       /* 0: there is none */
+        uint64_t version; /* counts other ones */
+    } ech;                /* what the node's door announces: for agents */
     int64_t policy_looked; /* wall seconds of the last look at rules that expire */
     int64_t expiry_looked; /* the same, at certificates */
     struct slot *slots;
@@ -185,6 +191,7 @@ struct tunnel {
     bool narrow;                   /* the path carries no IPv6, or nobody knows yet: none is assigned */
     int64_t assign_at;             /* when addresses are told though it is not known yet; 0: they were told */
     int64_t measured_at;           /* when nobody's knowing is over; 0: it is */
+    uint64_t ech_told;             /* version of the worker's announcement that the agent has; 0: none */
     bool asked_already;            /* another worker had its chance to give a session */
 };
 
@@ -226,6 +233,8 @@ void relay_refuse_full(struct tunnel *t, int rc);
 struct tunnel *relay_tunnel_create(struct relay_worker *rw, struct gh_http_stream *stream);
 /* Refuses a request that waits. The tunnel is gone. */
 void relay_tunnel_refuse(struct tunnel *t, unsigned status, const char *proxy_status);
+/* The keys of the node's door as they are now: agents are told when they are other ones. */
+void relay_tunnel_use_ech(struct relay_worker *rw);
 /* What the paths of the sessions carry now: with or without IPv6. */
 void relay_tunnel_measure(struct relay_worker *rw);
 /* Becomes the newest of <s>: 200, addresses, routes, then what came early. It may be gone when this returns. */

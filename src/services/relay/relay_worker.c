@@ -193,6 +193,7 @@ int relay_worker_start(void *state, struct gh_worker *w)
     }
     r->at[rw->index] = rw;
     relay_policy_refresh(rw);
+    relay_tunnel_use_ech(rw);
     rc = open_tun(rw);
     if (rc == 0)
         rc = open_endpoints(rw);
