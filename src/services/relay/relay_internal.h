@@ -27,7 +27,6 @@
 #include "net/http_endpoint.h"
 #include "net/tun_port.h"
 #include "os/resolve.h"
-#include "crypto/ech.h"
 #include "policy/policy.h"
 #include "ports/session_directory.h"
 #include "ports/tunnel_acceptor.h"
@@ -35,7 +34,9 @@
 #include "proto/forward/forward.h"
 #include "services/relay/directory.h"
 #include "services/relay/pool.h"
+#include "services/relay/relay_announced.h"
 #include "services/relay/relay_audit.h"
+#include "services/relay/relay_card.h"
 #include "services/relay/relay_conf.h"
 #include "services/relay/relay_metrics.h"
 #include "services/relay/relay_parcel.h"
@@ -44,7 +45,6 @@
 
 #define RELAY_LISTEN_MAX 16u
 #define RELAY_HTTP_MAX (RELAY_LISTEN_MAX + 16u) /* the relay's own, then those on sockets of the door */
-#define RELAY_NAME_MAX 129u
 #define RELAY_REQUEST_ID 34u /* CONNECTION-STREAM in hex, NUL included */
 
 /* A policy and what the sessions need to know of it. Held by workers through a snapshot. */
@@ -98,26 +98,6 @@ struct relay {
 
 struct session;
 
-/* Of the connection that carries a session, as its worker saw it a moment ago. */
-struct relay_path {
-    _Atomic uint32_t rtt_us, mtu, udp_payload;
-    _Atomic uint64_t sent, lost; /* datagrams */
-};
-
-/* What an operator sees of a session. */
-struct relay_card {
-    struct gh_list link;
-    char id[17], name[RELAY_NAME_MAX];
-    struct gh_ip peer;
-    uint16_t peer_port;
-    struct gh_prefix addresses[2];
-    size_t address_count;
-    unsigned worker;
-    struct gh_session_handle handle;
-    int64_t since;
-    struct relay_path path;
-};
-
 struct slot {
     struct session *session; /* NULL: free */
     uint32_t generation;
@@ -134,11 +114,7 @@ struct relay_worker {
     struct gh_snapshot_reader policy, trust;
     bool crl_was_stale;
     int64_t dumped; /* when an assertion was, last; 0: never */
-    struct {
-        uint8_t list[GH_ECH_LIST_MAX];
-        size_t len;       /* 0: there is none */
-        uint64_t version; /* counts other ones */
-    } ech;                /* what the node's door announces: for agents */
+    struct relay_announced ech; /* what the node's door announces: for agents */
     int64_t policy_looked; /* wall seconds of the last look at rules that expire */
     int64_t expiry_looked; /* the same, at certificates */
     struct slot *slots;
@@ -233,8 +209,6 @@ void relay_refuse_full(struct tunnel *t, int rc);
 struct tunnel *relay_tunnel_create(struct relay_worker *rw, struct gh_http_stream *stream);
 /* Refuses a request that waits. The tunnel is gone. */
 void relay_tunnel_refuse(struct tunnel *t, unsigned status, const char *proxy_status);
-/* The keys of the node's door as they are now: agents are told when they are other ones. */
-void relay_tunnel_use_ech(struct relay_worker *rw);
 /* What the paths of the sessions carry now: with or without IPv6. */
 void relay_tunnel_measure(struct relay_worker *rw);
 /* Becomes the newest of <s>: 200, addresses, routes, then what came early. It may be gone when this returns. */
