@@ -106,6 +106,7 @@ def test_an_agent_opens_a_tunnel_and_nobody_else_does(door, programs):
     assert told['accepted'] and told['status'] == 200 and told['capsule'] in (1, 3), 'ADDRESS_ASSIGN or ROUTE_ADVERTISEMENT: %s' % told
     told = ask(door, programs, '-tunnel', ech=config_list(door), name='inner.test')
     assert told['accepted'] and told['status'] == 405, told
+    assert ask(door, programs, '-streams', ech=config_list(door), name='inner.test')['streams'] == 128, 'a site may have as many'
 
 
 def silent(door, programs, *flags, **options):
@@ -270,6 +271,7 @@ def test_where_tls_ends_here_strangers_meet_the_site_over_http3(door, programs):
     try:
         told = ask(other, programs, name='other.test')
         assert told['status'] == 200 and 'It works' in told['body'] and 'asked' not in told, told
+        assert ask(other, programs, '-streams', name='other.test')['streams'] == 128, 'as many as nginx has'
         told = ask(other, programs, ech=other_list(door), name='other.test')
         assert told['rejected'] and told['retry'] == config_list(door), 'the keys that count are told: %s' % told
         silent(other, programs, name='other.test', version=2)

@@ -234,6 +234,7 @@ static int open_gate(struct door_udp *u, unsigned index)
         rc = tunnels->open(tunnels->self, &cfg, &g->http);
     } else {
         gh_quic_config_default(&cfg.endpoint.quic);
+        cfg.endpoint.quic.max_streams_bidi = GH_QUIC_STREAMS_OF_A_SITE;
         cfg.endpoint.max_half_open = HALF_OPEN_MAX;
         cfg.endpoint.handshakes_per_source = FLIGHTS_PER_SECOND;
         cfg.events = &own_events;
