@@ -22,6 +22,7 @@ struct gh_tls_files {
     const uint8_t (*pins)[32];     /* client */
     size_t pin_count;
     enum gh_tls_shape shape;       /* client */
+    bool tls12;                    /* server: as struct gh_tls_config has it */
 };
 
 /* 0, or an error after a log line of <area> that names the file or says what is wrong in it; the last reload's words say it, too. */

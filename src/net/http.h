@@ -137,4 +137,29 @@ struct gh_span gh_http_field_find(const struct gh_http_head *head, const char *n
 /* Answers with a status and a short text body, and ends. */
 int gh_http_respond_text(struct gh_http_stream *s, unsigned status, const char *type, struct gh_span body);
 
+/* For versions of HTTP: tells whoever listens. */
+static inline void gh_http_tell_answer(struct gh_http_stream *s, const struct gh_http_head *head)
+{
+    if (s && s->events && s->events->on_answer)
+        s->events->on_answer(s->arg, s, head);
+}
+
+static inline void gh_http_tell_body(struct gh_http_stream *s, struct gh_span data, bool end)
+{
+    if (s && s->events && s->events->on_body)
+        s->events->on_body(s->arg, s, data, end);
+}
+
+static inline void gh_http_tell_writable(struct gh_http_stream *s)
+{
+    if (s && s->events && s->events->on_writable)
+        s->events->on_writable(s->arg, s);
+}
+
+static inline void gh_http_tell_closed(struct gh_http_stream *s, uint64_t code)
+{
+    if (s && s->events && s->events->on_closed)
+        s->events->on_closed(s->arg, s, code);
+}
+
 #endif

@@ -191,29 +191,20 @@ static void on_request(void *arg, struct gh_h2_stream *s, const struct gh_http_h
 
 static void on_answer(void *arg, struct gh_h2_stream *s, const struct gh_http_head *head)
 {
-    struct stream *st = gh_h2_stream_user(s);
-
     (void)arg;
-    if (st && st->base.events && st->base.events->on_answer)
-        st->base.events->on_answer(st->base.arg, &st->base, head);
+    gh_http_tell_answer(gh_h2_stream_user(s), head); /* the user is a stream, or nobody */
 }
 
 static void on_body(void *arg, struct gh_h2_stream *s, struct gh_span data, bool end)
 {
-    struct stream *st = gh_h2_stream_user(s);
-
     (void)arg;
-    if (st && st->base.events && st->base.events->on_body)
-        st->base.events->on_body(st->base.arg, &st->base, data, end);
+    gh_http_tell_body(gh_h2_stream_user(s), data, end); /* the user is a stream, or nobody */
 }
 
 static void on_writable(void *arg, struct gh_h2_stream *s)
 {
-    struct stream *st = gh_h2_stream_user(s);
-
     (void)arg;
-    if (st && st->base.events && st->base.events->on_writable)
-        st->base.events->on_writable(st->base.arg, &st->base);
+    gh_http_tell_writable(gh_h2_stream_user(s)); /* the user is a stream, or nobody */
 }
 
 static void on_closed(void *arg, struct gh_h2_stream *s, uint32_t code)
@@ -224,8 +215,7 @@ static void on_closed(void *arg, struct gh_h2_stream *s, uint32_t code)
     if (!st)
         return;
     gh_h2_stream_set_user(s, NULL);
-    if (st->base.events && st->base.events->on_closed)
-        st->base.events->on_closed(st->base.arg, &st->base, closed_code(code));
+    gh_http_tell_closed(&st->base, closed_code(code));
     free(st);
 }
 

@@ -107,6 +107,8 @@ struct gh_quic_endpoint_counters {
 int gh_quic_endpoint_create(const struct gh_quic_endpoint_config *cfg, struct gh_quic_endpoint **ret);
 /* Closes every connection without a word (on_closed for each). */
 void gh_quic_endpoint_destroy(struct gh_quic_endpoint *e);
+/* Has <d> a token of a Retry of ours that is good now, from there? <ret> is the id that it chose before that. */
+bool gh_quic_endpoint_proves(struct gh_quic_endpoint *e, const struct gh_quic_stranger *d, struct gh_quic_cid *ret);
 /* A datagram that <admit> kept goes on as one that it let in. */
 void gh_quic_endpoint_replay(struct gh_quic_endpoint *e, const struct gh_quic_stranger *d);
 /* Sends a datagram that is no connection's, from the endpoint's socket. As gh_udp_send: what the socket does not take now is lost. */

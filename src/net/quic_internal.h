@@ -27,6 +27,7 @@ struct gh_quic_link {
     bool proved;   /* its address, before anything was kept */
     bool gone; /* being destroyed: whoever is told of it may not wake it again */
     struct gh_quic_close why;
+    struct gh_quic_addr came_from; /* server: the address of its first packet */
     struct gh_tls_ctx *tls; /* client: to resume with */
     char *server_name;
     struct gh_endpoint server;

@@ -258,6 +258,7 @@ static int load_parts(struct agent *a, const struct gh_agent_conf *c)
         rc = load_ech(a->node, c, &ech);
     if (rc == 0) {
         gh_agent_ech_set(&a->ech, gh_span_of(ech.bytes, ech.len));
+        agent_ech_load(a);
         name_dials(a);
         rc = open_sockets(a);
     }
@@ -493,6 +494,14 @@ static bool drained(const void *state)
     return atomic_load(&a->stopped);
 }
 
+/* What relays tell of their ECH. */
+static bool may_keep_state(const struct gh_conf *conf)
+{
+    struct gh_agent_conf c;
+
+    return gh_agent_conf_load(conf, &c) == 0 && *c.ech;
+}
+
 const struct gh_service gh_service_agent = {
     .name = "agent",
     .section = &gh_agent_conf_section,
@@ -508,4 +517,5 @@ const struct gh_service gh_service_agent = {
     .drained = drained,
     .describe = describe,
     .connects = true,
+    .may_keep_state = may_keep_state,
 };

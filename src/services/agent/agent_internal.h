@@ -75,6 +75,7 @@ struct agent {
     struct gh_agent_conf conf; /* strings and lists are the agent's own; what names files is NULL */
     struct gh_agent_tls tls;
     struct gh_agent_ech ech;
+    bool ech_saving, ech_again;       /* its file is being written; and has to be once more */
     struct gh_self self; /* worker 0 */
     struct gh_udp_features features;
     struct gh_quic_group groups[AGENT_FAMILIES];
@@ -215,6 +216,11 @@ void agent_queue_stop(struct agent_queue *q);
 /* agent_identity.c: 0, or GH_ERR_DENIED and the like with words in <ret_why>. */
 #define AGENT_WHY 384u
 int agent_identity_of_relay(const struct gh_cert *cert, const char *trust_domain, struct gh_http_identity *ret, char ret_why[AGENT_WHY]);
+
+/* agent_ech_file.c: what relays tell of their ECH, kept over restarts; the first before there are workers */
+void agent_ech_load(struct agent *a);
+void agent_ech_save(struct agent *a);
+void agent_ech_told(struct agent *a, struct gh_span list);
 
 /* agent_dns.c: what the relay tells of nameservers stays until it tells something else */
 void agent_dns_told(struct agent *a, struct gh_span value);

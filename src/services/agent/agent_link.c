@@ -369,10 +369,14 @@ static void closed_words(struct gh_http_conn *c, const struct gh_quic_close *why
 static void try_other_key(struct agent_link *l, const struct agent_link_end *why)
 {
     struct agent *a = l->a;
+    bool other;
 
     if (!why->ech_rejected || l->state != AGENT_LINK_CONNECTING || a->stopping)
         return;
-    if (!gh_agent_ech_rejected(&a->ech, l->ech_turn, why->ech_retry) || l->again)
+    other = gh_agent_ech_rejected(&a->ech, l->ech_turn, why->ech_retry);
+    if (other && why->ech_retry.len)
+        agent_ech_save(a);
+    if (!other || l->again)
         return;
     gh_log_event(a->log, GH_LOG_INFO, "agent", "ECH was rejected, another key is tried at once", gh_log_bool("told", why->ech_retry.len > 0));
     l->again = true;
@@ -617,4 +621,11 @@ static void on_pref64(void *arg, const struct gh_prefix *list, size_t count)
         agent_dns_told_pref64(l->a, list, count);
 }
 
-static const struct gh_agent_tunnel_events tunnel_events = { on_open, on_assigned, on_routes, on_packet, on_end, on_dns, on_pref64, on_narrow };
+static void on_ech(void *arg, struct gh_span list)
+{
+    struct agent_link *l = arg;
+
+    agent_ech_told(l->a, list);
+}
+
+static const struct gh_agent_tunnel_events tunnel_events = { on_open, on_assigned, on_routes, on_packet, on_end, on_dns, on_pref64, on_narrow, on_ech };

@@ -163,6 +163,7 @@ static void give_up(struct agent *a)
         search_end(a);
         look_for_preferred(a);
     } else {
+        gh_agent_ech_unanswered(&a->ech);
         rest(a);
     }
 }

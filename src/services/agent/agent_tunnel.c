@@ -191,8 +191,16 @@ static void ip_notice(void *arg, uint64_t what, struct gh_span text)
         t->events->on_narrow(t->arg, words);
 }
 
+static void ip_ech(void *arg, struct gh_span list)
+{
+    struct gh_agent_tunnel *t = arg;
+
+    if (t->events->on_ech)
+        t->events->on_ech(t->arg, list);
+}
+
 static const struct gh_connect_ip_events ip_events = { ip_send,     ip_assign, ip_request, ip_routes, ip_packet,
-                                                       ip_farewell, ip_dns,    ip_pref64,  ip_notice, ip_withheld };
+                                                       ip_farewell, ip_dns,    ip_pref64,  ip_notice, ip_withheld, ip_ech };
 
 /* ---- what the stream tells ---- */
 

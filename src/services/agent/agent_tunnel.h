@@ -39,6 +39,8 @@ struct gh_agent_tunnel_events {
     void (*on_pref64)(void *arg, const struct gh_prefix *list, size_t count);
     /* The relay says why no IPv6 is assigned; printable. May be NULL. */
     void (*on_narrow)(void *arg, const char *words);
+    /* The relay says what to encrypt hellos to. With the two above, or not at all. */
+    void (*on_ech)(void *arg, struct gh_span list);
 };
 
 struct gh_agent_tunnel {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "services/door/door_callback.h"
 
 static int target_init(struct door_target *t, const struct door_target_conf *c)
 {
@@ -115,6 +116,7 @@ void door_table_put(void *table)
     gh_tls_ctx_put(t->site);
     gh_tls_ctx_put(t->tunnel);
     door_users_destroy(t->users);
+    door_callback_conf_put(t->callback);
     gh_tls_ctx_put(t->tunnel_quic);
     gh_tls_ctx_put(t->site_quic);
     door_routes_destroy(t->routes);

@@ -130,6 +130,7 @@ int relay_worker_open_door(struct relay_worker *rw, struct gh_http_endpoint_conf
     if (i == RELAY_HTTP_MAX)
         return GH_ERR_FULL;
     describe_endpoint(rw, &rw->conf, cfg);
+    cfg->endpoint.quic.max_streams_bidi = GH_QUIC_STREAMS_OF_A_SITE; /* it is told before anybody knows who has come */
     cfg->tls = rw->r->tls; /* until the first connection brings its own */
     cfg->arg = rw;
     rc = gh_http_endpoint_create(cfg, &rw->http[i]);
@@ -195,6 +196,7 @@ int relay_worker_start(void *state, struct gh_worker *w)
     }
     r->at[rw->index] = rw;
     relay_policy_refresh(rw);
+    relay_tunnel_use_ech(rw);
     rc = open_tun(rw);
     if (rc == 0)
         rc = open_endpoints(rw);
