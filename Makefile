@@ -80,7 +80,7 @@ grid: all ## what TCP reaches through the tunnel of what it reaches without, ove
 bench: all ## ours beside wireguard-go and connect-ip-go, with the figures to reach; BENCH=--quick for two minutes
 	@GATEHOUSE_BUILD=$(BUILD) exec $(PYTHON) tests/bench/run $(BENCH)
 
-bench-door: all ## the door beside HAProxy and nginx (haproxy, nginx, libnginx-mod-stream; root)
+bench-door: all ## the door beside HAProxy and nginx alone (haproxy, nginx, libnginx-mod-stream)
 	@GATEHOUSE_BUILD=$(BUILD) exec $(PYTHON) tests/bench/door $(BENCH)
 
 bench-profile: all ## where relay and agent spend their time in a TCP download and an upload
