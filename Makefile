@@ -55,7 +55,7 @@ check: $(STAMP) ## both compilers, layers, sizes, licences, tests under ASan and
 
 # Ten times what an instrumented build can take is less than ten times what is shipped can.
 SLOW = GATEHOUSE_FLOOD=2000
-TSAN_AT_LOAD = connectivity session roaming revocation crash reload scale
+TSAN_AT_LOAD = connectivity session roaming revocation crash reload scale door
 
 check-deep: $(STAMP) build-asan/build.ninja build-tsan/build.ninja ## e2e and interop under ASan+UBSan, units and load under TSan, failing allocations
 	@ninja -C build-asan
