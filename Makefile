@@ -55,7 +55,7 @@ check: $(STAMP) ## both compilers, layers, sizes, licences, tests under ASan and
 
 # Ten times what an instrumented build can take is less than ten times what is shipped can.
 SLOW = GATEHOUSE_FLOOD=2000
-TSAN_AT_LOAD = connectivity session roaming revocation crash reload scale
+TSAN_AT_LOAD = connectivity session roaming revocation crash reload scale door
 
 check-deep: $(STAMP) build-asan/build.ninja build-tsan/build.ninja ## e2e and interop under ASan+UBSan, units and load under TSan, failing allocations
 	@ninja -C build-asan
@@ -80,7 +80,7 @@ grid: all ## what TCP reaches through the tunnel of what it reaches without, ove
 bench: all ## ours beside wireguard-go and connect-ip-go, with the figures to reach; BENCH=--quick for two minutes
 	@GATEHOUSE_BUILD=$(BUILD) exec $(PYTHON) tests/bench/run $(BENCH)
 
-bench-door: all ## the door beside HAProxy and nginx (haproxy, nginx, libnginx-mod-stream; root)
+bench-door: all ## the door beside HAProxy and nginx alone (haproxy, nginx, libnginx-mod-stream)
 	@GATEHOUSE_BUILD=$(BUILD) exec $(PYTHON) tests/bench/door $(BENCH)
 
 bench-profile: all ## where relay and agent spend their time in a TCP download and an upload

@@ -580,7 +580,7 @@ static void flush(void *arg, int64_t now)
             link_destroy(l);
             continue;
         }
-        deadline = gh_quic_deadline(l->quic);
+        deadline = gh_deadline_lenient(now, gh_quic_deadline(l->quic));
         gh_worker_deadline_start(e->cfg.worker, &l->deadline, e->blocked && deadline < now ? now + 1000000 : deadline);
     }
     if (interrupted) /* those that waited behind it come first the next time */
