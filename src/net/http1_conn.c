@@ -5,7 +5,9 @@
 #include "base/error.h"
 
 #define LINGER_MS 2000
-#define LINGER_BYTES 262144
+/* What a client may still send that has not read its answer yet: if the connection ended before that, the answer would be lost with it. More than
+ * the buffers on the way hold. */
+#define LINGER_BYTES (64u * 1024 * 1024)
 #define UNTAKEN_MAX 65536 /* bytes that a service holds before no more are read */
 #define WRITE_STEP 16384 /* bytes that must go out within idle_timeout */
 
@@ -18,6 +20,7 @@ static void end_stream(struct gh_http1_conn *c, uint64_t code)
         return;
     c->open = false;
     c->blocked = false;
+    c->untaken = 0; /* nobody takes it any more */
     c->stream.events = NULL;
     if (events && events->on_closed)
         events->on_closed(c->stream.arg, &c->stream, code);

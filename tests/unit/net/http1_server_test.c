@@ -659,6 +659,35 @@ static void a_half_closed_client_still_gets_its_answer(void **state)
     done(w, c);
 }
 
+/* A close over bytes that nobody has read would be a reset, which takes the answer out of the client's hands. */
+static void a_client_that_still_sends_gets_its_answer(void **state)
+{
+    struct world *w = world_open(&(struct gh_http1_config){ .body_max = 64u << 20 });
+    struct client *c = client_open(w);
+    static const char block[16384];
+    size_t sent = 0;
+
+    (void)state;
+    client_send(c, "POST /hang HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 20971520\r\n\r\n");
+    while (!w->held)
+        run_once(w);
+    gh_http_respond_text(w->held, 404, "text/plain", gh_span_str("refused"));
+    while (sent < 8u << 20) {
+        ssize_t n = send(c->fd, block, sizeof block, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+        if (n < 0)
+            assert_int_equal(errno, EAGAIN);
+        else
+            sent += (size_t)n;
+        run_once(w);
+    }
+    shutdown(c->fd, SHUT_WR);
+    run_to_eof(w, c);
+    assert_false(c->reset);
+    assert_non_null(strstr(c->buf, "\r\n\r\nrefused"));
+    done(w, c);
+}
+
 static void a_reset_cuts_the_connection(void **state)
 {
     struct world *w = world_open(NULL);
@@ -777,7 +806,7 @@ int main(void)
         T(a_slow_head_is_408_and_a_silent_connection_is_closed), T(dripping_bytes_do_not_buy_time),
         T(an_idle_connection_is_closed_without_a_word), T(a_peer_that_takes_no_answer_is_cut),
         T(a_long_answer_is_sent_in_bounded_pieces), T(an_answer_may_come_later), T(a_peer_that_goes_away_is_told),
-        T(a_half_closed_client_still_gets_its_answer), T(a_reset_cuts_the_connection), T(the_peer_is_an_address_or_a_uid),
+        T(a_half_closed_client_still_gets_its_answer), T(a_client_that_still_sends_gets_its_answer), T(a_reset_cuts_the_connection), T(the_peer_is_an_address_or_a_uid),
         T(an_answer_that_breaks_the_rules_is_refused_to_the_service), T(a_handler_that_forgets_a_request_is_500),
         T(draining_finishes_what_was_asked_and_closes_the_rest), T(destroying_tells_open_streams),
     };
