@@ -60,7 +60,7 @@ TSAN_AT_LOAD = connectivity session roaming revocation crash reload scale
 check-deep: $(STAMP) build-asan/build.ninja build-tsan/build.ninja ## e2e and interop under ASan+UBSan, units and load under TSan, failing allocations
 	@ninja -C build-asan
 	@GATEHOUSE_SIM_SEEDS=$(SIM_SEEDS) build-asan/tests/sim/sim_tunnel_test
-	@$(SLOW) $(PYTHON) tools/test --build build-asan e2e interop
+	@$(SLOW) GATEHOUSE_DEEP=1 $(PYTHON) tools/test --build build-asan e2e interop
 	@$(PYTHON) tools/fail-alloc --build build-asan --minutes $(ALLOC_MINUTES)
 	@ninja -C build-tsan
 	@TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp $(PYTHON) tools/test --build build-tsan unit sim $(TSAN_AT_LOAD:%=e2e/test_%.py)
