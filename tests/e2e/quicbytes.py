@@ -6,6 +6,7 @@ the server's share itself.
 import hashlib
 import hmac
 import os
+import re
 import struct
 
 from sealing import PacketKeys, derive, expand_label, extract, initial_secrets
@@ -239,8 +240,9 @@ class Session:
     """Goes through a handshake, says <request> on a stream, and ends when it is answered. <raw> are datagrams that are sent instead of a first flight of its own."""
 
     def __init__(self, request=None, raw=None, dcid=None, scid=None, size=1200, token=b'', hello=None, beside=None, streams=(), after=b'', close=True, name=b'site.test',
-                 parameters_more=(), patience=None, first=False, follow=True, **options):
+                 parameters_more=(), patience=None, first=False, follow=True, ordered=True, **options):
         self.request, self.raw, self.beside, self.after, self.extra, self.closes, self.patience = request, raw, beside, after, list(streams), close, patience
+        self.ordered = ordered   # the order of fields is not chance
         self.follow = follow     # the handshake; else it is somebody else's
         self.only_first = first  # the first answer is all that is asked for
         self.dcid, self.scid, self.size, self.token = dcid if dcid is not None else os.urandom(8), scid if scid is not None else os.urandom(8), size, token
@@ -261,17 +263,17 @@ class Session:
         self.spaces[INITIAL].mine, self.spaces[INITIAL].theirs = PacketKeys(mine), PacketKeys(theirs)
 
     def see(self, *what):
-        if self.request is None and what[0] in ('handshake done', 'token', 'another id'):
-            return  # it is closed as they come
         if what not in self.seen:
             self.seen.append(what)
 
     def outcome(self):
         """All that should be the same again."""
         out = list(self.seen)
+        if self.request is None or any(what[0] == 'close' for what in out):  # it ends as these come
+            out = [what for what in out if what[0] not in ('handshake done', 'token', 'another id')]
         for kind in (INITIAL, HANDSHAKE):
             out += [('tls', TYPES[kind], item if isinstance(item[0], str) else mask_tls(item)) for item in mask_handshake(self.spaces[kind].crypto, b'')]
-        for number in sorted(self.streams):
+        for number in sorted(self.streams) if self.request is not None else ():
             out.append(self._stream(number))
         return tuple(sorted(set(out), key=str))
 
@@ -281,7 +283,8 @@ class Session:
             t = Text(data)
             kind = take_varint(t)
             return ('stream', 'reserved') if reserved(kind) else ('stream', kind, tuple(frames_of_http(t.data)) if kind == 0 else t.data)
-        return ('answer', number, whole, tuple(frames_of_http(data)))
+        frames = [(frame[0], tuple(sorted(frame[1], key=str))) if frame[0] == 'headers' and not self.ordered else frame for frame in frames_of_http(data)]
+        return ('answer', number, whole, tuple(frames))
 
     def data_of(self, number):
         out = b''
@@ -386,7 +389,7 @@ class Session:
             ids = ('to', 'us' if dcid == self.scid else len(dcid), 'from', 'what was asked' if scid == self.dcid else len(scid))
             if version == 0:
                 versions = [t.number(4) for _ in range(len(t.data) // 4)]
-                self.see('version negotiation', ids, bool(first & 0x40), tuple(sorted('reserved' if v & 0x0f0f0f0f == 0x0a0a0a0a else '%08x' % v for v in versions)))
+                self.see('version negotiation', ids, tuple(sorted('reserved' if v & 0x0f0f0f0f == 0x0a0a0a0a else '%08x' % v for v in versions)))
                 return b''
             kind = first >> 4 & 3
             if kind == RETRY:
@@ -441,7 +444,7 @@ class Session:
                 self.ended.add(number)
         elif frame in (0x1c, 0x1d):
             code, what = take_varint(t), take_varint(t) if frame == 0x1c else None
-            self.see('close', TYPES[kind], frame, code, what, t.take(take_varint(t)))
+            self.see('close', TYPES[kind], frame, code, what, re.sub(rb'\b[0-9a-f]{16}\b', b'ID', t.take(take_varint(t))))
             self.over = True
         elif frame == 0x07:
             self.see('token', len(t.take(take_varint(t))))
