@@ -34,7 +34,7 @@ SLOWER = 10 if sanitizers() else 1
 ANSWER_TOLERANCE = 0.0004 * SLOWER
 CLOSE_TOLERANCE = 0.010 * SLOWER
 INNER = b'inner.test'
-ARGON = '$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4'  # "password"
+SLOW_USER = 'slow:$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4\n'  # tens of milliseconds for each that claims to be one
 DOOR = '''door:
   listen: ["127.0.0.1:{port}"]
   camouflage: {{{camouflage}, udp: true}}
@@ -80,6 +80,8 @@ class Stand:
         subprocess.run([program('gatehouse'), 'ech', 'generate', '--public-name', 'site.test', '--keys-file', world.path('ech.yaml')], check=True, stdout=subprocess.DEVNULL)
         said = subprocess.run([program('gatehouse'), 'user', 'add', 'client-1', '--users-file', world.path('users'), '--json'], check=True, stdout=subprocess.PIPE)
         self.token = json.loads(said.stdout)['token']
+        with open(world.path('users'), 'a', encoding='ascii') as file:
+            file.write(SLOW_USER)
         told = subprocess.run([program('gatehouse'), 'ech', 'show', '--keys-file', world.path('ech.yaml'), '--json'], check=True, stdout=subprocess.PIPE)
         self.config_list = base64.b64decode(json.loads(told.stdout)['config_list'])
         self.ech = EchConfig(self.config_list)
@@ -230,6 +232,30 @@ def test_13_the_first_answer_comes_as_soon(stand):
 @BOTH
 def test_13_requests(stand):
     assert stand.udp_differences(udpprobe.requests()) == ''
+
+
+def asks(request, protocols=('http/1.1',)):
+    """Inside TLS; from the request to the first byte of its answer."""
+    def script(p):
+        tls = probe.Tls(p, probe.plain_context(protocols=protocols))
+        if (yield from tls.handshake()):
+            yield from tls.read(lambda text: False, 0.005)  # tickets, settings
+            p.text = b''
+            tls.send(request)
+            yield from tls.read(bool, 5)
+            p.times['answer'] = p.times['first']
+        p.reset()
+    return script
+
+
+@BELOW_HTTP
+def test_12_tokens_in_the_open_cost_no_time(stand):
+    """A name or a token is not even looked up slowly for somebody who does not know the tunnel's name."""
+    head = b'GET /.well-known/masque/ip/*/*/ HTTP/1.1\r\nHost: site.test\r\nConnection: Upgrade\r\nUpgrade: connect-ip\r\nCapsule-Protocol: ?1\r\n'
+    scripts = {name: asks(head + b'Authorization: Basic ' + base64.b64encode(who) + b'\r\n\r\n') for name, who in
+               (('a user', b'client-1:wrong'), ('a slow user', b'slow:wrong'))}
+    scripts['connect'] = asks(b'CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\nProxy-Authorization: Basic bm9ib2R5Ondyb25n\r\n\r\n')
+    stand.assert_same_times(scripts, 'answer', 0.003 * SLOWER, count=20, together=1)
 
 
 # ---- those who hold the public ECHConfig ----

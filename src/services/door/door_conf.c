@@ -66,8 +66,8 @@ static const struct gh_conf_row rows[] = {
     [TUNNEL_NAME] = { "tunnel_name", GH_CONF_STRING, .max = "253", .reload = true,
                       .help = "the server name that agents ask for inside ECH; without it one that nobody guesses, which stays the same" },
     [AUTH_USERS_FILE] = { "auth.users_file", GH_CONF_PATH, .reload = true,
-                          .help = "users who prove themselves by a token instead of a certificate, as USER:HASH a line, which gatehouse user writes; inside "
-                                  "ECH alone, to the tunnel's name" },
+                          .help = "users who prove themselves by a token instead of a certificate, as USER:HASH a line, which gatehouse user writes; hashes "
+                                  "of Argon2id count inside ECH alone, for the tunnel's name" },
     [REPLAY_WINDOW] = { "replay_window", GH_CONF_DURATION, .dflt = "24h", .min = "0s", .max = "30d", .reload = true,
                         .help = "how long a first flight that was taken for the tunnel is remembered: who sends it again is a stranger; 0s remembers none" },
     [PEEK_TIMEOUT] = { "peek_timeout", GH_CONF_DURATION, .dflt = "3s", .min = "100ms", .max = "30s", .reload = true,

@@ -138,6 +138,8 @@ bool door_token_take(struct door_worker *dw, struct gh_http_stream *s, const str
     if (!table->users || !door_credentials_read(head, &c))
         return false;
     rc = door_users_glance(table->users, &c, &user);
+    if (rc == 0 && !gh_http_peer(s)->inside)
+        rc = GH_ERR_DENIED; /* the time that it takes would tell every stranger that there are users */
     if (rc >= 0)
         taken = rc == 1 ? let_in(dw, s, head, user) : begin(dw, s, head, table->users, &c);
     if (!taken)
