@@ -63,7 +63,7 @@ relay:
 class Stand:
     """Two doors, and what is behind both."""
 
-    def __init__(self, world, kind):
+    def __init__(self, world, kind, slow_users=True):
         assert shutil.which('nginx'), 'missing package: nginx (tools/bootstrap installs it)'
         self.world, self.host, self.kind = world, world['door'], kind
         self.site = Site(self.host, 'nginx', 9001, 30000)  # its certificate and its folder
@@ -71,7 +71,7 @@ class Stand:
         if kind == 'proxy':
             self.site.start()
             self.origin = 'http://127.0.0.1:%d' % self.site.plain_port
-        certs = Authority(world.path('certs'), 't.example').init()
+        self.certs = certs = Authority(world.path('certs'), 't.example').init()
         certs.issue('relay', 'relay', '--dns', 'relay.test')
         certs.issue('agent', 'client-1')
         Authority(world.path('others'), 'others.example').init().issue('agent', 'client-1')
@@ -81,7 +81,7 @@ class Stand:
         said = subprocess.run([program('gatehouse'), 'user', 'add', 'client-1', '--users-file', world.path('users'), '--json'], check=True, stdout=subprocess.PIPE)
         self.token = json.loads(said.stdout)['token']
         with open(world.path('users'), 'a', encoding='ascii') as file:
-            file.write(SLOW_USER)
+            file.write(SLOW_USER if slow_users else '')
         told = subprocess.run([program('gatehouse'), 'ech', 'show', '--keys-file', world.path('ech.yaml'), '--json'], check=True, stdout=subprocess.PIPE)
         self.config_list = base64.b64decode(json.loads(told.stdout)['config_list'])
         self.ech = EchConfig(self.config_list)
