@@ -149,7 +149,9 @@ func overWebSocket(config *tls.Config, address, name, protocol string, told map[
 		return
 	}
 	transport := &http2.Transport{TLSClientConfig: config,
-		DialTLSContext: func(_ context.Context, network, _ string, c *tls.Config) (net.Conn, error) { return tls.Dial("tcp", address, c) }}
+		DialTLSContext: func(_ context.Context, network, _ string, c *tls.Config) (net.Conn, error) {
+			return tls.Dial("tcp", address, c)
+		}}
 	body, up := io.Pipe()
 	answer, err := transport.RoundTrip(&http.Request{Method: http.MethodConnect, Host: name, Body: body, ContentLength: -1,
 		URL: &url.URL{Scheme: "https", Host: name, Opaque: path}, Header: http.Header{":protocol": {"websocket"},
@@ -182,7 +184,9 @@ func overWebSocket(config *tls.Config, address, name, protocol string, told map[
 
 func overH2(config *tls.Config, address, name, target, path string, told map[string]any) (io.WriteCloser, io.Reader, error) {
 	transport := &http2.Transport{TLSClientConfig: config,
-		DialTLSContext: func(_ context.Context, network, _ string, c *tls.Config) (net.Conn, error) { return tls.Dial("tcp", address, c) }}
+		DialTLSContext: func(_ context.Context, network, _ string, c *tls.Config) (net.Conn, error) {
+			return tls.Dial("tcp", address, c)
+		}}
 	body, up := io.Pipe()
 	request := &http.Request{Method: http.MethodConnect, Host: target, URL: &url.URL{Scheme: "https", Host: name}, Header: http.Header{}, Body: body, ContentLength: -1}
 	if path != "" {
