@@ -209,7 +209,7 @@ def test_flows_end_when_both_sides_are_silent(door):
         client = Client(door)
         client.send(*GO)
         assert client.receive() == b'a' + GO[0]
-        assert door.metrics()['gatehouse_door_udp_flows'] >= 1
+        until(lambda: door.metrics()['gatehouse_door_udp_flows'] >= 1, 10, 'the flow is counted')
         until(lambda: door.metrics()['gatehouse_door_udp_flows'] == 0, 20, 'flows that are over')
     finally:
         door.reload(door.text.replace('SITE_UDP', 'false'))

@@ -41,8 +41,12 @@ def boxed(gateway):
 
 @pytest.fixture
 def road(boxed):
-    """The box does nothing, the relay runs."""
+    """The box does nothing, the relay runs, and no host remembers what an earlier path carried: a sender that was told once makes no large
+    packet for ten minutes, so nobody would see its path shrink."""
     boxed.box.clear()
+    for name in ('agent-1', 'relay', 'internet'):
+        for family in ('-4', '-6'):
+            boxed.world[name].run('ip', family, 'route', 'flush', 'cache')
     boxed.start_relay()
     yield boxed
     boxed.stop()

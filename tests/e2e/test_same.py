@@ -481,8 +481,10 @@ def test_a_careless_relay_is_found_out(tmp_path, mistake, script):
 
 
 def test_another_time_out_is_found_out():
-    assert Budget().times_differ([1.5 + i / 10000 for i in range(SAMPLES)], [1.52 + i / 10000 for i in range(SAMPLES)], CLOSE_TOLERANCE)
-    assert not Budget().times_differ([1.5 + i / 10000 for i in range(SAMPLES)], [1.503 + i / 10000 for i in range(SAMPLES)], CLOSE_TOLERANCE)
+    def closed(after):
+        return [after + i / 10000 for i in range(SAMPLES)]
+    assert Budget().times_differ(closed(1.5), closed(1.5 + 2 * CLOSE_TOLERANCE), CLOSE_TOLERANCE)
+    assert not Budget().times_differ(closed(1.5), closed(1.5 + CLOSE_TOLERANCE / 4), CLOSE_TOLERANCE)
 
 
 # ---- the same from anywhere: gatehouse probe ----

@@ -1,133 +1,29 @@
 #include "cli/ca.h"
 
-#include <fcntl.h>
-#include <ftw.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <jansson.h>
 
-#include "../test.h"
 #include "crypto/ca.h"
+#include "place.h"
 
-struct place {
-    char old[4096], dir[64];
-    char out[16384], err[16384]; /* what the last command wrote */
-};
-
-static int setup(void **state)
+static int call(int argc, char **argv)
 {
-    struct place *p = calloc(1, sizeof *p);
-
-    if (!p || !getcwd(p->old, sizeof p->old))
-        return -1;
-    snprintf(p->dir, sizeof p->dir, "/tmp/gh-cli-ca-XXXXXX");
-    if (!mkdtemp(p->dir) || chdir(p->dir) < 0)
-        return -1;
-    *state = p;
-    return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-    (void)st;
-    (void)flag;
-    (void)ftw;
-    return remove(path);
-}
-
-static int teardown(void **state)
-{
-    struct place *p = *state;
-    int rc = chdir(p->old);
-
-    nftw(p->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-    free(p);
-    return rc;
-}
-
-static int redirect(FILE *from, const char *path)
-{
-    int saved, fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
-
-    fflush(from);
-    saved = dup(fileno(from));
-    assert_true(fd >= 0 && saved >= 0);
-    dup2(fd, fileno(from));
-    close(fd);
-    return saved;
-}
-
-static void restore(FILE *to, int saved, const char *path, char text[16384])
-{
-    FILE *f;
-
-    fflush(to);
-    dup2(saved, fileno(to));
-    close(saved);
-    f = fopen(path, "r");
-    assert_non_null(f);
-    text[fread(text, 1, 16383, f)] = 0;
-    fclose(f);
-    unlink(path);
+    return gh_cli_ca(argc, argv);
 }
 
 /* Words separated by one space. */
 static int ca(struct place *p, const char *words)
 {
-    char line[1024];
-    char *argv[32] = { (char *)"ca" };
-    int argc = 1, out, err, rc;
-
-    snprintf(line, sizeof line, "%s", words);
-    for (char *save = NULL, *w = strtok_r(line, " ", &save); w; w = strtok_r(NULL, " ", &save))
-        argv[argc++] = w;
-    out = redirect(stdout, "stdout.tmp");
-    err = redirect(stderr, "stderr.tmp");
-    rc = gh_cli_ca(argc, argv);
-    restore(stdout, out, "stdout.tmp", p->out);
-    restore(stderr, err, "stderr.tmp", p->err);
-    return rc;
+    return place_run(p, "ca", words, call);
 }
 
 static void ok(struct place *p, const char *words)
 {
-    int rc = ca(p, words);
-
-    if (rc != 0)
-        fail_msg("ca %s: exit %d: %s", words, rc, p->err);
+    place_is_ok(p, ca(p, words), words);
 }
 
 static void fails(struct place *p, int code, const char *words, const char *says)
 {
-    int rc = ca(p, words);
-
-    if (rc != code || !strstr(p->err, says))
-        fail_msg("ca %s: exit %d, not %d, or \"%s\" does not say \"%s\"", words, rc, code, p->err, says);
-    assert_string_equal(p->out, "");
-}
-
-static unsigned mode_of(const char *path)
-{
-    struct stat st;
-
-    if (stat(path, &st) < 0)
-        fail_msg("%s is missing", path);
-    return st.st_mode & 0777;
-}
-
-static size_t slurp(const char *path, char text[8192])
-{
-    FILE *f = fopen(path, "r");
-    size_t len;
-
-    assert_non_null(f);
-    len = fread(text, 1, 8191, f);
-    fclose(f);
-    text[len] = 0;
-    return len;
+    place_has_failed(p, ca(p, words), words, code, says);
 }
 
 static void keys_are_for_their_owner_alone(void **state)
@@ -140,13 +36,13 @@ static void keys_are_for_their_owner_alone(void **state)
     umask(077);
     ok(p, "issue agent client-1");
     umask(old);
-    assert_int_equal(mode_of("certs"), 0700);
-    assert_int_equal(mode_of("certs/ca.key"), 0600);
-    assert_int_equal(mode_of("certs/relay.key"), 0600);
-    assert_int_equal(mode_of("certs/client-1.key"), 0600);
-    assert_int_equal(mode_of("certs/index.jsonl"), 0600);
-    assert_int_equal(mode_of("certs/ca.crt"), 0644);
-    assert_int_equal(mode_of("certs/client-1.crt"), 0644);
+    assert_int_equal(place_mode_of("certs"), 0700);
+    assert_int_equal(place_mode_of("certs/ca.key"), 0600);
+    assert_int_equal(place_mode_of("certs/relay.key"), 0600);
+    assert_int_equal(place_mode_of("certs/client-1.key"), 0600);
+    assert_int_equal(place_mode_of("certs/index.jsonl"), 0600);
+    assert_int_equal(place_mode_of("certs/ca.crt"), 0644);
+    assert_int_equal(place_mode_of("certs/client-1.crt"), 0644);
 }
 
 static void nothing_is_overwritten_unasked(void **state)
@@ -155,19 +51,19 @@ static void nothing_is_overwritten_unasked(void **state)
     char ca_key[8192], before[8192], after[8192];
 
     ok(p, "init --dir x --trust-domain clinic.example");
-    slurp("x/ca.key", ca_key);
+    place_slurp("x/ca.key", ca_key);
     fails(p, 1, "init --dir x", "x/ca.crt exists already");
     ok(p, "issue agent a --dir x");
-    slurp("x/a.key", before);
+    place_slurp("x/a.key", before);
     fails(p, 1, "issue agent a --dir x", "x/a.crt exists already; --force replaces it");
     assert_int_equal(unlink("x/a.crt"), 0);
     fails(p, 1, "issue agent a --dir x", "x/a.key exists already");
-    slurp("x/a.key", after);
+    place_slurp("x/a.key", after);
     assert_string_equal(after, before);
     ok(p, "issue agent a --dir x --force");
-    slurp("x/a.key", after);
+    place_slurp("x/a.key", after);
     assert_string_not_equal(after, before);
-    slurp("x/ca.key", after);
+    place_slurp("x/ca.key", after);
     assert_string_equal(after, ca_key);
     fails(p, 2, "issue agent ca --dir x --force", "NAME \"ca\"");
     assert_int_equal(unlink("x/ca.crt"), 0);
@@ -185,13 +81,13 @@ static void what_is_written_verifies_as_what_was_asked(void **state)
 
     ok(p, "init --dir x --trust-domain clinic.example --key p256");
     ok(p, "issue connector lab --dir x --out y --days 7 --key p256");
-    len = slurp("y/lab.crt", text);
+    len = place_slurp("y/lab.crt", text);
     assert_int_equal(gh_cert_parse_pem(gh_span_of(text, len), &c), 0);
     assert_int_equal(gh_identity_of_cert(c, &rules, &id, why), 0);
     assert_string_equal(id.name, "lab");
     assert_int_equal(gh_cert_not_after(c) - gh_cert_not_before(c), 7 * 86400 + 300);
     gh_cert_destroy(c);
-    slurp("y/lab.key", text);
+    place_slurp("y/lab.key", text);
     assert_non_null(strstr(text, "BEGIN PRIVATE KEY"));
     assert_int_equal(access("y/index.jsonl", F_OK), -1);
     assert_int_equal(access("x/index.jsonl", F_OK), 0);
@@ -289,7 +185,7 @@ static void a_revoked_certificate_is_in_a_list_that_others_believe(void **state)
     ok(p, "revoke a1 --reason keyCompromise --days 3");
     assert_non_null(strstr(p->out, "agent a1: "));
     assert_non_null(strstr(p->out, "is revoked (keyCompromise)\ncerts/ca.crl: 1 revoked"));
-    assert_int_equal(mode_of("certs/ca.crl"), 0644);
+    assert_int_equal(place_mode_of("certs/ca.crl"), 0644);
     assert_int_equal(openssl("crl -in certs/ca.crl -CAfile certs/ca.crt -noout"), 0);
     assert_int_not_equal(openssl("verify -crl_check -CAfile certs/ca.crt -CRLfile certs/ca.crl certs/a1.crt"), 0);
     assert_int_equal(openssl("verify -crl_check -CAfile certs/ca.crt -CRLfile certs/ca.crl certs/a2.crt"), 0);
@@ -379,14 +275,14 @@ static void a_renewal_keeps_key_names_and_role_and_asks_before_it_replaces(void 
     ok(p, "init");
     ok(p, "issue relay r1 --dns localhost --dns r1.example --ip 127.0.0.1 --ip ::1 --days 10");
     first = serial_of(p, "r1", "valid");
-    slurp("certs/r1.key", before);
-    slurp("certs/r1.crt", old);
+    place_slurp("certs/r1.key", before);
+    place_slurp("certs/r1.crt", old);
     fails(p, 1, "renew r1", "certs/r1.crt exists already; --force replaces it");
-    slurp("certs/r1.crt", after);
+    place_slurp("certs/r1.crt", after);
     assert_string_equal(old, after);
     ok(p, "renew r1 --days 20 --force");
     assert_non_null(strstr(p->out, "the key stays"));
-    slurp("certs/r1.key", after);
+    place_slurp("certs/r1.key", after);
     assert_string_equal(before, after);
     second = serial_of(p, "r1", "valid");
     assert_string_not_equal(first, second);
@@ -398,7 +294,7 @@ static void a_renewal_keeps_key_names_and_role_and_asks_before_it_replaces(void 
     assert_int_equal(access("new/r1.key", F_OK), -1);
     fails(p, 1, "renew r1 --out new --new-key", "new/r1.crt exists already");
     ok(p, "renew r1 --out new --new-key --force --certificate certs/r1.crt");
-    assert_int_equal(mode_of("new/r1.key"), 0600);
+    assert_int_equal(place_mode_of("new/r1.key"), 0600);
     free(first);
     free(second);
 }
@@ -507,7 +403,7 @@ static void help_shows_an_example(void **state)
     assert_string_equal(p->err, "");
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, place_setup, place_teardown)
 
 int main(void)
 {

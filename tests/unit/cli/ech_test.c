@@ -1,138 +1,37 @@
 #include "cli/ech.h"
 
-#include <fcntl.h>
-#include <ftw.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <jansson.h>
 
 #include "../crypto/ech_vectors.h"
-#include "../test.h"
 #include "base/base64.h"
 #include "core/ech_file.h"
+#include "place.h"
 
 static const struct gh_cli_verb verb = { "ech", NULL, "", gh_cli_ech_usage, NULL, gh_cli_ech };
 
-struct place {
-    char old[4096], dir[64];
-    char out[16384], err[16384]; /* what the last command wrote */
-};
-
-static int setup(void **state)
+static int call(int argc, char **argv)
 {
-    struct place *p = calloc(1, sizeof *p);
-
-    if (!p || !getcwd(p->old, sizeof p->old))
-        return -1;
-    snprintf(p->dir, sizeof p->dir, "/tmp/gh-cli-ech-XXXXXX");
-    if (!mkdtemp(p->dir) || chdir(p->dir) < 0)
-        return -1;
-    *state = p;
-    return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-    (void)st;
-    (void)flag;
-    (void)ftw;
-    return remove(path);
-}
-
-static int teardown(void **state)
-{
-    struct place *p = *state;
-    int rc = chdir(p->old);
-
-    nftw(p->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-    free(p);
-    return rc;
-}
-
-static int redirect(FILE *from, const char *path)
-{
-    int saved, fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
-
-    fflush(from);
-    saved = dup(fileno(from));
-    assert_true(fd >= 0 && saved >= 0);
-    dup2(fd, fileno(from));
-    close(fd);
-    return saved;
-}
-
-static void restore(FILE *to, int saved, const char *path, char text[16384])
-{
-    FILE *f;
-
-    fflush(to);
-    dup2(saved, fileno(to));
-    close(saved);
-    f = fopen(path, "r");
-    assert_non_null(f);
-    text[fread(text, 1, 16383, f)] = 0;
-    fclose(f);
-    unlink(path);
+    return gh_cli_ech(&verb, argc, argv);
 }
 
 /* Words separated by one space; "ech.yaml" is the file. */
 static int ech(struct place *p, const char *words)
 {
     char line[1024];
-    char *argv[32] = { (char *)"ech" };
-    int argc = 1, out, err, rc;
 
     snprintf(line, sizeof line, "%s --keys-file ech.yaml", words);
-    for (char *save = NULL, *w = strtok_r(line, " ", &save); w; w = strtok_r(NULL, " ", &save))
-        argv[argc++] = w;
-    out = redirect(stdout, "stdout.tmp");
-    err = redirect(stderr, "stderr.tmp");
-    rc = gh_cli_ech(&verb, argc, argv);
-    restore(stdout, out, "stdout.tmp", p->out);
-    restore(stderr, err, "stderr.tmp", p->err);
-    return rc;
+    return place_run(p, "ech", line, call);
 }
 
 static void ok(struct place *p, const char *words)
 {
-    int rc = ech(p, words);
-
-    if (rc != 0)
-        fail_msg("ech %s: exit %d: %s", words, rc, p->err);
+    place_is_ok(p, ech(p, words), words);
     assert_string_equal(p->err, "");
 }
 
 static void fails(struct place *p, int code, const char *words, const char *says)
 {
-    int rc = ech(p, words);
-
-    if (rc != code || !strstr(p->err, says))
-        fail_msg("ech %s: exit %d, not %d, or \"%s\" does not say \"%s\"", words, rc, code, p->err, says);
-    assert_string_equal(p->out, "");
-}
-
-static unsigned mode_of(const char *path)
-{
-    struct stat st;
-
-    if (stat(path, &st) < 0)
-        fail_msg("%s is missing", path);
-    return st.st_mode & 0777;
-}
-
-static size_t slurp(const char *path, char text[8192])
-{
-    FILE *f = fopen(path, "r");
-    size_t len;
-
-    assert_non_null(f);
-    len = fread(text, 1, 8191, f);
-    fclose(f);
-    text[len] = 0;
-    return len;
+    place_has_failed(p, ech(p, words), words, code, says);
 }
 
 static void spill(const char *path, const char *text)
@@ -177,7 +76,7 @@ static void a_first_key_is_made_and_shown(void **state)
 
     ok(p, "generate --public-name cover.example");
     umask(old);
-    assert_int_equal(mode_of("ech.yaml"), 0600);
+    assert_int_equal(place_mode_of("ech.yaml"), 0600);
     assert_int_equal(leftovers(), 1);
     assert_non_null(strstr(p->out, "announced"));
     o = json_of(p, "show --json");
@@ -200,15 +99,15 @@ static void keys_are_never_replaced_unasked(void **state)
     char before[8192], after[8192];
 
     ok(p, "generate --public-name cover.example");
-    slurp("ech.yaml", before);
+    place_slurp("ech.yaml", before);
     fails(p, 1, "generate --public-name cover.example", "--force");
-    slurp("ech.yaml", after);
+    place_slurp("ech.yaml", after);
     assert_string_equal(before, after);
     assert_int_equal(leftovers(), 1);
     ok(p, "generate --public-name cover.example --force");
-    slurp("ech.yaml", after);
+    place_slurp("ech.yaml", after);
     assert_string_not_equal(before, after);
-    assert_int_equal(mode_of("ech.yaml"), 0600);
+    assert_int_equal(place_mode_of("ech.yaml"), 0600);
 }
 
 static void rotation_adds_a_key_of_the_same_name_in_front(void **state)
@@ -237,7 +136,7 @@ static void rotation_adds_a_key_of_the_same_name_in_front(void **state)
     assert_int_equal(json_array_size(keys), 3);
     assert_string_equal(json_string_value(json_object_get(json_array_get(keys, 0), "public_name")), "other.example");
     json_decref(o);
-    assert_int_equal(mode_of("ech.yaml"), 0600);
+    assert_int_equal(place_mode_of("ech.yaml"), 0600);
     assert_int_equal(leftovers(), 1);
     ok(p, "rotate --keep 0"); /* the others' time is up: all but the one that was the newest until now, and it as well */
     o = json_of(p, "show --json");
@@ -263,7 +162,7 @@ static void a_pem_of_another_program_becomes_a_list(void **state)
     {
         char text[8192];
 
-        slurp("ech.yaml", text);
+        place_slurp("ech.yaml", text);
         assert_int_equal(strncmp(text, "-----BEGIN PRIVATE KEY-----", 27), 0);
         assert_non_null(strstr(text, "-----BEGIN ECHCONFIG-----"));
     }
@@ -298,11 +197,11 @@ static void mistakes_are_told_and_change_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_first_key_is_made_and_shown, setup, teardown),
-        cmocka_unit_test_setup_teardown(keys_are_never_replaced_unasked, setup, teardown),
-        cmocka_unit_test_setup_teardown(rotation_adds_a_key_of_the_same_name_in_front, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_pem_of_another_program_becomes_a_list, setup, teardown),
-        cmocka_unit_test_setup_teardown(mistakes_are_told_and_change_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_first_key_is_made_and_shown, place_setup, place_teardown),
+        cmocka_unit_test_setup_teardown(keys_are_never_replaced_unasked, place_setup, place_teardown),
+        cmocka_unit_test_setup_teardown(rotation_adds_a_key_of_the_same_name_in_front, place_setup, place_teardown),
+        cmocka_unit_test_setup_teardown(a_pem_of_another_program_becomes_a_list, place_setup, place_teardown),
+        cmocka_unit_test_setup_teardown(mistakes_are_told_and_change_nothing, place_setup, place_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
