@@ -360,7 +360,7 @@ class Session:
             for packet in early:
                 self._packet(packet)
         out += self.answers()
-        if self.request is not None and 0 in self.ended and not self.over:
+        if self.request is not None and 0 in self.ended and ('handshake done',) in self.seen and 3 in self.streams and not self.over:
             self.over = True
             if self.closes:
                 out.append(self.packet(ONE_RTT, b'\x1d' + varint(0x100) + b'\0'))

@@ -3,6 +3,7 @@
 A is the door in front of Caddy's HTTP/3, B is Caddy; see test_same.py. The probes are those of udpprobe.py, each from an address of its own, because
 both ends budget their strangers.
 """
+import json
 import shutil
 
 import pytest
@@ -12,7 +13,7 @@ from doorway import Doorway, OneHost, inside
 from sameness import Budget, ks_test, quantiles
 from sites import Site
 from udpprobe import differences
-from world import sanitizers
+from world import program, sanitizers
 
 BUDGET = Budget()
 ANSWER_TOLERANCE = 0.001 * (10 if sanitizers() else 1)  # one hop more, and a hello that is read first
@@ -97,6 +98,20 @@ def test_13_silence_as_configured(stand):
         scripts.update(table)
     assert {name: session.seen for name, session in stand.play(stand.silent.address, scripts).items() if session.seen} == {}
     assert sum(bool(session.seen) for session in stand.play(stand.site.address, udpprobe.hellos()).values()) > 10
+
+
+def said_by_probe(stand, door):
+    done = stand.host.run(program('gatehouse'), 'probe', '--against', '127.0.0.1:%d' % stand.site.port, '--name', 'site.test', '--wait', '0.5', '--tolerance', '4', '--json',
+                          '127.0.0.1:%d' % door.PORT, timeout=200, check=False)
+    return done.returncode, {found['probe']: found for found in json.loads(done.stdout)['found'] if found['property'] == 'QUIC'}
+
+
+def test_gatehouse_probe_sees_the_same(stand):
+    assert said_by_probe(stand, stand.door) == (0, {})
+    status, found = said_by_probe(stand, stand.silent)
+    assert status == 1
+    assert all(each['door'] == 'nothing' for each in found.values())
+    assert 'server_hello(0303 session:0 suite:1301' in found['hello in 1200 bytes']['site']
 
 
 def test_another_site_is_found_out(stand):
