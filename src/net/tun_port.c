@@ -85,9 +85,9 @@ static void cut(struct gh_tun_port *p, uint8_t *packet, size_t len, const struct
         p->cfg.events->on_drop(p->cfg.arg, GH_DROP_MALFORMED, 1);
         return;
     }
-    while (gh_segment_next(&it, &s) == 1) {
+    for (bool first = true; gh_segment_next(&it, &s) == 1; first = false) {
         p->counters.packets_in++;
-        p->cfg.events->on_packet(p->cfg.arg, (uint8_t *)(uintptr_t)s.data, s.len);
+        p->cfg.events->on_packet(p->cfg.arg, (uint8_t *)(uintptr_t)s.data, s.len, !first && !it.done); /* the last may have FIN */
     }
 }
 
@@ -113,7 +113,7 @@ static void ready(void *arg, int events)
         p->counters.bytes_in += (uint64_t)n;
         if (o.kind == GH_OFFLOAD_NONE && !o.needs_csum) {
             p->counters.packets_in++;
-            p->cfg.events->on_packet(p->cfg.arg, packet, (size_t)n);
+            p->cfg.events->on_packet(p->cfg.arg, packet, (size_t)n, false);
         } else {
             cut(p, packet, (size_t)n, &o);
         }

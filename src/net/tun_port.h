@@ -6,6 +6,8 @@
 #ifndef GH_NET_TUN_PORT_H
 #define GH_NET_TUN_PORT_H
 
+#include <stdbool.h>
+
 #include "base/drop.h"
 #include "base/span.h"
 #include "loop/worker.h"
@@ -15,8 +17,9 @@
 struct gh_tun_port;
 
 struct gh_tun_port_events {
-    /* A packet from the kernel, complete with checksums, writable until it returns. */
-    void (*on_packet)(void *arg, uint8_t *packet, size_t len);
+    /* A packet from the kernel, complete with checksums, writable until it returns. <follows>: it was cut from the same piece as the one before, so
+     * that both have the same headers but for lengths, numbers and checksums, and no flag that opens or ends a flow. */
+    void (*on_packet)(void *arg, uint8_t *packet, size_t len, bool follows);
     void (*on_drop)(void *arg, enum gh_drop why, uint64_t count);
 };
 

@@ -29,7 +29,7 @@ static void packet_from_network(void)
 
     make_udp(&p, "192.0.2.80", WORLD_AGENT4, 443, 40000, 20);
     memcpy(buf + 16, p.data, p.len);
-    relay_packet_in(relay_world_worker(&c.relay), buf + 16, p.len);
+    relay_packet_in(relay_world_worker(&c.relay), buf + 16, p.len, false);
 }
 
 static void send_capsules(int64_t stream, const uint8_t *bytes, size_t len, bool fin)

@@ -43,7 +43,7 @@ static void from_network(const struct packet *inner)
     static uint8_t buf[2048];
 
     memcpy(buf + 16, inner->data, inner->len);
-    relay_packet_in(relay_world_worker(&c.relay), buf + 16, inner->len);
+    relay_packet_in(relay_world_worker(&c.relay), buf + 16, inner->len, false);
 }
 
 static void send_control(const uint8_t *bytes, size_t len)

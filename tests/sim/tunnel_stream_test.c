@@ -212,7 +212,7 @@ static void packet_to_agent(struct packet *p)
     uint8_t copy[2048];
 
     memcpy(copy + HEADROOM, p->data, p->len);
-    relay_packet_in(relay_world_worker(&w.relay), copy + HEADROOM, p->len);
+    relay_packet_in(relay_world_worker(&w.relay), copy + HEADROOM, p->len, false);
     settle();
 }
 

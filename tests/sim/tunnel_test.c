@@ -120,7 +120,7 @@ static void on_network(void *arg, struct gh_span packet)
     note(n);
     fill(a, n, six ? WEB6 : WEB4, six ? WORLD_AGENT6 : WORLD_AGENT4, parsed.dst_port, parsed.src_port, size);
     memcpy(copy + HEADROOM, a->data, a->len);
-    relay_packet_in(relay_world_worker(&w.relay), copy + HEADROOM, a->len);
+    relay_packet_in(relay_world_worker(&w.relay), copy + HEADROOM, a->len, false);
 }
 
 /* The agent. */

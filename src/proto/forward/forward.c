@@ -152,6 +152,7 @@ static void drop_and_answer(const struct passage *w, enum gh_drop why, enum gh_i
 static void pass(const struct passage *w, struct gh_flow *f)
 {
     w->ret->action = GH_FORWARD_PASS;
+    w->ret->flow = f;
     gh_tally_add(&w->fw->packets[w->d], 1);
     gh_tally_add(&w->fw->bytes[w->d], w->len);
     gh_tally_add(&w->s->packets[w->d], 1);
@@ -363,6 +364,7 @@ static void encapsulate(const struct passage *w, struct gh_flow *f, bool own)
     }
     if (!own)
         (void)gh_ip_ttl_decrement(w->data);
+    w->ret->own = own;
     pass(w, f);
     if (w->s->mtu > 0 && w->len > w->s->mtu) {
         emit_pieces(w);
@@ -370,6 +372,20 @@ static void encapsulate(const struct passage *w, struct gh_flow *f, bool own)
         return;
     }
     gh_mss_clamp(w->data, &w->ret->packet, told(w->s), w->flags & GH_FORWARD_PARTIAL_CHECKSUM);
+}
+
+/* A packet that differs from the one before by its length and numbers alone. False: it is to be looked at like any other. */
+static bool follow(const struct passage *w)
+{
+    struct gh_forward_verdict *v = w->ret;
+
+    if (v->action != GH_FORWARD_PASS || (w->s->mtu > 0 && w->len > w->s->mtu))
+        return false;
+    v->packet.total_len = (uint16_t)w->len;
+    if (!v->own)
+        (void)gh_ip_ttl_decrement(w->data);
+    pass(w, v->flow);
+    return true;
 }
 
 void gh_forward_to_peer(struct gh_forward *fw, struct gh_forward_session *s, const struct gh_forward_clock *clock, uint8_t *data,
@@ -380,6 +396,8 @@ void gh_forward_to_peer(struct gh_forward *fw, struct gh_forward_session *s, con
     struct gh_flow *f = NULL;
     bool own = flags & GH_FORWARD_OWN;
 
+    if ((flags & GH_FORWARD_FOLLOWS) && follow(&w))
+        return;
     if (!begin(&w))
         return;
     if (own) {

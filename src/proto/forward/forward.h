@@ -108,6 +108,8 @@ struct gh_forward_verdict {
     enum gh_forward_action action;
     enum gh_drop reason;         /* of a drop */
     struct gh_ip_packet packet;  /* as parsed; version 0 when malformed */
+    struct gh_flow *flow;        /* of a packet that passed, until the next call of the engine; NULL: none */
+    bool own;                    /* it passed as the node's own: its TTL stayed */
     bool limited;                /* an answer was due and was over the rate: GH_DROP_ICMP_LIMIT, besides the verdict */
     size_t answer_len;           /* > 0: an answer for the packet's sender, back the way it came */
     uint8_t answer[GH_ICMP_MAX];
@@ -115,6 +117,8 @@ struct gh_forward_verdict {
 
 #define GH_FORWARD_OWN 1u              /* made by this node: no policy, no source check, TTL stays */
 #define GH_FORWARD_PARTIAL_CHECKSUM 2u /* TCP and UDP checksums are still to be completed */
+#define GH_FORWARD_FOLLOWS 4u          /* to_peer: <ret> is still the verdict of the packet before, of this session, with which this one was one piece of
+                                        * the kernel's: it passes as that one did, if that one did. No flag of its TCP opens or ends a flow */
 
 struct gh_forward {
     struct gh_forward_config config;

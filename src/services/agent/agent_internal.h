@@ -156,7 +156,9 @@ struct agent {
     char no_ipv6[GH_AGENT_WORDS]; /* why none is assigned; "": nothing was said */
     struct gh_forward forward;
     struct gh_forward_session session;
-    struct gh_forward_verdict verdict;
+    struct gh_forward_verdict verdict; /* of a packet from the tunnel */
+    struct gh_forward_verdict outward; /* of the kernel's last packet */
+    uint32_t flow_number;              /* that one's, for the fair queue */
     struct gh_agent_routes routes;
     struct gh_prefix assigned[GH_FORWARD_PREFIXES]; /* what the kernel has */
     size_t assigned_count;

@@ -16,7 +16,12 @@ struct agent_handover {
     struct agent *agent;  /* worker 0 alone reads and writes it */
 };
 
-/* Packets in the order in which they were read: length, headroom, bytes. */
+/* Packets in the order in which they were read: this, headroom, bytes. */
+struct batch_packet {
+    uint32_t len;
+    bool follows; /* the packet before it in the batch, see struct gh_tun_port_events */
+};
+
 struct agent_batch {
     struct gh_message message;
     struct agent_handover *handover;
@@ -49,10 +54,14 @@ static struct gh_forward_clock clock_of(struct agent *a)
     return (struct gh_forward_clock){ gh_worker_now(a->w), gh_worker_wall(a->w) };
 }
 
-/* <packet> has a writable byte before it. */
-static void send_in_place(struct agent *a, uint8_t *packet, size_t len)
+static uint32_t flow_number(const struct agent *a, const uint8_t *packet, size_t len)
 {
-    uint32_t flow = gh_ip_flow_number(packet, len, a->forward.flows.seed.k0);
+    return gh_ip_flow_number(packet, len, a->forward.flows.seed.k0);
+}
+
+/* <packet> has a writable byte before it. */
+static void send_in_place(struct agent *a, uint8_t *packet, size_t len, uint32_t flow)
+{
     enum gh_drop why = a->carrier ? gh_agent_tunnel_send(&a->carrier->tunnel, packet, len, flow) : GH_DROP_NO_DATAGRAM;
 
     agent_note_drop(&a->queues[0], why, 1);
@@ -69,7 +78,7 @@ static void send_copy(struct agent *a, struct gh_span head, struct gh_span body)
     memcpy(at, head.data, head.len);
     if (body.len)
         memcpy(at + head.len, body.data, body.len);
-    send_in_place(a, at, head.len + body.len);
+    send_in_place(a, at, head.len + body.len, flow_number(a, at, head.len + body.len));
 }
 
 static void on_fragment(void *arg, struct gh_forward_session *s, struct gh_span header, struct gh_span body)
@@ -101,19 +110,25 @@ static void refresh_mtu(struct agent *a)
 }
 
 /* From the kernel; <packet> has GH_TUN_PORT_HEADROOM bytes before it. */
-static void packet_out(struct agent *a, uint8_t *packet, size_t len)
+static void packet_out(struct agent *a, uint8_t *packet, size_t len, bool follows)
 {
     struct gh_forward_clock clock = clock_of(a);
-    struct gh_forward_verdict *v = &a->verdict;
+    struct gh_forward_verdict *v = &a->outward;
 
+    if (!follows)
+        v->action = GH_FORWARD_DROP; /* nothing to follow yet */
     if (!a->carrier) {
         agent_note_drop(&a->queues[0], GH_DROP_NO_DATAGRAM, 1);
         return;
     }
-    refresh_mtu(a);
-    gh_forward_to_peer(&a->forward, &a->session, &clock, packet, len, 0, v);
+    follows = follows && v->action == GH_FORWARD_PASS;
+    if (!follows) {
+        refresh_mtu(a);
+        a->flow_number = flow_number(a, packet, len);
+    }
+    gh_forward_to_peer(&a->forward, &a->session, &clock, packet, len, follows ? GH_FORWARD_FOLLOWS : 0, v);
     if (v->action == GH_FORWARD_PASS)
-        send_in_place(a, packet, len);
+        send_in_place(a, packet, len, a->flow_number);
     else if (v->action == GH_FORWARD_DROP)
         agent_note_drop(&a->queues[0], v->reason, 1);
     if (v->limited)
@@ -185,15 +200,13 @@ static void deliver(struct gh_worker *to, struct gh_message *m)
 {
     struct agent_batch *b = gh_container_of(m, struct agent_batch, message);
     struct agent *a = b->handover->agent;
-    size_t at = 0;
-    uint32_t len;
+    struct batch_packet p;
 
     (void)to;
-    while (a && at < b->used) {
-        memcpy(&len, b->data + at, sizeof len);
-        at += sizeof len + GH_TUN_PORT_HEADROOM;
-        packet_out(a, b->data + at, len);
-        at += len;
+    for (size_t at = 0; a && at < b->used; at += p.len) {
+        memcpy(&p, b->data + at, sizeof p);
+        at += sizeof p + GH_TUN_PORT_HEADROOM;
+        packet_out(a, b->data + at, p.len, p.follows);
     }
     atomic_fetch_sub(&b->handover->out, 1);
     put(b->handover);
@@ -244,10 +257,10 @@ static enum gh_drop begin_batch(struct agent_queue *q)
     return GH_DROP_NONE;
 }
 
-static void hand_over(struct agent_queue *q, const uint8_t *packet, size_t len)
+static void hand_over(struct agent_queue *q, const uint8_t *packet, size_t len, bool follows)
 {
-    size_t room = sizeof(uint32_t) + GH_TUN_PORT_HEADROOM + len;
-    uint32_t n = (uint32_t)len;
+    struct batch_packet p = { .len = (uint32_t)len };
+    size_t room = sizeof p + GH_TUN_PORT_HEADROOM + len;
     enum gh_drop why;
     uint8_t *at;
 
@@ -263,24 +276,25 @@ static void hand_over(struct agent_queue *q, const uint8_t *packet, size_t len)
         return;
     }
     at = q->batch->data + q->batch->used;
-    memcpy(at, &n, sizeof n);
-    memcpy(at + sizeof n + GH_TUN_PORT_HEADROOM, packet, len);
+    p.follows = follows && q->batch->used > 0;
+    memcpy(at, &p, sizeof p);
+    memcpy(at + sizeof p + GH_TUN_PORT_HEADROOM, packet, len);
     q->batch->used += room;
     q->batch->count++;
 }
 
 /* ---- any worker ---- */
 
-static void on_packet(void *arg, uint8_t *packet, size_t len)
+static void on_packet(void *arg, uint8_t *packet, size_t len, bool follows)
 {
     struct agent_queue *q = arg;
 
     gh_counter_add(&q->packets, 1);
     gh_metric_add(q->a->metrics, q->index, AGENT_METRIC_QUEUE, 0, 1);
     if (q->index == 0)
-        packet_out(q->a, packet, len);
+        packet_out(q->a, packet, len, follows);
     else
-        hand_over(q, packet, len);
+        hand_over(q, packet, len, follows);
 }
 
 static const struct gh_tun_port_events tun_events = { on_packet, on_drop };

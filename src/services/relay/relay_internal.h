@@ -37,6 +37,7 @@
 #include "services/relay/relay_audit.h"
 #include "services/relay/relay_conf.h"
 #include "services/relay/relay_metrics.h"
+#include "services/relay/relay_packet.h"
 #include "services/relay/relay_parcel.h"
 #include "services/relay/relay_trace.h"
 #include "store/store.h"
@@ -144,7 +145,9 @@ struct relay_worker {
     struct gh_list sessions, waiting, leaving, proxies; /* struct session; struct tunnel without one yet, or no more; struct relay_proxy */
     unsigned session_count;
     struct gh_forward_verdict verdict; /* large; one packet at a time */
-    struct gh_forward_verdict inner;   /* of a packet that another session's verdict led to */
+    struct gh_forward_verdict inner;   /* of a packet that goes to a session */
+    struct relay_piece piece;          /* of the TUN's last read */
+    uint32_t flow_number;              /* of the packet in <inner>, for the fair queue */
     struct relay_parcels parcels;
     uint8_t *out;                      /* one packet with a context id before it */
 };
@@ -274,14 +277,6 @@ void relay_card_add(struct session *s);
 void relay_card_remove(struct session *s);
 void relay_card_measure(struct session *s); /* which has a carrier */
 void relay_card_refresh(struct session *s); /* the agent is somewhere else now */
-
-/* relay_packet.c */
-void relay_packet_from_peer(struct session *s, uint8_t *packet, size_t len);
-void relay_packet_to_peer(struct session *s, uint8_t *packet, size_t len, unsigned flags);
-void relay_packet_in(void *arg, uint8_t *packet, size_t len); /* from the TUN */
-void relay_drop(void *arg, enum gh_drop why, uint64_t count);
-/* Sends a packet made here into the tunnel, without a verdict. */
-void relay_packet_send(struct session *s, struct gh_span packet);
 
 /* relay_policy.c */
 struct gh_policy_query relay_policy_query(const struct gh_forward_session *fs, enum gh_direction d, const struct gh_ip_packet *p, int64_t wall);

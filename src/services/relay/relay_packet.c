@@ -41,8 +41,13 @@ static struct gh_forward_clock clock_of(struct relay_worker *rw)
     return (struct gh_forward_clock){ gh_worker_now(rw->w), gh_worker_wall(rw->w) };
 }
 
+static uint32_t flow_number(const struct relay_worker *rw, const uint8_t *packet, size_t len)
+{
+    return gh_ip_flow_number(packet, len, rw->forward.flows.seed.k0);
+}
+
 /* <packet> has at least one writable byte before it. What is not NONE was counted. */
-static enum gh_drop send_in_place(struct session *s, uint8_t *packet, size_t len)
+static enum gh_drop send_in_place(struct session *s, uint8_t *packet, size_t len, uint32_t flow)
 {
     enum gh_drop why = GH_DROP_NONE;
     int rc;
@@ -52,7 +57,7 @@ static enum gh_drop send_in_place(struct session *s, uint8_t *packet, size_t len
         return GH_DROP_NO_SESSION;
     }
     packet[-1] = GH_CONNECT_IP_CONTEXT;
-    rc = gh_http_send_datagram(s->carrier->stream, gh_span_of(packet - 1, len + 1), gh_ip_flow_number(packet, len, s->rw->forward.flows.seed.k0));
+    rc = gh_http_send_datagram(s->carrier->stream, gh_span_of(packet - 1, len + 1), flow);
     if (rc == GH_ERR_AGAIN)
         why = GH_DROP_QUEUE_FULL;
     else if (rc == GH_ERR_TOO_LONG)
@@ -71,7 +76,7 @@ void relay_packet_send(struct session *s, struct gh_span packet)
     if (packet.len > 65535)
         return;
     memmove(at, packet.data, packet.len);
-    (void)send_in_place(s, at, packet.len);
+    (void)send_in_place(s, at, packet.len, flow_number(s->rw, at, packet.len));
 }
 
 /* The tunnel's size may change with the path. */
@@ -242,15 +247,20 @@ void relay_packet_to_peer(struct session *s, uint8_t *packet, size_t len, unsign
     enum gh_drop sent = GH_DROP_NONE;
 
     if (s->why == SESSION_MOVED) {
-        relay_packet_hand_over(rw, &s->moved_to, packet, len, flags, false);
+        relay_packet_hand_over(rw, &s->moved_to, packet, len, flags & ~GH_FORWARD_FOLLOWS, false);
         return;
     }
-    refresh_mtu(s);
+    if (rw->inner.action != GH_FORWARD_PASS)
+        flags &= ~GH_FORWARD_FOLLOWS;
+    if (!(flags & GH_FORWARD_FOLLOWS)) {
+        refresh_mtu(s);
+        rw->flow_number = flow_number(rw, packet, len);
+    }
     gh_forward_to_peer(&rw->forward, &s->forward, &clock, packet, len, flags, &rw->inner);
     switch (rw->inner.action) {
     case GH_FORWARD_PASS:
         count(rw, GH_DIRECTION_IN, len);
-        sent = send_in_place(s, packet, len);
+        sent = send_in_place(s, packet, len, rw->flow_number);
         break;
     case GH_FORWARD_DROP:
         drop_of(s, rw->inner.reason);
@@ -305,33 +315,46 @@ static bool is_own_greeting(const uint8_t *packet)
     return gh_ip_is_zero(&src) || gh_ip_is_link_local(&src);
 }
 
-void relay_packet_in(void *arg, uint8_t *packet, size_t len)
+/* Whose packet from the network is this? False: nobody's, which was counted. */
+static bool find_addressee(struct relay_worker *rw, const uint8_t *packet, size_t len)
 {
-    struct relay_worker *rw = arg;
-    struct gh_directory_found found;
     struct gh_ip dst;
-    struct session *s;
 
     if (read_destination(packet, len, &dst) < 0) {
         relay_drop(rw, GH_DROP_MALFORMED, 1);
-        return;
+        return false;
     }
     if (gh_ip_is_link_local(&dst) || gh_ip_is_multicast(&dst)) {
         if (!is_own_greeting(packet))
             relay_drop(rw, GH_DROP_LINK_LOCAL, 1);
-        return;
+        return false;
     }
-    if (!find(rw, &dst, &found)) {
+    if (!find(rw, &dst, &rw->piece.to)) {
         relay_drop(rw, GH_DROP_NO_ROUTE, 1);
+        return false;
+    }
+    rw->piece.flags = own_flags(rw, packet);
+    return true;
+}
+
+void relay_packet_in(void *arg, uint8_t *packet, size_t len, bool follows)
+{
+    struct relay_worker *rw = arg;
+    struct session *s;
+
+    if (!follows || !rw->piece.known) {
+        rw->piece.known = find_addressee(rw, packet, len);
+        rw->inner.action = GH_FORWARD_DROP; /* nothing to follow yet */
+    }
+    if (!rw->piece.known)
+        return;
+    if (rw->piece.to.worker != rw->index) {
+        relay_packet_hand_over(rw, &rw->piece.to, packet, len, rw->piece.flags, false);
         return;
     }
-    if (found.worker != rw->index) {
-        relay_packet_hand_over(rw, &found, packet, len, own_flags(rw, packet), false);
-        return;
-    }
-    s = relay_session_find(rw, found.session);
+    s = relay_session_find(rw, rw->piece.to.session);
     if (s)
-        relay_packet_to_peer(s, packet, len, own_flags(rw, packet));
+        relay_packet_to_peer(s, packet, len, rw->piece.flags | (follows ? GH_FORWARD_FOLLOWS : 0));
     else
         relay_drop(rw, GH_DROP_NO_SESSION, 1);
 }

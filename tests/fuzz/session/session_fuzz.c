@@ -323,7 +323,7 @@ static void packet_from_network(void)
     judge_begin(f.copy + HEADROOM);
     if (version == 6 && f.copy[HEADROOM + 24] == 0xff)
         f.judged = NULL; /* multicast from an address of the link is our kernel's greeting, which nobody counts */
-    relay_packet_in(rw, f.copy + HEADROOM, f.packet.len);
+    relay_packet_in(rw, f.copy + HEADROOM, f.packet.len, false);
     if (f.judged)
         judge_end(before);
     f.judged = NULL;

@@ -568,9 +568,73 @@ static void bytes_and_packets_are_counted_as_whole_ip_packets(void **state)
     assert_int_equal(w.why, GH_FLOW_END_SESSION_CLOSED);
 }
 
+/* The rest of a piece that the kernel handed over is not asked about again. */
+static enum gh_forward_action next_of_piece(void)
+{
+    gh_forward_to_peer(&fw, &sess, &now, p.data, p.len, GH_FORWARD_FOLLOWS, &verdict);
+    return verdict.action;
+}
+
+static void the_packets_of_one_piece_pass_as_the_first_one_did(void **state)
+{
+    (void)state;
+    start();
+    w.in = true;
+    make_tcp(&p, WEB4, PEER4, 80, 1000, GH_TCP_SYN, 1, 0, 0, 0);
+    assert_passed(to_peer());
+    make_tcp(&p, WEB4, PEER4, 80, 1000, GH_TCP_ACK, 2, 1, 0, 500);
+    assert_passed(to_peer());
+    make_tcp(&p, WEB4, PEER4, 80, 1000, GH_TCP_ACK, 502, 1, 0, 400);
+    assert_passed(next_of_piece());
+    assert_int_equal(p.data[8], 63);
+    assert_int_equal(naive_checksum(p.data, 20, NULL, 0), 0);
+    assert_int_equal(verdict.packet.total_len, p.len);
+    assert_int_equal(w.decides, 1);
+    assert_int_equal(sess.packets[GH_DIRECTION_IN], 3);
+    assert_int_equal(sess.bytes[GH_DIRECTION_IN], 40 + 540 + 440);
+    gh_forward_session_close(&fw, &sess);
+    assert_int_equal(w.bytes[GH_DIRECTION_IN], 40 + 540 + 440);
+}
+
+static void the_packets_of_one_piece_of_the_nodes_own_keep_their_ttl(void **state)
+{
+    (void)state;
+    start();
+    make_udp(&p, WEB4, PEER4, 53, 1000, 10);
+    gh_forward_to_peer(&fw, &sess, &now, p.data, p.len, GH_FORWARD_OWN, &verdict);
+    assert_passed(verdict.action);
+    make_udp(&p, WEB4, PEER4, 53, 1000, 10);
+    gh_forward_to_peer(&fw, &sess, &now, p.data, p.len, GH_FORWARD_OWN | GH_FORWARD_FOLLOWS, &verdict);
+    assert_passed(verdict.action);
+    assert_int_equal(p.data[8], 64);
+}
+
+static void the_packets_of_a_piece_whose_first_was_dropped_are_looked_at(void **state)
+{
+    (void)state;
+    start();
+    make_udp(&p, WEB4, PEER4, 53, 1000, 10); /* nobody asked for it, and nothing may be opened from there */
+    assert_dropped(to_peer(), GH_DROP_POLICY);
+    make_udp(&p, WEB4, PEER4, 53, 1000, 10);
+    assert_dropped(next_of_piece(), GH_DROP_POLICY);
+    assert_int_equal(fw.drops[GH_DROP_POLICY], 2);
+    make_udp(&p, PEER4, WEB4, 1000, 53, 10);
+    assert_passed(from_peer());
+    make_udp(&p, WEB4, PEER4, 53, 1000, 10);
+    assert_passed(to_peer());
+    sess.mtu = 37; /* it became less within the turn */
+    make_udp(&p, WEB4, PEER4, 53, 1000, 10);
+    p.data[6] |= 0x40;
+    seal_v4(&p);
+    assert_dropped(next_of_piece(), GH_DROP_TOO_BIG);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_packets_of_one_piece_pass_as_the_first_one_did),
+        cmocka_unit_test(the_packets_of_one_piece_of_the_nodes_own_keep_their_ttl),
+        cmocka_unit_test(the_packets_of_a_piece_whose_first_was_dropped_are_looked_at),
         cmocka_unit_test(P1_a_malformed_packet_is_a_counted_drop_and_nothing_more),
         cmocka_unit_test(P2_ttl_falls_on_encapsulation_only),
         cmocka_unit_test(P2_a_used_up_ttl_is_dropped_with_time_exceeded),

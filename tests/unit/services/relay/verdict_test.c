@@ -386,7 +386,7 @@ static void from_network(struct world *w, unsigned client, const struct lot_pack
     uint8_t room[160] = { 0 };
 
     memcpy(room + GH_TUN_PORT_HEADROOM, p->bytes, p->len);
-    relay_packet_in(w->rw, room + GH_TUN_PORT_HEADROOM, p->len);
+    relay_packet_in(w->rw, room + GH_TUN_PORT_HEADROOM, p->len, false);
     assert_int_equal(arrived(&w->streams[client], p), pass);
     assert_int_equal(left(w->rw->tun, p), 0);
 }
