@@ -60,6 +60,15 @@ relay:
 '''
 
 
+def unmeasured(script):
+    """How much of a file is read before it is sent, and how long that takes, is chance."""
+    def play(p):
+        yield from script(p)
+        p.lengths = False
+        p.times.clear()
+    return play
+
+
 class Stand:
     """Two doors, and what is behind both."""
 
@@ -100,6 +109,7 @@ class Stand:
         return door
 
     def differences(self, scripts):
+        scripts = {name: unmeasured(script) if 'large' in name else script for name, script in scripts.items()}
         return udpprobe.differences(inside(self.host, probe.compare, self.door.address, self.plain.address, scripts, BUDGET, 2000 if DEEP else 256))
 
     def udp_differences(self, scripts):
