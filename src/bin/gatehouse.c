@@ -7,6 +7,7 @@
 #include "cli/doctor.h"
 #include "cli/ech.h"
 #include "cli/conform.h"
+#include "cli/link.h"
 #include "cli/policy.h"
 #include "cli/probe.h"
 #include "cli/reload.h"
@@ -32,6 +33,7 @@ int main(int argc, char **argv)
         { "conform", gh_cli_conform, "try the rules of CONNECT-IP on any proxy", gh_cli_conform_usage, NULL, NULL },
         { "doctor", NULL, "is this machine right for a node?", gh_cli_doctor_usage, &doctor, gh_cli_doctor },
         { "ech", NULL, "make and show the keys of Encrypted ClientHello", gh_cli_ech_usage, NULL, gh_cli_ech },
+        { "link", NULL, "print the connection link of a first start", gh_cli_link_usage, NULL, gh_cli_link },
         { "policy", gh_cli_policy, "check, test and explain a policy", NULL, NULL, NULL },
         { "probe", gh_cli_probe, "find out what gives a door away", gh_cli_probe_usage, NULL, NULL },
         { "reload", NULL, "read the configuration again", gh_cli_reload_usage, NULL, gh_cli_reload },

@@ -1,6 +1,7 @@
-/* gatehouse-agent: the client with a TUN. */
+/* gatehouse-agent: the client, with a TUN or as a proxy. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "bin/child.h"
@@ -13,12 +14,13 @@
 #include "core/run.h"
 #include "priv/parent.h"
 #include "services/agent/agent.h"
+#include "services/capture/capture.h"
 
 #define NAME "agent" /* of lock and journal */
 
-static const struct gh_service *const services[] = { &gh_service_agent, NULL };
+static const struct gh_service *const services[] = { &gh_service_agent, &gh_service_capture, NULL };
 static const struct gh_conf_section *sections[] = { &gh_conf_section_node, &gh_conf_section_log, &gh_conf_section_audit,
-                                                    &gh_conf_section_admin, NULL /* the agent's */, NULL };
+                                                    &gh_conf_section_admin, NULL /* the agent's */, NULL /* capture's */, NULL };
 
 static int child_main(struct gh_priv_client *c, int argc, char **argv)
 {
@@ -53,6 +55,22 @@ static int cleanup(const char *run_dir)
     return gh_priv_cleanup(NAME, run_dir);
 }
 
+/* "gatehouse-agent --mode proxy …" is "gatehouse-agent up --mode proxy …". */
+static int main_up(const struct gh_cli_verb *verbs, int argc, char **argv)
+{
+    char **with = calloc((size_t)argc + 2, sizeof *with), up[] = "up";
+    int code;
+
+    if (!with)
+        return GH_EXIT_TRY_LATER;
+    with[0] = argv[0];
+    with[1] = up;
+    memcpy(with + 2, argv + 1, (size_t)(argc - 1) * sizeof *argv);
+    code = gh_cli_main(verbs, argc + 1, with);
+    free(with);
+    return code;
+}
+
 int main(int argc, char **argv)
 {
     static const struct gh_cli_agent agent = { sections, up, cleanup };
@@ -70,5 +88,6 @@ int main(int argc, char **argv)
     };
 
     sections[4] = gh_service_agent.section;
-    return gh_cli_main(verbs, argc, argv);
+    sections[5] = gh_service_capture.section;
+    return argc > 1 && strncmp(argv[1], "--mode", 6) == 0 ? main_up(verbs, argc, argv) : gh_cli_main(verbs, argc, argv);
 }

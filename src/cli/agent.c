@@ -1,5 +1,6 @@
 #include "cli/agent.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,22 +10,37 @@
 #include "base/error.h"
 #include "core/boot.h"
 #include "core/conf.h"
+#include "cli/ca_dir.h"
+#include "cli/own_file.h"
 #include "cli/recorded.h"
 #include "cli/watch.h"
+#include "crypto/hash.h"
 #include "net/http1_client.h"
+#include "os/folder.h"
+#include "wire/link.h"
 
 #define CONFIG "/etc/gatehouse/agent.yaml"
+#define NOTHING "/dev/null"
+#define NO_CONFIG "link.yaml" /* in the run folder */
 #define DOWN_PATIENCE 300 /* tenths of a second */
 
 #define CONFIG_OPTION "  -c, --config FILE  the agent's configuration (" CONFIG ")\n"
 #define SOCKET_OPTION "  --socket PATH      its socket, instead of the one that FILE names\n"
 
 const char gh_cli_agent_up_usage[] =
-    "up [-c|--config FILE] [--run-dir DIR]\n\n"
+    "up [-c|--config FILE] [--mode tun|proxy] [--run-dir DIR]\n"
+    "       up LINK | --link-file FILE [-c|--config FILE] [--mode tun|proxy] [--run-dir DIR]\n\n"
+    "  LINK               a connection link, k2v5://…, which is all that is needed: without --config no file is read\n"
+    "  --link-file FILE   the same from a file; - is standard input\n"
     CONFIG_OPTION
+    "  --mode MODE        instead of agent.mode of FILE: tun, or proxy, which needs no root\n"
     "  --run-dir DIR      instead of node.run_dir of FILE\n\n"
-    "Connects to the relay that FILE names and stays in the foreground; ends with SIGTERM, SIGINT or `gatehouse-agent down`.\n\n"
+    "Connects to the relay that FILE or the link names and stays in the foreground; ends with SIGTERM, SIGINT or `gatehouse-agent down`.\n\n"
+    "There is a token in a link. One on the command line is in the shell's history, and in the list of processes until it was read, a moment after the\n"
+    "start; from a file, standard input, agent.link in FILE or GATEHOUSE_AGENT_LINK_FILE it never is. Options that a link says nothing of come from FILE\n"
+    "or from the environment, such as GATEHOUSE_AGENT_TRANSPORT=tcp.\n\n"
     "example: gatehouse-agent up --config /etc/gatehouse/agent.yaml\n"
+    "         gatehouse-agent up --link-file link.txt\n"
     "exit codes: 0 ended as asked, 1 the configuration is bad or something could not be set up, 2 usage, 5 no permission, or another agent\n"
     "            with this certificate took over, 75 try later (one is running)";
 const char gh_cli_agent_status_usage[] =
@@ -79,7 +95,7 @@ static bool find_row(const struct gh_conf_section *section, const char *name, un
 }
 
 /* The value of a path option, malloc'd; NULL when the file is bad, after a message. */
-static char *read_option(const struct gh_cli_agent *agent, const char *file, const char *section, const char *option)
+static char *read_option(const struct gh_cli_agent *agent, const char *file, bool given, const char *section, const char *option)
 {
     struct gh_conf_errors errors;
     struct gh_conf *conf = NULL;
@@ -87,6 +103,8 @@ static char *read_option(const struct gh_cli_agent *agent, const char *file, con
     unsigned row;
 
     gh_conf_errors_init(&errors);
+    if (!given && access(file, F_OK) < 0 && errno == ENOENT) /* an agent with a link has none */
+        file = NOTHING;
     if (gh_conf_parse_file(file, agent->sections, (const char *const *)environ, &errors, &conf) < 0) {
         struct gh_text text;
 
@@ -107,26 +125,114 @@ static int explain_start(int rc)
 {
     fprintf(stderr, "gatehouse-agent: %s\n",
             rc == GH_ERR_EXISTS   ? "an agent is running already"
-            : rc == GH_ERR_DENIED ? "it needs root, or CAP_NET_ADMIN and a run folder that it may write"
+            : rc == GH_ERR_DENIED ? "it needs a run folder that it may write (--run-dir), and root or CAP_NET_ADMIN unless agent.mode is proxy"
                                   : gh_error_text(rc));
     return rc == GH_ERR_EXISTS ? GH_EXIT_TRY_LATER : rc == GH_ERR_DENIED ? GH_EXIT_DENIED : GH_EXIT_CHECK_FAILED;
+}
+
+/* ---- a link ---- */
+
+/* The first line of <file> into <ret>. False after a message. */
+static bool read_link_file(const char *file, char ret[GH_LINK_MAX + 2])
+{
+    FILE *in = strcmp(file, "-") == 0 ? stdin : fopen(file, "re");
+    bool good;
+
+    if (!in) {
+        fprintf(stderr, "gatehouse-agent up: %s: %s\n", file, strerror(errno));
+        return false;
+    }
+    setvbuf(in, NULL, _IONBF, 0); /* no copy of it stays behind */
+    good = fgets(ret, GH_LINK_MAX + 2, in) != NULL;
+    if (in != stdin)
+        fclose(in);
+    if (good)
+        ret[strcspn(ret, "\r\n")] = 0;
+    else
+        fprintf(stderr, "gatehouse-agent up: %s: there is no link in it\n", file);
+    return good;
+}
+
+/* The environment carries it to where options are read: it is this process's own memory, not what /proc shows. */
+static bool give_link(char text[GH_LINK_MAX + 2])
+{
+    struct gh_link_error e = { 0 };
+    struct gh_link link;
+    bool good = gh_link_read(gh_span_str(text), &link, &e) == 0;
+
+    if (!good)
+        fprintf(stderr, "gatehouse-agent up: the link, column %zu: %s\n", e.column, e.what);
+    else
+        good = setenv("GATEHOUSE_AGENT_LINK", text, 1) == 0;
+    gh_wipe(&link, sizeof link);
+    gh_wipe(text, GH_LINK_MAX + 2);
+    return good;
+}
+
+/* 1: there is a link; 0: none; GH_EXIT_USAGE as a negative number. */
+static int take_link(const struct gh_cli_verb *verb, int *argc, char **argv)
+{
+    const char *file = gh_cli_take_option(argc, argv, "--link-file");
+    char text[GH_LINK_MAX + 2];
+
+    if (file && *argc > 1)
+        return -gh_cli_usage(verb, "up takes LINK or --link-file, and no other argument");
+    if (*argc > 2 || (*argc == 2 && argv[1][0] == '-'))
+        return -gh_cli_usage(verb, "up takes no other argument than LINK");
+    if (file)
+        return read_link_file(file, text) && give_link(text) ? 1 : -GH_EXIT_USAGE;
+    if (*argc < 2)
+        return 0;
+    snprintf(text, sizeof text, "%s", argv[1]);
+    memset(argv[1], '*', strlen(argv[1])); /* what ps shows */
+    return give_link(text) ? 1 : -GH_EXIT_USAGE;
+}
+
+/* The parent opens a configuration, so there is one. */
+static bool write_no_config(const struct gh_boot *boot, char ret[GH_CA_DIR_PATH])
+{
+    static const char text[] = "# Written by `gatehouse-agent up` with a link: all options are at their defaults, and the link is in no file.\n";
+    char why[GH_CA_DIR_WHY];
+    bool good = gh_folder_make(boot->run_dir, 0755) == 0;
+
+    snprintf(ret, GH_CA_DIR_PATH, "%s/" NO_CONFIG, boot->run_dir);
+    if (!good)
+        fprintf(stderr, "gatehouse-agent up: %s: %s\n", boot->run_dir, strerror(errno));
+    else if (gh_own_file_save(ret, text, sizeof text - 1, true, why) < 0)
+        fprintf(stderr, "gatehouse-agent up: %s\n", why);
+    else
+        return true;
+    return false;
 }
 
 int gh_cli_agent_up(const struct gh_cli_verb *verb, int argc, char **argv)
 {
     const struct gh_cli_agent *agent = verb->arg;
-    const char *run_dir = gh_cli_take_option(&argc, argv, "--run-dir"), *file;
+    const char *run_dir = gh_cli_take_option(&argc, argv, "--run-dir"), *mode = gh_cli_take_option(&argc, argv, "--mode"), *file;
+    char made[GH_CA_DIR_PATH];
     struct gh_boot boot;
     bool given;
-    int code;
+    int code, link;
 
     file = take_config(&argc, argv, &given);
-    if (argc > 1)
-        return gh_cli_usage(verb, "up takes no other argument");
-    if (run_dir) /* the file's own value gives way to it */
+    link = take_link(verb, &argc, argv);
+    if (link < 0)
+        return -link;
+    if (mode && strcmp(mode, "tun") != 0 && strcmp(mode, "proxy") != 0)
+        return gh_cli_usage(verb, "--mode is tun or proxy");
+    if (run_dir) /* the file's own values give way to them */
         setenv("GATEHOUSE_NODE_RUN_DIR", run_dir, 1);
+    if (mode)
+        setenv("GATEHOUSE_AGENT_MODE", mode, 1);
+    if (link && !given)
+        file = NOTHING;
     if (gh_boot_read(file, agent->sections, (const char *const *)environ, &boot) < 0)
         return GH_EXIT_CHECK_FAILED;
+    if (link && !given) {
+        if (!write_no_config(&boot, made))
+            return GH_EXIT_DENIED;
+        file = made;
+    }
     code = agent->up(file, &boot);
     return code < 0 ? explain_start(code) : code;
 }
@@ -144,7 +250,7 @@ int gh_cli_agent_cleanup(const struct gh_cli_verb *verb, int argc, char **argv)
         return gh_cli_usage(verb, "cleanup takes no other argument");
     /* without any file the default folder is looked at: the configuration may be gone, too */
     if (!run_dir && (given || access(file, R_OK) == 0)) {
-        from_file = read_option(agent, file, "node", "run_dir");
+        from_file = read_option(agent, file, given, "node", "run_dir");
         if (!from_file)
             return GH_EXIT_CHECK_FAILED;
     }
@@ -174,7 +280,7 @@ static char *take_socket(const struct gh_cli_agent *agent, int *argc, char **arg
     file = take_config(argc, argv, &given);
     if (path)
         return strdup(path);
-    value = read_option(agent, file, "agent", "socket");
+    value = read_option(agent, file, given, "agent", "socket");
     if (value && !*value) {
         fprintf(stderr, "%s: agent.socket is empty, so the agent answers no questions\n", file);
         free(value);
@@ -317,13 +423,8 @@ static void print_ipv6(FILE *out, const json_t *o)
         fprintf(out, "%-10s none: %s\n", "ipv6", reason);
 }
 
-static void print_status(FILE *out, const json_t *o)
+static void print_device(FILE *out, const json_t *o)
 {
-    fprintf(out, "%-10s %s since %s\n", "tunnel", text_of(o, "state"), text_of(o, "since"));
-    fprintf(out, "%-10s %s, certificate valid until %s\n", "identity", text_of(o, "identity"), text_of(o, "not_after"));
-    fprintf(out, "%-10s %s port %lld, %s, as %s\n", "relay", text_of(o, "relay"), number_of(o, "port"), text_of(o, "remote"), text_of(o, "relay_id"));
-    fprintf(out, "%-10s %s, %s\n", "tls", text_of(o, "tls_group"), text_of(o, "cipher"));
-    print_paths(out, o);
     fprintf(out, "%-10s %s, mtu %lld, the tunnel carries %lld\n", "device", text_of(o, "device"), number_of(o, "mtu"), number_of(o, "tunnel_mtu"));
     print_list(out, o, "addresses", "addresses");
     print_ipv6(out, o);
@@ -333,6 +434,33 @@ static void print_status(FILE *out, const json_t *o)
     print_nameservers(out, o);
     fprintf(out, "%-10s %lld packets, %lld bytes\n", "sent", number_of(o, "packets_out"), number_of(o, "bytes_out"));
     fprintf(out, "%-10s %lld packets, %lld bytes\n", "received", number_of(o, "packets_in"), number_of(o, "bytes_in"));
+}
+
+static void print_proxy(FILE *out, const json_t *o)
+{
+    const json_t *now = json_object_get(o, "proxied"), *row;
+    size_t i;
+
+    json_array_foreach(json_object_get(o, "listeners"), i, row)
+        fprintf(out, "%-10s %s, SOCKS5 and HTTP CONNECT\n", i ? "" : "proxy", text_of(row, "address"));
+    fprintf(out, "%-10s %lld over TCP, %lld over UDP; %lld and %lld so far\n", "tunnels", number_of(now, "tcp"), number_of(now, "udp"), number_of(now, "tcp_opened"),
+            number_of(now, "udp_opened"));
+}
+
+static void print_status(FILE *out, const json_t *o)
+{
+    fprintf(out, "%-10s %s since %s\n", "tunnel", text_of(o, "state"), text_of(o, "since"));
+    if (json_is_string(json_object_get(o, "not_after")))
+        fprintf(out, "%-10s %s, certificate valid until %s\n", "identity", text_of(o, "identity"), text_of(o, "not_after"));
+    else
+        fprintf(out, "%-10s %s, by a token\n", "identity", text_of(o, "identity"));
+    fprintf(out, "%-10s %s port %lld, %s, as %s\n", "relay", text_of(o, "relay"), number_of(o, "port"), text_of(o, "remote"), text_of(o, "relay_id"));
+    fprintf(out, "%-10s %s, %s\n", "tls", text_of(o, "tls_group"), text_of(o, "cipher"));
+    print_paths(out, o);
+    if (strcmp(text_of(o, "mode"), "proxy") == 0)
+        print_proxy(out, o);
+    else
+        print_device(out, o);
     print_drops(out, o);
     print_config(out, o);
     print_features(out, o);

@@ -118,6 +118,16 @@ const char *gh_doctor_option(const struct gh_doctor *d, const char *name)
     return "";
 }
 
+bool gh_doctor_is_proxy(const struct gh_doctor *d)
+{
+    if (!d->agent || !d->conf || !d->own)
+        return false;
+    for (unsigned row = 0; d->own->rows[row].name; row++)
+        if (strcmp(d->own->rows[row].name, "mode") == 0)
+            return gh_conf_uint(d->conf, d->own, row) == 1;
+    return false;
+}
+
 static const char *status_name(enum gh_doctor_status s)
 {
     static const char *const names[] = { "ok", "skip", "warn", "fail" };

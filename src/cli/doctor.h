@@ -60,6 +60,8 @@ int gh_doctor_read(const struct gh_doctor *d, const char *path, char *ret, size_
 const char *gh_doctor_path(const struct gh_doctor *d, const char *path, char ret[512]);
 /* A path or text option of the own section; "" when there is none. */
 const char *gh_doctor_option(const struct gh_doctor *d, const char *name);
+/* The agent's file says mode: proxy. */
+bool gh_doctor_is_proxy(const struct gh_doctor *d);
 void gh_doctor_emit_markdown(FILE *out);
 
 /* doctor_host.c */

@@ -21,9 +21,11 @@
 void gh_doctor_tun(const struct gh_doctor *d, struct gh_doctor_result *r)
 {
     char path[512];
-    int fd = open(gh_doctor_path(d, "/dev/net/tun", path), O_RDWR | O_CLOEXEC);
+    int fd = gh_doctor_is_proxy(d) ? -1 : open(gh_doctor_path(d, "/dev/net/tun", path), O_RDWR | O_CLOEXEC);
 
-    if (fd >= 0) {
+    if (gh_doctor_is_proxy(d)) {
+        gh_doctor_say(r, GH_DOCTOR_SKIP, "agent.mode is proxy: no device is needed");
+    } else if (fd >= 0) {
         close(fd);
         gh_doctor_say(r, GH_DOCTOR_OK, "/dev/net/tun can be opened");
     } else {
@@ -78,8 +80,9 @@ void gh_doctor_ipv6(const struct gh_doctor *d, struct gh_doctor_result *r)
 
 void gh_doctor_rights(const struct gh_doctor *d, struct gh_doctor_result *r)
 {
-    (void)d;
-    if (gh_caps_net_admin())
+    if (gh_doctor_is_proxy(d))
+        gh_doctor_say(r, GH_DOCTOR_SKIP, "agent.mode is proxy: no right is needed");
+    else if (gh_caps_net_admin())
         gh_doctor_say(r, GH_DOCTOR_OK, "CAP_NET_ADMIN is there");
     else
         gh_doctor_say(r, GH_DOCTOR_FAIL, "this user (uid %u) has no CAP_NET_ADMIN", (unsigned)gh_process_user());

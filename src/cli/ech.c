@@ -52,6 +52,12 @@ struct options {
     bool pem, force, json;
 };
 
+struct form {
+    const char *name;
+    int (*run)(const struct options *o);
+    bool name_and_alpn, makes_first;
+};
+
 static int failed(const char *why)
 {
     fprintf(stderr, "gatehouse ech: %s\n", why);
@@ -255,13 +261,23 @@ static bool parse_keep(const char *text, int64_t *ret)
     return true;
 }
 
+/* What writes has the file for itself from reading it to showing what it is then. */
+static int run(const struct form *form, const struct options *o)
+{
+    char why[GH_CA_DIR_WHY];
+    int rc, lock = -1;
+
+    if (!form->name_and_alpn && gh_own_file_lock(o->path, &lock, why) < 0)
+        return failed(why);
+    rc = form->run(o);
+    if (lock >= 0)
+        close(lock);
+    return rc;
+}
+
 int gh_cli_ech(const struct gh_cli_verb *verb, int argc, char **argv)
 {
-    static const struct {
-        const char *name;
-        int (*run)(const struct options *o);
-        bool name_and_alpn, makes_first;
-    } verbs[] = { { "generate", do_generate, false, true }, { "rotate", do_rotate, false, false }, { "show", do_show, true, false } };
+    static const struct form verbs[] = { { "generate", do_generate, false, true }, { "rotate", do_rotate, false, false }, { "show", do_show, true, false } };
     struct options o = { .verb = verb, .path = gh_cli_take_option(&argc, argv, "--keys-file") };
     const char *keep = gh_cli_take_option(&argc, argv, "--keep"), *alpn = gh_cli_take_option(&argc, argv, "--alpn");
 
@@ -286,7 +302,7 @@ int gh_cli_ech(const struct gh_cli_verb *verb, int argc, char **argv)
             return gh_cli_usage(verb, "--alpn takes names with commas between them, as in h2,h3");
         if (o.name && (!*o.name || gh_ca_dns_check(o.name) < 0))
             return gh_cli_usage(verb, "--name takes a DNS name");
-        return verbs[i].run(&o);
+        return run(&verbs[i], &o);
     }
     return gh_cli_usage(verb, "no such form");
 }

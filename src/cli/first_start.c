@@ -347,12 +347,28 @@ static int parse(struct first *f, const char *text, const char *file, struct gh_
     return rc;
 }
 
+/* systemd: JOURNAL_STREAM is "device:inode" of what leads to the journal, which more people read than should have the link. */
+static bool is_journal(const struct first *f, FILE *out)
+{
+    unsigned long long device = 0, inode = 0;
+    const char *said = NULL;
+    struct stat st;
+
+    for (const char *const *env = f->env; env && *env && !said; env++)
+        said = strncmp(*env, "JOURNAL_STREAM=", 15) == 0 ? *env + 15 : NULL;
+    return said && sscanf(said, "%llu:%llu", &device, &inode) == 2 && fstat(fileno(out), &st) == 0 && st.st_dev == device && st.st_ino == inode;
+}
+
 static void print_hints(const struct first *f, const char *link, FILE *out)
 {
     const struct gh_link *l = &f->link;
 
-    fprintf(out, "Gatehouse has no configuration and goes by what it made in %s.\n\nConnect with this link, which has a token in it: keep it as a password.\n\n%s\n"
-                 "A firewall must let pass TCP and UDP %u", f->node.state_dir, link, l->port);
+    fprintf(out, "Gatehouse has no configuration and goes by what it made in %s.\n\n", f->node.state_dir);
+    if (is_journal(f, out))
+        fputs("Connect with the link that `gatehouse link` prints. It has a token in it and so is not shown here.\n", out);
+    else
+        fprintf(out, "Connect with this link, which has a token in it: keep it as a password. `gatehouse link` prints it again.\n\n%s\n", link);
+    fprintf(out, "A firewall must let pass TCP and UDP %u", l->port);
     if (l->hop[0])
         fprintf(out, " and %u to %u, which lead to it", l->hop[0], l->hop[1]);
     fprintf(out, ", for example:\n\n  ufw allow %u\n", l->port);

@@ -1,13 +1,43 @@
 #include "cli/own_file.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "cli/ca_dir_internal.h"
+
+int gh_own_file_lock(const char *path, int *ret_fd, char why[GH_CA_DIR_WHY])
+{
+    struct stat held, now;
+    int fd, rc;
+
+    for (;;) {
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        if (fd < 0 && errno != ENOENT)
+            return ca_dir_refuse_system(why, path);
+        if (fd < 0)
+            break;
+        do
+            rc = flock(fd, LOCK_EX);
+        while (rc < 0 && errno == EINTR);
+        if (rc < 0 || fstat(fd, &held) < 0) {
+            rc = ca_dir_refuse_system(why, path);
+            close(fd);
+            return rc;
+        }
+        if (stat(path, &now) == 0 && now.st_dev == held.st_dev && now.st_ino == held.st_ino)
+            break;
+        close(fd); /* another file took its place meanwhile */
+    }
+    *ret_fd = fd;
+    return 0;
+}
 
 int gh_own_file_save(const char *path, const char *text, size_t len, bool replace, char why[GH_CA_DIR_WHY])
 {

@@ -11,4 +11,8 @@
  * with words. */
 int gh_own_file_save(const char *path, const char *text, size_t len, bool replace, char why[GH_CA_DIR_WHY]);
 
+/* For whoever reads <path>, to write it anew: waits until nobody else does, and holds that off until the descriptor is closed, or another file has taken
+ * its place. Without a file there is nothing to hold (-1): whoever saves the first one is the only one. 0, or an error with words. */
+int gh_own_file_lock(const char *path, int *ret_fd, char why[GH_CA_DIR_WHY]);
+
 #endif

@@ -39,7 +39,14 @@ const char gh_cli_user_usage[] =
 struct options {
     const struct gh_cli_verb *verb;
     const char *path, *name;
+    char *token; /* GH_TOKEN_MAX + 2 bytes; from standard input, or to be made */
     bool from_stdin, replace, json;
+};
+
+struct form {
+    const char *name;
+    int (*run)(const struct options *o);
+    bool adds, lists;
 };
 
 /* The file as it is, comments and all. */
@@ -191,7 +198,6 @@ static int tell_added(const struct options *o, const char *token)
 
 static int do_add(const struct options *o)
 {
-    char token[GH_TOKEN_MAX + 2] = "";
     const struct gh_user *old;
     struct gh_token_hash h;
     struct file f;
@@ -202,18 +208,15 @@ static int do_add(const struct options *o)
     old = gh_users_find(&f.users, gh_span_str(o->name));
     if (old && !o->replace)
         rc = failed("there is such a user already: --replace gives another token");
-    else if (o->from_stdin)
-        rc = read_token(token);
-    else if (gh_token_make(token) < 0)
+    else if (!o->from_stdin && gh_token_make(o->token) < 0)
         rc = failed("there is no randomness");
-    if (rc == 0 && gh_token_hash_make(gh_span_str(token), o->from_stdin ? GH_TOKEN_ARGON2ID : GH_TOKEN_SHA256, &h) < 0)
+    if (rc == 0 && gh_token_hash_make(gh_span_str(o->token), o->from_stdin ? GH_TOKEN_ARGON2ID : GH_TOKEN_SHA256, &h) < 0)
         rc = failed("the token cannot be hashed");
     if (rc == 0)
         rc = put(o, &f, o->name, &h);
     if (rc == 0)
-        rc = tell_added(o, token);
+        rc = tell_added(o, o->token);
     unload(&f);
-    gh_wipe(token, sizeof token);
     return rc;
 }
 
@@ -268,13 +271,27 @@ static int do_list(const struct options *o)
     return rc;
 }
 
+/* What writes has the file for itself from reading it to writing it. */
+static int run(const struct form *form, struct options *o)
+{
+    char why[GH_CA_DIR_WHY], token[GH_TOKEN_MAX + 2] = "";
+    int rc, lock = -1;
+
+    o->token = token;
+    if (o->from_stdin && read_token(token)) /* however long that takes */
+        return GH_EXIT_CHECK_FAILED;
+    if (!form->lists && gh_own_file_lock(o->path, &lock, why) < 0)
+        return failed(why);
+    rc = form->run(o);
+    gh_wipe(token, sizeof token);
+    if (lock >= 0)
+        close(lock);
+    return rc;
+}
+
 int gh_cli_user(const struct gh_cli_verb *verb, int argc, char **argv)
 {
-    static const struct {
-        const char *name;
-        int (*run)(const struct options *o);
-        bool adds, lists;
-    } verbs[] = { { "add", do_add, true, false }, { "list", do_list, false, true }, { "del", do_del, false, false } };
+    static const struct form verbs[] = { { "add", do_add, true, false }, { "list", do_list, false, true }, { "del", do_del, false, false } };
     struct options o = { .verb = verb, .path = gh_cli_take_option(&argc, argv, "--users-file") };
 
     o.from_stdin = gh_cli_take_flag(&argc, argv, "--stdin");
@@ -293,7 +310,7 @@ int gh_cli_user(const struct gh_cli_verb *verb, int argc, char **argv)
         o.name = verbs[i].lists ? NULL : argv[2];
         if (o.name && !gh_identity_name_valid(gh_span_str(o.name)))
             return gh_cli_usage(verb, "a NAME has 1 to 128 letters, digits, dots, hyphens or underscores");
-        return verbs[i].run(&o);
+        return run(&verbs[i], &o);
     }
     return gh_cli_usage(verb, "no such form");
 }

@@ -61,6 +61,7 @@ struct gh_conf_row {
     bool required; /* refused when the section is there and the option is not */
     bool reload;   /* a reload applies it; otherwise it needs a restart */
     bool key;      /* PATH: a private key, which the parent alone opens */
+    bool tls12;    /* a key that is for strangers: it signs for TLS 1.2, too */
     bool folder;   /* PATH: a folder whose files the child reads by name; no reload applies it */
     const struct gh_conf_section *entry; /* TABLE; an entry that is one value, or a list, sets the first of these options */
 };

@@ -62,6 +62,7 @@ struct gh_service {
     /* Any thread, between load and unload: adds listeners, features, and what it has of each worker. */
     void (*describe)(void *state, struct gh_description *d);
     bool keeps_state; /* it opens files in node.state_dir by name */
+    bool (*may_keep_state)(const struct gh_conf *conf); /* instead, when that depends: the section is there */
     bool connects;    /* it connects to others by TCP, and has many connections */
     bool (*may_connect)(const struct gh_conf *conf); /* instead, when that depends: the section is there */
 };

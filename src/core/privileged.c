@@ -123,15 +123,15 @@ static void forget_key(void *arg, uint32_t key)
     (void)p->call(p->client, &q, &reply, NULL, 0, &count);
 }
 
-int gh_privileged_open_key(struct gh_privileged *p, const char *path, struct gh_signer *ret)
+int gh_privileged_open_key(struct gh_privileged *p, const char *path, bool tls12, struct gh_signer *ret)
 {
     struct gh_priv_reply reply;
-    int rc = with_path(p, GH_PRIV_KEY, path, 0, &reply, NULL);
+    int rc = with_path(p, GH_PRIV_KEY, path, tls12, &reply, NULL);
 
     if (rc < 0)
         return rc;
-    *ret = (struct gh_signer){ .sign = sign, .release = forget_key, .arg = p, .key = reply.id };
-    ret->scheme_count = reply.schemes < 8 ? reply.schemes : 8;
+    *ret = (struct gh_signer){ .sign = sign, .release = forget_key, .arg = p, .key = reply.id, .tls12 = tls12 };
+    ret->scheme_count = reply.schemes < GH_SIGN_SCHEMES ? reply.schemes : GH_SIGN_SCHEMES;
     memcpy(ret->schemes, reply.scheme, ret->scheme_count * sizeof *ret->schemes);
     return 0;
 }

@@ -29,8 +29,9 @@ int gh_privileged_open_file(struct gh_privileged *p, const char *path, int *ret_
 int gh_privileged_read_file(struct gh_privileged *p, const char *path, size_t limit, struct gh_text *ret);
 /* And when the file was written last, wall seconds. */
 int gh_privileged_read_dated(struct gh_privileged *p, const char *path, size_t limit, struct gh_text *ret, int64_t *ret_changed);
-/* A private key, which stays with the parent: it signs for whoever has <ret>, on any thread, while <p> lives and until it is released. */
-int gh_privileged_open_key(struct gh_privileged *p, const char *path, struct gh_signer *ret);
+/* A private key, which stays with the parent: it signs for whoever has <ret>, on any thread, while <p> lives and until it is released.
+ * <tls12>: for strangers, in TLS 1.2 as well. */
+int gh_privileged_open_key(struct gh_privileged *p, const char *path, bool tls12, struct gh_signer *ret);
 int gh_privileged_open_append(struct gh_privileged *p, const char *path, int *ret_fd);
 /* A new file of ours that everybody may read, and that goes away with the program. */
 int gh_privileged_open_public(struct gh_privileged *p, const char *path, int *ret_fd);

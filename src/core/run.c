@@ -116,15 +116,17 @@ static int read_conf(struct runner *r, struct gh_conf_errors *errors, struct gh_
     return rc;
 }
 
-static void name_file(struct gh_privileged *p, const char *path, bool is_key)
+static void name_file(struct gh_privileged *p, const struct gh_conf_row *row, const char *path)
 {
     struct gh_signer signer;
     uint32_t id;
     int fd;
 
-    if (is_key)
-        (void)gh_privileged_open_key(p, path, &signer); /* only looked at: nothing to be released */
-    else if (gh_privileged_open_file(p, path, &fd) == 0) /* named is enough: the running child says why it cannot be read */
+    if (row->key) /* only looked at: nothing to be released */
+        (void)gh_privileged_open_key(p, path, false, &signer);
+    if (row->key && row->tls12)
+        (void)gh_privileged_open_key(p, path, true, &signer);
+    if (!row->key && gh_privileged_open_file(p, path, &fd) == 0) /* named is enough: the running child says why it cannot be read */
         close(fd);
     (void)gh_privileged_watch(p, path, &id);
 }
@@ -151,7 +153,7 @@ int gh_run_name_files(const struct gh_run_config *cfg)
 
             /* a path that a reload applies is a file that is read, or a key that signs */
             if (at->type == GH_CONF_PATH && at->reload && *gh_conf_string(conf, sections[i], row))
-                name_file(cfg->privileged, gh_conf_string(conf, sections[i], row), at->key);
+                name_file(cfg->privileged, at, gh_conf_string(conf, sections[i], row));
         }
     gh_conf_destroy(conf);
     return 0;
@@ -197,8 +199,10 @@ static int enter_sandbox(struct runner *r, const struct gh_conf *conf)
         const struct gh_service *service = r->cfg->services[i];
 
         keeps |= service->keeps_state;
-        if (!service->section || gh_conf_has(conf, service->section))
+        if (!service->section || gh_conf_has(conf, service->section)) {
             s.connect |= service->connects || (service->may_connect && service->may_connect(conf));
+            keeps |= service->may_keep_state && service->may_keep_state(conf);
+        }
         s.path_count += add_folders(conf, service->section, paths + s.path_count, 1 + FOLDERS_MAX - s.path_count);
     }
     if (s.connect)

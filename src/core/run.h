@@ -17,6 +17,7 @@
 #include "os/sandbox.h"
 
 struct gh_workers;
+struct gh_port_opener;
 struct gh_port_sessions;
 struct gh_port_trace;
 struct gh_port_tunnels;
@@ -48,6 +49,7 @@ struct gh_run {
     const struct gh_port_trace *trace; /* packets that are watched; what was recorded is the workers' */
     const struct gh_port_tunnels *tunnels;
     const struct gh_port_users *users;
+    const struct gh_port_opener *opener;
     const char *(*policy_version)(void *arg, char *buf, size_t cap); /* any thread; "" without a policy */
     void *policy_arg;
     _Atomic int exit_code; /* of the process, when a service made it end; 0 otherwise */

@@ -29,7 +29,7 @@ void gh_self_read(struct gh_privileged *p, const char *certificate, const char *
     struct gh_text pem = { 0 };
 
     *ret = (struct gh_self){ 0 };
-    if (gh_privileged_read_file(p, certificate, CERTIFICATE_MAX, &pem) < 0)
+    if (!*certificate || gh_privileged_read_file(p, certificate, CERTIFICATE_MAX, &pem) < 0)
         return;
     gh_self_of_pem(gh_span_of(pem.data, pem.len), trust_domain, role, ret);
     gh_text_fini(&pem);

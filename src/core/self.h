@@ -15,7 +15,7 @@ struct gh_self {
     uint8_t pin[32];                     /* SHA-256 of the SubjectPublicKeyInfo */
 };
 
-/* A file that cannot be read or understood makes an empty one: whoever needs it for TLS says why. */
+/* No file (""), or one that cannot be read or understood makes an empty one: whoever needs it for TLS says why. */
 void gh_self_read(struct gh_privileged *p, const char *certificate, const char *trust_domain, enum gh_role role, struct gh_self *ret);
 void gh_self_of_pem(struct gh_span pem, const char *trust_domain, enum gh_role role, struct gh_self *ret);
 

@@ -36,9 +36,9 @@ static int read_pem(const struct loading *l, const char *path, struct gh_text *r
     return rc < 0 ? complain(l, path, rc) : 0;
 }
 
-static int open_key(const struct loading *l, const char *path, struct gh_signer *ret)
+static int open_key(const struct loading *l, const char *path, bool tls12, struct gh_signer *ret)
 {
-    int rc = gh_privileged_open_key(l->run->privileged, path, ret);
+    int rc = gh_privileged_open_key(l->run->privileged, path, tls12, ret);
 
     return rc < 0 ? complain(l, path, rc) : 0;
 }
@@ -78,19 +78,23 @@ int gh_tls_load(struct gh_run *run, struct gh_log *log, const char *area, const 
     struct gh_text cert = { 0 }, ca = { 0 };
     struct gh_signer signer;
     struct gh_tls_ctx *made = NULL;
-    struct gh_tls_config cfg = { .server = f->server, .alpn = f->alpn ? f->alpn : "h3", .aead = f->aead, .signer = &signer, .ask = f->ask,
-                                 .pins = f->pins, .pin_count = f->pin_count };
+    struct gh_tls_config cfg = { .server = f->server, .alpn = f->alpn ? f->alpn : "h3", .aead = f->aead, .signer = &signer, .ask = f->ask, .tls12 = f->tls12,
+                                 .pins = f->pins, .pin_count = f->pin_count, .shape = f->shape };
     char why[WHY] = "";
-    int rc = read_pem(&l, f->certificate, &cert);
+    bool own = *f->certificate;
+    int rc = own ? read_pem(&l, f->certificate, &cert) : 0;
 
     if (rc == 0 && f->ca && *f->ca)
         rc = read_pem(&l, f->ca, &ca);
-    if (rc == 0)
-        rc = open_key(&l, f->key, &signer); /* the last: the context takes it over */
+    if (!own)
+        cfg.signer = NULL;
+    else if (rc == 0)
+        rc = open_key(&l, f->key, f->tls12, &signer); /* the last: the context takes it over */
     if (rc == 0) {
         cfg.certificate = gh_span_of(cert.data, cert.len);
         cfg.ca = gh_span_of(ca.data, ca.len);
-        look_at_time(log, area, f->certificate, cfg.certificate);
+        if (own)
+            look_at_time(log, area, f->certificate, cfg.certificate);
         rc = gh_tls_ctx_create(&cfg, &made, why, sizeof why);
         if (rc < 0)
             refuse(&l, f, why);

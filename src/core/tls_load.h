@@ -13,7 +13,7 @@ struct gh_log;
 struct gh_run;
 
 struct gh_tls_files {
-    const char *certificate, *key, *ca; /* PEM; no <ca> (NULL or ""): clients are not asked, servers are known by <pins> */
+    const char *certificate, *key, *ca; /* PEM; no <ca> (NULL or ""): clients are not asked, servers are known by <pins>; a client may have no <certificate> ("") */
     bool server;
     enum gh_aead_engine aead;
     const char *alpn; /* NULL: "h3" */
@@ -21,6 +21,8 @@ struct gh_tls_files {
     const struct gh_ech_keys *ech; /* server; NULL: none */
     const uint8_t (*pins)[32];     /* client */
     size_t pin_count;
+    enum gh_tls_shape shape;       /* client */
+    bool tls12;                    /* server: as struct gh_tls_config has it */
 };
 
 /* 0, or an error after a log line of <area> that names the file or says what is wrong in it; the last reload's words say it, too. */

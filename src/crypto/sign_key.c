@@ -4,7 +4,6 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,19 +11,25 @@
 
 struct gh_sign_key {
     EVP_PKEY *key;
-    uint16_t schemes[8];
+    uint16_t schemes[GH_SIGN_SCHEMES];
     size_t count;
 };
 
 static const struct scheme {
     uint16_t number;
     const char *type, *group, *digest;
+    bool tls13;
 } schemes[] = {
-    { GH_SIGN_ED25519, "ED25519", NULL, NULL },
-    { GH_SIGN_ECDSA_P256_SHA256, "EC", "prime256v1", "SHA256" },
-    { GH_SIGN_RSA_PSS_SHA256, "RSA", NULL, "SHA256" },
-    { GH_SIGN_RSA_PSS_SHA384, "RSA", NULL, "SHA384" },
-    { GH_SIGN_RSA_PSS_SHA512, "RSA", NULL, "SHA512" },
+    { GH_SIGN_ED25519, "ED25519", NULL, NULL, true },
+    { GH_SIGN_ECDSA_P256_SHA256, "EC", "prime256v1", "SHA256", true },
+    { GH_SIGN_RSA_PSS_SHA256, "RSA", NULL, "SHA256", true },
+    { GH_SIGN_RSA_PSS_SHA384, "RSA", NULL, "SHA384", true },
+    { GH_SIGN_RSA_PSS_SHA512, "RSA", NULL, "SHA512", true },
+    { GH_SIGN_ECDSA_SHA384, "EC", "prime256v1", "SHA384", false },
+    { GH_SIGN_ECDSA_SHA512, "EC", "prime256v1", "SHA512", false },
+    { GH_SIGN_RSA_PKCS1_SHA256, "RSA", NULL, "SHA256", false },
+    { GH_SIGN_RSA_PKCS1_SHA384, "RSA", NULL, "SHA384", false },
+    { GH_SIGN_RSA_PKCS1_SHA512, "RSA", NULL, "SHA512", false },
 };
 
 static bool scheme_fits(const struct scheme *s, const EVP_PKEY *key)
@@ -88,10 +93,18 @@ void gh_sign_key_destroy(struct gh_sign_key *k)
     free(k);
 }
 
-size_t gh_sign_key_schemes(const struct gh_sign_key *k, uint16_t ret[8])
+size_t gh_sign_key_schemes(const struct gh_sign_key *k, uint16_t ret[GH_SIGN_SCHEMES])
 {
     memcpy(ret, k->schemes, sizeof k->schemes);
     return k->count;
+}
+
+bool gh_sign_scheme_tls13(uint16_t scheme)
+{
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
+        if (schemes[i].number == scheme)
+            return schemes[i].tls13;
+    return false;
 }
 
 /* Of those that were found to fit when the key was loaded; NULL. */
@@ -123,7 +136,7 @@ int gh_sign_key_sign(const struct gh_sign_key *k, uint16_t scheme, const void *d
         return GH_ERR_MEMORY;
     if (EVP_DigestSignInit_ex(ctx, &pctx, s->digest, NULL, NULL, k->key, NULL) != 1)
         goto out;
-    if (!strcmp(s->type, "RSA") /* RFC 8446, section 4.2.3: the salt is as long as the digest */
+    if (!strcmp(s->type, "RSA") && s->tls13 /* RFC 8446, section 4.2.3: the salt is as long as the digest */
         && (EVP_PKEY_CTX_set_rsa_padding(pctx, RSA_PKCS1_PSS_PADDING) != 1
             || EVP_PKEY_CTX_set_rsa_pss_saltlen(pctx, RSA_PSS_SALTLEN_DIGEST) != 1))
         goto out;

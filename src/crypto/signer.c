@@ -40,11 +40,14 @@ bool gh_signer_may_sign_tls12(struct gh_span data)
         uint16_t group;
         uint8_t point;
     } groups[] = { { 23, 65 }, { 24, 97 }, { 29, 32 } }; /* P-256, P-384, X25519 */
+    static const char able[] = { 'D', 'O', 'W', 'N', 'G', 'R', 'D', 1 };
     struct gh_reader r = gh_reader_of(data);
+    struct gh_span randoms = gh_read_span(&r, 64);
     uint16_t group;
     uint8_t len;
 
-    gh_read_span(&r, 64);
+    if (randoms.len != 64 || memcmp(randoms.data + 64 - sizeof able, able, sizeof able) != 0)
+        return false;
     if (gh_read_u8(&r) != 3) /* named_curve */
         return false;
     group = gh_read_u16(&r);
@@ -54,6 +57,11 @@ bool gh_signer_may_sign_tls12(struct gh_span data)
         if (groups[i].group == group && groups[i].point == len)
             return gh_reader_done(&r);
     return false;
+}
+
+bool gh_signer_allows(bool tls12, uint16_t scheme, struct gh_span data)
+{
+    return gh_signer_may_sign(data) ? gh_sign_scheme_tls13(scheme) : tls12 && gh_signer_may_sign_tls12(data);
 }
 
 /* ---- keys ---- */
@@ -184,7 +192,7 @@ static const OSSL_DISPATCH ec_key_functions[] = { KEY_FUNCTIONS, { OSSL_FUNC_KEY
 
 struct signing {
     const struct remote_key *key;
-    uint16_t scheme; /* 0: none yet, or one that TLS 1.3 does not have */
+    uint16_t scheme, pkcs1; /* 0: none yet; RSA: with PSS, and without, which TLS 1.2 alone has */
     bool rsa, pss, salt_ok;
 };
 
@@ -194,22 +202,26 @@ static void *sign_new(void *provider, const char *properties)
     return calloc(1, sizeof(struct signing));
 }
 
-static uint16_t scheme_of(const EVP_PKEY *key, const char *digest)
+static void find_schemes(struct signing *s, const char *digest)
 {
     static const struct {
         const char *type, *digest, *alias;
-        uint16_t scheme;
-    } all[] = { { "ED25519", "", "", GH_SIGN_ED25519 },
-                { "EC", "SHA256", "SHA2-256", GH_SIGN_ECDSA_P256_SHA256 },
-                { "RSA", "SHA256", "SHA2-256", GH_SIGN_RSA_PSS_SHA256 },
-                { "RSA", "SHA384", "SHA2-384", GH_SIGN_RSA_PSS_SHA384 },
-                { "RSA", "SHA512", "SHA2-512", GH_SIGN_RSA_PSS_SHA512 } };
+        uint16_t scheme, pkcs1;
+    } all[] = { { "ED25519", "", "", GH_SIGN_ED25519, 0 },
+                { "EC", "SHA256", "SHA2-256", GH_SIGN_ECDSA_P256_SHA256, 0 },
+                { "EC", "SHA384", "SHA2-384", GH_SIGN_ECDSA_SHA384, 0 },
+                { "EC", "SHA512", "SHA2-512", GH_SIGN_ECDSA_SHA512, 0 },
+                { "RSA", "SHA256", "SHA2-256", GH_SIGN_RSA_PSS_SHA256, GH_SIGN_RSA_PKCS1_SHA256 },
+                { "RSA", "SHA384", "SHA2-384", GH_SIGN_RSA_PSS_SHA384, GH_SIGN_RSA_PKCS1_SHA384 },
+                { "RSA", "SHA512", "SHA2-512", GH_SIGN_RSA_PSS_SHA512, GH_SIGN_RSA_PKCS1_SHA512 } };
 
+    s->scheme = s->pkcs1 = 0;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (EVP_PKEY_is_a(key, all[i].type) &&
-            (OPENSSL_strcasecmp(digest, all[i].digest) == 0 || OPENSSL_strcasecmp(digest, all[i].alias) == 0))
-            return all[i].scheme;
-    return 0;
+        if (EVP_PKEY_is_a(s->key->public, all[i].type) &&
+            (OPENSSL_strcasecmp(digest, all[i].digest) == 0 || OPENSSL_strcasecmp(digest, all[i].alias) == 0)) {
+            s->scheme = all[i].scheme;
+            s->pkcs1 = all[i].pkcs1;
+        }
 }
 
 static int sign_set_params(void *data, const OSSL_PARAM params[])
@@ -252,13 +264,14 @@ static int sign_init(void *data, const char *digest, void *key, const OSSL_PARAM
     if (!s->key)
         return 0;
     s->rsa = EVP_PKEY_is_a(s->key->public, "RSA");
-    s->scheme = scheme_of(s->key->public, digest ? digest : "");
+    find_schemes(s, digest ? digest : "");
     return s->scheme && sign_set_params(s, params);
 }
 
 static int sign_data(void *data, unsigned char *sig, size_t *sig_len, size_t sig_cap, const unsigned char *tbs, size_t tbs_len)
 {
     const struct signing *s = data;
+    uint16_t scheme = s->rsa && !s->pss ? s->pkcs1 : s->scheme;
     uint8_t out[GH_SIGN_MAX];
     size_t len = 0;
 
@@ -266,9 +279,11 @@ static int sign_data(void *data, unsigned char *sig, size_t *sig_len, size_t sig
         *sig_len = (size_t)EVP_PKEY_get_size(s->key->public);
         return 1;
     }
-    if (s->rsa && !(s->pss && s->salt_ok)) /* RFC 8446, section 4.2.3 */
+    if (s->rsa && s->pss && !s->salt_ok) /* RFC 8446, section 4.2.3 */
         return 0;
-    if (s->key->signer.sign(s->key->signer.arg, s->key->signer.key, s->scheme, gh_span_of(tbs, tbs_len), out, &len) < 0 || len > sig_cap)
+    if (!gh_signer_allows(s->key->signer.tls12, scheme, gh_span_of(tbs, tbs_len)))
+        return 0;
+    if (s->key->signer.sign(s->key->signer.arg, s->key->signer.key, scheme, gh_span_of(tbs, tbs_len), out, &len) < 0 || len > sig_cap)
         return 0;
     memcpy(sig, out, len);
     *sig_len = len;

@@ -179,6 +179,8 @@ int gh_tls_create(struct gh_tls_ctx *ctx, const char *server_name, const struct 
         SSL_set_connect_state(t->ssl);
     if (SSL_set_quic_tls_cbs(t->ssl, dispatch, t) != 1)
         rc = GH_ERR_CRYPTO;
+    if (rc == 0 && ctx->shaped)
+        rc = tls_shape_ssl(t->ssl);
     if (rc == 0 && !ctx->server && server_name && *server_name)
         rc = tls_ssl_set_server_name(t->ssl, server_name);
     if (rc < 0) {

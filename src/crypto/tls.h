@@ -26,6 +26,13 @@ enum gh_tls_ask {
     GH_TLS_ASK_REQUESTED, /* one is; who sends none, or one that is not believed, has none (gh_tls_verify_error says why) */
 };
 
+/* Whose hello a client's looks like (docs/internals/client-hello.md). */
+enum gh_tls_shape {
+    GH_TLS_SHAPE_NONE,    /* our own */
+    GH_TLS_SHAPE_CHROME,
+    GH_TLS_SHAPE_FIREFOX,
+};
+
 /* A certificate of a server for the names in it (exact or wildcard, as in RFC 6125). */
 struct gh_tls_named {
     struct gh_span certificate, key; /* as in struct gh_tls_config */
@@ -48,6 +55,9 @@ struct gh_tls_config {
      * certificate, neither chain nor name nor time. */
     const uint8_t (*pins)[32];
     size_t pin_count;
+    /* Client: without an ECHConfigList its hellos have GREASE for one, and over TCP they offer TLS 1.2: a server that takes it is refused. With
+     * <alpn> "h3" it is the hello of QUIC. */
+    enum gh_tls_shape shape;
 };
 
 #define GH_TLS_NAMED_MAX 64u

@@ -148,6 +148,8 @@ static int configure(struct gh_tls_ctx *c, const struct gh_tls_config *cfg, char
         SSL_CTX_set_alpn_select_cb(ctx, select_alpn, c);
     else if (c->alpn_len && SSL_CTX_set_alpn_protos(ctx, c->alpn, (unsigned)c->alpn_len) != 0)
         return say(err, cap, "ALPN");
+    if (cfg->shape && !cfg->server && tls_shape_use(c, cfg->shape) < 0)
+        return say(err, cap, "TLS settings");
     return 0;
 }
 

@@ -19,6 +19,12 @@ struct tls_certificate {
     struct gh_signer signer; /* released with the context */
 };
 
+/* An extension of a client's hello that libssl knows nothing of. */
+struct tls_extra {
+    uint8_t bytes[16];
+    size_t len;
+};
+
 struct gh_tls_ctx {
     atomic_uint refs;
     struct ssl_ctx_st *ssl; /* SSL_CTX; its application data is this */
@@ -35,14 +41,22 @@ struct gh_tls_ctx {
     struct gh_known *known; /* server that looks at chains */
     uint8_t pins[GH_TLS_PINS_MAX][32];
     size_t pin_count;
+    bool shaped; /* client: tls_shape.c */
+    int (*security)(const struct ssl_st *ssl, const struct ssl_ctx_st *ctx, int op, int bits, int nid, void *other, void *arg); /* libssl's own */
+    struct tls_extra extra[6];
+    size_t extra_count;
     bool tickets; /* server: gh_tls_ctx_set_tickets was called */
     uint8_t ticket_key[GH_TLS_TICKET_KEY];
     atomic_llong wall; /* seconds, as told last */
 };
 
+/* Which part of a shaped hello with ECH libssl is at. */
+enum tls_veil { TLS_VEIL_NONE, TLS_VEIL_INNER, TLS_VEIL_VERSIONS, TLS_VEIL_OUTER };
+
 /* What an SSL's application data is. */
 struct tls_owner {
     int (*on_session)(struct tls_owner *o, struct gh_tls_session *s); /* 1 when it was taken over */
+    enum tls_veil veil;
 };
 
 /* tls_cert.c */
@@ -52,6 +66,10 @@ int tls_certificate_by_name(struct ssl_st *ssl, void *ctx); /* libssl's cert_cb 
 /* tls_pin.c: is this certificate's key one of the pinned? */
 bool tls_pin_holds(const struct gh_tls_ctx *c, struct x509_st *leaf);
 void tls_pin_use(struct gh_tls_ctx *c);
+/* tls_shape.c */
+int tls_shape_use(struct gh_tls_ctx *c, enum gh_tls_shape shape); /* the last of what is set */
+int tls_shape_ssl(struct ssl_st *ssl);
+void tls_shape_veil(struct ssl_st *ssl); /* over TCP: its hello will be encrypted */
 /* tls_ssl.c: what is the same for QUIC and for byte streams */
 int tls_ssl_set_server_name(struct ssl_st *ssl, const char *name);
 int tls_ssl_set_certificate_name(struct ssl_st *ssl, const char *name);

@@ -1,4 +1,5 @@
-/* A server that is known by its key: SHA-256 of its SubjectPublicKeyInfo (RFC 7469, section 2.4). */
+/* A server that is known by its key: SHA-256 of its SubjectPublicKeyInfo (RFC 7469, section 2.4). And one that took the TLS 1.2 that we only
+ * said. */
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
@@ -24,7 +25,11 @@ static int verify(X509_STORE_CTX *v, void *arg)
 {
     const struct gh_tls_ctx *c = arg;
 
-    if (!tls_pin_holds(c, X509_STORE_CTX_get0_cert(v))) {
+    if (SSL_version(X509_STORE_CTX_get_ex_data(v, SSL_get_ex_data_X509_STORE_CTX_idx())) < TLS1_3_VERSION) {
+        X509_STORE_CTX_set_error(v, X509_V_ERR_UNSPECIFIED);
+        return 0;
+    }
+    if (c->pin_count && !tls_pin_holds(c, X509_STORE_CTX_get0_cert(v))) {
         X509_STORE_CTX_set_error(v, X509_V_ERR_APPLICATION_VERIFICATION);
         return 0;
     }

@@ -53,6 +53,8 @@ int tls_ssl_set_ech(SSL *ssl, struct gh_span list)
     if (rc == 0 && SSL_set1_ech_config_list(ssl, list.data, list.len) != 1)
         rc = GH_ERR_MALFORMED;
     ERR_clear_error();
+    if (rc == 0 && SSL_get_min_proto_version(ssl) < TLS1_3_VERSION)
+        tls_shape_veil(ssl);
     return rc;
 }
 
@@ -128,6 +130,8 @@ const char *tls_ssl_verify_error(const SSL *ssl)
         return "certificate is not yet valid, or our clock is behind";
     case X509_V_ERR_CERT_HAS_EXPIRED:
         return "certificate has expired, or our clock is ahead";
+    case X509_V_ERR_UNSPECIFIED:
+        return SSL_version(ssl) < TLS1_3_VERSION ? "the server does not speak TLS 1.3" : X509_verify_cert_error_string(v);
     case X509_V_ERR_APPLICATION_VERIFICATION:
         return "the key is none of those that are pinned";
     default:

@@ -158,9 +158,11 @@ static int set_up(struct gh_tls_stream *t, const struct gh_tls_stream_request *r
         return 0;
     }
     SSL_set_connect_state(t->ssl);
+    if (t->ctx->shaped)
+        rc = tls_shape_ssl(t->ssl);
     if (!req)
-        return 0;
-    if (req->server_name && *req->server_name)
+        return rc;
+    if (rc == 0 && req->server_name && *req->server_name)
         rc = tls_ssl_set_server_name(t->ssl, req->server_name);
     if (rc == 0 && req->certificate_name)
         rc = tls_ssl_set_certificate_name(t->ssl, req->certificate_name);
@@ -276,6 +278,8 @@ int gh_tls_stream_handshake(struct gh_tls_stream *t)
     ERR_clear_error();
     rc = SSL_do_handshake(t->ssl);
     if (rc == 1) {
+        if (t->ctx->shaped && SSL_version(t->ssl) < TLS1_3_VERSION) /* its certificate was not believed: it does not come to this */
+            return fail(t, GH_ERR_CRYPTO);
         t->complete = true;
         if (t->ctx->server && SSL_version(t->ssl) == TLS1_3_VERSION && gh_tls_ticket_issue(t->ctx, t->ssl) < 0)
             return fail(t, GH_ERR_CRYPTO);

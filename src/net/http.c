@@ -60,6 +60,12 @@ void gh_http_hold(struct gh_http_stream *s)
         s->ops->hold(s);
 }
 
+void gh_http_widen(struct gh_http_stream *s)
+{
+    if (s->ops->widen)
+        s->ops->widen(s);
+}
+
 void gh_http_consume(struct gh_http_stream *s, size_t bytes)
 {
     if (s->ops->consume)

@@ -83,6 +83,7 @@ struct gh_http_ops {
     void (*close_connection)(struct gh_http_stream *s, const char *reason);
     size_t (*queued)(const struct gh_http_stream *s);
     bool (*decline)(struct gh_http_stream *s);
+    void (*widen)(struct gh_http_stream *s);
 };
 
 struct gh_http_stream {
@@ -115,6 +116,10 @@ size_t gh_http_plpmtu(const struct gh_http_stream *s);
  * the one who sends them. What is on its way still comes. */
 void gh_http_hold(struct gh_http_stream *s);
 void gh_http_consume(struct gh_http_stream *s, size_t bytes);
+/* Streams that are held share what the peer may send on their connection: from now on that is GH_HTTP_WIDE, once and for all. For a peer that is known: what some
+ * streams do not take must not stop all others, and takes memory. */
+#define GH_HTTP_WIDE (32u << 20)
+void gh_http_widen(struct gh_http_stream *s);
 /* Server side, before the answer: a request for a tunnel is read as the ordinary one that it is to whoever knows no tunnels. True where it can be
  * read so: with an upgrade of HTTP/1 it is a GET without a body, whose end on_body may not tell; elsewhere it stays what it is. */
 bool gh_http_decline(struct gh_http_stream *s);
@@ -132,5 +137,30 @@ const struct gh_http_peer *gh_http_peer(const struct gh_http_stream *s);
 struct gh_span gh_http_field_find(const struct gh_http_head *head, const char *name);
 /* Answers with a status and a short text body, and ends. */
 int gh_http_respond_text(struct gh_http_stream *s, unsigned status, const char *type, struct gh_span body);
+
+/* For versions of HTTP: tells whoever listens. */
+static inline void gh_http_tell_answer(struct gh_http_stream *s, const struct gh_http_head *head)
+{
+    if (s && s->events && s->events->on_answer)
+        s->events->on_answer(s->arg, s, head);
+}
+
+static inline void gh_http_tell_body(struct gh_http_stream *s, struct gh_span data, bool end)
+{
+    if (s && s->events && s->events->on_body)
+        s->events->on_body(s->arg, s, data, end);
+}
+
+static inline void gh_http_tell_writable(struct gh_http_stream *s)
+{
+    if (s && s->events && s->events->on_writable)
+        s->events->on_writable(s->arg, s);
+}
+
+static inline void gh_http_tell_closed(struct gh_http_stream *s, uint64_t code)
+{
+    if (s && s->events && s->events->on_closed)
+        s->events->on_closed(s->arg, s, code);
+}
 
 #endif

@@ -3,12 +3,11 @@
 #include <stdlib.h>
 
 #include "base/error.h"
-#include "net/byte_stream.h"
-#include "wire/h1.h"
+#include "net/http1_ask.h"
 
 #define HEAD_ROOM 20480u /* for a request line and fields of GH_HTTP_HEAD_MAX */
 #define CHUNK_ROOM 32u
-#define TOKEN_MAX 32u
+#define METHOD_MAX 32u
 
 struct gh_http1_origin {
     struct gh_http_stream stream; /* first: what services hold */
@@ -22,7 +21,7 @@ struct gh_http1_origin {
     uint64_t code; /* for the stream's on_closed */
 
     bool busy;    /* a request is under way */
-    char token[TOKEN_MAX]; /* of the upgrade that it asks for */
+    char token[GH_HTTP1_ASK_TOKEN]; /* of the upgrade that it asks for */
     enum gh_http1_origin_body body;
     uint64_t out_left;
     bool out_done, shut;
@@ -35,7 +34,7 @@ struct gh_http1_origin {
     uint64_t in_left;
     bool answered, tunnel, in_done, keep_alive;
 
-    size_t at, len; /* of <out> */
+    struct gh_http1_ask_out wait; /* in <out> */
     uint8_t out[GH_HTTP1_ORIGIN_OUT + HEAD_ROOM];
 };
 
@@ -60,22 +59,10 @@ static void fail(struct gh_http1_origin *c, enum gh_http_reset why)
 
 /* ---- what services do; nothing here calls an event ---- */
 
-static int op_respond(struct gh_http_stream *s, unsigned status, const struct gh_http_field *fields, size_t count, bool end)
-{
-    (void)s;
-    (void)status;
-    (void)fields;
-    (void)count;
-    (void)end;
-    return GH_ERR_STATE; /* a client asks */
-}
-
 static struct gh_writer writer_at_end(struct gh_http1_origin *c)
 {
-    if (c->at > 0)
-        memmove(c->out, c->out + c->at, c->len);
-    c->at = 0;
-    return gh_writer_of(c->out + c->len, sizeof c->out - c->len);
+    gh_http1_ask_settle(&c->wait, c->out);
+    return gh_writer_of(c->out + c->wait.len, sizeof c->out - c->wait.len);
 }
 
 static bool may_send(const struct gh_http1_origin *c, size_t len, bool end)
@@ -97,7 +84,7 @@ static int op_send(struct gh_http_stream *s, struct gh_span data, bool end)
         return GH_ERR_STATE;
     if (data.len > GH_HTTP1_ORIGIN_OUT)
         return GH_ERR_TOO_LONG;
-    if (data.len > 0 && c->len > 0 && c->len + data.len > GH_HTTP1_ORIGIN_OUT) {
+    if (data.len > 0 && c->wait.len > 0 && c->wait.len + data.len > GH_HTTP1_ORIGIN_OUT) {
         c->blocked = true;
         want_turn(c);
         return GH_ERR_AGAIN;
@@ -112,7 +99,7 @@ static int op_send(struct gh_http_stream *s, struct gh_span data, bool end)
         gh_h1_emit_last_chunk(&w);
     if (w.failed)
         return GH_ERR_INTERNAL;
-    c->len += gh_writer_len(&w);
+    c->wait.len += gh_writer_len(&w);
     c->out_left -= c->body == GH_HTTP1_ORIGIN_LENGTH ? data.len : 0;
     c->out_done = end;
     want_turn(c);
@@ -163,7 +150,7 @@ static void op_consume(struct gh_http_stream *s, size_t bytes)
 }
 
 static const struct gh_http_ops ops = {
-    .respond = op_respond,
+    .respond = gh_http1_ask_respond,
     .send = op_send,
     .send_datagram = op_send_datagram,
     .datagram_max = op_datagram_max,
@@ -182,7 +169,7 @@ static void end_stream(struct gh_http1_origin *c, uint64_t code)
     if (!c->busy)
         return;
     c->busy = false;
-    c->stream.events = NULL;
+    c->stream.events = NULL; /* it may be another's by the time it returns */
     if (events && events->on_closed)
         events->on_closed(c->stream.arg, &c->stream, code);
 }
@@ -201,21 +188,10 @@ static void origin_destroy(struct gh_http1_origin *c)
 
 static void flush(struct gh_http1_origin *c)
 {
-    while (c->len > 0 && !c->closing) {
-        ssize_t n = gh_byte_stream_write(c->io, gh_span_of(c->out + c->at, c->len));
-
-        if (n == 0)
-            return;
-        if (n < 0) { /* an answer that it sent before may still be there to be read */
-            c->len = 0;
-            c->keep_alive = false;
-            return;
-        }
-        c->at += (size_t)n;
-        c->len -= (size_t)n;
-    }
-    if (c->len == 0)
-        c->at = 0;
+    if (c->closing || gh_http1_ask_flush(&c->wait, c->io, c->out) >= 0)
+        return;
+    c->wait = (struct gh_http1_ask_out){ 0 }; /* an answer that it sent before may still be there to be read */
+    c->keep_alive = false;
 }
 
 /* The request is over in both directions, or what is left of it does not matter any more. */
@@ -225,7 +201,7 @@ static void finish(struct gh_http1_origin *c)
         c->closing |= c->shut;
         return;
     }
-    if (!c->keep_alive || !c->out_done || c->len > 0) {
+    if (!c->keep_alive || !c->out_done || c->wait.len > 0) {
         c->closing = true;
         return;
     }
@@ -238,13 +214,13 @@ static void turn(struct gh_http1_origin *c)
 {
     c->turning = true;
     flush(c);
-    if (c->blocked && !c->closing && c->len <= GH_HTTP1_ORIGIN_OUT / 2) {
+    if (c->blocked && !c->closing && c->wait.len <= GH_HTTP1_ORIGIN_OUT / 2) {
         c->blocked = false;
-        if (c->busy && c->stream.events->on_writable)
-            c->stream.events->on_writable(c->stream.arg, &c->stream);
+        if (c->busy)
+            gh_http_tell_writable(&c->stream);
         flush(c);
     }
-    if (c->tunnel && c->out_done && c->len == 0 && !c->shut && !c->closing) {
+    if (c->tunnel && c->out_done && c->wait.len == 0 && !c->shut && !c->closing) {
         c->shut = true;
         gh_byte_stream_shutdown_write(c->io);
     }
@@ -257,7 +233,7 @@ static void turn(struct gh_http1_origin *c)
         return;
     }
     gh_byte_stream_want_read(c->io, !c->held || c->untaken == 0);
-    if (c->len > 0 || c->blocked)
+    if (c->wait.len > 0 || c->blocked)
         gh_byte_stream_want_write(c->io);
 }
 
@@ -267,28 +243,22 @@ static void tell_body(struct gh_http1_origin *c, struct gh_span data, bool end)
     if (c->held)
         c->untaken += data.len;
     if (!c->closing && c->busy && (data.len > 0 || end))
-        c->stream.events->on_body(c->stream.arg, &c->stream, data, end);
+        gh_http_tell_body(&c->stream, data, end);
 }
 
 static void take_answer(struct gh_http1_origin *c, const struct gh_h1_head *h1)
 {
     struct gh_http_field fields[GH_H1_FIELDS_MAX];
-    struct gh_http_head head = { .status = h1->status, .fields = fields, .field_count = h1->field_count };
+    struct gh_http_head head = gh_http1_ask_head(h1, fields);
 
     c->tunnel = h1->status == 101;
-    if (c->tunnel && !(c->token[0] && gh_h1_list_has(h1->upgrade, c->token))) {
-        fail(c, GH_HTTP_MESSAGE_ERROR); /* to something that nobody asked for */
-        return;
-    }
     c->answered = true;
     c->keep_alive = h1->keep_alive && !c->tunnel;
     c->out_done |= c->token[0] && !c->tunnel; /* it was a GET, then */
     c->framing = c->tunnel ? GH_H1_BODY_UNTIL_CLOSE : h1->framing;
     c->in_left = h1->content_length;
     c->chunked = (struct gh_h1_chunked){ 0 };
-    for (size_t i = 0; i < h1->field_count; i++)
-        fields[i] = (struct gh_http_field){ h1->fields[i].name, h1->fields[i].value };
-    c->stream.events->on_answer(c->stream.arg, &c->stream, &head);
+    gh_http_tell_answer(&c->stream, &head);
     if (c->framing == GH_H1_BODY_NONE)
         tell_body(c, gh_span_of(NULL, 0), true);
 }
@@ -296,15 +266,12 @@ static void take_answer(struct gh_http1_origin *c, const struct gh_h1_head *h1)
 static void take_head(struct gh_http1_origin *c, struct gh_span *in)
 {
     struct gh_h1_head head;
-    int rc = gh_h1_head_feed(&c->reader, in, &head);
+    int rc = gh_http1_ask_feed(&c->reader, c->kind, c->token, in, &head);
 
     if (rc < 0)
         fail(c, GH_HTTP_MESSAGE_ERROR);
-    if (rc != 1)
-        return;
-    if (head.status >= 200 || head.status == 101)
+    if (rc == 1)
         take_answer(c, &head);
-    gh_h1_reader_reset(&c->reader, c->kind);
 }
 
 static void take_body(struct gh_http1_origin *c, struct gh_span *in)
@@ -400,7 +367,7 @@ static bool expects_body(struct gh_span method)
 
 static int emit_request(struct gh_http1_origin *c, const struct gh_http_head *head, enum gh_http1_origin_body body)
 {
-    char method[TOKEN_MAX] = "GET";
+    char method[METHOD_MAX] = "GET";
     struct gh_writer w = writer_at_end(c);
     uint64_t length;
 
@@ -412,20 +379,15 @@ static int emit_request(struct gh_http1_origin *c, const struct gh_http_head *he
     }
     gh_h1_emit_request_line(&w, method, head->path);
     gh_h1_emit_field(&w, gh_span_str("host"), head->authority);
-    if (c->token[0]) {
-        gh_h1_emit_field(&w, gh_span_str("connection"), gh_span_str("upgrade"));
-        gh_h1_emit_field(&w, gh_span_str("upgrade"), gh_span_str(c->token));
-    } else if (body == GH_HTTP1_ORIGIN_CHUNKED) {
+    gh_http1_ask_emit_upgrade(&w, c->token);
+    if (!c->token[0] && body == GH_HTTP1_ORIGIN_CHUNKED)
         gh_h1_emit_field(&w, gh_span_str("transfer-encoding"), gh_span_str("chunked"));
-    } else if (body == GH_HTTP1_ORIGIN_NO_BODY && expects_body(head->method) && !find_length(head, &length)) {
+    else if (!c->token[0] && body == GH_HTTP1_ORIGIN_NO_BODY && expects_body(head->method) && !find_length(head, &length))
         gh_h1_emit_field(&w, gh_span_str("content-length"), gh_span_str("0"));
-    }
-    for (size_t i = 0; i < head->field_count; i++)
-        gh_h1_emit_field(&w, head->fields[i].name, head->fields[i].value);
-    gh_h1_emit_end(&w);
+    gh_http1_ask_emit_fields(&w, head);
     if (w.failed)
         return GH_ERR_MALFORMED;
-    c->len += gh_writer_len(&w);
+    c->wait.len += gh_writer_len(&w);
     return 0;
 }
 

@@ -3,20 +3,18 @@
 #include <stdlib.h>
 
 #include "base/error.h"
-#include "net/byte_stream.h"
+#include "net/http1_ask.h"
 #include "net/http_capsule.h"
 #include "net/http_identity.h"
-#include "wire/h1.h"
 
 #define UNTAKEN_MAX 65536u /* bytes that a service holds before no more are read */
-#define TOKEN_MAX 32u
 
 struct gh_http1_tunnel {
     struct gh_http_stream stream; /* first: what services hold */
     struct gh_byte_stream *io;
     struct gh_http_peer peer;
     struct gh_http_identity identity; /* that <peer> points to */
-    char token[TOKEN_MAX];            /* of the upgrade; "" for CONNECT */
+    char token[GH_HTTP1_ASK_TOKEN];   /* of the upgrade; "" for CONNECT */
     struct gh_h1_reader reader;
     bool granted;
     bool turning;  /* inside turn() */
@@ -30,7 +28,7 @@ struct gh_http1_tunnel {
     size_t untaken;
     uint64_t pieces;    /* of bytes that came and went */
     uint64_t datagrams; /* that went */
-    size_t at, len; /* of <out> */
+    struct gh_http1_ask_out wait; /* in <out> */
     uint8_t out[GH_HTTP1_TUNNEL_OUT + 4096];
 };
 
@@ -47,24 +45,12 @@ static void want_turn(struct gh_http1_tunnel *t)
 
 /* What services do. Nothing here calls an event: a turn does. */
 
-static int op_respond(struct gh_http_stream *s, unsigned status, const struct gh_http_field *fields, size_t count, bool end)
-{
-    (void)s;
-    (void)status;
-    (void)fields;
-    (void)count;
-    (void)end;
-    return GH_ERR_STATE; /* a client asks */
-}
-
 static void append(struct gh_http1_tunnel *t, struct gh_span data)
 {
-    if (t->at > 0)
-        memmove(t->out, t->out + t->at, t->len);
-    t->at = 0;
+    gh_http1_ask_settle(&t->wait, t->out);
     if (data.len > 0)
-        memcpy(t->out + t->len, data.data, data.len);
-    t->len += data.len;
+        memcpy(t->out + t->wait.len, data.data, data.len);
+    t->wait.len += data.len;
 }
 
 static int op_send(struct gh_http_stream *s, struct gh_span data, bool end)
@@ -75,7 +61,7 @@ static int op_send(struct gh_http_stream *s, struct gh_span data, bool end)
         return GH_ERR_STATE; /* what is sent before the answer could be read as a request (RFC 9110, section 7.8) */
     if (data.len > GH_HTTP1_TUNNEL_OUT)
         return GH_ERR_TOO_LONG;
-    if (t->len + data.len > GH_HTTP1_TUNNEL_OUT) {
+    if (t->wait.len + data.len > GH_HTTP1_TUNNEL_OUT) {
         t->blocked = true;
         want_turn(t);
         return GH_ERR_AGAIN;
@@ -94,7 +80,7 @@ static bool has_capsules(const struct gh_http1_tunnel *t)
 static int op_send_datagram(struct gh_http_stream *s, struct gh_span payload, uint32_t flow)
 {
     struct gh_http1_tunnel *t = tunnel_of(s);
-    int rc = has_capsules(t) ? gh_http_capsule_send_datagram(s, payload, t->len) : GH_ERR_UNSUPPORTED;
+    int rc = has_capsules(t) ? gh_http_capsule_send_datagram(s, payload, t->wait.len) : GH_ERR_UNSUPPORTED;
 
     (void)flow; /* one stream of bytes: all are in order */
     if (rc == GH_ERR_AGAIN) {
@@ -146,7 +132,7 @@ static void op_consume(struct gh_http_stream *s, size_t bytes)
 }
 
 static const struct gh_http_ops ops = {
-    .respond = op_respond,
+    .respond = gh_http1_ask_respond,
     .send = op_send,
     .send_datagram = op_send_datagram,
     .datagram_max = op_datagram_max,
@@ -161,11 +147,8 @@ static const struct gh_http_ops ops = {
 
 static void tunnel_destroy(struct gh_http1_tunnel *t)
 {
-    const struct gh_http_events *events = t->stream.events;
-
     t->closing = t->turning = true; /* what on_closed does to it is in vain */
-    if (events && events->on_closed)
-        events->on_closed(t->stream.arg, &t->stream, t->code);
+    gh_http_tell_closed(&t->stream, t->code);
     if (t->cut)
         gh_byte_stream_reset(t->io);
     else
@@ -175,37 +158,28 @@ static void tunnel_destroy(struct gh_http1_tunnel *t)
 
 static void flush(struct gh_http1_tunnel *t)
 {
-    while (t->len > 0) {
-        ssize_t n = gh_byte_stream_write(t->io, gh_span_of(t->out + t->at, t->len));
+    int n = gh_http1_ask_flush(&t->wait, t->io, t->out);
 
-        if (n < 0) {
-            t->closing = true;
-            t->code = gh_http_code(GH_HTTP_REQUEST_CANCELLED);
-        }
-        if (n <= 0)
-            return;
-        t->at += (size_t)n;
-        t->pieces++;
-        t->len -= (size_t)n;
+    if (n < 0) {
+        t->closing = true;
+        t->code = gh_http_code(GH_HTTP_REQUEST_CANCELLED);
+    } else {
+        t->pieces += (unsigned)n;
     }
-    t->at = 0;
 }
 
 static void turn(struct gh_http1_tunnel *t)
 {
-    const struct gh_http_events *events = t->stream.events;
-
     t->turning = true;
     if (!t->closing)
         flush(t);
-    if (t->blocked && !t->closing && t->len <= GH_HTTP1_TUNNEL_OUT / 2) {
+    if (t->blocked && !t->closing && t->wait.len <= GH_HTTP1_TUNNEL_OUT / 2) {
         t->blocked = false;
-        if (events && events->on_writable)
-            events->on_writable(t->stream.arg, &t->stream);
+        gh_http_tell_writable(&t->stream);
     }
     if (!t->closing)
         flush(t);
-    if (t->ended && t->len == 0 && !t->shut && !t->closing) {
+    if (t->ended && t->wait.len == 0 && !t->shut && !t->closing) {
         t->shut = true;
         gh_byte_stream_shutdown_write(t->io);
     }
@@ -216,19 +190,17 @@ static void turn(struct gh_http1_tunnel *t)
         return;
     }
     gh_byte_stream_want_read(t->io, !t->in_ended && t->untaken < UNTAKEN_MAX);
-    if (t->len > 0 || t->blocked)
+    if (t->wait.len > 0 || t->blocked)
         gh_byte_stream_want_write(t->io);
 }
 
 static void tell_body(struct gh_http1_tunnel *t, struct gh_span data, bool end)
 {
-    const struct gh_http_events *events = t->stream.events;
-
     t->in_ended = end;
     if (t->held)
         t->untaken += data.len;
-    if (events && events->on_body && !t->closing && (data.len > 0 || end))
-        events->on_body(t->stream.arg, &t->stream, data, end);
+    if (!t->closing && (data.len > 0 || end))
+        gh_http_tell_body(&t->stream, data, end);
 }
 
 static void fail(struct gh_http1_tunnel *t, enum gh_http_reset why)
@@ -240,23 +212,15 @@ static void fail(struct gh_http1_tunnel *t, enum gh_http_reset why)
 /* The answer that counts. */
 static void take_answer(struct gh_http1_tunnel *t, const struct gh_h1_head *h1)
 {
-    const struct gh_http_events *events = t->stream.events;
     struct gh_http_field fields[GH_H1_FIELDS_MAX];
-    struct gh_http_head head = { .status = h1->status, .fields = fields, .field_count = h1->field_count };
+    struct gh_http_head head = gh_http1_ask_head(h1, fields);
 
-    if (h1->status == 101 && !(t->token[0] && gh_h1_list_has(h1->upgrade, t->token))) {
-        fail(t, GH_HTTP_MESSAGE_ERROR); /* to something that nobody asked for */
-        return;
-    }
     t->granted = t->token[0] ? h1->status == 101 : h1->status < 300;
     if (t->granted)
         head.status = 200;
     else if (head.status < 300)
         head.status = 501; /* an answer to GET itself, which knows nothing of the upgrade */
-    for (size_t i = 0; i < h1->field_count; i++)
-        fields[i] = (struct gh_http_field){ h1->fields[i].name, h1->fields[i].value };
-    if (events && events->on_answer)
-        events->on_answer(t->stream.arg, &t->stream, &head);
+    gh_http_tell_answer(&t->stream, &head);
     if (t->granted)
         return;
     tell_body(t, gh_span_of(NULL, 0), true);
@@ -268,15 +232,12 @@ static void take_head(struct gh_http1_tunnel *t, struct gh_span *in)
     struct gh_h1_head head;
 
     while (in->len > 0 && !t->granted && !t->closing) {
-        int rc = gh_h1_head_feed(&t->reader, in, &head);
+        int rc = gh_http1_ask_feed(&t->reader, GH_H1_ANSWER, t->token, in, &head);
 
-        if (rc < 0) {
+        if (rc < 0)
             fail(t, GH_HTTP_MESSAGE_ERROR);
-        } else if (rc == 1) {
-            if (head.status >= 200 || head.status == 101)
-                take_answer(t, &head);
-            gh_h1_reader_reset(&t->reader, GH_H1_ANSWER);
-        }
+        else if (rc == 1)
+            take_answer(t, &head);
     }
 }
 
@@ -322,21 +283,15 @@ static void on_broken(void *arg, int why)
 
 static const struct gh_byte_stream_events io_events = { on_bytes, on_end, on_writable, on_broken };
 
-/* RFC 9110, section 7.8: the names that belong to the connection are ours to send. */
 static int emit_request(struct gh_http1_tunnel *t, const struct gh_http_head *head)
 {
     struct gh_writer w = gh_writer_of(t->out, sizeof t->out);
 
     gh_h1_emit_request_line(&w, t->token[0] ? "GET" : "CONNECT", t->token[0] ? head->path : head->authority);
     gh_h1_emit_field(&w, gh_span_str("host"), head->authority);
-    if (t->token[0]) {
-        gh_h1_emit_field(&w, gh_span_str("connection"), gh_span_str("upgrade"));
-        gh_h1_emit_field(&w, gh_span_str("upgrade"), gh_span_str(t->token));
-    }
-    for (size_t i = 0; i < head->field_count; i++)
-        gh_h1_emit_field(&w, head->fields[i].name, head->fields[i].value);
-    gh_h1_emit_end(&w);
-    t->len = gh_writer_len(&w);
+    gh_http1_ask_emit_upgrade(&w, t->token);
+    gh_http1_ask_emit_fields(&w, head);
+    t->wait.len = gh_writer_len(&w);
     return w.failed ? GH_ERR_MALFORMED : 0;
 }
 

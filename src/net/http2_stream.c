@@ -120,6 +120,14 @@ static void op_hold(struct gh_http_stream *s)
     gh_h2_hold(stream_of(s)->s);
 }
 
+static void op_widen(struct gh_http_stream *s)
+{
+    struct stream *st = stream_of(s);
+
+    gh_http2_conn_wake(st->conn);
+    gh_h2_widen(st->s, GH_HTTP_WIDE);
+}
+
 static void op_consume(struct gh_http_stream *s, size_t bytes)
 {
     struct stream *st = stream_of(s);
@@ -138,6 +146,7 @@ static const struct gh_http_ops ops = {
     .plpmtu = op_plpmtu,
     .hold = op_hold,
     .consume = op_consume,
+    .widen = op_widen,
     .path = op_path,
     .queued = op_queued,
 };
@@ -182,29 +191,20 @@ static void on_request(void *arg, struct gh_h2_stream *s, const struct gh_http_h
 
 static void on_answer(void *arg, struct gh_h2_stream *s, const struct gh_http_head *head)
 {
-    struct stream *st = gh_h2_stream_user(s);
-
     (void)arg;
-    if (st && st->base.events && st->base.events->on_answer)
-        st->base.events->on_answer(st->base.arg, &st->base, head);
+    gh_http_tell_answer(gh_h2_stream_user(s), head); /* the user is a stream, or nobody */
 }
 
 static void on_body(void *arg, struct gh_h2_stream *s, struct gh_span data, bool end)
 {
-    struct stream *st = gh_h2_stream_user(s);
-
     (void)arg;
-    if (st && st->base.events && st->base.events->on_body)
-        st->base.events->on_body(st->base.arg, &st->base, data, end);
+    gh_http_tell_body(gh_h2_stream_user(s), data, end); /* the user is a stream, or nobody */
 }
 
 static void on_writable(void *arg, struct gh_h2_stream *s)
 {
-    struct stream *st = gh_h2_stream_user(s);
-
     (void)arg;
-    if (st && st->base.events && st->base.events->on_writable)
-        st->base.events->on_writable(st->base.arg, &st->base);
+    gh_http_tell_writable(gh_h2_stream_user(s)); /* the user is a stream, or nobody */
 }
 
 static void on_closed(void *arg, struct gh_h2_stream *s, uint32_t code)
@@ -215,8 +215,7 @@ static void on_closed(void *arg, struct gh_h2_stream *s, uint32_t code)
     if (!st)
         return;
     gh_h2_stream_set_user(s, NULL);
-    if (st->base.events && st->base.events->on_closed)
-        st->base.events->on_closed(st->base.arg, &st->base, closed_code(code));
+    gh_http_tell_closed(&st->base, closed_code(code));
     free(st);
 }
 

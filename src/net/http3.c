@@ -99,6 +99,14 @@ static void op_hold(struct gh_http_stream *s)
     gh_h3_hold(stream_of(s)->s);
 }
 
+static void op_widen(struct gh_http_stream *s)
+{
+    struct stream *st = stream_of(s);
+
+    gh_quic_widen(st->conn->quic, GH_HTTP_WIDE);
+    wake(st->conn);
+}
+
 static void op_consume(struct gh_http_stream *s, size_t bytes)
 {
     struct stream *st = stream_of(s);
@@ -134,6 +142,7 @@ static const struct gh_http_ops ops = {
     .plpmtu = op_plpmtu,
     .hold = op_hold,
     .consume = op_consume,
+    .widen = op_widen,
     .path = op_path,
     .close_connection = op_close_connection,
 };
@@ -227,20 +236,14 @@ static void on_request(void *arg, struct gh_h3_stream *s, const struct gh_http_h
 
 static void on_answer(void *arg, struct gh_h3_stream *s, const struct gh_http_head *head)
 {
-    struct stream *st = gh_h3_stream_user(s);
-
     (void)arg;
-    if (st && st->base.events && st->base.events->on_answer)
-        st->base.events->on_answer(st->base.arg, &st->base, head);
+    gh_http_tell_answer(gh_h3_stream_user(s), head); /* the user is a stream, or nobody */
 }
 
 static void on_body(void *arg, struct gh_h3_stream *s, struct gh_span data, bool end)
 {
-    struct stream *st = gh_h3_stream_user(s);
-
     (void)arg;
-    if (st && st->base.events && st->base.events->on_body)
-        st->base.events->on_body(st->base.arg, &st->base, data, end);
+    gh_http_tell_body(gh_h3_stream_user(s), data, end); /* the user is a stream, or nobody */
 }
 
 static bool on_datagram(void *arg, struct gh_h3_stream *s, struct gh_span payload)
@@ -256,11 +259,8 @@ static bool on_datagram(void *arg, struct gh_h3_stream *s, struct gh_span payloa
 
 static void on_writable(void *arg, struct gh_h3_stream *s)
 {
-    struct stream *st = gh_h3_stream_user(s);
-
     (void)arg;
-    if (st && st->base.events && st->base.events->on_writable)
-        st->base.events->on_writable(st->base.arg, &st->base);
+    gh_http_tell_writable(gh_h3_stream_user(s)); /* the user is a stream, or nobody */
 }
 
 static void on_stream_closed(void *arg, struct gh_h3_stream *s, uint64_t code)
@@ -271,8 +271,7 @@ static void on_stream_closed(void *arg, struct gh_h3_stream *s, uint64_t code)
     if (!st)
         return;
     gh_h3_stream_set_user(s, NULL);
-    if (st->base.events)
-        st->base.events->on_closed(st->base.arg, &st->base, code);
+    gh_http_tell_closed(&st->base, code);
     free(st);
 }
 
@@ -434,6 +433,12 @@ void gh_http_endpoint_set_inside(struct gh_http_endpoint *h, bool inside)
     h->inside = inside;
 }
 
+void gh_http_endpoint_set_max_requests(struct gh_http_endpoint *h, uint64_t max)
+{
+    h->cfg.endpoint.quic.max_streams_bidi = max;
+    gh_quic_endpoint_set_max_streams(h->endpoint, max);
+}
+
 void gh_http_endpoint_drain(struct gh_http_endpoint *h)
 {
     h->draining = true;
@@ -500,6 +505,11 @@ int gh_http_conn_request(struct gh_http_conn *c, const struct gh_http_head *head
     wake(c);
     *ret = &st->base;
     return 0;
+}
+
+void gh_http_conn_hop(struct gh_http_conn *c, const struct gh_quic_hop *hop)
+{
+    gh_quic_link_hop(c->quic_link, hop);
 }
 
 void gh_http_conn_probe(struct gh_http_conn *c)

@@ -43,6 +43,8 @@ void gh_http_endpoint_destroy(struct gh_http_endpoint *h);
 void gh_http_endpoint_set_tls(struct gh_http_endpoint *h, struct gh_tls_ctx *tls);
 /* Peers of connections that begin from now on have <inside> (net/http.h). */
 void gh_http_endpoint_set_inside(struct gh_http_endpoint *h, bool inside);
+/* So many requests a client may have open at a time, on connections from now on. */
+void gh_http_endpoint_set_max_requests(struct gh_http_endpoint *h, uint64_t max);
 /* GOAWAY on every connection, no new connections; requests that run go on. */
 void gh_http_endpoint_drain(struct gh_http_endpoint *h);
 /* Closes every connection without an error and sends that. */
@@ -57,6 +59,8 @@ int gh_http_conn_request(struct gh_http_conn *c, const struct gh_http_head *head
 /* Closes without an error; on_closed follows at the end of the turn. */
 void gh_http_conn_close(struct gh_http_conn *c, const char *reason);
 struct gh_quic *gh_http_conn_quic(struct gh_http_conn *c);
+/* gh_quic_link_hop. */
+void gh_http_conn_hop(struct gh_http_conn *c, const struct gh_quic_hop *hop);
 /* gh_quic_probe, at once. */
 void gh_http_conn_probe(struct gh_http_conn *c);
 

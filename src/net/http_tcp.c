@@ -35,7 +35,7 @@ struct gh_http_tcp_conn {
     struct gh_byte_stream *io;    /* until HTTP has it */
     struct gh_http2_conn *h2;
     struct gh_http_stream *h1;    /* HTTP/1.1: the tunnel is the connection */
-    struct gh_http_stream *stream; /* the request, while there is one */
+    struct gh_http_stream *stream; /* the request that was made while there was none, until it is over */
     const struct gh_http_events *stream_events; /* its owner's */
     void *stream_arg;
     struct gh_http_identity identity;
@@ -44,6 +44,7 @@ struct gh_http_tcp_conn {
     uint8_t *retry;               /* what end.ech_retry points to */
     int64_t opened;
     bool tried_ech, greeted;
+    bool websocket; /* what ends the request is said in it, and answered (RFC 6455, section 7.1.1) */
 };
 
 static void conn_destroy(struct gh_http_tcp_conn *c)
@@ -399,13 +400,16 @@ int gh_http_tcp_request(struct gh_http_tcp_conn *c, const struct gh_http_head *h
 {
     int rc;
 
-    if (c->stream)
-        return GH_ERR_FULL;
+    if (c->end.local)
+        return GH_ERR_STATE;
+    if (c->stream && c->h2)
+        return gh_http2_conn_request(c->h2, head, events, arg, false, ret);
     rc = c->h2 ? gh_http2_conn_request(c->h2, head, &stream_events, c, false, &c->stream) : request_h1(c, head);
     if (rc < 0)
         return rc;
     c->stream_events = events;
     c->stream_arg = arg;
+    c->websocket = gh_span_equals(head->protocol, gh_span_str("websocket"));
     *ret = c->stream;
     return 0;
 }
@@ -416,7 +420,7 @@ void gh_http_tcp_close(struct gh_http_tcp_conn *c)
         return;
     c->end.local = true;
     say(c, "closed here");
-    if (c->stream)
+    if (c->stream && !c->websocket)
         (void)gh_http_send(c->stream, gh_span_of(NULL, 0), true); /* if that was not done */
     if (c->h2)
         gh_http2_conn_drain(c->h2);

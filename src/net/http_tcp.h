@@ -69,10 +69,11 @@ void gh_http_tcp_destroy(struct gh_http_tcp *h);
 /* 0, GH_ERR_MEMORY, GH_ERR_MALFORMED or GH_ERR_UNSUPPORTED (the ECHConfigList), GH_ERR_SYSTEM (errno: no way to it). Events come later. */
 int gh_http_tcp_connect(struct gh_http_tcp *h, const struct gh_http_tcp_target *to, const struct gh_http_tcp_events *events, void *arg,
                         struct gh_http_tcp_conn **ret);
-/* As gh_http2_conn_request. One at a time: GH_ERR_FULL; and one alone with HTTP/1.1: GH_ERR_STATE. */
+/* As gh_http2_conn_request: as many as the server takes, else GH_ERR_FULL. With HTTP/1.1 one alone: GH_ERR_STATE. */
 int gh_http_tcp_request(struct gh_http_tcp_conn *c, const struct gh_http_head *head, const struct gh_http_events *events, void *arg,
                         struct gh_http_stream **ret);
-/* Ends the request, and the connection with it, in order, which takes a second at most. on_closed follows, not before this returns. */
+/* Ends requests that are open, and the connection with them, in order, which takes a second at most: an end is sent on the first of them, the owner
+ * sees to others. A WebSocket must have said its close before. on_closed follows, not before this returns. */
 void gh_http_tcp_close(struct gh_http_tcp_conn *c);
 const struct gh_http_tcp_facts *gh_http_tcp_facts(const struct gh_http_tcp_conn *c);
 /* What is said of a rejection; <told>: with another key; <verify> as gh_tls_verify_error has it. */

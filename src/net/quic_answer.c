@@ -109,6 +109,19 @@ bool gh_quic_answer_admits(struct gh_quic_endpoint *e, struct gh_quic_initial *f
     return has_budget(e, first, path);
 }
 
+bool gh_quic_endpoint_proves(struct gh_quic_endpoint *e, const struct gh_quic_stranger *d, struct gh_quic_cid *ret)
+{
+    const struct gh_quic_addr remote = { d->remote.ip, d->remote.port };
+    struct gh_quic_tokens t = gh_quic_answer_tokens(e);
+    struct gh_quic_initial first;
+
+    if (gh_quic_accept(d->payload, &first) != 1 || gh_quic_token_check(&t, &first, &remote, gh_worker_wall(e->cfg.worker)) < 0 ||
+        first.proof != GH_QUIC_PROOF_RETRY)
+        return false;
+    *ret = first.original;
+    return true;
+}
+
 void gh_quic_answer_version(struct gh_quic_endpoint *e, const struct gh_quic_initial *first, const struct gh_quic_path *path)
 {
     uint8_t buf[128];

@@ -19,23 +19,35 @@ struct cid_entry {
     struct gh_list link; /* in the link's list */
     struct gh_quic_link *owner;
     struct gh_quic_cid cid;
+    const struct gh_quic_addr *chosen_by; /* guarded: a client chose it, so it is nobody else's; NULL: all may come with it */
 };
 
-static bool cid_equals(const struct gh_map_node *node, const void *key)
-{
-    const struct gh_quic_cid *a = &gh_container_of(node, const struct cid_entry, node)->cid, *b = key;
+struct cid_key {
+    const struct gh_quic_cid *cid;
+    const struct gh_quic_addr *remote;
+};
 
+static bool same_cid(const struct gh_quic_cid *a, const struct gh_quic_cid *b)
+{
     return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
 }
 
-static struct gh_quic_link *find(struct gh_quic_endpoint *e, const struct gh_quic_cid *cid)
+static bool cid_equals(const struct gh_map_node *node, const void *key)
 {
-    struct gh_map_node *n = gh_map_find(&e->cids, gh_hash_bytes(&e->seed, cid->data, cid->len), cid);
+    const struct cid_entry *c = gh_container_of(node, const struct cid_entry, node);
+    const struct cid_key *k = key;
+
+    return same_cid(&c->cid, k->cid) && (!c->chosen_by || (c->chosen_by->port == k->remote->port && gh_ip_equals(&c->chosen_by->ip, &k->remote->ip)));
+}
+
+static struct gh_quic_link *find(struct gh_quic_endpoint *e, const struct gh_quic_cid *cid, const struct gh_quic_addr *remote)
+{
+    struct gh_map_node *n = gh_map_find(&e->cids, gh_hash_bytes(&e->seed, cid->data, cid->len), &(struct cid_key){ cid, remote });
 
     return n ? gh_container_of(n, struct cid_entry, node)->owner : NULL;
 }
 
-static int cid_add(struct gh_quic_link *l, const struct gh_quic_cid *cid)
+static int cid_add(struct gh_quic_link *l, const struct gh_quic_cid *cid, const struct gh_quic_addr *chosen_by)
 {
     struct cid_entry *c = calloc(1, sizeof *c);
 
@@ -43,6 +55,7 @@ static int cid_add(struct gh_quic_link *l, const struct gh_quic_cid *cid)
         return GH_ERR_MEMORY;
     c->owner = l;
     c->cid = *cid;
+    c->chosen_by = chosen_by;
     gh_map_insert(&l->e->cids, &c->node, gh_hash_bytes(&l->e->seed, cid->data, cid->len));
     gh_list_append(&l->cids, &c->link);
     return 0;
@@ -73,7 +86,7 @@ static int make_cid(void *arg, struct gh_quic_cid *ret, uint8_t ret_token[GH_QUI
         return rc;
     rc = gh_quic_answer_reset_token(e, &cid, ret_token);
     if (rc == 0)
-        rc = cid_add(l, &cid);
+        rc = cid_add(l, &cid, NULL);
     if (rc == 0)
         *ret = cid;
     return rc;
@@ -87,7 +100,7 @@ static void retire_cid(void *arg, const struct gh_quic_cid *cid)
     {
         struct cid_entry *c = gh_container_of(it, struct cid_entry, link);
 
-        if (cid_equals(&c->node, cid)) {
+        if (same_cid(&c->cid, cid)) {
             cid_remove(c);
             return;
         }
@@ -296,7 +309,8 @@ static struct gh_quic_link *accept_link(struct gh_quic_endpoint *e, struct gh_qu
     l->half_open = l->accepted = true;
     l->proved = first->proof != GH_QUIC_PROOF_NONE;
     e->half_open++;
-    if (cid_add(l, &first->dcid) < 0 ||
+    l->came_from = path->remote;
+    if (cid_add(l, &first->dcid, e->cfg.admit ? &l->came_from : NULL) < 0 ||
         gh_quic_create_server(&e->cfg.quic, &owner, tls, first, path, gh_worker_now(e->cfg.worker), &l->quic) < 0) {
         link_destroy(l);
         return NULL;
@@ -317,7 +331,10 @@ static struct gh_quic_link *unclaimed(struct gh_quic_endpoint *e, const struct g
         {
             struct gh_quic_link *l = gh_container_of(it, struct gh_quic_link, all);
             struct gh_endpoint remote = gh_quic_link_remote(l);
+            struct gh_quic_path seen = *path;
 
+            if (gh_quic_hop_inward(l, &seen) && !l->gone)
+                return l;
             if (!l->gone && remote.port == path->remote.port && gh_ip_equals(&remote.ip, &path->remote.ip))
                 return l;
         }
@@ -339,6 +356,13 @@ static struct gh_quic_path path_of(const struct gh_quic_endpoint *e, const struc
 
 static void deliver(struct gh_quic_link *l, const struct gh_quic_path *path, uint8_t ecn, struct gh_span payload)
 {
+    struct gh_quic_path seen;
+
+    if (l->hop.port) {
+        seen = *path;
+        if (gh_quic_hop_inward(l, &seen))
+            path = &seen;
+    }
     gh_quic_recv(l->quic, path, ecn, payload, gh_worker_now(l->e->cfg.worker));
     if (l->half_open && gh_quic_handshake_complete(l->quic)) {
         half_open_done(l, &l->e->counters.handshakes_done);
@@ -376,7 +400,7 @@ static void deliver_handed_over(struct gh_worker *w, struct gh_message *m)
 
     (void)w;
     if (gh_quic_peek_dcid(gh_span_of(h->data, h->len), &cid, &is_long) == 0)
-        l = find(h->to, &cid);
+        l = find(h->to, &cid, &h->path.remote);
     if (l)
         deliver(l, &h->path, h->ecn, gh_span_of(h->data, h->len));
     else if (h->to->cfg.admit)
@@ -428,12 +452,17 @@ static struct gh_quic_link *stranger(struct gh_quic_endpoint *e, const struct gh
 {
     struct gh_quic_path path = path_of(e, &m->local, &m->remote);
     struct gh_quic_initial first;
+    struct gh_quic_link *l = NULL;
     unsigned worker;
     int rc = 0;
 
     worker = cid->len == GH_QUIC_CID_LEN ? gh_quic_group_worker_of(e->cfg.group, cid->data) : e->cfg.index;
     if (e->cfg.admit && (is_long || worker == e->cfg.index || worker >= e->cfg.group->count) && !ask(e, &path, m->ecn, payload))
         return NULL;
+    if (is_long && e->cfg.admit)
+        l = find(e, cid, &path.remote); /* begun by those that were kept */
+    if (l)
+        return l;
     if (is_long && e->cfg.server)
         rc = gh_quic_accept(payload, &first);
     if (rc == 1)
@@ -461,7 +490,7 @@ void gh_quic_endpoint_replay(struct gh_quic_endpoint *e, const struct gh_quic_st
     bool is_long;
 
     if (gh_quic_peek_dcid(d->payload, &cid, &is_long) == 0)
-        l = find(e, &cid);
+        l = find(e, &cid, &path.remote);
     if (l)
         deliver(l, &path, d->ecn, d->payload);
     else if (gh_quic_accept(d->payload, &first) == 1)
@@ -506,7 +535,7 @@ static void receive_message(struct gh_quic_endpoint *e, const struct gh_udp_mess
             continue;
         }
         if (!l || cid.len != last.len || memcmp(cid.data, last.data, cid.len) != 0)
-            l = find(e, &cid);
+            l = find(e, &cid, &path.remote);
         if (!l)
             l = stranger(e, &cid, is_long, m, payload);
         last = cid;
@@ -549,7 +578,7 @@ static bool send_batch(struct gh_quic_endpoint *e)
 
     if (!gh_ip_is_zero(&e->batch.path.local.ip))
         out.local.ip = e->batch.path.local.ip;
-    out.remote = (struct gh_endpoint){ .ip = e->batch.path.remote.ip, .port = e->batch.path.remote.port };
+    out.remote = (struct gh_endpoint){ .ip = e->batch.path.remote.ip, .port = e->batch_port ? e->batch_port : e->batch.path.remote.port };
     while (e->batch_sent < e->batch.len) {
         out.payload = gh_span_of(e->batch.buf + e->batch_sent, e->batch.len - e->batch_sent);
         n = gh_udp_send(&e->udp, &out);
@@ -579,6 +608,7 @@ static bool write_link(struct gh_quic_endpoint *e, struct gh_quic_link *l, int64
 {
     unsigned batches = 0;
 
+    e->batch_port = l->hop.port;
     while (batches++ < WRITE_BATCHES && gh_quic_write(l->quic, &e->batch, now) == 1) {
         if (!send_batch(e)) {
             block(e);
@@ -710,6 +740,11 @@ void gh_quic_endpoint_destroy(struct gh_quic_endpoint *e)
 void gh_quic_endpoint_set_max_half_open(struct gh_quic_endpoint *e, unsigned max)
 {
     e->cfg.max_half_open = max;
+}
+
+void gh_quic_endpoint_set_max_streams(struct gh_quic_endpoint *e, uint64_t bidi)
+{
+    e->cfg.quic.max_streams_bidi = bidi;
 }
 
 void gh_quic_endpoint_set_handshakes_per_source(struct gh_quic_endpoint *e, unsigned per_second)

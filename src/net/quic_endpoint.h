@@ -107,6 +107,8 @@ struct gh_quic_endpoint_counters {
 int gh_quic_endpoint_create(const struct gh_quic_endpoint_config *cfg, struct gh_quic_endpoint **ret);
 /* Closes every connection without a word (on_closed for each). */
 void gh_quic_endpoint_destroy(struct gh_quic_endpoint *e);
+/* Has <d> a token of a Retry of ours that is good now, from there? <ret> is the id that it chose before that. */
+bool gh_quic_endpoint_proves(struct gh_quic_endpoint *e, const struct gh_quic_stranger *d, struct gh_quic_cid *ret);
 /* A datagram that <admit> kept goes on as one that it let in. */
 void gh_quic_endpoint_replay(struct gh_quic_endpoint *e, const struct gh_quic_stranger *d);
 /* Sends a datagram that is no connection's, from the endpoint's socket. As gh_udp_send: what the socket does not take now is lost. */
@@ -114,6 +116,7 @@ ssize_t gh_quic_endpoint_send(struct gh_quic_endpoint *e, const struct gh_udp_se
 /* Sends what waits, now. */
 void gh_quic_endpoint_flush(struct gh_quic_endpoint *e);
 void gh_quic_endpoint_set_max_half_open(struct gh_quic_endpoint *e, unsigned max);
+void gh_quic_endpoint_set_max_streams(struct gh_quic_endpoint *e, uint64_t bidi); /* of a peer; on connections from now on */
 void gh_quic_endpoint_set_handshakes_per_source(struct gh_quic_endpoint *e, unsigned per_second);
 void gh_quic_endpoint_set_retry(struct gh_quic_endpoint *e, enum gh_quic_retry_mode mode);
 void gh_quic_endpoint_refuse_new(struct gh_quic_endpoint *e); /* draining: no new connections */
@@ -124,6 +127,15 @@ unsigned gh_quic_endpoint_links(const struct gh_quic_endpoint *e);
 /* Client: opens a connection. <remote> is where to. */
 int gh_quic_endpoint_connect(struct gh_quic_endpoint *e, const struct gh_endpoint *remote, struct gh_tls_ctx *tls, const struct gh_tls_name *name,
                              const struct gh_quic_app *app, void *app_arg, struct gh_quic_link **ret);
+
+/* Ports of the server that lead to the one that was connected to. */
+struct gh_quic_hop {
+    uint16_t first, last;
+    uint16_t port; /* packets go there; 0: to the one that was connected to */
+};
+
+/* Client: from now on packets go to another port, and those that come from the range are taken for the server's. The connection does not notice. */
+void gh_quic_link_hop(struct gh_quic_link *l, const struct gh_quic_hop *hop);
 
 struct gh_quic *gh_quic_link_quic(struct gh_quic_link *l);
 struct gh_quic_endpoint *gh_quic_link_endpoint(struct gh_quic_link *l);

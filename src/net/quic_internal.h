@@ -1,6 +1,7 @@
 /* net/quic_internal.h - shared by the files of the QUIC endpoint
  *
- * quic_endpoint.c: sockets and links; quic_answer.c: what strangers are told without keeping anything; quic_group.c: ids.
+ * quic_endpoint.c: sockets and links; quic_answer.c: what strangers are told without keeping anything; quic_group.c: ids; quic_hop.c: ports of the
+ * server that change.
  */
 #ifndef GH_NET_QUIC_INTERNAL_H
 #define GH_NET_QUIC_INTERNAL_H
@@ -26,9 +27,11 @@ struct gh_quic_link {
     bool proved;   /* its address, before anything was kept */
     bool gone; /* being destroyed: whoever is told of it may not wake it again */
     struct gh_quic_close why;
+    struct gh_quic_addr came_from; /* server: the address of its first packet */
     struct gh_tls_ctx *tls; /* client: to resume with */
     char *server_name;
     struct gh_endpoint server;
+    struct gh_quic_hop hop;
     struct gh_tls_session *session; /* that it resumes */
 };
 
@@ -48,11 +51,14 @@ struct gh_quic_endpoint {
     int64_t resets_since;
     bool refuse_new, blocked;
     struct gh_quic_batch batch; /* written, and not yet all sent when <blocked> */
+    uint16_t batch_port;        /* where it goes in place of what the path says; 0: there */
     size_t batch_sent;
     uint8_t *slab, *out;
     struct gh_quic_memory *memory, own_memory; /* client */
 };
 
+/* <path> of a packet for <l> as the engine is to see it. True when that is another one. */
+bool gh_quic_hop_inward(const struct gh_quic_link *l, struct gh_quic_path *path);
 void gh_quic_endpoint_drop(struct gh_quic_endpoint *e, enum gh_drop why, uint64_t count);
 
 /* The last byte of an id whose first seven are <cid>, for a worker. */

@@ -6,9 +6,12 @@
 
 #include "base/error.h"
 #include "crypto/hash.h"
+#include "crypto/random.h"
 #include "net/http_capsule.h"
 #include "wire/h1.h"
 #include "wire/websocket.h"
+
+#define FIELDS_MAX 16u /* of a client's request */
 
 struct websocket {
     struct gh_http_stream base; /* first: what the handler has */
@@ -20,7 +23,11 @@ struct websocket {
     bool open;       /* 200 was answered */
     bool held;       /* the handler says what it has taken */
     bool said_close, heard_close, over;
+    bool client;     /* masks what it sends (RFC 6455, section 5.3) */
+    struct gh_http_field fields[FIELDS_MAX]; /* client: of the request, until it is sent */
+    char key[GH_WS_KEY_TEXT];
     bool told;       /* on_closed */
+    uint16_t code;   /* of an end that we agree with: what the peer said, if it did (section 5.5.1) */
     unsigned inside; /* events under way, in which it may not be freed */
     uint8_t *out;    /* one message */
     size_t out_cap;
@@ -41,6 +48,53 @@ static void tell_closed(struct websocket *ws, uint64_t code)
 
 /* ---- out ---- */
 
+/* A new one for each frame. NULL: none is wanted; false: there is no randomness. */
+static bool next_mask(const struct websocket *ws, uint8_t buf[GH_WS_MASK], const uint8_t **ret)
+{
+    *ret = ws->client ? buf : NULL;
+    return !ws->client || gh_random_bytes(buf, GH_WS_MASK) == 0;
+}
+
+/* One binary message. */
+static int put_message(const struct websocket *ws, struct gh_writer *w, struct gh_span data)
+{
+    uint8_t buf[GH_WS_MASK];
+    const uint8_t *mask;
+    size_t at;
+
+    if (!next_mask(ws, buf, &mask))
+        return GH_ERR_CRYPTO;
+    gh_ws_emit_head(w, GH_WS_BINARY, true, data.len, mask);
+    at = gh_writer_len(w);
+    gh_write_span(w, data);
+    if (mask)
+        gh_ws_mask(ws->out + at, data.len, mask, 0);
+    return 0;
+}
+
+static int put_close(const struct websocket *ws, struct gh_writer *w, uint16_t code)
+{
+    uint8_t buf[GH_WS_MASK];
+    const uint8_t *mask;
+
+    if (!next_mask(ws, buf, &mask))
+        return GH_ERR_CRYPTO;
+    gh_ws_emit_close(w, code, gh_span_of(NULL, 0), mask);
+    return 0;
+}
+
+static void put_control(struct websocket *ws, enum gh_ws_opcode opcode, struct gh_span data)
+{
+    uint8_t frame[GH_WS_HEAD_MAX + GH_WS_CONTROL_MAX], buf[GH_WS_MASK];
+    struct gh_writer w = gh_writer_of(frame, sizeof frame);
+    const uint8_t *mask;
+
+    if (ws->said_close || !next_mask(ws, buf, &mask))
+        return;
+    gh_ws_emit_control(&w, opcode, data, mask);
+    (void)gh_http_send(ws->below, gh_span_of(frame, gh_writer_len(&w)), false); /* one that finds no room is answered with the next (section 5.5.3) */
+}
+
 static int reserve(struct websocket *ws, size_t need)
 {
     uint8_t *grown = need > ws->out_cap ? realloc(ws->out, need) : ws->out;
@@ -56,13 +110,14 @@ static int say_close(struct websocket *ws, uint16_t code, bool end)
 {
     uint8_t frame[GH_WS_HEAD_MAX + GH_WS_CONTROL_MAX];
     struct gh_writer w = gh_writer_of(frame, sizeof frame);
-    int rc;
+    int rc = 0;
 
     if (ws->said_close && !end)
         return 0;
     if (!ws->said_close)
-        gh_ws_emit_close(&w, code, gh_span_of(NULL, 0), NULL);
-    rc = gh_http_send(ws->below, gh_span_of(frame, gh_writer_len(&w)), end);
+        rc = put_close(ws, &w, code);
+    if (rc == 0)
+        rc = gh_http_send(ws->below, gh_span_of(frame, gh_writer_len(&w)), end);
     if (rc == 0)
         ws->said_close = true;
     if (rc == 0 && end)
@@ -104,12 +159,12 @@ static int op_send(struct gh_http_stream *s, struct gh_span data, bool end)
     if (rc < 0)
         return rc;
     w = gh_writer_of(ws->out, ws->out_cap);
-    if (data.len) {
-        gh_ws_emit_head(&w, GH_WS_BINARY, true, data.len, NULL);
-        gh_write_span(&w, data);
-    }
-    if (end)
-        gh_ws_emit_close(&w, GH_WS_NORMAL, gh_span_of(NULL, 0), NULL);
+    if (data.len)
+        rc = put_message(ws, &w, data);
+    if (rc == 0 && end)
+        rc = put_close(ws, &w, ws->code);
+    if (rc < 0)
+        return rc;
     /* after our close the peer's is waited for, and then the stream ends (section 7.1.1) */
     rc = gh_http_send(ws->below, gh_span_of(ws->out, gh_writer_len(&w)), end && ws->heard_close);
     if (rc == 0 && end) {
@@ -208,6 +263,7 @@ static void fail(struct websocket *ws, uint16_t code)
 static void on_close_frame(struct websocket *ws, uint16_t code)
 {
     ws->heard_close = true;
+    ws->code = code;
     if (ws->base.events)
         ws->base.events->on_body(ws->base.arg, &ws->base, gh_span_of(NULL, 0), true);
     if (ws->below && !ws->over && say_close(ws, code, true) < 0)
@@ -216,18 +272,13 @@ static void on_close_frame(struct websocket *ws, uint16_t code)
 
 static void on_event(struct websocket *ws, const struct gh_ws_event *e)
 {
-    uint8_t frame[GH_WS_HEAD_MAX + GH_WS_CONTROL_MAX];
-    struct gh_writer w = gh_writer_of(frame, sizeof frame);
-
     switch (e->opcode) {
     case GH_WS_BINARY:
         if (ws->base.events && e->data.len)
             ws->base.events->on_body(ws->base.arg, &ws->base, e->data, false);
         break;
     case GH_WS_PING:
-        gh_ws_emit_control(&w, GH_WS_PONG, e->data, NULL);
-        if (!ws->said_close) /* one that finds no room is answered with the next (section 5.5.3) */
-            (void)gh_http_send(ws->below, gh_span_of(frame, gh_writer_len(&w)), false);
+        put_control(ws, GH_WS_PONG, e->data);
         break;
     case GH_WS_CLOSE:
         on_close_frame(ws, e->code);
@@ -252,6 +303,11 @@ static void below_body(void *arg, struct gh_http_stream *below, struct gh_span d
     struct gh_ws_event e;
     int rc = 0;
 
+    if (!ws->open && ws->client) { /* why it was refused */
+        if (ws->base.events)
+            ws->base.events->on_body(ws->base.arg, &ws->base, data, end);
+        return;
+    }
     ws->inside++;
     while (is_alive(ws)) {
         rc = gh_ws_next(&ws->reader, &in, &e);
@@ -288,7 +344,8 @@ static void below_closed(void *arg, struct gh_http_stream *below, uint64_t code)
 
     (void)below;
     ws->inside++;
-    tell_closed(ws, code);
+    /* section 7.1.4: clean when both have said so, however a proxy in between ends what is below */
+    tell_closed(ws, ws->heard_close && ws->said_close ? 0 : code);
     ws->below = NULL;
     if (--ws->inside == 0)
         destroy(ws);
@@ -297,6 +354,8 @@ static void below_closed(void *arg, struct gh_http_stream *below, uint64_t code)
 static const struct gh_http_events below_events = { NULL, below_body, NULL, below_writable, below_closed };
 
 /* ---- the opening handshake ---- */
+
+const struct gh_websocket_protocol gh_websocket_connect_ip = { "gatehouse-connect-ip", "connect-ip" };
 
 static bool is_protocol(struct gh_span s)
 {
@@ -353,6 +412,7 @@ int gh_websocket_accept(struct gh_http_stream *below, const struct gh_http_head 
     ws->base.id = below->id;
     ws->below = below;
     ws->name = p->name;
+    ws->code = GH_WS_NORMAL;
     memcpy(ws->accept, accept, sizeof accept);
     gh_ws_reader_init(&ws->reader, true, 0);
     below->events = &below_events;
@@ -363,4 +423,112 @@ int gh_websocket_accept(struct gh_http_stream *below, const struct gh_http_head 
     if (--ws->inside == 0 && !ws->below)
         destroy(ws);
     return 0;
+}
+
+/* ---- a client's ---- */
+
+/* Is it what a server answers that speaks our protocol? (section 4.1, what a client does with the answer) */
+static bool is_granted(const struct websocket *ws, const struct gh_http_head *head)
+{
+    if (ws->accept[0] && !gh_span_equals(gh_http_field_find(head, "sec-websocket-accept"), gh_span_str(ws->accept)))
+        return false;
+    return gh_span_equals(gh_http_field_find(head, "sec-websocket-protocol"), gh_span_str(ws->name)) &&
+           gh_http_field_find(head, "sec-websocket-extensions").len == 0;
+}
+
+static void client_answer(void *arg, struct gh_http_stream *below, const struct gh_http_head *head)
+{
+    struct websocket *ws = arg;
+    bool good = head->status >= 200 && head->status <= 299;
+
+    if (ws->open)
+        return;
+    if (good && !is_granted(ws, head)) {
+        gh_http_reset(below, GH_HTTP_MESSAGE_ERROR);
+        return;
+    }
+    ws->open = good;
+    ws->inside++;
+    if (ws->base.events && ws->base.events->on_answer)
+        ws->base.events->on_answer(ws->base.arg, &ws->base, head);
+    if (--ws->inside == 0 && !ws->below)
+        destroy(ws);
+}
+
+const struct gh_http_events gh_websocket_client_events = { client_answer, below_body, NULL, below_writable, below_closed };
+
+static void add(struct websocket *ws, size_t *n, const char *name, const char *value)
+{
+    if (*n < FIELDS_MAX)
+        ws->fields[*n] = (struct gh_http_field){ gh_span_str(name), gh_span_str(value) };
+    (*n)++;
+}
+
+static int make_request(struct websocket *ws, const struct gh_http_head *head, bool h1, struct gh_http_head *ret)
+{
+    uint8_t random[16];
+    size_t n = 0;
+    int rc = h1 ? gh_random_bytes(random, sizeof random) : 0;
+
+    if (rc < 0)
+        return rc;
+    add(ws, &n, "sec-websocket-version", "13");
+    if (h1) {
+        gh_ws_key_emit(random, ws->key);
+        rc = gh_ws_accept(gh_span_str(ws->key), gh_sha1, ws->accept);
+        add(ws, &n, "sec-websocket-key", ws->key);
+    }
+    add(ws, &n, "sec-websocket-protocol", ws->name);
+    for (size_t i = 0; i < head->field_count; i++) {
+        if (gh_span_equals(head->fields[i].name, gh_span_str("capsule-protocol")))
+            continue;
+        if (n < FIELDS_MAX)
+            ws->fields[n] = head->fields[i];
+        n++;
+    }
+    if (n > FIELDS_MAX)
+        return GH_ERR_TOO_LONG;
+    *ret = *head;
+    ret->protocol = gh_span_str("websocket");
+    ret->fields = ws->fields;
+    ret->field_count = n;
+    return rc;
+}
+
+int gh_websocket_create(const struct gh_http_head *head, const struct gh_websocket_protocol *p, bool h1, struct gh_http_stream **ret, struct gh_http_head *ret_head)
+{
+    struct websocket *ws = calloc(1, sizeof *ws);
+    int rc;
+
+    if (!ws)
+        return GH_ERR_MEMORY;
+    ws->base.ops = &ops;
+    ws->code = GH_WS_NORMAL;
+    ws->client = true;
+    ws->name = p->name;
+    gh_ws_reader_init(&ws->reader, false, 0);
+    rc = make_request(ws, head, h1, ret_head);
+    if (rc < 0) {
+        destroy(ws);
+        return rc;
+    }
+    *ret = &ws->base;
+    return 0;
+}
+
+void gh_websocket_attach(struct gh_http_stream *s, struct gh_http_stream *below)
+{
+    ws_of(s)->below = below;
+    s->id = below->id;
+}
+
+void gh_websocket_discard(struct gh_http_stream *s)
+{
+    destroy(ws_of(s));
+}
+
+void gh_websocket_ping(struct gh_http_stream *s)
+{
+    if (ws_of(s)->below && ws_of(s)->open)
+        put_control(ws_of(s), GH_WS_PING, gh_span_of(NULL, 0));
 }

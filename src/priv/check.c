@@ -123,11 +123,14 @@ int gh_check_request(const struct gh_priv_request *q)
         if (q->mode & ~0777u)
             return GH_ERR_RANGE;
         return path_ok(q->path) ? 0 : GH_ERR_MALFORMED;
+    case GH_PRIV_KEY:
+        if (q->mode > 1)
+            return GH_ERR_RANGE;
+        return path_ok(q->path) ? 0 : GH_ERR_MALFORMED;
     case GH_PRIV_OPEN_FILE:
     case GH_PRIV_OPEN_APPEND:
     case GH_PRIV_OPEN_PUBLIC:
     case GH_PRIV_OPEN_STATE_DIR:
-    case GH_PRIV_KEY:
     case GH_PRIV_WATCH:
         return path_ok(q->path) ? 0 : GH_ERR_MALFORMED;
     case GH_PRIV_OPEN_UDP:

@@ -55,7 +55,7 @@ int gh_priv_sysctl_set(struct gh_priv_client *c, enum gh_priv_sysctl s);
 /* <ret_schemes> takes up to 8 numbers. */
 int gh_priv_key_open(struct gh_priv_client *c, const char *path, uint32_t *ret_key, uint16_t ret_schemes[8],
                      size_t *ret_scheme_count);
-/* TLS 1.3 signature over <data> (hashed inside as the scheme says). <ret> takes GH_PRIV_DATA bytes. */
+/* Signature over <data> (hashed inside as the scheme says). <ret> takes GH_PRIV_DATA bytes. */
 int gh_priv_sign(struct gh_priv_client *c, uint32_t key, uint16_t scheme, const void *data, size_t len, uint8_t *ret,
                  size_t *ret_len);
 /* Watch a file before opening it: then no change is missed. */

@@ -52,15 +52,20 @@ static int load_key(int fd, struct gh_sign_key **ret)
     return rc;
 }
 
-int gh_keys_load(struct gh_keys *k, int fd, const char *path, struct gh_priv_reply *ret)
+int gh_keys_load(struct gh_keys *k, int fd, const char *path, bool tls12, struct gh_priv_reply *ret)
 {
     struct gh_sign_key *key = NULL;
     struct gh_key_place *place;
+    uint16_t all[GH_SIGN_SCHEMES];
+    size_t count;
     int rc = load_key(fd, &key);
 
     if (rc < 0)
         return rc;
-    ret->schemes = (uint32_t)gh_sign_key_schemes(key, ret->scheme);
+    count = gh_sign_key_schemes(key, all);
+    for (size_t i = 0; i < count; i++)
+        if (tls12 || gh_sign_scheme_tls13(all[i]))
+            ret->scheme[ret->schemes++] = all[i];
     if (!path) {
         gh_sign_key_destroy(key);
         return 0;
@@ -68,6 +73,7 @@ int gh_keys_load(struct gh_keys *k, int fd, const char *path, struct gh_priv_rep
     place = find_place(k);
     place->key = key;
     place->id = ++k->last;
+    place->tls12 = tls12;
     snprintf(place->path, sizeof place->path, "%s", path);
     ret->id = place->id;
     return 0;
@@ -102,15 +108,14 @@ bool gh_keys_has(const struct gh_keys *k, const char *path)
 
 int gh_keys_sign(const struct gh_keys *k, const struct gh_priv_sign *q, struct gh_priv_reply *ret)
 {
-    const struct gh_key_place *place;
+    const struct gh_key_place *place = find(k, q->key);
     size_t len;
     int rc;
 
-    if (!gh_signer_may_sign(gh_span_of(q->data, q->len)))
-        return GH_ERR_DENIED;
-    place = find(k, q->key);
     if (!place)
         return GH_ERR_NOT_FOUND;
+    if (!gh_signer_allows(place->tls12, q->scheme, gh_span_of(q->data, q->len)))
+        return GH_ERR_DENIED;
     rc = gh_sign_key_sign(place->key, q->scheme, q->data, q->len, ret->data, &len);
     if (rc == 0)
         ret->len = (uint16_t)len;

@@ -55,7 +55,7 @@ enum gh_priv_kind {
     GH_PRIV_FIREWALL,       /* firewall -> which firewall it is that was opened, in <name>; empty when nothing filters */
     GH_PRIV_SYSCTL,         /* sysctl */
     GH_PRIV_KEY,            /* path of a PEM private key -> a number for SIGN */
-    GH_PRIV_SIGN,           /* sign -> signature; of a TLS 1.3 CertificateVerify and nothing else */
+    GH_PRIV_SIGN,           /* sign -> signature; of a TLS 1.3 CertificateVerify, or what the key was opened for, and nothing else */
     GH_PRIV_FORGET_KEY,     /* sign.key: no signature with it will be asked for any more */
     GH_PRIV_WATCH,          /* path -> a number; GH_PRIV_EVENT_FILE from now on */
     GH_PRIV_WATCH_BEGIN,    /* what is watched now is watched no more at GH_PRIV_WATCH_END, unless WATCH names it in between */
@@ -151,7 +151,7 @@ struct gh_priv_lookup {
 
 struct gh_priv_request {
     uint32_t kind; /* enum gh_priv_kind */
-    uint32_t mode; /* OPEN_UNIX: permission bits */
+    uint32_t mode; /* OPEN_UNIX: permission bits; KEY: 1 when it signs for TLS 1.2, too */
     union {
         char path[GH_PRIV_PATH];
         struct gh_priv_socket socket;

@@ -525,9 +525,9 @@ static bool owns_device(struct gh_serve *s, const char *name)
 
 /* ---- keys ---- */
 
-static int answer_key(struct gh_serve *s, const struct gh_serve_child *c, const char *path, struct gh_answer *ret)
+static int answer_key(struct gh_serve *s, const struct gh_serve_child *c, const struct gh_priv_request *q, struct gh_answer *ret)
 {
-    int fd = gh_serve_open_file(path), rc;
+    int fd = gh_serve_open_file(q->path), rc;
 
     if (fd < 0) {
         ret->reply.sys = errno;
@@ -535,7 +535,7 @@ static int answer_key(struct gh_serve *s, const struct gh_serve_child *c, const 
     }
     if (!c->reload)
         gh_process_hide_memory(true);
-    rc = gh_keys_load(&s->keys, fd, c->reload ? NULL : path, &ret->reply);
+    rc = gh_keys_load(&s->keys, fd, c->reload ? NULL : q->path, q->mode == 1, &ret->reply);
     close(fd);
     return rc;
 }
@@ -706,7 +706,7 @@ static int answer(struct gh_serve *s, struct gh_serve_child *c, const struct gh_
     case GH_PRIV_SYSCTL:
         return gh_sysctl_enable(s->changes, (enum gh_priv_sysctl)q->sysctl, c->generation);
     case GH_PRIV_KEY:
-        return answer_key(s, c, q->path, ret);
+        return answer_key(s, c, q, ret);
     case GH_PRIV_SIGN:
         return gh_keys_sign(&s->keys, &q->sign, &ret->reply);
     case GH_PRIV_FORGET_KEY:

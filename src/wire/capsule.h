@@ -29,6 +29,7 @@ enum gh_capsule_type {
     GH_CAPSULE_FAREWELL = 0x27617465, /* Gatehouse's own: why a tunnel is closed; strangers skip it */
     GH_CAPSULE_NOTICE = 0x27617466,   /* Gatehouse's own, the same form: what is as it is, and why; the tunnel goes on */
     GH_CAPSULE_WITHHELD = 0x27617467, /* Gatehouse's own, in the form of ROUTE_ADVERTISEMENT: what the next one leaves out */
+    GH_CAPSULE_ECH = 0x27617468,      /* Gatehouse's own: the ECHConfigList that the relay announces (RFC 9849, section 4) */
 };
 
 struct gh_capsule {

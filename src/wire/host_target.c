@@ -1,5 +1,6 @@
 #include "wire/host_target.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "wire/uri_template.h"
@@ -76,9 +77,10 @@ int gh_host_target_of_authority(struct gh_span a, struct gh_host_target *ret)
     return parse(gh_span_of(a.data, end), gh_span_of(a.data + colon, a.len - colon), 0, ret);
 }
 
+static const char before[] = "/.well-known/masque/udp/";
+
 int gh_host_target_of_path(struct gh_span path, struct gh_host_target *ret)
 {
-    static const char before[] = "/.well-known/masque/udp/";
     const size_t skip = sizeof before - 1;
     const uint8_t *slash;
     struct gh_span rest, port;
@@ -95,4 +97,58 @@ int gh_host_target_of_path(struct gh_span path, struct gh_host_target *ret)
     if (port.len && memchr(port.data, '/', port.len))
         return GH_ERR_NOT_FOUND;
     return parse(gh_span_of(rest.data, (size_t)(slash - rest.data)), port, 0, ret);
+}
+
+static void emit_port(struct gh_writer *w, uint16_t port)
+{
+    char text[8];
+    int n = snprintf(text, sizeof text, "%u", port);
+
+    gh_write_bytes(w, text, (size_t)n);
+}
+
+static const char *host_of(const struct gh_host_target *t, char buf[GH_IP_TEXT])
+{
+    return t->ip.family ? gh_ip_emit(&t->ip, buf) : t->name;
+}
+
+void gh_host_target_emit_authority(struct gh_writer *w, const struct gh_host_target *t)
+{
+    char buf[GH_IP_TEXT];
+    const char *host = host_of(t, buf);
+
+    w->failed |= !*host;
+    if (t->ip.family == 6)
+        gh_write_u8(w, '[');
+    gh_write_bytes(w, host, strlen(host));
+    if (t->ip.family == 6)
+        gh_write_u8(w, ']');
+    gh_write_u8(w, ':');
+    emit_port(w, t->port);
+}
+
+/* RFC 6570, section 3.2.2: what is not unreserved is percent-encoded, and so are the colons of IPv6 (RFC 9298, section 2). */
+void gh_host_target_emit_path(struct gh_writer *w, const struct gh_host_target *t)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
+    char buf[GH_IP_TEXT];
+    const char *host = host_of(t, buf);
+
+    w->failed |= !*host;
+    gh_write_bytes(w, before, sizeof before - 1);
+    for (; *host; host++) {
+        uint8_t c = (uint8_t)*host;
+
+        if (strchr(plain, *host)) {
+            gh_write_u8(w, c);
+        } else {
+            gh_write_u8(w, '%');
+            gh_write_u8(w, (uint8_t)digits[c >> 4]);
+            gh_write_u8(w, (uint8_t)digits[c & 15]);
+        }
+    }
+    gh_write_u8(w, '/');
+    emit_port(w, t->port);
+    gh_write_u8(w, '/');
 }

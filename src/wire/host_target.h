@@ -22,6 +22,9 @@ struct gh_host_target {
 int gh_host_target_of_authority(struct gh_span authority, struct gh_host_target *ret);
 /* The path of a request for the template above; the closing slash may be missing. 0, GH_ERR_NOT_FOUND or GH_ERR_MALFORMED. */
 int gh_host_target_of_path(struct gh_span path, struct gh_host_target *ret);
+/* The other way round: "host:port" with brackets where they belong, and the path. A target with neither address nor name fails the writer. */
+void gh_host_target_emit_authority(struct gh_writer *w, const struct gh_host_target *t);
+void gh_host_target_emit_path(struct gh_writer *w, const struct gh_host_target *t);
 /* An IPv4 address that is written as IPv6 (::ffff:a.b.c.d) becomes what it is: rules about it are IPv4's. */
 void gh_host_target_unmap(struct gh_ip *ip);
 

@@ -3,6 +3,7 @@ import base64
 import hashlib
 import os
 import ssl
+import subprocess
 
 import pytest
 
@@ -157,3 +158,33 @@ def test_an_origin_that_is_not_there_is_a_bad_gateway(door):
     assert '502 Bad Gateway' in browse(door, '/')
     door.reload(door.text)
     assert browse(door, '/').startswith('GET / HTTP/1.1')
+
+
+@pytest.fixture(params=['rsa:2048', 'ec'])
+def given(world, request):
+    """A door with a certificate of the operator's, whose key the parent keeps."""
+    kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'] if request.param == 'ec' else ['-newkey', request.param]
+    subprocess.run(['openssl', 'req', '-x509', *kind, '-nodes', '-subj', '/CN=some.test', '-addext', 'subjectAltName=DNS:some.test', '-days', '2',
+                    '-keyout', world.path('given.key'), '-out', world.path('given.crt')], check=True, stderr=subprocess.DEVNULL)
+    made = Doorway(world)
+    made.PORT = 9444
+    made.start('listen: ["127.0.0.1:9444"]\ncertificate: given.crt\nkey: given.key\n', node__run_dir=world.path('given-run'), node__state_dir=world.path('given-state'),
+               admin__listen='127.0.0.1:8081')
+    made.kind = request.param.split(':', maxsplit=1)[0]
+    yield made
+    made.stop()
+
+
+def test_a_given_certificate_is_good_for_tls_1_2_as_well(given, world):
+    sigalgs = {'rsa': ['RSA+SHA256', 'RSA+SHA384', 'RSA+SHA512', 'rsa_pss_rsae_sha256'], 'ec': ['ECDSA+SHA256', 'ECDSA+SHA384', 'ECDSA+SHA512']}[given.kind]
+    for version in ('-tls1_2', '-tls1_3'):
+        for asked in sigalgs if version == '-tls1_2' else ['RSA-PSS+SHA256:ECDSA+SHA256']:
+            said = given.host.run('openssl', 's_client', '-connect', '127.0.0.1:9444', '-servername', 'some.test', '-CAfile', world.path('given.crt'),
+                                  '-verify_return_error', '-sigalgs', asked, version, text='').stdout
+            assert 'Verify return code: 0 (ok)' in said and version[1:].replace('_', '.').upper().replace('TLS', 'TLSv') in said, (asked, said)
+    context = ssl.create_default_context(cafile=world.path('given.crt'))
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    client = context.wrap_socket(given.connect(), server_hostname='some.test')
+    client.sendall(b'GET / HTTP/1.1\r\nHost: some.test\r\nConnection: close\r\n\r\n')
+    assert receive_all(client, 12) == b'HTTP/1.1 200'
+    client.close()

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import subprocess
 import time
 
@@ -210,6 +211,49 @@ def test_a_door_that_is_the_site_itself_tells_its_key_over_tcp(fallback):
     agent = fallback.start(agent__ech=config_list(other), agent__transport='h2')
     agent.wait_line('another key is tried at once', 5)
     assert fallback.transport() == 'h2' and fallback.status()['ech'] and fallback.status()['attempts'] == 1
+
+
+def keys_in(path):
+    """The keys of the file as text, the newest first."""
+    with open(path, encoding='utf-8') as file:
+        return re.findall(r'(?ms)^- .*?(?=^- |\Z)', file.read())
+
+
+def write_keys(fallback, keys):
+    """The file becomes these, and the relay has read it."""
+    generation = fallback.site.metrics()['gatehouse_config_generation']
+    with open(fallback.keys + '.new', 'w', encoding='utf-8', opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(''.join(keys))
+    os.rename(fallback.keys + '.new', fallback.keys)
+    until(lambda: fallback.site.metrics()['gatehouse_config_generation'] > generation, 10, 'the keys were read')
+
+
+@pytest.mark.parametrize('transport', ['h2', 'quic'])
+def test_a_tunnel_tells_of_new_keys_and_they_outlive_the_agent(fallback, transport):
+    """A stranger's site answers what does not open, and knows no key: but for the tunnel the agent would stay outside when the old key is gone."""
+    gatehouse('ech', 'generate', '--public-name', 'cover.test', '--keys-file', fallback.keys, '--force')
+    until(lambda: fallback.site.metrics()['gatehouse_config_generation'] > 1, 10, 'the key was read')
+    configured = config_list(fallback.keys)
+    agent = fallback.start(agent__transport=transport, agent__ech=configured)
+    generation = fallback.site.metrics()['gatehouse_config_generation']
+    gatehouse('ech', 'rotate', '--keys-file', fallback.keys)
+    until(lambda: fallback.site.metrics()['gatehouse_config_generation'] > generation, 10, 'the new key was read')
+    agent.wait_line('the relay announces another key of ECH', 10)
+    kept = os.path.join(fallback.site.state_dir('agent-2'), 'agent.ech')
+    until(lambda: os.path.exists(kept) and config_list(fallback.keys) in open(kept, encoding='ascii').read(), 10, 'it is kept')
+    agent.stop()
+    both = keys_in(fallback.keys)
+    assert len(both) == 2
+    write_keys(fallback, both[:1])
+    agent = fallback.start(agent__transport=transport, agent__ech=configured)
+    assert fallback.status()['ech'] and fallback.status()['attempts'] == 1
+    assert not agent.find('did not open our ECH')
+    agent.stop()
+    if transport == 'h2':  # the older one counts again: it is tried when the newest is refused
+        write_keys(fallback, both[1:])
+        agent = fallback.start(agent__transport=transport, agent__ech=configured)
+        agent.wait_line('another key is tried at once', 5)
+        assert fallback.status()['ech'] and fallback.status()['attempts'] == 1
 
 
 def test_a_pin_is_enough_without_a_ca_and_another_one_is_refused(fallback):

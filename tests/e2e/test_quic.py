@@ -1,4 +1,6 @@
 """How connections begin and go on, seen from outside."""
+import pytest
+
 from process import until
 from world import WEB_V4
 
@@ -32,10 +34,11 @@ def connected(agent, since=0):
     return agent.wait_line(lambda line: line.data.get('message') == 'connected', 20, since=since).data
 
 
-def test_an_agent_resumes_with_the_relay_that_was_started_again(gateway):
+@pytest.mark.parametrize('browser', ['none', 'chrome', 'firefox'])
+def test_an_agent_resumes_with_the_relay_that_was_started_again(gateway, browser):
     gateway.start_relay()
     try:
-        agent = gateway.start_agent(1)
+        agent = gateway.start_agent(1, agent__tls_fingerprint=browser)
         assert connected(agent)['resumed'] is False
         mark = agent.mark()
         gateway.relay.kill()

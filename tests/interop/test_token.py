@@ -2,9 +2,11 @@
 import base64
 import json
 import os
+import re
 import socket
 import subprocess
 import threading
+import urllib.parse
 
 import pytest
 
@@ -43,7 +45,8 @@ def door(tmp_path_factory):
         world.write('users', '# by hand\nslow:' + ARGON + '\n')
         made.token = json.loads(user(made, 'add', 'client-1', '--json').stdout)['token']
         made.a, made.site = made.backend(named('a', world.folder)), made.backend(named('site', world.folder))
-        made.start(CONFIG.format(a=made.a.at, site=made.site.at) + '  auth: {users_file: users}\n')
+        made.text = CONFIG.format(a=made.a.at, site=made.site.at) + '  auth: {users_file: users}\n'
+        made.start(made.text)
         yield made
         made.stop()
 
@@ -106,6 +109,69 @@ def test_a_bad_file_changes_nothing(door, client):
     door.daemon.wait_line('users:%d:1: a line must be' % (good.count('\n') + 1))
     assert ask(door, client, basic('client-1', door.token))['status'] == 101
     door.world.write('users', good)
+
+
+def checker(backend, connection):
+    """Knows one user; says nothing at all about one more."""
+    data = b''
+    while True:
+        while b'\r\n\r\n' not in data:
+            more = connection.recv(65536)
+            if not more:
+                return
+            data += more
+        head, _, data = data.partition(b'\r\n\r\n')
+        length = int(re.search(rb'(?i)content-length: (\d+)', head).group(1))
+        while len(data) < length:
+            data += connection.recv(65536)
+        body, data = data[:length], data[length:]
+        backend.asked.append((head.split(b'\r\n')[0].decode(), urllib.parse.parse_qs(body.decode(), strict_parsing=True)))
+        who = {key: value[0] for key, value in backend.asked[-1][1].items()}
+        if who['user'] == 'silent':
+            connection.recv(1)
+            return
+        status = {('caller', SECRET): '200 OK', ('broken', SECRET): '500 Internal Server Error'}.get((who['user'], who['token']), '401 Unauthorized')
+        connection.sendall(('HTTP/1.1 %s\r\nContent-Length: 2\r\n\r\nok' % status).encode())
+
+
+SECRET = 'tr&e=+%/ 100'
+
+
+@pytest.fixture
+def callback(door):
+    backend = door.backend(checker)
+    backend.asked = []
+    door.reload(door.text.replace('auth: {', 'auth: {callback: "http://%s/check?door=1", callback_timeout: 300ms, callback_cache_refused: 0s, ' % backend.at))
+    yield backend
+    door.reload(door.text)
+
+
+def test_somebody_else_may_know_a_token(door, client, callback):
+    for _ in range(3):
+        told = ask(door, client, basic('caller', SECRET))
+        assert told['status'] == 101 and told['accepted'], told
+    assert callback.asked == [('POST /check?door=1 HTTP/1.1', {'user': ['caller'], 'token': [SECRET]})], 'and is not asked again for a while'
+    door.daemon.wait_audit(event_type='auth.success', client_id='caller', message='token accepted')
+    assert ask(door, client, basic('client-1', door.token))['status'] == 101
+    assert len(callback.asked) == 1, 'the file knows its own'
+
+
+def test_whatever_is_no_yes_meets_what_strangers_meet(door, client, callback):
+    stranger = ask(door, client, '')
+    stranger['head'].pop('Date', None)
+    before = door.metrics()
+    for n, wrong in enumerate((basic('caller', 'wrong'), basic('client-1', 'wrong'), basic('nobody', SECRET), basic('broken', SECRET), basic('silent', SECRET))):
+        told = ask(door, client, wrong)
+        told['head'].pop('Date', None)
+        assert told == stranger
+        assert len(callback.asked) == n + 1, 'one that the file knows costs the same as one that it does not'
+    after = door.metrics()
+    grown = {result: after['gatehouse_door_tokens_total{result="%s"}' % result] - before.get('gatehouse_door_tokens_total{result="%s"}' % result, 0)
+             for result in ('refused', 'unanswered')}
+    assert grown == {'refused': 3, 'unanswered': 2}
+    door.daemon.wait_audit(event_type='auth.fail', client_id='silent', reason='the callback did not answer')
+    for secret in (SECRET, urllib.parse.quote(SECRET), 'tr%26e'):
+        assert not door.daemon.find(re.escape(secret)), 'a token is written nowhere'
 
 
 class Tap:

@@ -377,6 +377,26 @@ static void a_held_stream_stops_the_peer_until_its_bytes_are_taken(void **state)
     sim_fini(&w.sim);
 }
 
+static void a_connection_that_is_widened_takes_more_than_was_taken(void **state)
+{
+    static const uint8_t bytes[60000];
+    static struct world w;
+
+    (void)state;
+    memset(&w, 0, sizeof w);
+    sim_init(&w.sim, 13);
+    w.sim.server.config.max_data = 8192;
+    sim_connect(&w.sim, &client_events, &w, &server_events, &w);
+    assert_true(sim_run(&w.sim, 5 * SIM_S, is_open, &w));
+    gh_h3_hold(w.server_stream);
+    assert_int_equal(gh_h3_send(w.client_stream, gh_span_of(bytes, sizeof bytes), false), 0);
+    sim_run(&w.sim, 3 * SIM_S, never, &w);
+    assert_in_range(w.body_server, 1, 11 + 8192 + 1024);
+    gh_quic_widen(w.sim.server.quic, 1u << 20);
+    assert_true(sim_run(&w.sim, 5 * SIM_S, server_has_60k, &w)); /* the stream's own credit is 256 KiB */
+    sim_fini(&w.sim);
+}
+
 static bool ended_both(void *arg)
 {
     struct world *w = arg;
@@ -450,6 +470,7 @@ int main(void)
         cmocka_unit_test(D4_datagram_of_a_possible_stream_is_dropped),
         cmocka_unit_test(a_stream_goes_on_when_the_connection_window_opens),
         cmocka_unit_test(a_held_stream_stops_the_peer_until_its_bytes_are_taken),
+        cmocka_unit_test(a_connection_that_is_widened_takes_more_than_was_taken),
         cmocka_unit_test(ending_both_directions_closes_the_stream_without_error),
         cmocka_unit_test(a_goaway_asked_for_in_the_handshake_is_said_after_it),
     };

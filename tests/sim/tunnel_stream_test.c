@@ -1,6 +1,6 @@
 /* A tunnel where UDP does not get through: the agent's tunnel, HTTP/2 or an upgrade of HTTP/1.1, a stream of bytes, the relay down to its TUN.
  *
- * The byte stream is cut into pieces of any length. TLS is not in it: the relay is told whose certificate the peer has shown.
+ * Or a WebSocket on either. The byte stream is cut into pieces of any length. TLS is not in it: the relay is told whose certificate the peer has shown.
  */
 #include <stdio.h>
 
@@ -12,6 +12,7 @@
 #include "net/http1_server.h"
 #include "net/http1_tunnel.h"
 #include "net/http2.h"
+#include "net/websocket_stream.h"
 #include "relay_world.h"
 #include "services/agent/agent_internal.h"
 #include "services/relay/relay_internal.h"
@@ -28,7 +29,8 @@ struct world {
     struct gh_http1_server *h1;
     struct gh_agent_request request;
     struct gh_agent_tunnel tunnel;
-    bool two, open, ended;
+    struct gh_http_stream *below; /* what the request went out on */
+    bool two, websocket, open, ended;
     unsigned assigned, routes, at_network, at_agent;
     struct packet last; /* that came out of the tunnel, at either end */
     struct gh_agent_tunnel_end end;
@@ -133,27 +135,45 @@ static void fill_identity(struct gh_http_identity *ret)
     gh_cert_destroy(cert);
 }
 
+static void send_request(const struct gh_http_head *head, const struct gh_http_events *events, void *arg)
+{
+    if (w.two) {
+        assert_non_null(w.conn);
+        assert_int_equal(gh_http2_conn_request(w.conn, head, events, arg, false, &w.below), 0);
+    } else {
+        assert_int_equal(gh_http1_tunnel_open(&w.near->base, &stranger, NULL, head, &w.below), 0);
+        w.below->events = events;
+        w.below->arg = arg;
+    }
+}
+
 static void ask(void)
 {
     struct gh_http_stream *s;
+    struct gh_http_head head;
 
     gh_agent_tunnel_init(&w.tunnel, &tunnel_events, NULL);
-    if (w.two) {
-        assert_non_null(w.conn);
-        assert_int_equal(gh_http2_conn_request(w.conn, &w.request.head, &gh_agent_tunnel_http_events, &w.tunnel, false, &s), 0);
-    } else {
-        assert_int_equal(gh_http1_tunnel_open(&w.near->base, &stranger, NULL, &w.request.head, &s), 0);
+    if (w.websocket) {
+        assert_int_equal(gh_websocket_create(&w.request.head, &gh_websocket_connect_ip, !w.two, &s, &head), 0);
+        send_request(&head, &gh_websocket_client_events, s);
+        gh_websocket_attach(s, w.below);
         s->events = &gh_agent_tunnel_http_events;
         s->arg = &w.tunnel;
+    } else {
+        send_request(&w.request.head, &gh_agent_tunnel_http_events, &w.tunnel);
+        s = w.below;
     }
     gh_agent_tunnel_start(&w.tunnel, s, false);
     pass(SIM_S);
 }
 
+enum { HTTP_1, HTTP_2, WEBSOCKET_1, WEBSOCKET_2, KINDS };
+
 /* <known>: the peer has shown the certificate of client-1. */
-static void start(bool two, size_t piece, bool known)
+static void start(unsigned kind, size_t piece, bool known)
 {
-    static const char *const upgrades[] = { "connect-ip", NULL };
+    static const char *const upgrades[] = { "connect-ip", "websocket", NULL };
+    bool two = kind == HTTP_2 || kind == WEBSOCKET_2;
     static const uint8_t instance[16] = { 1 };
     struct gh_http1_config config1 = { .upgrades = upgrades };
     struct gh_http2_config config2 = { 0 };
@@ -165,6 +185,7 @@ static void start(bool two, size_t piece, bool known)
     fill_identity(&agent);
     handler = (struct gh_http_handler){ relay_request, relay_world_worker(&w.relay) };
     w.two = two;
+    w.websocket = kind == WEBSOCKET_1 || kind == WEBSOCKET_2;
     w.near = fake_bytes_create();
     w.far = fake_bytes_create();
     fake_bytes_join(w.near, w.far);
@@ -186,7 +207,7 @@ static void start(bool two, size_t piece, bool known)
 static void finish(void)
 {
     if (!w.two && w.tunnel.stream)
-        gh_http1_tunnel_close(w.tunnel.stream);
+        gh_http1_tunnel_close(w.below);
     gh_http2_destroy(w.client_set);
     gh_http2_destroy(w.server_set);
     gh_http1_server_destroy(w.h1);
@@ -222,8 +243,8 @@ static void packets_of_both_families_cross_in_pieces_of_any_length(void **state)
     struct packet p;
 
     (void)state;
-    for (unsigned i = 0; i < 12; i++) {
-        start(i & 1, i / 2 * 97 + 1, true);
+    for (unsigned i = 0; i < 6 * KINDS; i++) {
+        start(i % KINDS, i / KINDS * 97 + 1, true);
         assert_true(w.open);
         assert_int_equal(w.assigned, 2);
         assert_int_equal(w.routes, 2);
@@ -251,8 +272,8 @@ static void a_source_that_is_not_the_agents_is_dropped_as_ever(void **state)
     struct packet p;
 
     (void)state;
-    for (int two = 0; two < 2; two++) {
-        start(two, 0, true);
+    for (unsigned kind = 0; kind < KINDS; kind++) {
+        start(kind, 0, true);
         make_udp(&p, "10.100.0.9", WEB4, 1, 2, 30);
         assert_int_equal(send_packet(&p), GH_DROP_NONE);
         assert_int_equal(w.at_network, 0);
@@ -268,8 +289,8 @@ static void a_newer_policy_holds_for_the_next_packet(void **state)
     struct packet p;
 
     (void)state;
-    for (int two = 0; two < 2; two++) {
-        start(two, 0, true);
+    for (unsigned kind = 0; kind < KINDS; kind++) {
+        start(kind, 0, true);
         make_udp(&p, WORLD_AGENT4, WEB4, 1, 2, 30);
         assert_int_equal(send_packet(&p), GH_DROP_NONE);
         assert_int_equal(w.at_network, 1);
@@ -286,8 +307,8 @@ static void a_newer_policy_holds_for_the_next_packet(void **state)
 static void who_proved_nothing_gets_no_tunnel(void **state)
 {
     (void)state;
-    for (int two = 0; two < 2; two++) {
-        start(two, 0, false);
+    for (unsigned kind = 0; kind < KINDS; kind++) {
+        start(kind, 0, false);
         assert_false(w.open);
         assert_true(w.ended);
         assert_in_range(w.end.status, 400, 499);
@@ -299,8 +320,8 @@ static void who_proved_nothing_gets_no_tunnel(void **state)
 static void a_tunnel_that_the_agent_closes_leaves_nothing_behind(void **state)
 {
     (void)state;
-    for (int two = 0; two < 2; two++) {
-        start(two, 0, true);
+    for (unsigned kind = 0; kind < KINDS; kind++) {
+        start(kind, 0, true);
         assert_int_equal(atomic_load(&w.relay.relay.sessions), 1);
         gh_agent_tunnel_close(&w.tunnel, "done");
         pass(SIM_S);
@@ -314,8 +335,8 @@ static void a_tunnel_that_the_agent_closes_leaves_nothing_behind(void **state)
 static void a_connection_that_breaks_ends_the_tunnel_at_both_ends(void **state)
 {
     (void)state;
-    for (int two = 0; two < 2; two++) {
-        start(two, 0, true);
+    for (unsigned kind = 0; kind < KINDS; kind++) {
+        start(kind, 0, true);
         w.near->broken = w.far->broken = true;
         pass(SIM_S);
         assert_true(w.ended);

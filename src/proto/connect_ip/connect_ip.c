@@ -6,15 +6,18 @@
 
 #define DNS_VALUE_MAX 8192u /* of what we send */
 
-/* The last two only where somebody listens. */
+/* The last three only where somebody listens: the last to all of them. */
 static const uint64_t kept[] = { GH_CAPSULE_DATAGRAM, GH_CAPSULE_ADDRESS_ASSIGN, GH_CAPSULE_ADDRESS_REQUEST,
                                  GH_CAPSULE_ROUTE_ADVERTISEMENT, GH_CAPSULE_FAREWELL, GH_CAPSULE_NOTICE, GH_CAPSULE_WITHHELD, GH_CAPSULE_DNS_ASSIGN,
-                                 GH_CAPSULE_PREF64 };
+                                 GH_CAPSULE_PREF64, GH_CAPSULE_ECH };
 
 void gh_connect_ip_init(struct gh_connect_ip *c, const struct gh_connect_ip_events *events, void *arg)
 {
+    bool dns = events->on_dns && events->on_pref64;
+    size_t unheard = !dns ? 3 : !events->on_ech;
+
     *c = (struct gh_connect_ip){ .events = events, .arg = arg, .next_id = 1 };
-    gh_capsule_reader_init(&c->reader, kept, sizeof kept / sizeof *kept - (events->on_dns && events->on_pref64 ? 0 : 2), GH_CAPSULE_MAX);
+    gh_capsule_reader_init(&c->reader, kept, sizeof kept / sizeof *kept - unheard, GH_CAPSULE_MAX);
 }
 
 void gh_connect_ip_limit(struct gh_connect_ip *c, size_t max)
@@ -234,6 +237,22 @@ static int on_routes(struct gh_connect_ip *c, struct gh_span value, void (*event
     return rc;
 }
 
+/* RFC 9849, section 4: at least one byte of configs. What is in them is for who uses them to say. A list that nobody could use is no reason to end
+ * a tunnel that works without. */
+static int on_ech(struct gh_connect_ip *c, struct gh_span value)
+{
+    struct gh_reader r = gh_reader_of(value);
+    size_t len = gh_read_u16(&r);
+
+    if (r.failed || len < 4 || len != gh_reader_left(&r))
+        return GH_ERR_MALFORMED;
+    if (value.len > GH_ECH_LIST_MAX)
+        c->counters.capsule_drops++;
+    else
+        c->events->on_ech(c->arg, value);
+    return 0;
+}
+
 static int on_capsule(struct gh_connect_ip *c, const struct gh_capsule *capsule)
 {
     c->counters.capsules += capsule->type != GH_CAPSULE_DATAGRAM;
@@ -253,6 +272,8 @@ static int on_capsule(struct gh_connect_ip *c, const struct gh_capsule *capsule)
         return on_dns(c, capsule->value);
     case GH_CAPSULE_PREF64:
         return on_pref64(c, capsule->value);
+    case GH_CAPSULE_ECH:
+        return on_ech(c, capsule->value);
     case GH_CAPSULE_WITHHELD:
         return on_routes(c, capsule->value, c->events->on_withheld);
     default:
@@ -450,6 +471,20 @@ int gh_connect_ip_assign_pref64(struct gh_connect_ip *c, const struct gh_prefix 
         return GH_ERR_STATE;
     gh_pref64_write(&w, list, count);
     return send_value(c, GH_CAPSULE_PREF64, &w);
+}
+
+int gh_connect_ip_tell_ech(struct gh_connect_ip *c, struct gh_span list)
+{
+    uint8_t buf[GH_CAPSULE_HEAD_MAX + GH_ECH_LIST_MAX];
+    struct gh_writer w = gh_writer_of(buf, sizeof buf);
+
+    w.at += GH_CAPSULE_HEAD_MAX;
+    if (c->failed || c->ended)
+        return GH_ERR_STATE;
+    if (list.len > GH_ECH_LIST_MAX)
+        return GH_ERR_RANGE;
+    gh_write_bytes(&w, list.data, list.len);
+    return send_value(c, GH_CAPSULE_ECH, &w);
 }
 
 static int send_words(struct gh_connect_ip *c, uint64_t type, uint64_t why, const char *text)

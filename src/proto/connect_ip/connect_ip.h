@@ -16,6 +16,7 @@
 
 #include "base/ip_addr.h"
 #include "base/span.h"
+#include "crypto/ech.h"
 #include "proto/connect_ip/dns.h"
 #include "wire/capsule.h"
 #include "wire/ip.h"
@@ -55,6 +56,9 @@ struct gh_connect_ip_events {
     /* Routes that the next ROUTE_ADVERTISEMENT leaves out because the tunnel does not carry their family now: ordered; they are not to be used,
      * nor is what they lead to to be reached beside the tunnel. May be NULL. */
     void (*on_withheld)(void *arg, const struct gh_ip_route *list, size_t count);
+    /* An ECHConfigList of at most GH_ECH_LIST_MAX bytes, with its length, to encrypt later hellos to. May be NULL: such capsules are skipped like
+     * unknown ones. */
+    void (*on_ech)(void *arg, struct gh_span list);
 };
 
 /* What a peer tells of a tunnel that goes on. */
@@ -128,6 +132,9 @@ int gh_connect_ip_assign_pref64(struct gh_connect_ip *c, const struct gh_prefix 
 /* Says why the tunnel is about to be closed: <text> of at most GH_FAREWELL_TEXT bytes. What send returned. */
 int gh_connect_ip_farewell(struct gh_connect_ip *c, enum gh_farewell why, const char *text);
 int gh_connect_ip_notice(struct gh_connect_ip *c, enum gh_notice what, const char *text);
+
+/* The ECHConfigList that is announced now. GH_ERR_RANGE (too long), what send returned. */
+int gh_connect_ip_tell_ech(struct gh_connect_ip *c, struct gh_span list);
 
 bool gh_connect_ip_is_refusal(const struct gh_connect_ip_address *a);
 

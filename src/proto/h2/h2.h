@@ -102,6 +102,8 @@ void gh_h2_reset(struct gh_h2_stream *s, uint32_t code);
 /* From now on the peer gets credit for what gh_h2_consume says was taken, not for what on_body was told. */
 void gh_h2_hold(struct gh_h2_stream *s);
 void gh_h2_consume(struct gh_h2_stream *s, size_t bytes);
+/* The peer may have so many bytes on their way to us, or untaken, on all streams of its connection. */
+void gh_h2_widen(struct gh_h2_stream *s, uint32_t window);
 
 /* GOAWAY: no new requests from the peer, those that run go on. First with the highest number, so that nothing on its way is lost; the
  * last number follows when the peer has answered a PING (RFC 9113, section 6.8). Once; later calls do nothing. */

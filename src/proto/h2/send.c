@@ -202,6 +202,21 @@ void gh_h2_consume(struct gh_h2_stream *s, size_t bytes)
     gh_guard_leave(&g);
 }
 
+void gh_h2_widen(struct gh_h2_stream *s, uint32_t window)
+{
+    struct gh_guard g;
+
+    if (gh_h2_is_shut(s->h) || s->h->cfg.window_connection >= window)
+        return;
+    s->h->cfg.window_connection = window;
+    if (GH_GUARD_ENTER(&g)) {
+        gh_h2_abandon(s->h);
+        return;
+    }
+    nghttp2_session_set_local_window_size(s->h->session, NGHTTP2_FLAG_NONE, 0, (int32_t)window);
+    gh_guard_leave(&g);
+}
+
 int gh_h2_drain(struct gh_h2 *h)
 {
     struct gh_guard g;

@@ -233,7 +233,7 @@ static int cb_acked(nghttp3_conn *conn, int64_t id, uint64_t len, void *arg, voi
     if (!s)
         return 0;
     gh_h3_body_acknowledge(&s->body, (size_t)len);
-    if (s->want_writable && s->body.buffered < GH_H3_BODY_MAX / 2 && s->announced && !s->closed) {
+    if (s->want_writable && s->body.buffered < gh_h3_body_max(s->h) / 2 && s->announced && !s->closed) {
         s->want_writable = false;
         h->cfg.events->on_writable(h->cfg.arg, s);
     }

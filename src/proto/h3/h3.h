@@ -28,6 +28,7 @@ struct gh_h3_stream;
 #define GH_H3_CONNECT_ERROR 0x10fu
 
 #define GH_H3_BODY_MAX (256u * 1024) /* body bytes that wait to be sent or acknowledged, per stream */
+#define GH_H3_BODY_STREAMS 16u       /* with more requests than these each has a share of what these might have */
 
 /* Told inside calls of the QUIC engine. <s> is valid until on_closed has returned. */
 struct gh_h3_events {

@@ -49,6 +49,8 @@ struct gh_h3 {
 /* In h->streams; NULL when memory is out. */
 struct gh_h3_stream *gh_h3_stream_create(struct gh_h3 *h, int64_t id);
 void gh_h3_stream_destroy(struct gh_h3_stream *s);
+/* Body bytes of one stream that may wait now. */
+size_t gh_h3_body_max(const struct gh_h3 *h);
 /* The library asks for body bytes of a stream: an nghttp3_read_data_callback. */
 nghttp3_ssize gh_h3_read_body(nghttp3_conn *conn, int64_t id, nghttp3_vec *vec, size_t cap, uint32_t *flags, void *arg, void *stream_arg);
 

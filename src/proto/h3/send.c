@@ -89,13 +89,19 @@ int gh_h3_respond(struct gh_h3_stream *s, unsigned status, const struct gh_http_
     return submit(s, nv, n, true);
 }
 
+/* However many requests a peer opens and does not read the answers of. */
+size_t gh_h3_body_max(const struct gh_h3 *h)
+{
+    return h->streams.count <= GH_H3_BODY_STREAMS ? GH_H3_BODY_MAX : GH_H3_BODY_STREAMS * (size_t)GH_H3_BODY_MAX / h->streams.count;
+}
+
 int gh_h3_send(struct gh_h3_stream *s, struct gh_span data, bool end)
 {
     struct gh_guard g;
 
     if (!s->headed || s->ended || s->closed)
         return GH_ERR_STATE;
-    if (s->body.buffered && s->body.buffered + data.len > GH_H3_BODY_MAX) {
+    if (s->body.buffered && s->body.buffered + data.len > gh_h3_body_max(s->h)) {
         s->want_writable = true;
         return GH_ERR_AGAIN;
     }

@@ -490,7 +490,7 @@ int gh_quic_create_client(const struct gh_quic_config *cfg, const struct gh_quic
     uint8_t token[GH_QUIC_RESET_TOKEN];
     ngtcp2_settings s;
     ngtcp2_transport_params p;
-    ngtcp2_cid lib_dcid = { .datalen = 18 }, lib_scid;
+    ngtcp2_cid lib_dcid = { .datalen = 8 }, lib_scid; /* RFC 9000, section 7.2: the least, which is what browsers take */
     ngtcp2_path lib_path;
     int rc;
 

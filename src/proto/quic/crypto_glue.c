@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "proto/quic/internal.h"
+#include "proto/quic/params.h"
 
 static enum gh_tls_level level_of(ngtcp2_encryption_level l)
 {
@@ -156,6 +157,8 @@ static int set_params(struct gh_quic *q)
     if (len < 0)
         return GH_ERR_INTERNAL;
     len += (ngtcp2_ssize)grease_params(q, buf + len, sizeof buf - (size_t)len);
+    if (!q->server) /* a server's are encrypted */
+        gh_quic_params_shuffle(buf, (size_t)len, gh_quic_noise(q));
     return gh_tls_set_transport_params(q->tls, gh_span_of(buf, (size_t)len));
 }
 

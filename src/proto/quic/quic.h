@@ -107,7 +107,7 @@ struct gh_quic_config {
     int64_t handshake_timeout;
     int64_t probe_interval;    /* the longest pause between probes of a path that went silent while datagrams wait; 0: as the library likes */
     uint64_t max_data, max_stream_data; /* flow control windows that we offer */
-    uint64_t max_streams_bidi;          /* that the peer may open */
+    uint64_t max_streams_bidi;          /* that the peer may open at a time */
     uint64_t max_datagram;              /* transport parameter 0x20; 0 refuses datagrams (RFC 9221, section 3) */
     size_t queue_packets, queue_bytes;  /* datagrams that wait for the congestion window */
     int64_t queue_time;                 /* the longest that one waits; 0: for ever */
@@ -136,6 +136,8 @@ struct gh_quic_owner {
     const struct gh_quic_app *app;
     void *app_arg;
 };
+
+#define GH_QUIC_STREAMS_OF_A_SITE 128u /* what web servers let browsers open at a time (nginx: http3_max_concurrent_streams) */
 
 void gh_quic_config_default(struct gh_quic_config *ret);
 /* The largest UDP payload for packets of <mtu> bytes inside (0: as by default). */
@@ -220,6 +222,8 @@ uint64_t gh_quic_streams_bidi_left(const struct gh_quic *q); /* that the peer le
 void gh_quic_reset_stream(struct gh_quic *q, int64_t stream, uint64_t code);   /* RESET_STREAM and STOP_SENDING */
 void gh_quic_stop_reading(struct gh_quic *q, int64_t stream, uint64_t code);
 void gh_quic_stop_writing(struct gh_quic *q, int64_t stream, uint64_t code);
+/* The peer may have <window> bytes on their way, or untaken, on all streams; less than it has already changes nothing. */
+void gh_quic_widen(struct gh_quic *q, uint64_t window);
 /* Gives the peer back <bytes> of both windows. */
 void gh_quic_consume(struct gh_quic *q, int64_t stream, uint64_t bytes);
 

@@ -67,6 +67,22 @@ void gh_quic_stop_writing(struct gh_quic *q, int64_t stream, uint64_t code)
     shut(q, ngtcp2_conn_shutdown_stream_write, stream, code);
 }
 
+void gh_quic_widen(struct gh_quic *q, uint64_t window)
+{
+    uint64_t more = window > q->cfg.max_data ? window - q->cfg.max_data : 0;
+    struct gh_guard g;
+
+    if (q->closed || more == 0)
+        return;
+    if (GH_GUARD_ENTER(&g)) {
+        gh_quic_break(q, &g);
+        return;
+    }
+    q->cfg.max_data = window;
+    ngtcp2_conn_extend_max_offset(q->conn, more);
+    gh_guard_leave(&g);
+}
+
 void gh_quic_consume(struct gh_quic *q, int64_t stream, uint64_t bytes)
 {
     struct gh_guard g;

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "core/tls_load.h"
+#include "crypto/hash.h"
 #include "crypto/random.h"
 #include "os/sock.h"
 #include "os/tun.h"
@@ -35,26 +36,36 @@ static void watch(struct gh_node *node, const char *path)
         gh_log_event(gh_node_log(node), GH_LOG_WARN, "agent", "changes of a file will not be noticed", gh_log_str("file", path));
 }
 
-/* One context for QUIC and one for TCP, as far as they are wanted. */
-static int load_tls(struct gh_node *node, const struct gh_agent_conf *c, struct gh_tls_ctx **ret, struct gh_tls_ctx **ret_tcp)
+void agent_tls_put(struct gh_agent_tls *t)
+{
+    gh_tls_ctx_put(t->quic);
+    gh_tls_ctx_put(t->tcp);
+    gh_tls_ctx_put(t->h1);
+    *t = (struct gh_agent_tls){ NULL };
+}
+
+/* One context for QUIC and some for TCP, as far as they are wanted. */
+static int load_tls(struct gh_node *node, const struct gh_agent_conf *c, struct gh_agent_tls *ret)
 {
     struct gh_tls_files files = { .certificate = c->certificate, .key = c->key, .ca = c->ca, .aead = gh_aead_choose(c->wide_aes),
-                                  .pins = c->pins, .pin_count = c->pin_count };
-    struct gh_tls_ctx *tls = NULL, *tcp = NULL;
-    int rc = gh_tls_load(gh_run_of(node), gh_node_log(node), "agent", &files, &tls);
+                                  .pins = c->pins, .pin_count = c->pin_count, .shape = c->shape };
+    struct gh_agent_tls made = { NULL };
+    int rc = gh_tls_load(gh_run_of(node), gh_node_log(node), "agent", &files, &made.quic);
 
-    files.alpn = "h2,http/1.1";
+    files.alpn = c->mode == GH_AGENT_PROXY ? "h2" : "h2,http/1.1"; /* a connection of HTTP/1.1 carries one tunnel */
     if (rc == 0 && c->transport != GH_AGENT_QUIC)
-        rc = gh_tls_load(gh_run_of(node), gh_node_log(node), "agent", &files, &tcp);
+        rc = gh_tls_load(gh_run_of(node), gh_node_log(node), "agent", &files, &made.tcp);
+    files.alpn = "http/1.1";
+    if (rc == 0 && (c->transport == GH_AGENT_AUTO || c->transport == GH_AGENT_WEBSOCKET))
+        rc = gh_tls_load(gh_run_of(node), gh_node_log(node), "agent", &files, &made.h1);
     if (rc < 0) {
-        gh_tls_ctx_put(tls);
+        agent_tls_put(&made);
         return rc;
     }
     watch(node, c->certificate);
     watch(node, c->key);
     watch(node, c->ca);
-    *ret = tls;
-    *ret_tcp = tcp;
+    *ret = made;
     return 0;
 }
 
@@ -66,6 +77,10 @@ static int load_ech(struct gh_node *node, const struct gh_agent_conf *c, struct 
     int rc;
 
     ret->len = 0;
+    if (!*c->ech && c->has_link && c->link.ech_len <= sizeof ret->bytes) {
+        ret->len = c->link.ech_len;
+        memcpy(ret->bytes, c->link.ech, ret->len);
+    }
     if (!*c->ech || gh_agent_ech_parse(gh_span_str(c->ech), ret->bytes, &ret->len) == 0)
         return 0;
     rc = gh_privileged_read_file(run->privileged, c->ech, GH_CONF_FILE_MAX, &text);
@@ -97,7 +112,8 @@ static struct gh_prefix *copy_prefixes(const struct gh_prefix *list, size_t coun
 static int copy_conf(struct agent *a, const struct gh_agent_conf *c)
 {
     a->conf = *c;
-    a->conf.certificate = a->conf.key = a->conf.ca = a->conf.ech = NULL;
+    a->conf.certificate = a->conf.key = a->conf.ca = a->conf.ech = a->conf.user = NULL;
+    a->conf.token = gh_span_of(NULL, 0);
     a->conf.tunnel_name = strdup(c->tunnel_name);
     a->conf.template = strdup(c->template);
     a->conf.server_name = strdup(c->server_name);
@@ -191,6 +207,34 @@ static int open_dns_file(struct agent *a)
     return rc < 0 ? fail(a, "resolv.conf cannot be made in the run folder", rc) : 0;
 }
 
+/* What is known of a relay before anybody asks. */
+static int prepare_relay(struct agent *a, const struct gh_agent_conf *c, size_t i)
+{
+    const struct gh_agent_relay *r = &c->relays[i];
+    int rc = gh_agent_request_init(&a->relays[i].request, r->host, r->port, c->template, a->instance);
+
+    for (size_t k = 0; k < r->address_count; k++)
+        a->relays[i].resolved.list[a->relays[i].resolved.count++] = (struct gh_endpoint){ .ip = r->addresses[k], .port = r->port };
+    return rc == 0 && *c->user ? gh_agent_request_set_token(&a->relays[i].request, c->user, c->token) : rc;
+}
+
+/* Who we are: our certificate says it, or a token. */
+static void read_self(struct agent *a, const struct gh_agent_conf *c, struct gh_self *ret)
+{
+    gh_self_read(a->run->privileged, c->certificate, c->trust_domain, GH_ROLE_AGENT, ret);
+    if (!ret->name[0])
+        snprintf(ret->name, sizeof ret->name, "%.*s", (int)sizeof ret->name - 1, c->user);
+}
+
+static void tell_unused(struct agent *a, const struct gh_link *l)
+{
+    char keys[256];
+
+    if (*l->other)
+        gh_log_event(a->log, GH_LOG_INFO, "agent", "the link says more than this release knows, which is ignored",
+                     gh_log_str("keys", gh_link_other_keys(l, keys, sizeof keys)));
+}
+
 static int load_parts(struct agent *a, const struct gh_agent_conf *c)
 {
     struct gh_agent_ech_list ech;
@@ -200,24 +244,29 @@ static int load_parts(struct agent *a, const struct gh_agent_conf *c)
         rc = gh_random_bytes(a->instance, sizeof a->instance);
     if (rc < 0)
         return rc;
+    if (c->has_link)
+        tell_unused(a, &c->link);
     for (size_t i = 0; i < a->conf.relay_count && rc == 0; i++)
-        rc = gh_agent_request_init(&a->relays[i].request, a->conf.relays[i].host, a->conf.relays[i].port, a->conf.template, a->instance);
+        rc = prepare_relay(a, c, i);
     if (rc < 0) {
         gh_log_event(a->log, GH_LOG_ERROR, "agent", "agent.template cannot be used", gh_log_str("template", a->conf.template), gh_log_result("error", rc));
         return rc;
     }
-    rc = load_tls(a->node, c, &a->tls, &a->tls_tcp);
-    gh_self_read(a->run->privileged, c->certificate, c->trust_domain, GH_ROLE_AGENT, &a->self);
+    rc = load_tls(a->node, c, &a->tls);
+    read_self(a, c, &a->self);
     if (rc == 0)
         rc = load_ech(a->node, c, &ech);
     if (rc == 0) {
         gh_agent_ech_set(&a->ech, gh_span_of(ech.bytes, ech.len));
+        agent_ech_load(a);
         name_dials(a);
         rc = open_sockets(a);
     }
-    if (rc == 0)
+    if (rc == 0 && agent_is_proxy(a))
+        agent_opener_init(a);
+    else if (rc == 0)
         rc = open_device(a);
-    if (rc == 0)
+    if (rc == 0 && !agent_is_proxy(a))
         rc = add_rules(a);
     if (rc == 0 && a->conf.socket[0] && gh_privileged_open_unix(a->run->privileged, a->conf.socket, 0600, &a->socket) < 0) {
         a->socket = -1;
@@ -253,6 +302,7 @@ static int load(struct gh_node *node, const struct gh_conf *conf, void **ret_sta
     }
     a->check = gh_ready_register(gh_node_ready(node), "tunnel");
     rc = a->check < 0 ? a->check : load_parts(a, &c);
+    gh_agent_conf_wipe(&c);
     if (rc < 0) {
         unload(a);
         return rc;
@@ -273,8 +323,7 @@ static void unload(void *state)
     gh_sock_close(a->socket);
     gh_sock_close(a->dns_file);
     free(a->dns);
-    gh_tls_ctx_put(a->tls);
-    gh_tls_ctx_put(a->tls_tcp);
+    agent_tls_put(&a->tls);
     free_const(a->conf.template);
     free_const(a->conf.tunnel_name);
     free_const(a->conf.server_name);
@@ -282,6 +331,8 @@ static void unload(void *state)
     free_const(a->conf.tun);
     free_const(a->conf.socket);
     free_const(a->conf.allow_routes);
+    gh_agent_conf_wipe(&a->conf);
+    gh_wipe(a->relays, sizeof a->relays);
     free(a);
 }
 
@@ -290,8 +341,10 @@ static int start_first(struct agent *a, struct gh_worker *w)
     int rc;
 
     a->w = w;
-    rc = agent_packet_start(a);
-    if (rc == 0)
+    a->queues[0].worker = w;
+    a->queues[0].drops = gh_metrics_drops(gh_node_metrics(a->node), 0);
+    rc = agent_is_proxy(a) ? 0 : agent_packet_start(a);
+    if (rc == 0 && !agent_is_proxy(a))
         rc = agent_queue_start(&a->queues[0], w);
     if (rc == 0)
         rc = agent_search_start(a);
@@ -311,7 +364,9 @@ static int start(void *state, struct gh_worker *w)
     struct agent *a = state;
     unsigned index = gh_worker_index(w);
 
-    return index == 0 ? start_first(a, w) : agent_queue_start(&a->queues[index], w);
+    if (index == 0)
+        return start_first(a, w);
+    return agent_is_proxy(a) ? 0 : agent_queue_start(&a->queues[index], w);
 }
 
 static void stop(void *state, struct gh_worker *w)
@@ -338,8 +393,7 @@ static void discard(void *state, void *next)
     (void)state;
     if (!n)
         return;
-    gh_tls_ctx_put(n->tls);
-    gh_tls_ctx_put(n->tls_tcp);
+    agent_tls_put(&n->tls);
     free(n->tunnel_name);
     free(n->allow);
     free(n);
@@ -350,20 +404,22 @@ static int prepare(void *state, const struct gh_conf *conf, void **ret_next)
     struct agent *a = state;
     struct gh_agent_conf c;
     struct agent_change *n = calloc(1, sizeof *n);
-    int rc = n ? gh_agent_conf_load(conf, &c) : GH_ERR_MEMORY;
+    int rc = n ? gh_agent_conf_reload(conf, &a->conf, &c) : GH_ERR_MEMORY;
 
     if (rc == 0) {
-        c.transport = a->conf.transport; /* another one counts after a restart */
+        c.transport = a->conf.transport; /* others count after a restart */
+        c.mode = a->conf.mode;
         n->a = a;
         n->allow = copy_prefixes(c.allow_routes, c.allow_route_count);
         n->allow_count = c.allow_route_count;
         n->tunnel_name = strdup(c.tunnel_name);
         n->has_ca = c.has_ca;
-        rc = n->allow && n->tunnel_name ? load_tls(a->node, &c, &n->tls, &n->tls_tcp) : GH_ERR_MEMORY;
-        gh_self_read(a->run->privileged, c.certificate, c.trust_domain, GH_ROLE_AGENT, &n->self);
+        rc = n->allow && n->tunnel_name ? load_tls(a->node, &c, &n->tls) : GH_ERR_MEMORY;
+        read_self(a, &c, &n->self);
     }
     if (rc == 0)
         rc = load_ech(a->node, &c, &n->ech);
+    gh_agent_conf_wipe(&c);
     if (rc < 0) {
         discard(state, n);
         return rc;
@@ -404,6 +460,10 @@ static void describe(void *state, struct gh_description *d)
     gh_describe_feature(d, "udp_gso", a->features.gso, a->features.tested, off);
     gh_describe_feature(d, "udp_gro", a->features.gro, a->features.tested, off);
     gh_describe_feature(d, "wide_aes", gh_aead_choose(a->conf.wide_aes) == GH_AEAD_WIDE, a->conf.wide_aes, aes);
+    if (agent_is_proxy(a)) {
+        d->sessions += gh_metric_sum(a->metrics, AGENT_METRIC_UP, 0) ? 1 : 0;
+        return;
+    }
     gh_describe_feature(d, "tun_tso", offloads & GH_TUN_TSO4 && offloads & GH_TUN_TSO6, a->conf.offload_tun, tun);
     gh_describe_feature(d, "tun_uso", offloads & GH_TUN_USO, a->conf.offload_tun, tun);
     for (unsigned i = 0; i < d->worker_count; i++)
@@ -434,6 +494,14 @@ static bool drained(const void *state)
     return atomic_load(&a->stopped);
 }
 
+/* What relays tell of their ECH. */
+static bool may_keep_state(const struct gh_conf *conf)
+{
+    struct gh_agent_conf c;
+
+    return gh_agent_conf_load(conf, &c) == 0 && *c.ech;
+}
+
 const struct gh_service gh_service_agent = {
     .name = "agent",
     .section = &gh_agent_conf_section,
@@ -449,4 +517,5 @@ const struct gh_service gh_service_agent = {
     .drained = drained,
     .describe = describe,
     .connects = true,
+    .may_keep_state = may_keep_state,
 };

@@ -1,7 +1,10 @@
 /* What is different about a connection over QUIC and one over TCP. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
+#include "crypto/random.h"
+#include "net/websocket_stream.h"
 #include "services/agent/agent_internal.h"
 
 static bool is_address(const char *host)
@@ -22,6 +25,15 @@ static struct gh_tls_name name_of(const struct agent_link *l)
                                  .certificate_name = proves,
                                  .ech = ech.len > 0,
                                  .ech_list = ech };
+}
+
+/* Another port of the range than the last. */
+static uint16_t next_port(const struct agent_link *l)
+{
+    uint64_t random = (uint64_t)gh_worker_now(l->a->w);
+
+    (void)gh_random_bytes(&random, sizeof random);
+    return gh_agent_hop_port(l->a->conf.hop, l->port, random);
 }
 
 /* ---- TCP ---- */
@@ -57,9 +69,15 @@ static const struct gh_http_tcp_events tcp_events = { tcp_peer, tcp_ready, tcp_g
 static int open_tcp(struct agent_link *l)
 {
     struct agent *a = l->a;
-    struct gh_http_tcp_target to = { .fd = -1, .remote = l->remote, .tls = a->tls_tcp, .name = name_of(l) };
-    int rc = gh_privileged_open_dial(a->run->privileged, l->remote.ip.family, a->conf.fwmark, &to.fd);
+    struct gh_http_tcp_target to = { .fd = -1, .remote = l->remote, .name = name_of(l) };
+    int rc;
 
+    l->h1 = l->websocket && a->websocket_h1;
+    to.tls = l->h1 ? a->tls.h1 : a->tls.tcp;
+    rc = gh_privileged_open_dial(a->run->privileged, l->remote.ip.family, a->conf.fwmark, &to.fd);
+
+    if (l->kind == AGENT_TCP_HOP || l->kind == AGENT_WEBSOCKET_HOP)
+        to.remote.port = l->port = next_port(l);
     return rc < 0 ? rc : gh_http_tcp_connect(a->tcp, &to, &tcp_events, l, &l->stream);
 }
 
@@ -69,8 +87,19 @@ static int open_quic(struct agent_link *l)
 {
     struct gh_http_endpoint *http = l->a->http[l->remote.ip.family == 4 ? 0 : 1];
     const struct gh_tls_name name = name_of(l);
+    int rc = http ? gh_http_endpoint_connect(http, &l->remote, &name, &l->conn) : GH_ERR_UNSUPPORTED;
 
-    return http ? gh_http_endpoint_connect(http, &l->remote, &name, &l->conn) : GH_ERR_UNSUPPORTED;
+    if (rc == 0 && l->a->conf.hop[0])
+        agent_carrier_hop(l); /* nothing was sent yet */
+    return rc;
+}
+
+void agent_carrier_hop(struct agent_link *l)
+{
+    const uint16_t *range = l->a->conf.hop;
+
+    l->port = next_port(l);
+    gh_http_conn_hop(l->conn, &(struct gh_quic_hop){ range[0], range[1], l->port });
 }
 
 static const struct gh_quic *quic_of(const struct agent_link *l)
@@ -94,11 +123,40 @@ void agent_carrier_close(struct agent_link *l, const char *words)
         gh_http_conn_close(l->conn, words);
 }
 
-int agent_carrier_request(struct agent_link *l, const struct gh_http_head *head, struct gh_http_stream **ret)
+/* The stream that carries it is below <ret>. */
+static int request_websocket(struct agent_link *l, const struct gh_http_head *head, const struct gh_http_events *events, void *arg, struct gh_http_stream **ret)
 {
+    struct gh_http_stream *s, *below;
+    struct gh_http_head asked;
+    int rc = gh_websocket_create(head, &gh_websocket_connect_ip, strcmp(gh_http_tcp_facts(l->stream)->version, "h2") != 0, &s, &asked);
+
+    if (rc < 0)
+        return rc;
+    rc = gh_http_tcp_request(l->stream, &asked, &gh_websocket_client_events, s, &below);
+    if (rc < 0) {
+        gh_websocket_discard(s);
+        return rc;
+    }
+    gh_websocket_attach(s, below);
+    s->events = events;
+    s->arg = arg;
+    *ret = s;
+    return 0;
+}
+
+void agent_carrier_ping(struct agent_link *l)
+{
+    if (l->websocket && l->tunnel.stream)
+        gh_websocket_ping(l->tunnel.stream);
+}
+
+int agent_carrier_request(struct agent_link *l, const struct gh_http_head *head, const struct gh_http_events *events, void *arg, struct gh_http_stream **ret)
+{
+    if (l->websocket)
+        return l->stream ? request_websocket(l, head, events, arg, ret) : GH_ERR_STATE;
     if (l->tcp)
-        return gh_http_tcp_request(l->stream, head, &gh_agent_tunnel_http_events, &l->tunnel, ret);
-    return gh_http_conn_request(l->conn, head, &gh_agent_tunnel_http_events, &l->tunnel, false, ret);
+        return l->stream ? gh_http_tcp_request(l->stream, head, events, arg, ret) : GH_ERR_STATE;
+    return l->conn ? gh_http_conn_request(l->conn, head, events, arg, false, ret) : GH_ERR_STATE;
 }
 
 bool agent_carrier_learn(struct agent_link *l)
@@ -108,7 +166,7 @@ bool agent_carrier_learn(struct agent_link *l)
 
     snprintf(l->tls_group, sizeof l->tls_group, "%s", f ? f->group : gh_tls_group(tls));
     snprintf(l->cipher, sizeof l->cipher, "%s", f ? f->cipher : gh_tls_cipher(tls));
-    l->transport = f ? f->version : "quic";
+    l->transport = !f ? "quic" : !l->websocket ? f->version : strcmp(f->version, "h2") == 0 ? "websocket-h2" : "websocket";
     l->ech = f ? f->ech : gh_tls_ech(tls) == GH_TLS_ECH_ACCEPTED;
     return f ? f->resumed : gh_tls_resumed(tls);
 }

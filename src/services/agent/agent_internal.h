@@ -2,10 +2,8 @@
  *
  * Everything but the TUN queues of the other workers lives on worker 0: endpoints, connections, tunnel, forwarding engine.
  *
- * A link is a connection to the relay:
- *   CONNECTING --SETTINGS--> REQUESTING --2xx--> ASSIGNING --address--> UP --another one carries--> LEAVING --> CLOSING
- * It is one over QUIC or one over TCP (agent_carrier.c has what is different). One link at a time is the carrier. The search (agent_search.c) finds the first one, and the next when the carrier is lost or
- * its path seems dead; the session at the relay goes on over it.
+ * With mode proxy there is no tunnel for packets: a link is UP as soon as requests may be sent, and carries tunnels to single hosts (agent_opener.c),
+ * which stay with it when another one carries.
  *
  * A packet: kernel -> TUN queue of a worker -> [mailbox, in order] -> worker 0: packet_out -> the carrier's tunnel; and back:
  * any link's tunnel -> agent_packet_in -> TUN queue 0.
@@ -31,49 +29,12 @@
 #include "services/agent/agent_backoff.h"
 #include "services/agent/agent_conf.h"
 #include "services/agent/agent_ech.h"
+#include "services/agent/agent_link.h"
+#include "services/agent/agent_opener.h"
 #include "services/agent/agent_route.h"
 #include "services/agent/agent_tunnel.h"
 
 #define AGENT_FAMILIES 2u /* endpoints: IPv4, IPv6 */
-
-/* A connection to the relay, with a tunnel in time. */
-enum agent_link_state {
-    AGENT_LINK_CONNECTING,
-    AGENT_LINK_REQUESTING,
-    AGENT_LINK_ASSIGNING,
-    AGENT_LINK_UP,
-    AGENT_LINK_LEAVING, /* another one carries: what is under way still arrives */
-    AGENT_LINK_CLOSING,
-};
-
-struct agent_link {
-    struct gh_list node; /* in a->links */
-    struct agent *a;
-    enum agent_link_state state;
-    uint64_t number; /* of all that were opened */
-    size_t relay; /* of conf.relays */
-    struct gh_endpoint remote;
-    bool tcp;
-    struct gh_http_conn *conn;       /* QUIC; NULL once it is gone */
-    struct gh_http_tcp_conn *stream; /* TCP; the same */
-    bool again;                      /* another key of ECH after a rejection */
-    uint64_t ech_turn;               /* of the keys of ECH when it was opened */
-    bool ech;                        /* the hello was opened */
-    const char *transport;           /* "quic", "h2", "http/1.1"; "" before it is known */
-    struct gh_agent_tunnel tunnel;
-    struct gh_http_identity identity;
-    struct gh_deadline timer;
-    char tls_group[32], cipher[48], why[GH_AGENT_WORDS];
-    bool was_up;
-    /* Width: IPv6 is not asked for because our direction is too narrow; it was seen to be wide; since when there is an address; when a tunnel was
-     * last asked for again on this connection, 0 for never; the relay says that its direction is too narrow. */
-    bool narrow, was_wide, renewing, peer_narrow;
-    struct gh_nl_route way; /* from here to the relay when it was opened; of family 0 when nobody knows */
-    int64_t up_at, again_at;
-    /* The carrier's pulse: counts when something was last heard; since when something sent is unanswered, 0 for not. */
-    uint64_t heard, packets_out;
-    int64_t heard_at, unanswered_since;
-};
 
 enum agent_search { AGENT_SEARCH_NONE, AGENT_SEARCH_WAITING, AGENT_SEARCH_RESOLVING, AGENT_SEARCH_TRYING };
 
@@ -100,13 +61,21 @@ struct agent_queue {
     _Atomic uint64_t packets; /* read from the kernel; for status */
 };
 
+/* NULL where the transport is not used. */
+struct gh_agent_tls {
+    struct gh_tls_ctx *quic;
+    struct gh_tls_ctx *tcp; /* "h2,http/1.1" */
+    struct gh_tls_ctx *h1;  /* of a WebSocket where HTTP/2 is none of use */
+};
+
 struct agent {
     struct gh_node *node;
     struct gh_run *run;
     struct gh_log *log;
     struct gh_agent_conf conf; /* strings and lists are the agent's own; what names files is NULL */
-    struct gh_tls_ctx *tls, *tls_tcp; /* QUIC's, and that of byte streams; NULL where the transport is not used */
+    struct gh_agent_tls tls;
     struct gh_agent_ech ech;
+    bool ech_saving, ech_again;       /* its file is being written; and has to be once more */
     struct gh_self self; /* worker 0 */
     struct gh_udp_features features;
     struct gh_quic_group groups[AGENT_FAMILIES];
@@ -135,6 +104,8 @@ struct agent {
     struct gh_deadline prefer;    /* is a preferred relay back? */
     struct gh_deadline quic_again; /* does UDP get through now? */
     bool tcp_first;               /* it did not when it was last tried */
+    bool websocket_first;         /* nor did what TCP has without a WebSocket */
+    bool websocket_h1;            /* HTTP/2 has no tunnels there */
     bool quic_only;               /* what the search looks for */
     struct gh_agent_backoff backoff;
     struct {
@@ -173,53 +144,23 @@ struct agent {
     struct gh_prefix pref64[GH_PREF64_PREFIXES];
     size_t pref64_count;
     int dns_file;                 /* where it is written; -1: nowhere */
+    struct agent_opener opener;
     uint8_t *out;                 /* one packet, with room before it */
     struct agent_handover *handover;
     struct gh_http_listener *status;
 };
 
-/* agent_link.c: a connection */
-extern const struct gh_http_endpoint_events agent_link_events;
-const char *agent_link_state_name(enum agent_link_state s);
-/* Begins to connect; the rest is told to the search. 0, GH_ERR_UNSUPPORTED (no socket of the family) and others. */
-int agent_link_open(struct agent *a, size_t relay, const struct gh_endpoint *remote, bool tcp);
-/* What a connection tells, whatever is below it: is <cert> a relay's (<l> may be NULL: nobody knows whose connection it is)? Requests may be
- * sent; it is over, and the link is gone when this returns. */
-struct agent_link_end {
-    const char *words;
-    bool local;
-    bool ech_rejected;
-    struct gh_span ech_retry; /* what to encrypt to instead, from a server that is believed; else empty */
-};
-int agent_link_judge(struct agent *a, struct agent_link *l, const struct gh_endpoint *remote, const struct gh_cert *cert, struct gh_http_identity *ret);
-void agent_link_ready(struct agent_link *l);
-void agent_link_closed(struct agent_link *l, const struct agent_link_end *why);
-/* Closes tunnel and connection; the search is told nothing but agent_search_gone. */
-void agent_link_end(struct agent_link *l, const char *words);
-/* Another one carries. */
-void agent_link_leave(struct agent_link *l);
-/* Does the carrier's path, our direction of it, carry IPv6? What is not known yet is taken for wide. */
-bool agent_link_is_narrow(struct agent_link *l, int64_t now);
-/* The carrier's tunnel is aborted and another one asked for, with or without IPv6. */
-void agent_link_renew(struct agent_link *l, bool narrow);
+/* agent.c: accepts what is half made */
+void agent_tls_put(struct gh_agent_tls *t);
 
-/* agent_carrier.c: what a link stands on */
-struct agent_pulse {
-    uint64_t heard, sent;     /* counts that change with what comes, and with what is sent and wants an answer */
-    uint64_t datagrams, lost; /* QUIC */
-    int64_t rtt;              /* ns; 0: not known */
-};
-int agent_carrier_open(struct agent_link *l);
-void agent_carrier_close(struct agent_link *l, const char *words);
-int agent_carrier_request(struct agent_link *l, const struct gh_http_head *head, struct gh_http_stream **ret);
-/* After the handshake: what status and log say of it. True when it was resumed. */
-bool agent_carrier_learn(struct agent_link *l);
-void agent_carrier_probe(struct agent_link *l);
-struct agent_pulse agent_carrier_pulse(const struct agent_link *l);
-/* As gh_quic_plpmtu; SIZE_MAX: not carried by UDP. */
-size_t agent_carrier_udp_payload(const struct agent_link *l);
+static inline bool agent_is_proxy(const struct agent *a)
+{
+    return a->conf.mode == GH_AGENT_PROXY;
+}
 
 /* agent_search.c: which connection carries */
+/* The carrier is none, also while it asks for another tunnel. */
+bool agent_search_is_attempt(const struct agent *a, const struct agent_link *l);
 int agent_search_start(struct agent *a);
 /* Closes what is open and tries nothing any more; a->stopped follows. */
 void agent_search_stop(struct agent *a);
@@ -227,7 +168,7 @@ void agent_search_fini(struct agent *a);
 /* What may change while it runs; takes over what <n> points to. */
 struct agent_change {
     struct agent *a;
-    struct gh_tls_ctx *tls, *tls_tcp;
+    struct gh_agent_tls tls;
     struct gh_agent_ech_list ech;
     char *tunnel_name;
     bool has_ca;
@@ -275,6 +216,11 @@ void agent_queue_stop(struct agent_queue *q);
 /* agent_identity.c: 0, or GH_ERR_DENIED and the like with words in <ret_why>. */
 #define AGENT_WHY 384u
 int agent_identity_of_relay(const struct gh_cert *cert, const char *trust_domain, struct gh_http_identity *ret, char ret_why[AGENT_WHY]);
+
+/* agent_ech_file.c: what relays tell of their ECH, kept over restarts; the first before there are workers */
+void agent_ech_load(struct agent *a);
+void agent_ech_save(struct agent *a);
+void agent_ech_told(struct agent *a, struct gh_span list);
 
 /* agent_dns.c: what the relay tells of nameservers stays until it tells something else */
 void agent_dns_told(struct agent *a, struct gh_span value);

@@ -3,12 +3,16 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "crypto/random.h"
 #include "services/agent/agent_internal.h"
 
 #define SECOND INT64_C(1000000000)
 #define MEASURING (3 * SECOND)    /* how long it may take to find out that a path carries IPv6 */
 #define AGAIN_AFTER SECOND        /* a tunnel that is aborted sooner after the last one is a lost one */
 #define CONNECT_ERROR 0x10fu       /* RFC 9484, section 7.2: the path does not carry IPv6 (RFC 9114, section 8.1: H3_CONNECT_ERROR) */
+#define HOP_FIRST (SECOND / 2)     /* before a first flight that nobody answers is sent to another port as well, so often */
+#define FLIGHTS 4u
+#define HOP_AWAY (SECOND / 2)      /* when the carrier is not heard */
 #define LEAVING_TIME (2 * SECOND) /* what is under way on an older connection still arrives */
 
 static const struct gh_agent_tunnel_events tunnel_events;
@@ -24,6 +28,11 @@ const char *agent_link_state_name(enum agent_link_state s)
 static const char *remote_text(const struct agent_link *l, char buf[GH_ENDPOINT_TEXT])
 {
     return gh_endpoint_emit(&l->remote, buf);
+}
+
+static const char *way_name(const struct agent_link *l)
+{
+    return l->websocket ? "websocket" : l->tcp ? "tcp" : "quic";
 }
 
 static void say_why(struct agent_link *l, const char *why)
@@ -46,6 +55,7 @@ static struct agent_link *link_of(struct agent *a, const struct gh_http_conn *c)
 static void link_free(struct agent_link *l)
 {
     gh_worker_deadline_stop(l->a->w, &l->timer);
+    gh_worker_deadline_stop(l->a->w, &l->hop);
     gh_list_unlink(&l->node);
     gh_agent_tunnel_fini(&l->tunnel);
     free(l);
@@ -83,7 +93,8 @@ void agent_link_leave(struct agent_link *l)
     if (l->state != AGENT_LINK_UP)
         return;
     l->state = AGENT_LINK_LEAVING;
-    gh_worker_deadline_start(l->a->w, &l->timer, gh_worker_now(l->a->w) + LEAVING_TIME);
+    if (l->requests == 0) /* else the last of them ends it */
+        gh_worker_deadline_start(l->a->w, &l->timer, gh_worker_now(l->a->w) + LEAVING_TIME);
 }
 
 /* Time-outs of what the relay owes, and the end of leaving. */
@@ -102,7 +113,62 @@ static void on_timer(void *arg, int64_t now)
         gh_agent_tunnel_end(&l->tunnel, GH_HTTP_REQUEST_CANCELLED, "the relay assigned no usable address in time");
 }
 
-static int link_open(struct agent *a, size_t relay, const struct gh_endpoint *remote, bool tcp, bool again)
+/* ---- hop ports ---- */
+
+static void hop_later(struct agent_link *l, int64_t now)
+{
+    uint64_t random = (uint64_t)now;
+
+    (void)gh_random_bytes(&random, sizeof random);
+    gh_worker_deadline_start(l->a->w, &l->hop, now + (l->state == AGENT_LINK_CONNECTING ? HOP_FIRST : gh_agent_hop_wait(l->a->conf.hop_interval, random)));
+}
+
+static void hop(struct agent_link *l, int64_t now)
+{
+    char text[GH_ENDPOINT_TEXT];
+
+    agent_carrier_hop(l);
+    l->hops++;
+    l->hopped_at = now;
+    gh_log_event(l->a->log, GH_LOG_DEBUG, "agent", "to another port", gh_log_str("remote", remote_text(l, text)), gh_log_uint("port", l->port));
+    hop_later(l, now);
+}
+
+static int open_again(struct agent_link *l);
+
+/* Proxies end what is silent, and HTTP/1.1 has nothing of its own to say. */
+static void ping_later(struct agent_link *l, int64_t now)
+{
+    if (l->a->conf.keep_alive > 0)
+        gh_worker_deadline_start(l->a->w, &l->hop, now + l->a->conf.keep_alive);
+}
+
+/* A first flight comes in several datagrams, and the library would repeat one at a time, each later than the one before: another connection begins beside
+ * it, at another port. Whichever is answered first counts. */
+static void on_hop(void *arg, int64_t now)
+{
+    struct agent_link *l = arg;
+
+    if (l->websocket && l->state <= AGENT_LINK_LEAVING) {
+        agent_carrier_ping(l);
+        ping_later(l, now);
+    }
+    if (!l->conn || l->state > AGENT_LINK_UP)
+        return;
+    if (l->state != AGENT_LINK_CONNECTING)
+        hop(l, now);
+    else if (agent_carrier_pulse(l).heard == 0 && l->hops < FLIGHTS)
+        (void)open_again(l);
+}
+
+void agent_link_hop_away(struct agent_link *l, int64_t now)
+{
+    if (l->conn && l->a->conf.hop[0] && now - l->hopped_at >= HOP_AWAY)
+        hop(l, now);
+}
+
+/* <like>: what came before it, at the same address; NULL: nothing. */
+static int link_open(struct agent *a, size_t relay, const struct gh_endpoint *remote, enum agent_way way, const struct agent_link *like)
 {
     struct agent_link *l = calloc(1, sizeof *l);
     char text[GH_ENDPOINT_TEXT];
@@ -110,22 +176,31 @@ static int link_open(struct agent *a, size_t relay, const struct gh_endpoint *re
 
     if (!l)
         return GH_ERR_MEMORY;
+    if (like) {
+        l->again = like->again;
+        l->port = like->port; /* not this one, where there are others */
+        l->hops = like->hops;
+    }
     l->a = a;
     l->number = ++a->connections;
     l->relay = relay;
     l->remote = *remote;
-    l->tcp = tcp;
-    l->again = again;
+    l->kind = way;
+    l->tcp = way != AGENT_QUIC;
+    l->websocket = way == AGENT_WEBSOCKET || way == AGENT_WEBSOCKET_HOP;
     l->transport = "";
     if (a->netlink)
         (void)gh_netlink_route_get(a->netlink, &remote->ip, a->conf.fwmark, &l->way);
     gh_deadline_init(&l->timer, on_timer, l);
+    gh_deadline_init(&l->hop, on_hop, l);
     gh_list_init(&l->node);
     gh_list_append(&a->links, &l->node);
     gh_log_event(a->log, GH_LOG_INFO, "agent", "connecting", gh_log_str("relay", a->conf.relays[relay].host), gh_log_str("remote", remote_text(l, text)),
-                 gh_log_str("transport", tcp ? "tcp" : "quic"));
-    agent_note_link(l, GH_TRACE_CONNECT, tcp);
+                 gh_log_str("transport", way_name(l)));
+    agent_note_link(l, GH_TRACE_CONNECT, l->tcp);
     rc = agent_carrier_open(l);
+    if (rc == 0 && l->conn && a->conf.hop[0])
+        hop_later(l, gh_worker_now(a->w));
     if (rc == 0)
         return 0;
     if (rc != GH_ERR_UNSUPPORTED)
@@ -134,11 +209,17 @@ static int link_open(struct agent *a, size_t relay, const struct gh_endpoint *re
     return rc;
 }
 
-int agent_link_open(struct agent *a, size_t relay, const struct gh_endpoint *remote, bool tcp)
+int agent_link_open(struct agent *a, size_t relay, const struct gh_endpoint *remote, enum agent_way way)
 {
-    if (!tcp && !a->http[remote->ip.family == 4 ? 0 : 1])
+    if (way == AGENT_QUIC && !a->http[remote->ip.family == 4 ? 0 : 1])
         return GH_ERR_UNSUPPORTED;
-    return link_open(a, relay, remote, tcp, false);
+    return link_open(a, relay, remote, way, NULL);
+}
+
+static int open_again(struct agent_link *l)
+{
+    l->hops++;
+    return link_open(l->a, l->relay, &l->remote, l->kind, l);
 }
 
 /* ---- what the connection tells ---- */
@@ -201,10 +282,12 @@ static int request(struct agent_link *l)
     int rc;
 
     gh_agent_tunnel_init(&l->tunnel, &tunnel_events, l);
-    rc = agent_carrier_request(l, &head, &s);
+    rc = agent_carrier_request(l, &head, &gh_agent_tunnel_http_events, &l->tunnel, &s);
     if (rc < 0) {
+        if (rc == GH_ERR_STATE && l->tcp)
+            agent_way_no_extended_connect(l);
         say_why(l, rc == GH_ERR_STATE ? "the relay does not offer extended CONNECT and datagrams" : gh_error_text(rc));
-        gh_log_event(a->log, GH_LOG_ERROR, "agent", "the tunnel cannot be asked for", gh_log_str("reason", l->why));
+        gh_log_event(a->log, rc == GH_ERR_STATE && l->tcp ? GH_LOG_INFO : GH_LOG_ERROR, "agent", "the tunnel cannot be asked for", gh_log_str("reason", l->why));
         lost(l);
         close_conn(l, "no tunnel");
         return rc;
@@ -213,6 +296,22 @@ static int request(struct agent_link *l)
     gh_agent_tunnel_start(&l->tunnel, s, l->narrow);
     gh_worker_deadline_start(a->w, &l->timer, gh_worker_now(a->w) + a->conf.assign_timeout);
     return 0;
+}
+
+/* There is nothing to ask for but what others will ask for. */
+static void carry(struct agent_link *l)
+{
+    if (l->tcp && strcmp(l->transport, "h2") != 0) {
+        say_why(l, "the relay speaks HTTP/1.1 alone over TCP, of which a connection carries one tunnel; mode proxy needs HTTP/2 or QUIC");
+        gh_log_event(l->a->log, GH_LOG_ERROR, "agent", "the connection carries no tunnels", gh_log_str("reason", l->why));
+        lost(l);
+        close_conn(l, "no HTTP/2");
+        return;
+    }
+    l->state = AGENT_LINK_UP;
+    l->up_at = gh_worker_now(l->a->w);
+    agent_search_reached(l);
+    agent_search_up(l);
 }
 
 void agent_link_ready(struct agent_link *l)
@@ -224,11 +323,18 @@ void agent_link_ready(struct agent_link *l)
     if (l->state != AGENT_LINK_CONNECTING)
         return;
     agent_note_link(l, GH_TRACE_HANDSHAKE, 1);
+    l->spoken = true;
     resumed = agent_carrier_learn(l);
+    if (l->conn && a->conf.hop[0])
+        hop_later(l, gh_worker_now(a->w));
+    if (l->websocket)
+        ping_later(l, gh_worker_now(a->w));
     gh_log_event(a->log, GH_LOG_INFO, "agent", "connected", gh_log_str("remote", remote_text(l, text)), gh_log_str("transport", l->transport),
                  gh_log_str("relay_id", l->identity.name), gh_log_str("tls_group", l->tls_group), gh_log_str("cipher", l->cipher),
                  gh_log_bool("ech", l->ech), gh_log_bool("resumed", resumed));
-    if (request(l) == 0)
+    if (agent_is_proxy(a))
+        carry(l);
+    else if (request(l) == 0)
         agent_search_reached(l);
 }
 
@@ -263,13 +369,18 @@ static void closed_words(struct gh_http_conn *c, const struct gh_quic_close *why
 static void try_other_key(struct agent_link *l, const struct agent_link_end *why)
 {
     struct agent *a = l->a;
+    bool other;
 
     if (!why->ech_rejected || l->state != AGENT_LINK_CONNECTING || a->stopping)
         return;
-    if (!gh_agent_ech_rejected(&a->ech, l->ech_turn, why->ech_retry) || l->again)
+    other = gh_agent_ech_rejected(&a->ech, l->ech_turn, why->ech_retry);
+    if (other && why->ech_retry.len)
+        agent_ech_save(a);
+    if (!other || l->again)
         return;
     gh_log_event(a->log, GH_LOG_INFO, "agent", "ECH was rejected, another key is tried at once", gh_log_bool("told", why->ech_retry.len > 0));
-    (void)link_open(a, l->relay, &l->remote, l->tcp, true);
+    l->again = true;
+    (void)link_open(a, l->relay, &l->remote, l->kind, l);
 }
 
 void agent_link_closed(struct agent_link *l, const struct agent_link_end *why)
@@ -282,7 +393,7 @@ void agent_link_closed(struct agent_link *l, const struct agent_link_end *why)
     if (never)
         agent_note_link(l, GH_TRACE_HANDSHAKE, 0);
     gh_log_event(a->log, quiet ? GH_LOG_INFO : GH_LOG_WARN, "agent", never ? "connection failed" : "disconnected",
-                 gh_log_str("remote", remote_text(l, text)), gh_log_str("transport", l->tcp ? "tcp" : "quic"), gh_log_str("reason", why->words));
+                 gh_log_str("remote", remote_text(l, text)), gh_log_str("transport", way_name(l)), gh_log_str("reason", why->words));
     if (!l->why[0] || why->ech_rejected || (never && !why->local))
         say_why(l, why->words);
     try_other_key(l, why);
@@ -477,6 +588,7 @@ static void on_end(void *arg, const struct gh_agent_tunnel_end *end)
     struct agent *a = l->a;
     bool quiet = a->stopping || l->state == AGENT_LINK_LEAVING || l->state == AGENT_LINK_CLOSING;
 
+    quiet |= a->carrier && l != a->carrier && a->search == AGENT_SEARCH_NONE; /* a look at whether a better way works */
     if (is_renewed(l, end)) {
         gh_log_event(a->log, GH_LOG_INFO, "agent", "the tunnel was aborted because of the path, another one is asked for at once",
                      gh_log_str("reason", end->words), gh_log_uint("udp_payload", agent_carrier_udp_payload(l)));
@@ -509,4 +621,11 @@ static void on_pref64(void *arg, const struct gh_prefix *list, size_t count)
         agent_dns_told_pref64(l->a, list, count);
 }
 
-static const struct gh_agent_tunnel_events tunnel_events = { on_open, on_assigned, on_routes, on_packet, on_end, on_dns, on_pref64, on_narrow };
+static void on_ech(void *arg, struct gh_span list)
+{
+    struct agent_link *l = arg;
+
+    agent_ech_told(l->a, list);
+}
+
+static const struct gh_agent_tunnel_events tunnel_events = { on_open, on_assigned, on_routes, on_packet, on_end, on_dns, on_pref64, on_narrow, on_ech };

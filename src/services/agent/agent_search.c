@@ -5,9 +5,7 @@
  *   RESOLVING the relay's name is looked up
  *   TRYING    candidates are connected to, one after the other and overlapping (RFC 8305): the first that answers is asked for a tunnel
  *
- * Each address is tried over QUIC and, a moment later, over TCP (transport: auto); the other way round when UDP did not get through the last
- * time. Whoever answers first carries. QUIC goes on trying beside a tunnel over TCP and takes it over when it succeeds; when it fails, it is tried
- * again every quic_retry.
+ * Each address is tried in several ways (agent_way.c), a moment apart. Whoever answers first carries.
  *
  * Relays are in order of preference, each with its addresses. An agent at another than the first looks for a preferred one now and then.
  * A search begins when there is no carrier, and when the carrier's path seems dead: then it stays until another one is up, and
@@ -48,8 +46,7 @@ const char *agent_state_name(const struct agent *a)
     return a->next ? agent_link_state_name(a->next->state) : names[a->search];
 }
 
-/* The carrier is none, also while it asks for another tunnel. */
-static bool is_attempt(const struct agent *a, const struct agent_link *l)
+bool agent_search_is_attempt(const struct agent *a, const struct agent_link *l)
 {
     return l->state <= AGENT_LINK_ASSIGNING && l != a->carrier;
 }
@@ -59,14 +56,8 @@ static size_t trying(const struct agent *a)
     size_t n = 0;
 
     gh_list_each(it, (struct gh_list *)(uintptr_t)&a->links)
-        n += is_attempt(a, gh_container_of(it, struct agent_link, node));
+        n += agent_search_is_attempt(a, gh_container_of(it, struct agent_link, node));
     return n;
-}
-
-/* QUIC is waited for beside TCP: it is the better one. */
-static bool may_take_over(const struct agent_link *l, const struct agent_link *from)
-{
-    return from && from->tcp && !l->tcp && l->relay == from->relay;
 }
 
 static void end_attempts(struct agent *a, const struct agent_link *but)
@@ -75,7 +66,7 @@ static void end_attempts(struct agent *a, const struct agent_link *but)
     {
         struct agent_link *l = gh_container_of(it, struct agent_link, node);
 
-        if (l != but && is_attempt(a, l) && !may_take_over(l, but))
+        if (l != but && agent_search_is_attempt(a, l) && !agent_way_may_take_over(l, but))
             agent_link_end(l, "another connection was faster");
     }
 }
@@ -165,56 +156,6 @@ static int start_lookup(struct agent *a)
 
 /* ---- trying ---- */
 
-/* Without a way to it, a candidate would only wait for its time-out. */
-static bool reachable(const struct agent *a, const struct gh_ip *ip)
-{
-    struct gh_nl_route r;
-
-    return !a->netlink || gh_netlink_route_get(a->netlink, ip, a->conf.fwmark, &r) != GH_ERR_NOT_FOUND;
-}
-
-static bool wants_both(const struct agent *a)
-{
-    return a->conf.transport == GH_AGENT_AUTO && !a->quic_only;
-}
-
-static int try_address(struct agent *a, size_t i, bool tcp)
-{
-    const struct gh_resolved *known = &a->relays[a->at].resolved;
-
-    if (i >= known->count)
-        return GH_ERR_NOT_FOUND;
-    if (reachable(a, &known->list[i].ip))
-        return agent_link_open(a, a->at, &known->list[i], tcp);
-    if (!a->carrier)
-        snprintf(a->why, sizeof a->why, "%s", "the machine has no route to the relay");
-    return GH_ERR_NOT_FOUND;
-}
-
-/* Steps through the addresses of the relay at which the search stands; the second transport comes a step behind the first. */
-static size_t steps(const struct agent *a)
-{
-    size_t count = a->relays[a->at].resolved.count;
-
-    return count + (count && wants_both(a) ? 1 : 0);
-}
-
-/* 0, or there is none any more. */
-static int try_candidate(struct agent *a)
-{
-    bool tcp = a->conf.transport == GH_AGENT_H2 || (wants_both(a) && a->tcp_first);
-    int rc = GH_ERR_NOT_FOUND;
-
-    while (rc < 0 && a->candidate < steps(a)) {
-        size_t i = a->candidate++;
-
-        rc = try_address(a, i, tcp);
-        if (wants_both(a) && i > 0 && try_address(a, i - 1, !tcp) == 0)
-            rc = 0;
-    }
-    return rc;
-}
-
 /* Nobody answered. A carrier that is well goes on as before. */
 static void give_up(struct agent *a)
 {
@@ -222,6 +163,7 @@ static void give_up(struct agent *a)
         search_end(a);
         look_for_preferred(a);
     } else {
+        gh_agent_ech_unanswered(&a->ech);
         rest(a);
     }
 }
@@ -232,14 +174,14 @@ static void try_next(struct agent *a, bool impatient)
 {
     while (a->at < a->limit) {
         a->search = AGENT_SEARCH_TRYING;
-        if (a->at != a->skip && try_candidate(a) == 0) {
-            bool more = a->candidate < steps(a);
+        if (a->at != a->skip && agent_way_try(a) == 0) {
+            bool more = a->candidate < agent_way_steps(a);
 
             agent_note_state(a);
             gh_worker_deadline_start(a->w, &a->timer, gh_worker_now(a->w) + (more ? STAGGER : RELAY_STAGGER));
             return;
         }
-        if (a->at != a->skip && !a->fresh && (trying(a) == 0 || a->relays[a->at].resolved.count == 0) && start_lookup(a) == 0)
+        if (a->at != a->skip && !a->fresh && a->conf.relays[a->at].address_count == 0 && (trying(a) == 0 || a->relays[a->at].resolved.count == 0) && start_lookup(a) == 0)
             return;
         if (trying(a) > 0 && !impatient) {
             gh_worker_deadline_start(a->w, &a->timer, gh_worker_now(a->w) + RELAY_STAGGER);
@@ -318,57 +260,6 @@ void agent_search_reached(struct agent_link *l)
     end_attempts(a, l);
 }
 
-/* ---- QUIC beside TCP ---- */
-
-static bool is_trying_quic(const struct agent *a)
-{
-    gh_list_each(it, (struct gh_list *)(uintptr_t)&a->links)
-    {
-        const struct agent_link *l = gh_container_of(it, struct agent_link, node);
-
-        if (!l->tcp && is_attempt(a, l))
-            return true;
-    }
-    return false;
-}
-
-/* A tunnel over TCP looks for QUIC now and then, one over QUIC does not. */
-static void look_for_quic(struct agent *a)
-{
-    if (a->carrier && a->carrier->tcp && a->conf.transport == GH_AGENT_AUTO && !a->stopping)
-        gh_worker_deadline_start(a->w, &a->quic_again, gh_worker_now(a->w) + a->conf.quic_retry);
-    else
-        gh_worker_deadline_stop(a->w, &a->quic_again);
-}
-
-static void try_quic(struct agent *a)
-{
-    struct agent_link *l = a->carrier;
-
-    if (l && l->tcp && a->conf.transport == GH_AGENT_AUTO && !a->stopping && !is_trying_quic(a))
-        (void)agent_link_open(a, l->relay, &l->remote, false);
-}
-
-static void on_quic_again(void *arg, int64_t now)
-{
-    (void)now;
-    try_quic(arg);
-    look_for_quic(arg);
-}
-
-/* Of an attempt that nobody answered while TCP did: from here on TCP comes first. */
-static void quic_failed(struct agent *a, const struct agent_link *l)
-{
-    const struct agent_link *other = a->carrier ? a->carrier : a->next;
-
-    if (l->tcp || l == other || !other || !other->tcp)
-        return;
-    if (!a->tcp_first)
-        gh_log_event(a->log, GH_LOG_INFO, "agent", "QUIC does not get through, TCP carries the tunnel", gh_log_str("reason", l->why),
-                     gh_log_duration("again_in", a->conf.quic_retry));
-    a->tcp_first = true;
-}
-
 static void set_down(struct agent *a, const struct agent_link *l)
 {
     snprintf(a->why, sizeof a->why, "%s", l->why);
@@ -385,14 +276,14 @@ void agent_search_lost(struct agent_link *l, enum agent_link_state before)
 {
     struct agent *a = l->a;
 
-    quic_failed(a, l);
     if (l == a->carrier) {
         a->carrier = NULL;
         set_down(a, l);
-        look_for_quic(a);
+        agent_way_look(a);
     } else if (a->search != AGENT_SEARCH_NONE || !a->carrier) {
         snprintf(a->why, sizeof a->why, "%s", l->why);
     }
+    agent_way_failed(l, before);
     if (l == a->next)
         a->next = NULL;
     agent_note_state(a);
@@ -439,15 +330,16 @@ void agent_search_up(struct agent_link *l)
     gh_metric_set_value(a->metrics, 0, AGENT_METRIC_UP, 0, 1);
     gh_worker_deadline_start(a->w, &a->watch, gh_worker_now(a->w) + WATCH);
     a->mtu_looked = 0;
-    a->tcp_first = a->tcp_first && l->tcp;
+    agent_way_up(a, l);
     look_for_preferred(a);
-    look_for_quic(a);
+    agent_way_look(a);
     if (old) {
         agent_link_leave(old);
-        return;
+    } else {
+        a->up_since = gh_worker_now(a->w);
+        a->up_wall = gh_worker_wall(a->w);
     }
-    a->up_since = gh_worker_now(a->w);
-    a->up_wall = gh_worker_wall(a->w);
+    agent_opener_ready(a);
 }
 
 /* The carrier's path is dead, or has no way any more: another connection of the same session. */
@@ -493,8 +385,10 @@ static void watch_carrier(struct agent *a, int64_t now)
         l->unanswered_since = now;
     if (now - l->unanswered_since >= DEAD_AFTER)
         roam(a, "nothing heard although packets were sent");
-    else if (now - l->unanswered_since >= PROBE_AFTER)
+    else if (now - l->unanswered_since >= PROBE_AFTER) {
+        agent_link_hop_away(l, now);
         agent_carrier_probe(l);
+    }
 }
 
 /* QUIC measures a path when it begins and does not see that what is behind our own address is another path: a new connection to the same relay
@@ -537,6 +431,10 @@ static void on_watch(void *arg, int64_t now)
     if (!a->carrier)
         return;
     watch_carrier(a, now);
+    if (agent_is_proxy(a)) { /* what it carries has no width */
+        gh_worker_deadline_start(a->w, &a->watch, now + WATCH);
+        return;
+    }
     if (a->carrier)
         watch_width(a, now);
     if (!a->carrier)
@@ -564,9 +462,9 @@ static void look_from_here(struct agent *a, const struct gh_nl_route *way, int64
     agent_carrier_probe(l);
     if (a->netlink && !is_same_way(way, &l->way)) {
         if (l->tcp) { /* UDP may get through here */
-            a->tcp_first = false;
-            try_quic(a);
-        } else if (is_narrow_somewhere(l, now)) {
+            agent_way_forget(a);
+            agent_way_try_better(a);
+        } else if (!agent_is_proxy(a) && is_narrow_somewhere(l, now)) {
             measure_anew(a, "the way to the relay is another one");
         }
     }
@@ -614,7 +512,7 @@ static void monitor_start(struct agent *a)
         if (gh_netlink_create_on(fds[1], &a->netlink) < 0)
             a->netlink = NULL;
     }
-    a->tun_index = a->netlink ? gh_netlink_link_index(a->netlink, a->tun) : -1;
+    a->tun_index = a->netlink && a->tun[0] ? gh_netlink_link_index(a->netlink, a->tun) : -1;
     if (a->monitor < 0 || gh_poll_open(a->w, a->monitor, GH_POLL_READ, on_netlink, a, &a->monitor_poll) < 0)
         gh_log_event(a->log, GH_LOG_WARN, "agent", "changes of the network will be noticed late: netlink cannot be listened to");
 }
@@ -653,7 +551,7 @@ static int open_tcp(struct agent *a)
 
 static int open_http(struct agent *a, unsigned i)
 {
-    struct gh_http_endpoint_config c = { .tls = a->tls, .events = &agent_link_events, .arg = a };
+    struct gh_http_endpoint_config c = { .tls = a->tls.quic, .events = &agent_link_events, .arg = a };
     int rc = gh_quic_group_init(&a->groups[i], 1, NULL);
 
     c.endpoint = (struct gh_quic_endpoint_config){ .worker = a->w, .group = &a->groups[i], .fd = a->udp[i], .features = a->features,
@@ -680,7 +578,7 @@ int agent_search_start(struct agent *a)
     gh_deadline_init(&a->watch, on_watch, a);
     gh_deadline_init(&a->settle, network_changed, a);
     gh_deadline_init(&a->prefer, on_prefer, a);
-    gh_deadline_init(&a->quic_again, on_quic_again, a);
+    gh_deadline_init(&a->quic_again, agent_way_again, a);
     gh_agent_backoff_init(&a->backoff, a->conf.reconnect_min, a->conf.reconnect_max);
     for (unsigned i = 0; i < AGENT_FAMILIES && rc == 0; i++)
         if (a->udp[i] >= 0)
@@ -751,11 +649,9 @@ void agent_search_reconfigure(struct agent *a, struct agent_change *n)
 {
     for (unsigned i = 0; i < AGENT_FAMILIES; i++)
         if (a->http[i])
-            gh_http_endpoint_set_tls(a->http[i], n->tls);
-    gh_tls_ctx_put(a->tls);
-    gh_tls_ctx_put(a->tls_tcp);
+            gh_http_endpoint_set_tls(a->http[i], n->tls.quic);
+    agent_tls_put(&a->tls);
     a->tls = n->tls;
-    a->tls_tcp = n->tls_tcp;
     gh_agent_ech_set(&a->ech, gh_span_of(n->ech.bytes, n->ech.len));
     free((void *)(uintptr_t)a->conf.tunnel_name);
     a->conf.tunnel_name = n->tunnel_name;

@@ -73,6 +73,7 @@ static void emit_path(struct agent *a, struct agent_link *l, struct gh_text *t)
     gh_text_printf(t, "{\"connection\":%llu,\"state\":\"%s\",\"carrier\":%s", (unsigned long long)l->number, agent_link_state_name(l->state), l == a->carrier ? "true" : "false");
     emit_string(t, "relay", a->conf.relays[l->relay].host);
     emit_string(t, "remote", gh_endpoint_emit(&l->remote, remote));
+    gh_text_printf(t, ",\"port\":%u,\"hops\":%u", l->port ? l->port : l->remote.port, l->hops);
     emit_string(t, "transport", l->transport[0] ? l->transport : l->tcp ? "tcp" : "quic");
     gh_text_printf(t, ",\"rtt_us\":%lld,\"mtu\":%zu,\"udp_payload\":%zu,\"datagrams_sent\":%llu,\"datagrams_lost\":%llu}",
                    (long long)p.rtt / 1000, gh_agent_tunnel_mtu(&l->tunnel), udp == SIZE_MAX ? 0 : udp, (unsigned long long)p.datagrams,
@@ -112,7 +113,13 @@ static void emit_node(struct agent *a, struct gh_text *t)
     } else {
         gh_node_describe(a->node, d);
         gh_run_last_reload(a->run, reload);
-        gh_text_append(t, ",\"features\":[");
+        gh_text_append(t, ",\"listeners\":[");
+        for (size_t i = 0; i < d->listener_count; i++) {
+            gh_text_printf(t, "%s{\"service\":\"%s\",\"transport\":\"%s\"", i ? "," : "", d->listeners[i].service, d->listeners[i].transport);
+            emit_string(t, "address", d->listeners[i].address);
+            gh_text_append(t, "}");
+        }
+        gh_text_append(t, "],\"features\":[");
         for (size_t i = 0; i < d->feature_count; i++) {
             const struct gh_status_feature *f = &d->features[i];
 
@@ -163,6 +170,7 @@ static void emit_status(struct agent *a, struct gh_text *t)
 
     gh_text_printf(t, "{\"version\":1,\"state\":\"%s\",\"up\":%s", agent_state_name(a), a->carrier ? "true" : "false");
     emit_string(t, "release", GH_VERSION);
+    emit_string(t, "mode", agent_is_proxy(a) ? "proxy" : "tun");
     emit_string(t, "relay", a->conf.relays[l ? l->relay : 0].host);
     gh_text_printf(t, ",\"port\":%u", a->conf.relays[l ? l->relay : 0].port);
     emit_string(t, "remote", l ? gh_endpoint_emit(&l->remote, remote) : "");
@@ -183,6 +191,7 @@ static void emit_status(struct agent *a, struct gh_text *t)
     emit_ipv6(a, t);
     emit_paths(a, t);
     agent_dns_emit_status(a, t);
+    agent_opener_emit_status(a, t);
     emit_node(a, t);
     emit_numbers(a, t);
     gh_text_append(t, "}\n");

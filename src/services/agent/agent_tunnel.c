@@ -3,8 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/base64.h"
 #include "base/error.h"
 #include "base/hex.h"
+#include "crypto/hash.h"
 #include "proto/connect_ip/head.h"
 #include "proto/connect_ip/routes.h"
 #include "wire/uri_template.h"
@@ -189,8 +191,16 @@ static void ip_notice(void *arg, uint64_t what, struct gh_span text)
         t->events->on_narrow(t->arg, words);
 }
 
+static void ip_ech(void *arg, struct gh_span list)
+{
+    struct gh_agent_tunnel *t = arg;
+
+    if (t->events->on_ech)
+        t->events->on_ech(t->arg, list);
+}
+
 static const struct gh_connect_ip_events ip_events = { ip_send,     ip_assign, ip_request, ip_routes, ip_packet,
-                                                       ip_farewell, ip_dns,    ip_pref64,  ip_notice, ip_withheld };
+                                                       ip_farewell, ip_dns,    ip_pref64,  ip_notice, ip_withheld, ip_ech };
 
 /* ---- what the stream tells ---- */
 
@@ -380,7 +390,6 @@ int gh_agent_request_init(struct gh_agent_request *r, const char *host, uint16_t
     gh_hex_encode(instance, 16, r->instance);
     r->fields[0] = (struct gh_http_field){ gh_span_str("capsule-protocol"), gh_span_str("?1") };
     r->fields[1] = (struct gh_http_field){ gh_span_str("gatehouse-instance"), gh_span_str(r->instance) };
-    r->fields[2] = (struct gh_http_field){ gh_span_str("gatehouse-narrow"), gh_span_str("?1") };
     r->head = (struct gh_http_head){ .method = gh_span_str("CONNECT"),
                                      .scheme = gh_span_str("https"),
                                      .authority = gh_span_str(r->authority),
@@ -391,10 +400,29 @@ int gh_agent_request_init(struct gh_agent_request *r, const char *host, uint16_t
     return 0;
 }
 
-struct gh_http_head gh_agent_request_head(const struct gh_agent_request *r, bool no_ipv6)
+int gh_agent_request_set_token(struct gh_agent_request *r, const char *user, struct gh_span token)
+{
+    static const char scheme[] = "Basic ";
+    uint8_t text[(GH_AGENT_AUTHORIZATION - sizeof scheme - 4) / 4 * 3];
+    struct gh_writer w = gh_writer_of(text, sizeof text);
+
+    gh_write_bytes(&w, user, strlen(user));
+    gh_write_u8(&w, ':');
+    gh_write_span(&w, token);
+    if (!w.failed) {
+        strcpy(r->authorization, scheme);
+        r->authorization[strlen(scheme) + gh_base64_encode(gh_span_of(text, gh_writer_len(&w)), r->authorization + strlen(scheme))] = 0;
+        r->fields[r->head.field_count++] = (struct gh_http_field){ gh_span_str("authorization"), gh_span_str(r->authorization) };
+    }
+    gh_wipe(text, sizeof text);
+    return w.failed ? GH_ERR_TOO_LONG : 0;
+}
+
+struct gh_http_head gh_agent_request_head(struct gh_agent_request *r, bool no_ipv6)
 {
     struct gh_http_head head = r->head;
 
-    head.field_count = no_ipv6 ? 3 : 2;
+    if (no_ipv6)
+        r->fields[head.field_count++] = (struct gh_http_field){ gh_span_str("gatehouse-narrow"), gh_span_str("?1") };
     return head;
 }

@@ -39,6 +39,8 @@ struct gh_agent_tunnel_events {
     void (*on_pref64)(void *arg, const struct gh_prefix *list, size_t count);
     /* The relay says why no IPv6 is assigned; printable. May be NULL. */
     void (*on_narrow)(void *arg, const char *words);
+    /* The relay says what to encrypt hellos to. With the two above, or not at all. */
+    void (*on_ech)(void *arg, struct gh_span list);
 };
 
 struct gh_agent_tunnel {
@@ -72,17 +74,22 @@ enum gh_drop gh_agent_tunnel_send(struct gh_agent_tunnel *t, uint8_t *packet, si
 /* Longest packet that the tunnel carries now, 0 when it carries none. */
 size_t gh_agent_tunnel_mtu(const struct gh_agent_tunnel *t);
 
+#define GH_AGENT_AUTHORIZATION 600u
+
 /* What goes into the request's head. Spans of <ret> point into the object. */
 struct gh_agent_request {
     char authority[300], path[1200], instance[33];
-    struct gh_http_field fields[3];
+    char authorization[GH_AGENT_AUTHORIZATION]; /* "": a certificate says who we are */
+    struct gh_http_field fields[4];
     struct gh_http_head head;
 };
 
 /* The head of a request; <no_ipv6> tells a relay of ours that our direction is too narrow for it. */
-struct gh_http_head gh_agent_request_head(const struct gh_agent_request *r, bool no_ipv6);
+struct gh_http_head gh_agent_request_head(struct gh_agent_request *r, bool no_ipv6);
 
 /* <template> is a path or absolute. 0, GH_ERR_MALFORMED or GH_ERR_TOO_LONG. */
 int gh_agent_request_init(struct gh_agent_request *r, const char *host, uint16_t port, const char *template, const uint8_t instance[16]);
+/* Shows <token> with each request (RFC 7617). 0 or GH_ERR_TOO_LONG. */
+int gh_agent_request_set_token(struct gh_agent_request *r, const char *user, struct gh_span token);
 
 #endif

@@ -18,7 +18,7 @@
 static const char *const ways[] = { "route", "camouflage", "nowhere", "tunnel", NULL };
 static const char *const hellos[] = { "named", "nameless", "not_tls", "malformed", "too_long", "late", "ech", NULL };
 static const char *const handshakes[] = { "known", "unknown", "failed", NULL };
-static const char *const tokens[] = { "accepted", "refused", "busy", NULL };
+static const char *const tokens[] = { "accepted", "refused", "busy", "unanswered", NULL };
 static const char *const udp_drops[] = { "source", "pressed", "late", "full", "unsent", NULL };
 static const char *const dials[] = { "done", "refused", "timed_out", "no_address", NULL };
 static const char *const directions[] = { "from_clients", "to_clients", NULL };
@@ -343,7 +343,8 @@ static int load_table(struct door *d, const struct gh_door_conf *c)
 
 static void watch_files(struct door *d, const struct gh_door_conf *c)
 {
-    const char *const paths[] = { c->ech_keys_file, c->users_file, c->certificate, c->key, c->has_proxy && c->proxy.secure ? c->camouflage_ca : "" };
+    const char *const paths[] = { c->ech_keys_file, c->users_file, c->certificate, c->key, c->has_proxy && c->proxy.secure ? c->camouflage_ca : "",
+                                  c->has_callback && c->callback.secure ? c->callback_ca : "" };
 
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
         if (*paths[i] && gh_run_watch(d->run, paths[i]) < 0)

@@ -11,7 +11,7 @@ static void check_route(const struct gh_conf *conf, const struct gh_conf_section
 
 static const struct gh_conf_row route_rows[] = {
     [TO] = { "to", GH_CONF_STRING_LIST, .min = "1", .max = "16", .required = true,
-             .help = "the backends, as HOST:PORT; a new connection goes to the one with the fewest" },
+             .help = "the backends, as HOST:PORT; a new connection goes to the one with the fewest. Or tunnel: this node's own tunnels, for a name that anybody may see" },
     [PROXY_PROTOCOL] = { "proxy_protocol", GH_CONF_BOOL, .dflt = "false",
                          .help = "tell the backend who the client is, by a PROXY protocol header (version 2); it must expect one" },
     [HEALTH_CHECK] = { "health_check", GH_CONF_DURATION, .dflt = "5s", .min = "0s", .max = "1h",
@@ -23,7 +23,8 @@ static const struct gh_conf_row route_rows[] = {
 static const struct gh_conf_section route_section = { "local_routes", "Who is carried where, untouched.", route_rows, false, check_route };
 
 enum { LISTEN, HOP_PORTS, FIREWALL, LOCAL_ROUTES, CAMOUFLAGE_RELAY, CAMOUFLAGE_PROXY, CAMOUFLAGE_CA, CAMOUFLAGE_SITE, CAMOUFLAGE_SERVER, CAMOUFLAGE_KEEP_HOST, CAMOUFLAGE_FORWARDED,
-       CAMOUFLAGE_TIMEOUT, CERTIFICATE, KEY, ECH_KEYS_FILE, ECH_KEEP, TUNNEL_NAME, AUTH_USERS_FILE, REPLAY_WINDOW, PEEK_TIMEOUT, CONNECT_TIMEOUT, MAX_HELLO, MAX_CONNECTIONS, RESERVE, PIPES, UDP, CAMOUFLAGE_UDP,
+       CAMOUFLAGE_TIMEOUT, CERTIFICATE, KEY, ECH_KEYS_FILE, ECH_KEEP, TUNNEL_NAME, AUTH_USERS_FILE, AUTH_CALLBACK, AUTH_CALLBACK_CA, AUTH_CALLBACK_TIMEOUT, AUTH_CALLBACK_CACHE, AUTH_CALLBACK_REFUSED, AUTH_CALLBACK_CALLS,
+       REPLAY_WINDOW, PEEK_TIMEOUT, CONNECT_TIMEOUT, MAX_HELLO, MAX_CONNECTIONS, RESERVE, PIPES, UDP, CAMOUFLAGE_UDP,
        UDP_TIMEOUT, MAX_UDP_FLOWS };
 
 static const struct gh_conf_row rows[] = {
@@ -57,7 +58,7 @@ static const struct gh_conf_row rows[] = {
                              .help = "proxy: how long a request may go on without a byte either way" },
     [CERTIFICATE] = { "certificate", GH_CONF_PATH, .reload = true,
                       .help = "PEM: what strangers are shown where TLS ends here; without it one for ten years is made at the first start and kept in the state folder" },
-    [KEY] = { "key", GH_CONF_PATH, .reload = true, .key = true, .help = "PEM: the private key of certificate, which stays with the parent process" },
+    [KEY] = { "key", GH_CONF_PATH, .reload = true, .key = true, .tls12 = true, .help = "PEM: the private key of certificate, which stays with the parent process" },
     [ECH_KEYS_FILE] = { "ech.keys_file", GH_CONF_PATH, .reload = true,
                         .help = "keys of Encrypted ClientHello, one or a list of them, as gatehouse ech makes and rotates them; what they open and is meant "
                                 "for the tunnel's name is taken by the relay of this node" },
@@ -68,6 +69,20 @@ static const struct gh_conf_row rows[] = {
     [AUTH_USERS_FILE] = { "auth.users_file", GH_CONF_PATH, .reload = true,
                           .help = "users who prove themselves by a token instead of a certificate, as USER:HASH a line, which gatehouse user writes; hashes "
                                   "of Argon2id count inside ECH alone, for the tunnel's name" },
+    [AUTH_CALLBACK] = { "auth.callback", GH_CONF_STRING, .max = "1000", .reload = true,
+                        .help = "who is asked about a token that the file of users does not know, as https://HOST[:PORT]/PATH, or http:// where nobody listens in between: "
+                                "POST of user=NAME&token=TOKEN, answered by 200 or 204, or by 401 or 403; without an answer nobody is let in. "
+                                "Inside ECH alone, for the tunnel's name" },
+    [AUTH_CALLBACK_CA] = { "auth.callback_ca", GH_CONF_PATH, .dflt = "/etc/ssl/certs/ca-certificates.crt", .min = "1", .reload = true,
+                           .help = "PEM file with the CAs that vouch for a callback of https, which must speak TLS 1.3" },
+    [AUTH_CALLBACK_TIMEOUT] = { "auth.callback_timeout", GH_CONF_DURATION, .dflt = "3s", .min = "100ms", .max = "30s", .reload = true,
+                                .help = "how long an answer of the callback is waited for" },
+    [AUTH_CALLBACK_CACHE] = { "auth.callback_cache", GH_CONF_DURATION, .dflt = "60s", .min = "0s", .max = "24h", .reload = true,
+                              .help = "how long a token that the callback knows is not asked about again" },
+    [AUTH_CALLBACK_REFUSED] = { "auth.callback_cache_refused", GH_CONF_DURATION, .dflt = "10s", .min = "0s", .max = "1h", .reload = true,
+                                .help = "how long a token that the callback refused is not asked about again" },
+    [AUTH_CALLBACK_CALLS] = { "auth.callback_calls", GH_CONF_UINT, .dflt = "64", .min = "1", .max = "1024", .unit = "calls", .reload = true,
+                              .help = "tokens that are asked about at a time; one more is refused" },
     [REPLAY_WINDOW] = { "replay_window", GH_CONF_DURATION, .dflt = "24h", .min = "0s", .max = "30d", .reload = true,
                         .help = "how long a first flight that was taken for the tunnel is remembered: who sends it again is a stranger; 0s remembers none" },
     [PEEK_TIMEOUT] = { "peek_timeout", GH_CONF_DURATION, .dflt = "3s", .min = "100ms", .max = "30s", .reload = true,
@@ -144,6 +159,25 @@ int door_url_parse(const char *text, struct door_url *ret)
     return 0;
 }
 
+int door_callback_url_parse(const char *text, struct door_url *ret, const char **ret_path)
+{
+    const char *host = strstr(text, "://"), *path = host ? strchr(host + 3, '/') : NULL;
+    char site[sizeof ret->authority + 16];
+    size_t len = path ? (size_t)(path - text) : strlen(text);
+
+    for (const char *c = text; *c; c++)
+        if (*c <= 0x20 || *c > 0x7e || *c == '#')
+            return GH_ERR_MALFORMED;
+    if (len >= sizeof site || strchr(text, '@'))
+        return GH_ERR_MALFORMED;
+    memcpy(site, text, len);
+    site[len] = 0;
+    if (door_url_parse(site, ret) < 0)
+        return GH_ERR_MALFORMED;
+    *ret_path = path ? path : "/";
+    return 0;
+}
+
 /* "10020-10119" */
 static int parse_range(const char *text, uint16_t ret[2])
 {
@@ -160,15 +194,22 @@ static int parse_range(const char *text, uint16_t ret[2])
     return 0;
 }
 
+static bool is_tunnel(const char *const *to, size_t count)
+{
+    return count == 1 && strcmp(to[0], "tunnel") == 0;
+}
+
 static void check_route(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
 {
     struct door_origin o;
     size_t count;
     const char *const *to = gh_conf_strings(conf, section, TO, &count);
 
+    if (is_tunnel(to, count))
+        return;
     for (size_t i = 0; i < count; i++)
         if (door_origin_parse(to[i], &o) < 0)
-            gh_conf_fail(conf, section, TO, errors, "\"%.100s\" must be a backend such as 192.0.2.1:443, [2001:db8::1]:443 or web.internal:8443", to[i]);
+            gh_conf_fail(conf, section, TO, errors, "\"%.100s\" must be a backend such as 192.0.2.1:443, [2001:db8::1]:443 or web.internal:8443, or tunnel alone", to[i]);
 }
 
 static void check_patterns(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
@@ -244,8 +285,9 @@ static void check_camouflage(const struct gh_conf *conf, const struct gh_conf_se
 
 static void check(const struct gh_conf *conf, const struct gh_conf_section *section, struct gh_conf_errors *errors)
 {
-    const char *tunnel = gh_conf_string(conf, section, TUNNEL_NAME);
+    const char *tunnel = gh_conf_string(conf, section, TUNNEL_NAME), *callback = gh_conf_string(conf, section, AUTH_CALLBACK), *path;
     char name[GH_TLS_NAME_MAX];
+    struct door_url url;
 
     check_patterns(conf, section, errors);
     check_hop(conf, section, errors);
@@ -254,6 +296,10 @@ static void check(const struct gh_conf *conf, const struct gh_conf_section *sect
         gh_conf_fail(conf, section, *gh_conf_string(conf, section, KEY) ? KEY : CERTIFICATE, errors, "door.certificate and door.key belong together: give both, or neither");
     else if (*gh_conf_string(conf, section, KEY) && strcmp(gh_conf_string(conf, section, CERTIFICATE), gh_conf_string(conf, section, KEY)) == 0)
         gh_conf_fail(conf, section, KEY, errors, "door.key must be another file than door.certificate: it stays with the parent process");
+    if (*callback && door_callback_url_parse(callback, &url, &path) < 0)
+        gh_conf_fail(conf, section, AUTH_CALLBACK, errors, "door.auth.callback is no URL; it must be such as https://auth.example.com/check");
+    else if (*callback && url.secure && gh_ip_parse(url.origin.host, strlen(url.origin.host), &(struct gh_ip){ 0 }) == 0)
+        gh_conf_fail(conf, section, AUTH_CALLBACK, errors, "door.auth.callback: https needs a name, which a certificate proves");
     if (*tunnel && gh_tls_host_name(gh_span_str(tunnel), name) < 0)
         gh_conf_fail(conf, section, TUNNEL_NAME, errors, "door.tunnel_name is \"%.100s\"; it must be a host name", tunnel);
 }
@@ -265,7 +311,8 @@ static void load_target(const struct gh_conf *entry, struct door_target_conf *re
     size_t count;
     const char *const *to = gh_conf_strings(entry, &route_section, TO, &count);
 
-    for (size_t i = 0; i < count && i < DOOR_BACKENDS_MAX; i++)
+    ret->tunnel = is_tunnel(to, count);
+    for (size_t i = 0; i < count && !ret->tunnel && i < DOOR_BACKENDS_MAX; i++)
         if (door_origin_parse(to[i], &ret->origins[ret->origin_count]) == 0)
             ret->origin_count++;
     ret->proxy_protocol = gh_conf_bool(entry, &route_section, PROXY_PROTOCOL);
@@ -315,6 +362,13 @@ int gh_door_conf_load(const struct gh_conf *conf, struct gh_door_conf *ret)
     c.ech_keep = gh_conf_duration(conf, section, ECH_KEEP);
     c.tunnel_name = gh_conf_string(conf, section, TUNNEL_NAME);
     c.users_file = gh_conf_string(conf, section, AUTH_USERS_FILE);
+    c.has_callback = *gh_conf_string(conf, section, AUTH_CALLBACK) &&
+                     door_callback_url_parse(gh_conf_string(conf, section, AUTH_CALLBACK), &c.callback, &c.callback_path) == 0;
+    c.callback_ca = gh_conf_string(conf, section, AUTH_CALLBACK_CA);
+    c.callback_timeout = gh_conf_duration(conf, section, AUTH_CALLBACK_TIMEOUT);
+    c.callback_cache = gh_conf_duration(conf, section, AUTH_CALLBACK_CACHE);
+    c.callback_refused = gh_conf_duration(conf, section, AUTH_CALLBACK_REFUSED);
+    c.callback_calls = (unsigned)gh_conf_uint(conf, section, AUTH_CALLBACK_CALLS);
     c.replay_window = gh_conf_duration(conf, section, REPLAY_WINDOW);
     c.peek_timeout = gh_conf_duration(conf, section, PEEK_TIMEOUT);
     c.connect_timeout = gh_conf_duration(conf, section, CONNECT_TIMEOUT);

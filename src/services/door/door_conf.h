@@ -28,6 +28,7 @@ struct door_target_conf {
     size_t origin_count;
     bool proxy_protocol;
     bool udp;
+    bool tunnel; /* TLS ends here: it is this node's tunnel that is asked for, in clear; no origins */
     int64_t health_check; /* ns between two looks; 0: never */
 };
 
@@ -44,6 +45,11 @@ struct gh_door_conf {
     const char *ech_keys_file, *tunnel_name; /* "": none; one that follows from the node's key */
     int64_t ech_keep, replay_window;
     const char *users_file; /* "": none */
+    bool has_callback;
+    struct door_url callback;
+    const char *callback_path, *callback_ca; /* the second is a file: for https */
+    int64_t callback_timeout, callback_cache, callback_refused;
+    unsigned callback_calls;
     bool udp;
     bool has_relay, relay_udp;
     struct door_target_conf relay; /* camouflage.relay */
@@ -68,5 +74,7 @@ void gh_door_conf_fini(struct gh_door_conf *c);
 int door_origin_parse(const char *text, struct door_origin *ret);
 /* "http://host", "https://host:port/"; no path, no query, no name of a user. 0 or GH_ERR_MALFORMED. */
 int door_url_parse(const char *text, struct door_url *ret);
+/* "https://host:port/path?query"; <ret_path> lies in <text>, or is "/". 0 or GH_ERR_MALFORMED. */
+int door_callback_url_parse(const char *text, struct door_url *ret, const char **ret_path);
 
 #endif

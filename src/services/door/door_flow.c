@@ -424,6 +424,13 @@ static void decide(struct door_flow *f, const struct gh_tls_hello *hello, struct
         return;
     }
     door_count(f->dw, DOOR_METRIC_HELLOS, *hello->sni ? DOOR_HELLO_NAMED : DOOR_HELLO_NAMELESS);
+    if (target >= 0 && f->table->targets[target].tunnel) {
+        if (f->table->tunnel)
+            hand_over(f, f->table->tunnel, DOOR_TUNNEL, bytes);
+        else
+            decide_stranger(f, bytes);
+        return;
+    }
     if (target < 0) {
         decide_stranger(f, bytes);
         return;

@@ -45,7 +45,7 @@ enum {
 enum door_way { DOOR_ROUTED, DOOR_STRANGER, DOOR_NOWHERE, DOOR_TUNNEL };
 enum door_hello { DOOR_HELLO_NAMED, DOOR_HELLO_NAMELESS, DOOR_HELLO_NOT_TLS, DOOR_HELLO_MALFORMED, DOOR_HELLO_TOO_LONG, DOOR_HELLO_LATE, DOOR_HELLO_ECH };
 enum door_handshake { DOOR_HANDSHAKE_KNOWN, DOOR_HANDSHAKE_UNKNOWN, DOOR_HANDSHAKE_FAILED };
-enum door_token { DOOR_TOKEN_ACCEPTED, DOOR_TOKEN_REFUSED, DOOR_TOKEN_BUSY };
+enum door_token { DOOR_TOKEN_ACCEPTED, DOOR_TOKEN_REFUSED, DOOR_TOKEN_BUSY, DOOR_TOKEN_UNANSWERED };
 enum door_udp_drop { DOOR_UDP_SOURCE, DOOR_UDP_PRESSED, DOOR_UDP_LATE, DOOR_UDP_FULL, DOOR_UDP_UNSENT };
 enum door_dial { DOOR_DIAL_DONE, DOOR_DIAL_REFUSED, DOOR_DIAL_TIMED_OUT, DOOR_DIAL_NO_ADDRESS };
 
@@ -117,6 +117,7 @@ struct door_worker {
     struct gh_http1_server *h1; /* of connections whose TLS ends here */
     struct gh_http2 *h2;
     struct door_camouflage *camouflage;
+    struct door_callback *callback; /* of the table that asked last; NULL: none did */
     struct gh_list guests;      /* struct door_guest: shaking hands */
     struct gh_list flows;
     struct gh_list parked;     /* wait for a place */
@@ -151,6 +152,8 @@ bool door_token_take(struct door_worker *dw, struct gh_http_stream *s, const str
 void door_token_publish(struct door *d);
 /* Reads the file of users into the table; on the thread that runs the node. 0, or an error that was logged. */
 int door_token_load(struct door *d, const struct gh_door_conf *c, struct door_table *t);
+/* When no stream is left. */
+void door_token_stop(struct door_worker *dw);
 /* What strangers meet, or the relay. */
 void door_tls_answer(struct door_worker *dw, struct gh_http_stream *s, const struct gh_http_head *head);
 

@@ -79,7 +79,7 @@ static int random_name(struct door *d, char ret[GH_TLS_NAME_MAX])
     return 0;
 }
 
-/* The certificate that was made at the first start; its key is the child's own, so that strangers may have TLS 1.2, as they would have anywhere. */
+/* The certificate that was made at the first start; its key is the child's own. */
 static int own_site(struct door *d, struct door_table *t)
 {
     struct gh_tls_config cfg = { .server = true, .alpn = "h2,http/1.1", .ask = GH_TLS_ASK_NONE, .tls12 = true };
@@ -108,16 +108,18 @@ static int own_site(struct door *d, struct door_table *t)
     return rc;
 }
 
-/* Nothing of ours is shown where a site answers for itself. */
+/* Nothing of ours is shown where a site answers for itself. Strangers may have TLS 1.2, as they would have anywhere. */
 static int load_site(struct door *d, const struct gh_door_conf *c, struct door_table *t)
 {
-    struct gh_tls_files files = { c->certificate, c->key, NULL, true, GH_AEAD_OPENSSL, "h2,http/1.1", GH_TLS_ASK_NONE, NULL };
+    struct gh_tls_files files = { .certificate = c->certificate, .key = c->key, .server = true, .aead = GH_AEAD_OPENSSL, .alpn = "h2,http/1.1",
+                                  .ask = GH_TLS_ASK_NONE, .tls12 = true };
     int rc;
 
     if (c->has_relay)
         return 0;
     rc = *c->certificate ? gh_tls_load(d->run, d->log, "door", &files, &t->site) : own_site(d, t);
     files.alpn = NULL;
+    files.tls12 = false;
     if (rc == 0 && *c->certificate && t->relay_udp)
         rc = gh_tls_load(d->run, d->log, "door", &files, &t->site_quic);
     if (rc == 0 && t->ech)
@@ -143,13 +145,22 @@ int door_keys_load(struct door *d, const struct gh_door_conf *c, struct door_tab
     return rc == 0 ? door_keys_renew(d, t) : rc;
 }
 
+static bool has_tunnel(const struct door_table *t)
+{
+    bool some = t->ech != NULL;
+
+    for (size_t i = 0; i < t->target_count; i++)
+        some |= t->targets[i].tunnel;
+    return some;
+}
+
 int door_keys_renew(struct door *d, struct door_table *t)
 {
     const struct gh_port_tunnels *tunnels = d->run->tunnels;
     struct gh_tls_ctx *made, *quic;
     int rc;
 
-    if (!tunnels || !t->ech)
+    if (!tunnels || !has_tunnel(t))
         return 0;
     rc = tunnels->tls(tunnels->self, t->ech, &made);
     if (rc < 0)

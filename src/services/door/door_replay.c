@@ -256,13 +256,29 @@ uint8_t *door_replay_dump(struct door_replay *r, unsigned shard, int64_t wall, i
 
 /* ---- the question ---- */
 
-bool door_replay_seen(struct door_replay *r, struct gh_span flight, int64_t wall, int64_t window)
+int door_replay_digest(const struct door_replay *r, struct gh_span flight, uint8_t ret[DOOR_REPLAY_DIGEST])
 {
     uint8_t digest[GH_SHA256_LEN];
+    int rc = gh_hmac_sha256(gh_span_of(r->key, sizeof r->key), flight, gh_span_of("", 0), digest);
+
+    if (rc == 0)
+        memcpy(ret, digest, DOOR_REPLAY_DIGEST);
+    return rc;
+}
+
+bool door_replay_seen(struct door_replay *r, struct gh_span flight, int64_t wall, int64_t window)
+{
+    uint8_t digest[DOOR_REPLAY_DIGEST];
+
+    return window > 0 && door_replay_digest(r, flight, digest) == 0 && door_replay_came(r, digest, wall, window);
+}
+
+bool door_replay_came(struct door_replay *r, const uint8_t digest[DOOR_REPLAY_DIGEST], int64_t wall, int64_t window)
+{
     struct shard *s;
     bool seen, kept = false;
 
-    if (window <= 0 || gh_hmac_sha256(gh_span_of(r->key, sizeof r->key), flight, gh_span_of("", 0), digest) < 0)
+    if (window <= 0)
         return false;
     s = &r->shards[digest[0] % DOOR_REPLAY_SHARDS];
     pthread_mutex_lock(&s->lock);

@@ -29,6 +29,9 @@ void door_replay_destroy(struct door_replay *r); /* accepts NULL */
 /* Any thread. Did it come within the last <window> seconds? If not it is remembered as of <wall>. Without memory to remember it, it is taken for one that
  * did not come: who holds the door open may be a replay, who holds it shut is the owner. */
 bool door_replay_seen(struct door_replay *r, struct gh_span flight, int64_t wall, int64_t window);
+/* The same in two steps: what is remembered of a flight, and whether it came. 0 or GH_ERR_CRYPTO. */
+int door_replay_digest(const struct door_replay *r, struct gh_span flight, uint8_t ret[DOOR_REPLAY_DIGEST]);
+bool door_replay_came(struct door_replay *r, const uint8_t digest[DOOR_REPLAY_DIGEST], int64_t wall, int64_t window);
 size_t door_replay_count(struct door_replay *r);
 
 /* Records of a file, the oldest first, as door_replay_next and door_replay_dump have written them. What is older than <window> is left out. The

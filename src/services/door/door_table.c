@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "services/door/door_callback.h"
 
 static int target_init(struct door_target *t, const struct door_target_conf *c)
 {
@@ -12,6 +13,7 @@ static int target_init(struct door_target *t, const struct door_target_conf *c)
         return GH_ERR_MEMORY;
     t->proxy_protocol = c->proxy_protocol;
     t->udp = c->udp;
+    t->tunnel = c->tunnel;
     t->health_check = c->health_check;
     for (; t->count < c->origin_count; t->count++) {
         struct door_backend *b = &t->backends[t->count];
@@ -114,6 +116,7 @@ void door_table_put(void *table)
     gh_tls_ctx_put(t->site);
     gh_tls_ctx_put(t->tunnel);
     door_users_destroy(t->users);
+    door_callback_conf_put(t->callback);
     gh_tls_ctx_put(t->tunnel_quic);
     gh_tls_ctx_put(t->site_quic);
     door_routes_destroy(t->routes);

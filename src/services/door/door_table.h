@@ -14,6 +14,8 @@
 #include "services/door/door_conf.h"
 #include "services/door/door_users.h"
 
+struct door_callback_conf;
+
 struct door_backend {
     struct door_origin origin;
     bool is_name;              /* looked up again and again */
@@ -28,6 +30,7 @@ struct door_target {
     size_t count;
     bool proxy_protocol;
     bool udp;
+    bool tunnel; /* this node's own */
     int64_t health_check;
     _Atomic uint32_t turn; /* of equals, one after the other */
 };
@@ -50,6 +53,7 @@ struct door_table {
     char tunnel_name[GH_TLS_NAME_MAX]; /* inside ECH alone */
     int64_t replay_window;
     struct door_users *users;          /* who have tokens; NULL: nobody */
+    struct door_callback_conf *callback; /* who is asked about other tokens; NULL: nobody */
 };
 
 /* How a name becomes addresses; blocks. */

@@ -171,6 +171,7 @@ void door_tls_stop(struct door_worker *dw)
     gh_http2_destroy(dw->h2);
     gh_http1_server_destroy(dw->h1);
     door_camouflage_destroy(dw->camouflage);
+    door_token_stop(dw);
     dw->h2 = NULL;
     dw->h1 = NULL;
     dw->camouflage = NULL;

@@ -69,6 +69,11 @@ static void consume(struct gh_http_stream *s, size_t bytes)
     gh_http_consume(inner_of(s), bytes);
 }
 
+static void widen(struct gh_http_stream *s)
+{
+    gh_http_widen(inner_of(s));
+}
+
 static void path(const struct gh_http_stream *s, struct gh_http_path *ret)
 {
     gh_http_path(inner_of(s), ret);
@@ -99,6 +104,7 @@ static const struct gh_http_ops ops = {
     .plpmtu = plpmtu,
     .hold = hold,
     .consume = consume,
+    .widen = widen,
     .queued = queued,
     .path = path,
     .close_connection = close_connection,

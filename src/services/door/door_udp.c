@@ -8,6 +8,7 @@
 #include "core/node_key.h"
 #include "crypto/hash.h"
 #include "crypto/random.h"
+#include "os/clock.h"
 #include "os/udp.h"
 #include "ports/tunnel_acceptor.h"
 
@@ -68,14 +69,49 @@ static void replay(struct door_gate *g, struct door_flight *f, struct gh_tls_ctx
     }
 }
 
+/* Did it come before, from somebody else or for another connection? If not it is remembered. <last> is the last of its datagrams. */
+static bool is_replay(struct door_gate *g, struct door_flight *f, const struct gh_tls_hello *hello, struct door_table *t, const struct gh_quic_stranger *last)
+{
+    struct door_udp *u = g->dw->udp;
+    struct door_replay *replay = g->dw->d->replay;
+    int64_t now = gh_worker_now(g->dw->w);
+    struct gh_quic_cid first = f->key.dcid;
+    uint8_t digest[DOOR_REPLAY_DIGEST];
+    struct door_again_flight flight = { digest, &f->key.local, &f->key.remote, &first };
+    struct gh_quic_stranger begin = *last;
+
+    if (!replay || t->replay_window <= 0 || door_replay_digest(replay, hello->body, digest) < 0)
+        return false;
+    if (!gh_list_empty(&f->kept)) {
+        struct door_datagram *d = gh_container_of(f->kept.next, struct door_datagram, link);
+
+        begin.payload = gh_span_of(d->data, d->len);
+    }
+    if (f->peek.token)
+        gh_quic_endpoint_proves(g->quic, &begin, &first);
+    if (door_again_is(u->again, &flight, now))
+        return false;
+    if (door_replay_came(replay, digest, gh_worker_wall(g->dw->w), t->replay_window / GH_NANOSECONDS))
+        return true;
+    door_again_remember(u->again, &flight, now);
+    return false;
+}
+
 /* True: the endpoint's. */
 static bool decide(struct door_gate *g, struct door_flight *f, const struct gh_tls_hello *hello, struct door_table *t, const struct gh_quic_stranger *last)
 {
     bool opened, ours = door_keys_open(t, hello, gh_worker_wall(g->dw->w), &opened);
     int target = opened ? -1 : door_routes_find(t->routes, hello->sni, g->port, hello->alpn);
+    bool named = target >= 0 && t->targets[target].tunnel;
     bool own = t->relay.count == 0 && t->site_quic && f->peek.version == GH_QUIC_VERSION_1;
+    bool carried = t->tunnel_quic && f->peek.version == GH_QUIC_VERSION_1;
 
-    if (ours && t->tunnel_quic && f->peek.version == GH_QUIC_VERSION_1) {
+    ours = ours && carried;
+    if (ours && is_replay(g, f, hello, t, last)) {
+        door_count(g->dw, DOOR_METRIC_REPLAYS, 0);
+        ours = false;
+    }
+    if (ours || (named && carried)) {
         door_count(g->dw, DOOR_METRIC_UDP_FLIGHTS, DOOR_TUNNEL);
         replay(g, f, t->tunnel_quic, true);
         return true;
@@ -201,6 +237,7 @@ static int open_gate(struct door_udp *u, unsigned index)
         rc = tunnels->open(tunnels->self, &cfg, &g->http);
     } else {
         gh_quic_config_default(&cfg.endpoint.quic);
+        cfg.endpoint.quic.max_streams_bidi = GH_QUIC_STREAMS_OF_A_SITE;
         cfg.endpoint.max_half_open = HALF_OPEN_MAX;
         cfg.endpoint.handshakes_per_source = FLIGHTS_PER_SECOND;
         cfg.events = &own_events;
@@ -232,6 +269,8 @@ int door_udp_start(struct door_worker *dw)
     u->seed = seed;
     gh_source_budget_init(&u->sources, &u->seed, FLIGHTS_PER_SECOND);
     rc = door_flights_init(&u->flights, &seed);
+    if (rc == 0)
+        rc = door_again_create(&u->again);
     if (rc == 0)
         rc = door_udp_flows_init(u);
     for (unsigned i = 0; rc == 0 && i < dw->d->udp_count; i++)
@@ -280,6 +319,7 @@ void door_udp_stop(struct door_worker *dw)
             gh_http_endpoint_destroy(u->gates[i].http);
     }
     door_flights_fini(&u->flights);
+    door_again_destroy(u->again);
     gh_source_budget_fini(&u->sources);
     free(u);
 }
@@ -291,7 +331,7 @@ static bool has_something(const struct door *d, const struct gh_door_conf *c)
     bool some = (d->run->tunnels && *c->ech_keys_file) || c->relay_udp;
 
     for (size_t i = 0; i < c->target_count; i++)
-        some |= c->targets[i].udp;
+        some |= c->targets[i].udp || (c->targets[i].tunnel && d->run->tunnels);
     return some;
 }
 

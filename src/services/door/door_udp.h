@@ -13,6 +13,7 @@
 
 #include "net/http_endpoint.h"
 #include "net/source_budget.h"
+#include "services/door/door_again.h"
 #include "services/door/door_flight.h"
 #include "services/door/door_internal.h"
 
@@ -30,6 +31,7 @@ struct door_udp {
     struct door_worker *dw;
     struct door_gate gates[DOOR_LISTEN_MAX];
     struct door_flights flights;
+    struct door_again *again;           /* flights that were taken */
     struct gh_source_budget sources;
     struct gh_map flows;                /* by 4-tuple */
     struct gh_list answered, unheard;   /* flows; whoever was silent longest comes first */

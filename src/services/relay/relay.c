@@ -412,6 +412,7 @@ void relay_rejudge(struct relay *r)
 static void take_tls(struct relay_worker *rw)
 {
     relay_worker_set_tls(rw, rw->r->tls);
+    relay_tunnel_use_ech(rw);
 }
 
 int relay_open_ech(struct relay *r, const struct gh_ech_keys *keys)

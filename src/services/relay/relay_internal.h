@@ -34,7 +34,9 @@
 #include "proto/forward/forward.h"
 #include "services/relay/directory.h"
 #include "services/relay/pool.h"
+#include "services/relay/relay_announced.h"
 #include "services/relay/relay_audit.h"
+#include "services/relay/relay_card.h"
 #include "services/relay/relay_conf.h"
 #include "services/relay/relay_metrics.h"
 #include "services/relay/relay_packet.h"
@@ -44,7 +46,6 @@
 
 #define RELAY_LISTEN_MAX 16u
 #define RELAY_HTTP_MAX (RELAY_LISTEN_MAX + 16u) /* the relay's own, then those on sockets of the door */
-#define RELAY_NAME_MAX 129u
 #define RELAY_REQUEST_ID 34u /* CONNECTION-STREAM in hex, NUL included */
 
 /* A policy and what the sessions need to know of it. Held by workers through a snapshot. */
@@ -98,26 +99,6 @@ struct relay {
 
 struct session;
 
-/* Of the connection that carries a session, as its worker saw it a moment ago. */
-struct relay_path {
-    _Atomic uint32_t rtt_us, mtu, udp_payload;
-    _Atomic uint64_t sent, lost; /* datagrams */
-};
-
-/* What an operator sees of a session. */
-struct relay_card {
-    struct gh_list link;
-    char id[17], name[RELAY_NAME_MAX];
-    struct gh_ip peer;
-    uint16_t peer_port;
-    struct gh_prefix addresses[2];
-    size_t address_count;
-    unsigned worker;
-    struct gh_session_handle handle;
-    int64_t since;
-    struct relay_path path;
-};
-
 struct slot {
     struct session *session; /* NULL: free */
     uint32_t generation;
@@ -134,6 +115,7 @@ struct relay_worker {
     struct gh_snapshot_reader policy, trust;
     bool crl_was_stale;
     int64_t dumped; /* when an assertion was, last; 0: never */
+    struct relay_announced ech; /* what the node's door announces: for agents */
     int64_t policy_looked; /* wall seconds of the last look at rules that expire */
     int64_t expiry_looked; /* the same, at certificates */
     struct slot *slots;
@@ -188,6 +170,7 @@ struct tunnel {
     bool narrow;                   /* the path carries no IPv6, or nobody knows yet: none is assigned */
     int64_t assign_at;             /* when addresses are told though it is not known yet; 0: they were told */
     int64_t measured_at;           /* when nobody's knowing is over; 0: it is */
+    uint64_t ech_told;             /* version of the worker's announcement that the agent has; 0: none */
     bool asked_already;            /* another worker had its chance to give a session */
 };
 

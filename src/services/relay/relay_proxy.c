@@ -72,8 +72,7 @@ static void destroy(struct relay_proxy *p)
     atomic_fetch_sub(&p->rw->r->proxied, 1);
     gauge(p, -1);
     gh_capsule_reader_fini(&p->capsules);
-    free(p->in);
-    free(p->out);
+    gh_tunnel_pump_fini(&p->pump);
     free(p);
 }
 
@@ -94,7 +93,7 @@ void relay_proxy_refuse(struct relay_proxy *p, unsigned status, const char *erro
         fields[n++] = (struct gh_http_field){ gh_span_str("retry-after"), gh_span_str("5") };
     note_answer(p, status == 403 ? ANSWER_DENIED : status == 502 || status == 504 ? ANSWER_FAILED : ANSWER_REFUSED);
     if (p->kind == PROXY_TCP)
-        relay_proxy_tcp_close(p, true);
+        relay_proxy_tcp_close(p);
     else
         relay_proxy_udp_close(p);
     stream->events = NULL;
@@ -153,7 +152,7 @@ void relay_proxy_end(struct relay_proxy *p, const char *reason, enum gh_http_res
     if (opened && (p->log != GH_POLICY_LOG_NONE || cut))
         audit(p, &p->to, "flow closed", reason, GH_AUDIT_ALLOW);
     if (p->kind == PROXY_TCP)
-        relay_proxy_tcp_close(p, why != GH_HTTP_NO_ERROR);
+        relay_proxy_tcp_close(p);
     else
         relay_proxy_udp_close(p);
     if (stream)
@@ -305,7 +304,7 @@ static struct relay_proxy *create(struct relay_worker *rw, struct gh_http_stream
     stream->events = kind == PROXY_TCP ? &relay_proxy_tcp_events : &relay_proxy_udp_events;
     stream->arg = p;
     if (kind == PROXY_TCP)
-        gh_http_hold(stream);
+        gh_tunnel_pump_init(&p->pump, stream, &relay_proxy_pump_events, p);
     return p;
 }
 

@@ -8,15 +8,11 @@
 #ifndef GH_SERVICES_RELAY_RELAY_PROXY_H
 #define GH_SERVICES_RELAY_RELAY_PROXY_H
 
-#include "net/byte_stream.h"
+#include "net/tunnel_pump.h"
 #include "os/dgram.h"
 #include "services/relay/relay_internal.h"
 #include "wire/capsule.h"
 #include "wire/host_target.h"
-
-/* Bytes of the client that a host has not taken: credit is given for taken ones alone, so that an honest client never gets there. HTTP/3 lets a
- * stream's window grow to 4 MiB; those of the others are smaller. */
-#define RELAY_PROXY_PENDING (5u << 20)
 
 #define RELAY_LOOKUPS_MAX 64u /* names that are looked up at once, of the node */
 
@@ -43,15 +39,11 @@ struct relay_proxy {
     const char *dial_error;   /* of the attempt before (RFC 9209, section 2.3) */
     int fd;                   /* DIAL, and UDP; -1 */
     struct gh_poll *poll;
-    struct gh_byte_stream *io; /* TCP */
+    struct gh_tunnel_pump pump; /* TCP */
     uint64_t bytes[2], packets[2]; /* from and to the client */
     char name[RELAY_NAME_MAX], request[RELAY_REQUEST_ID];
     struct gh_ip peer;
     int64_t not_after;
-    /* TCP: what one side sent and the other has not taken */
-    uint8_t *in, *out;
-    size_t in_at, in_len, in_cap, out_len;
-    bool in_end, out_end, in_ended, out_ended; /* an end has come; it was passed on */
     /* UDP */
     struct gh_capsule_reader capsules;
 };
@@ -83,11 +75,12 @@ void relay_proxy_count(struct relay_proxy *p, unsigned way, size_t bytes);
 enum gh_drop relay_proxy_judge(struct relay_proxy *p, const struct gh_endpoint *to);
 
 extern const struct gh_http_events relay_proxy_tcp_events, relay_proxy_udp_events;
+extern const struct gh_tunnel_pump_events relay_proxy_pump_events;
 /* Tries the addresses in their order. It may be gone when this returns. */
 void relay_proxy_tcp_start(struct relay_proxy *p);
 void relay_proxy_udp_start(struct relay_proxy *p);
-/* Closes what it has of the host. */
-void relay_proxy_tcp_close(struct relay_proxy *p, bool reset);
+/* Closes what it has of the host, TCP with a reset. */
+void relay_proxy_tcp_close(struct relay_proxy *p);
 void relay_proxy_udp_close(struct relay_proxy *p);
 
 #endif

@@ -171,11 +171,9 @@ static bool says_narrow(const struct gh_http_head *head)
     return gh_span_equals(gh_http_field_find(head, "gatehouse-narrow"), gh_span_str("?1"));
 }
 
-static const struct gh_websocket_protocol websocket = { "gatehouse-connect-ip", "connect-ip" };
-
 bool relay_request_is_tunnel(const struct gh_http_head *head)
 {
-    if (gh_websocket_is_asked(head, &websocket))
+    if (gh_websocket_is_asked(head, &gh_websocket_connect_ip))
         return true;
     return gh_span_equals(head->method, gh_span_str("CONNECT")) && gh_span_equals(head->protocol, gh_span_str("connect-ip"));
 }
@@ -188,8 +186,8 @@ void relay_request(void *arg, struct gh_http_stream *stream, const struct gh_htt
     unsigned status;
     char why[GH_IDENTITY_WHY];
 
-    if (gh_websocket_is_asked(head, &websocket)) {
-        gh_websocket_accept(stream, head, &websocket, (struct gh_http_handler){ relay_request, rw });
+    if (gh_websocket_is_asked(head, &gh_websocket_connect_ip)) {
+        gh_websocket_accept(stream, head, &gh_websocket_connect_ip, (struct gh_http_handler){ relay_request, rw });
         return;
     }
     if (is_malformed(head)) {

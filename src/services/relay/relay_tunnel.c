@@ -147,7 +147,18 @@ static int advertise_dns(struct tunnel *t)
     return rc;
 }
 
-static int advertise(struct tunnel *t)
+/* Where a stranger's site answers what our keys do not open, nobody but a tunnel can tell an agent of newer ones. */
+static int tell_ech(struct tunnel *t)
+{
+    const struct relay_worker *rw = t->rw;
+
+    if (rw->ech.len == 0 || t->ech_told == rw->ech.version)
+        return 0;
+    t->ech_told = rw->ech.version;
+    return gh_connect_ip_tell_ech(&t->ip, gh_span_of(rw->ech.list, rw->ech.len));
+}
+
+static int advertise_network(struct tunnel *t)
 {
     const struct gh_relay_conf *conf = &t->rw->conf;
     const struct gh_forward_session *f = &t->session->forward;
@@ -164,6 +175,13 @@ static int advertise(struct tunnel *t)
         routes[count++] = gh_connect_ip_route_of(&conf->routes[i], 0);
     rc = advertise_routes(t, routes, gh_connect_ip_order_routes(routes, count));
     return rc < 0 ? rc : advertise_dns(t); /* a tunnel for one target is no network with names */
+}
+
+static int advertise(struct tunnel *t)
+{
+    int rc = advertise_network(t);
+
+    return rc < 0 ? rc : tell_ech(t);
 }
 
 /* What the stream tells. */
@@ -443,6 +461,27 @@ void relay_tunnel_measure(struct relay_worker *rw)
         }
         if (s->awaited_until && !s->carrier && gh_worker_now(rw->w) >= s->awaited_until)
             relay_session_left(s, 0);
+    }
+}
+
+void relay_tunnel_use_ech(struct relay_worker *rw)
+{
+    struct gh_ech_key_info newest = { .list = { .len = 0 } };
+
+    if (rw->r->ech)
+        gh_ech_keys_info(rw->r->ech, 0, &newest);
+    if (newest.list.len > sizeof rw->ech.list || gh_span_equals(newest.list, gh_span_of(rw->ech.list, rw->ech.len)))
+        return;
+    if (newest.list.len)
+        memcpy(rw->ech.list, newest.list.data, newest.list.len);
+    rw->ech.len = newest.list.len;
+    rw->ech.version++;
+    gh_list_each(it, &rw->sessions)
+    {
+        struct tunnel *t = gh_container_of(it, struct session, link)->carrier;
+
+        if (t && t->assign_at == 0 && tell_ech(t) < 0) /* else they come with what waits */
+            gh_http_reset(t->stream, GH_HTTP_INTERNAL_ERROR);
     }
 }
 

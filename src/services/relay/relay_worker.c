@@ -33,6 +33,8 @@ static struct gh_quic_config quic_config(const struct gh_relay_conf *c)
     q.max_payload = gh_quic_max_payload(c->mtu);
     q.queue_target = c->queue_target;
     q.queue_interval = c->queue_interval;
+    if (c->proxy) /* each tunnel to a host is a request */
+        q.max_streams_bidi += c->max_proxied_per_client;
     return q;
 }
 
@@ -128,6 +130,7 @@ int relay_worker_open_door(struct relay_worker *rw, struct gh_http_endpoint_conf
     if (i == RELAY_HTTP_MAX)
         return GH_ERR_FULL;
     describe_endpoint(rw, &rw->conf, cfg);
+    cfg->endpoint.quic.max_streams_bidi = GH_QUIC_STREAMS_OF_A_SITE; /* it is told before anybody knows who has come */
     cfg->tls = rw->r->tls; /* until the first connection brings its own */
     cfg->arg = rw;
     rc = gh_http_endpoint_create(cfg, &rw->http[i]);
@@ -193,6 +196,7 @@ int relay_worker_start(void *state, struct gh_worker *w)
     }
     r->at[rw->index] = rw;
     relay_policy_refresh(rw);
+    relay_tunnel_use_ech(rw);
     rc = open_tun(rw);
     if (rc == 0)
         rc = open_endpoints(rw);
@@ -236,6 +240,7 @@ void relay_worker_set_limits(struct relay_worker *rw, const struct gh_relay_conf
     for (size_t i = 0; i < RELAY_HTTP_MAX; i++) {
         if (!rw->http[i])
             continue;
+        gh_http_endpoint_set_max_requests(rw->http[i], quic_config(conf).max_streams_bidi);
         gh_quic_endpoint_set_max_half_open(gh_http_endpoint_quic(rw->http[i]), conf->max_half_open);
         gh_quic_endpoint_set_retry(gh_http_endpoint_quic(rw->http[i]), conf->retry);
         gh_quic_endpoint_set_handshakes_per_source(gh_http_endpoint_quic(rw->http[i]), conf->handshakes_per_source);

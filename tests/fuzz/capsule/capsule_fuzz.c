@@ -119,9 +119,15 @@ static void on_pref64(void *arg, const struct gh_prefix *list, size_t count)
     add(&((struct tunnel *)arg)->events, list, count);
 }
 
+static void on_ech(void *arg, struct gh_span list)
+{
+    require(list.len >= 6 && list.len <= GH_ECH_LIST_MAX && (size_t)(list.data[0] << 8 | list.data[1]) == list.len - 2);
+    add(&((struct tunnel *)arg)->events, list.data, list.len);
+}
+
 static struct sum run_tunnel(struct gh_span stream, size_t piece, int *ret)
 {
-    static const struct gh_connect_ip_events events = { on_send, on_assign, on_request, on_routes, on_packet, NULL, on_dns, on_pref64 };
+    static const struct gh_connect_ip_events events = { on_send, on_assign, on_request, on_routes, on_packet, NULL, on_dns, on_pref64, NULL, NULL, on_ech };
     struct tunnel t = { .events = { 0, 0 } };
     int rc = 0;
 

@@ -28,6 +28,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(strcmp(a.user, b.user) == 0 && (!*a.user || strcmp(a.token, b.token) == 0) && strcmp(a.host, b.host) == 0 && a.port == b.port);
     require(a.ech_len == b.ech_len && memcmp(a.ech, b.ech, a.ech_len) == 0 && a.has_pin == b.has_pin && memcmp(a.pin, b.pin, sizeof a.pin) == 0);
     require(a.hop[0] == b.hop[0] && a.hop[1] == b.hop[1] && gh_ip_equals(&a.ip, &b.ip) && gh_ip_equals(&a.ip6, &b.ip6));
-    require(strcmp(a.fp, b.fp) == 0 && strcmp(a.country, b.country) == 0 && strcmp(a.name, b.name) == 0);
+    require(strcmp(a.fp, b.fp) == 0 && strcmp(a.country, b.country) == 0 && strcmp(a.name, b.name) == 0 && strcmp(a.other, b.other) == 0);
     return 0;
 }

@@ -1,5 +1,7 @@
 #include "cli/ech.h"
 
+#include <sys/wait.h>
+
 #include <jansson.h>
 
 #include "../crypto/ech_vectors.h"
@@ -169,6 +171,44 @@ static void a_pem_of_another_program_becomes_a_list(void **state)
     ok(p, "show");
 }
 
+/* What one of them reads the others may not have changed when it writes. */
+static void rotations_at_the_same_time_lose_no_key(void **state)
+{
+    enum { TOGETHER = 5 };
+    struct place *p = *state;
+    pid_t pids[TOGETHER];
+    json_t *o;
+    int go[2];
+    char c;
+
+    ok(p, "generate --public-name cover.example");
+    assert_int_equal(pipe(go), 0);
+    for (int n = 0; n < TOGETHER; n++) {
+        pids[n] = fork();
+        assert_true(pids[n] >= 0);
+        if (pids[n] == 0) {
+            char *argv[] = { (char *)"ech", (char *)"rotate", (char *)"--keys-file", n & 1 ? (char *)"ech.yaml" : (char *)"./ech.yaml", NULL };
+
+            close(go[1]);
+            if (read(go[0], &c, 1) != 0 || !freopen("/dev/null", "w", stdout)) /* the end comes to all at once */
+                _exit(9);
+            _exit(gh_cli_ech(&verb, 4, argv));
+        }
+    }
+    close(go[0]);
+    close(go[1]);
+    for (int n = 0; n < TOGETHER; n++) {
+        int status;
+
+        assert_int_equal(waitpid(pids[n], &status, 0), pids[n]);
+        assert_int_equal(status, 0);
+    }
+    o = json_of(p, "show --json");
+    assert_int_equal(json_array_size(json_object_get(o, "keys")), TOGETHER + 1);
+    json_decref(o);
+    assert_int_equal(leftovers(), 1);
+}
+
 static void mistakes_are_told_and_change_nothing(void **state)
 {
     struct place *p = *state;
@@ -201,6 +241,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(keys_are_never_replaced_unasked, place_setup, place_teardown),
         cmocka_unit_test_setup_teardown(rotation_adds_a_key_of_the_same_name_in_front, place_setup, place_teardown),
         cmocka_unit_test_setup_teardown(a_pem_of_another_program_becomes_a_list, place_setup, place_teardown),
+        cmocka_unit_test_setup_teardown(rotations_at_the_same_time_lose_no_key, place_setup, place_teardown),
         cmocka_unit_test_setup_teardown(mistakes_are_told_and_change_nothing, place_setup, place_teardown),
     };
 

@@ -5,12 +5,13 @@
 #include "../test.h"
 #include "core/node_conf.h"
 #include "services/agent/agent_conf.h"
+#include "services/capture/capture_conf.h"
 #include "services/door/door_conf.h"
 #include "services/relay/relay_conf.h"
 
 static const struct gh_conf_section *const node_sections[] = { &gh_conf_section_node,  &gh_conf_section_log,   &gh_conf_section_audit,
                                                                &gh_conf_section_admin, &gh_relay_conf_section, &gh_door_conf_section, NULL };
-static const struct gh_conf_section *const agent_sections[] = { &gh_conf_section_node, &gh_conf_section_log, &gh_agent_conf_section,
+static const struct gh_conf_section *const agent_sections[] = { &gh_conf_section_node, &gh_conf_section_log, &gh_agent_conf_section, &gh_capture_conf_section,
                                                                 NULL };
 
 static void load(const char *path, bool agent)

@@ -6,10 +6,11 @@
 #include "../test.h"
 #include "core/node_conf.h"
 #include "services/admin/admin.h"
+#include "services/capture/capture.h"
 #include "services/door/door.h"
 #include "services/relay/relay.h"
 
-static const struct gh_service *const services[] = { &gh_service_relay, &gh_service_door, &gh_service_admin, NULL };
+static const struct gh_service *const services[] = { &gh_service_relay, &gh_service_door, &gh_service_admin, &gh_service_capture, NULL };
 
 static char *page_of(const char *path)
 {

@@ -321,6 +321,23 @@ static void a_signer_that_fails_or_lies_costs_the_handshake(void **state)
     end_fini(&c);
 }
 
+static void a_scheme_of_tls_1_2_is_for_no_certificate_verify(void **state)
+{
+    static const uint16_t tls13[] = { 0x0403, 0x0804, 0x0805, 0x0806, 0x0807 }, others[] = { 0, 0x0201, 0x0203, 0x0401, 0x0501, 0x0601, 0x0503, 0x0603, 0x0809 };
+    char text[130];
+
+    (void)state;
+    memset(text, ' ', 64);
+    memcpy(text + 64, "TLS 1.3, server CertificateVerify", 34);
+    memset(text + 98, 3, 32);
+    for (int tls12 = 0; tls12 < 2; tls12++) {
+        for (size_t i = 0; i < sizeof tls13 / sizeof *tls13; i++)
+            assert_true(gh_signer_allows(tls12, tls13[i], gh_span_of(text, sizeof text)));
+        for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+            assert_false(gh_signer_allows(tls12, others[i], gh_span_of(text, sizeof text)));
+    }
+}
+
 static void nothing_but_a_certificate_verify_may_be_signed(void **state)
 {
     char text[200];
@@ -345,6 +362,7 @@ int main(void)
         cmocka_unit_test(an_rsa_key_signs_with_pss),
         cmocka_unit_test(a_key_that_is_not_the_certificates_is_noticed_at_once),
         cmocka_unit_test(a_signer_that_fails_or_lies_costs_the_handshake),
+        cmocka_unit_test(a_scheme_of_tls_1_2_is_for_no_certificate_verify),
         cmocka_unit_test(nothing_but_a_certificate_verify_may_be_signed),
     };
 

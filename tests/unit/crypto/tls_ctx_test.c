@@ -2,6 +2,8 @@
 #include "crypto/tls.h"
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 
 #include "crypto/cert.h"
 #include "tls_ends.h"
@@ -339,6 +341,7 @@ static int hold_and_sign(void *arg, uint32_t key, uint16_t scheme, struct gh_spa
 
     (void)key;
     assert_int_equal(gh_signer_may_sign(data) + gh_signer_may_sign_tls12(data), 1);
+    assert_true(gh_signer_allows(true, scheme, data));
     h->of_1_2 += gh_signer_may_sign_tls12(data);
     h->of_1_3 += gh_signer_may_sign(data);
     return gh_sign_key_sign(h->key, scheme, data.data, data.len, ret, ret_len);
@@ -380,15 +383,109 @@ static void a_signer_serves_tls_1_2_where_it_is_for_that(void **state)
     gh_sign_key_destroy(h.key);
 }
 
+static struct gh_pem pem_of(BIO *b)
+{
+    char *data;
+    size_t len = (size_t)BIO_get_mem_data(b, &data);
+    struct gh_pem pem = { malloc(len), len };
+
+    assert_non_null(pem.text);
+    memcpy(pem.text, data, len);
+    BIO_free(b);
+    return pem;
+}
+
+/* Made elsewhere: we make none with RSA. */
+static struct gh_leaf self_signed_rsa(void)
+{
+    EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048);
+    BIO *cert_out = BIO_new(BIO_s_mem()), *key_out = BIO_new(BIO_s_mem());
+    X509_NAME *name = X509_NAME_new();
+    X509 *x = X509_new();
+    struct gh_leaf leaf = { 0 };
+
+    assert_true(key && cert_out && key_out && name && x);
+    X509_set_version(x, X509_VERSION_3);
+    ASN1_INTEGER_set(X509_get_serialNumber(x), 5);
+    X509_gmtime_adj(X509_getm_notBefore(x), -100);
+    X509_gmtime_adj(X509_getm_notAfter(x), 86400);
+    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const uint8_t *)"cover.example", -1, -1, 0);
+    X509_set_subject_name(x, name);
+    X509_set_issuer_name(x, name);
+    X509_set_pubkey(x, key);
+    assert_true(X509_sign(x, key, EVP_sha256()) > 0);
+    PEM_write_bio_X509(cert_out, x);
+    PEM_write_bio_PKCS8PrivateKey(key_out, key, NULL, NULL, 0, NULL, NULL);
+    leaf.cert = pem_of(cert_out);
+    leaf.key = pem_of(key_out);
+    X509_NAME_free(name);
+    X509_free(x);
+    EVP_PKEY_free(key);
+    return leaf;
+}
+
+/* What a client of TLS 1.2 may ask for, and what nobody should. */
+static void a_signer_makes_the_signature_that_a_client_of_tls_1_2_asks_for(void **state)
+{
+    static const struct {
+        const char *asked;
+        bool rsa, made;
+    } rows[] = {
+        { "RSA+SHA256", true, true },          { "RSA+SHA384", true, true },          { "RSA+SHA512", true, true },
+        { "rsa_pss_rsae_sha256", true, true }, { "rsa_pss_rsae_sha384", true, true }, { "rsa_pss_rsae_sha512", true, true },
+        { "ECDSA+SHA256", false, true },       { "ECDSA+SHA384", false, true },       { "ECDSA+SHA512", false, true },
+        { "RSA+SHA1", true, false },           { "ECDSA+SHA1", false, false },        { "RSA+SHA224", true, false },
+        { "ECDSA+SHA256", true, false },       { "RSA+SHA256", false, false },
+    };
+    struct gh_leaf leaves[] = { cover, self_signed_rsa() };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct holder h = { 0 };
+        struct gh_signer signer = { .sign = hold_and_sign, .arg = &h, .tls12 = true };
+        struct gh_tls_config cfg = server_of(&leaves[rows[i].rsa]);
+        struct gh_tls_stream *t = NULL;
+        struct bare b = bare_client();
+        struct gh_tls_ctx *c;
+        int rc;
+
+        assert_int_equal(gh_sign_key_load(span_of(&leaves[rows[i].rsa].key), &h.key), 0);
+        cfg.tls12 = true;
+        cfg.signer = &signer;
+        c = context(&cfg);
+        SSL_set_security_level(b.ssl, 0); /* it says whatever it is told to */
+        assert_int_equal(SSL_set_max_proto_version(b.ssl, TLS1_2_VERSION), 1);
+        assert_int_equal(SSL_set1_sigalgs_list(b.ssl, rows[i].asked), 1);
+        assert_int_equal(gh_tls_stream_create(c, NULL, &t), 0);
+        rc = bare_shake(&b, t);
+        if ((rc == 1) != rows[i].made || (rows[i].made && h.of_1_2 != 1))
+            fail_msg("%s with %s: %d, %u signatures", rows[i].asked, rows[i].rsa ? "RSA" : "P-256", rc, h.of_1_2);
+        gh_tls_stream_destroy(t);
+        bare_close(&b);
+        gh_tls_ctx_put(c);
+        gh_sign_key_destroy(h.key);
+    }
+    gh_leaf_fini(&leaves[1]);
+}
+
 static void nothing_else_passes_for_a_signature_of_tls_1_2(void **state)
 {
     uint8_t data[64 + 4 + 97] = { 0 };
 
     (void)state;
+    memcpy(data + 56, "DOWNGRD\001", 8); /* RFC 8446, section 4.1.3: a server that could do TLS 1.3 */
     data[64] = 3;
     data[66] = 29;
     data[67] = 32;
     assert_true(gh_signer_may_sign_tls12(gh_span_of(data, 64 + 4 + 32)));
+    for (size_t i = 56; i < 64; i++) {
+        data[i] ^= 1;
+        assert_false(gh_signer_may_sign_tls12(gh_span_of(data, 64 + 4 + 32)));
+        data[i] ^= 1;
+    }
+    assert_true(gh_signer_allows(true, 0x0401, gh_span_of(data, 64 + 4 + 32)));
+    assert_false(gh_signer_allows(false, 0x0401, gh_span_of(data, 64 + 4 + 32)));
+    assert_false(gh_signer_allows(false, 0x0403, gh_span_of(data, 64 + 4 + 32)));
     assert_false(gh_signer_may_sign_tls12(gh_span_of(data, 64 + 4 + 31)));
     assert_false(gh_signer_may_sign_tls12(gh_span_of(data, 64 + 4 + 33)));
     assert_false(gh_signer_may_sign_tls12(gh_span_of(data, 64)));
@@ -584,6 +681,7 @@ int main(void)
         cmocka_unit_test(protocols_are_chosen_by_the_servers_preference),
         cmocka_unit_test(tls_1_2_is_for_contexts_that_allow_it),
         cmocka_unit_test(a_signer_serves_tls_1_2_where_it_is_for_that),
+        cmocka_unit_test(a_signer_makes_the_signature_that_a_client_of_tls_1_2_asks_for),
         cmocka_unit_test(nothing_else_passes_for_a_signature_of_tls_1_2),
         cmocka_unit_test(a_client_whose_key_share_is_of_another_group_is_asked_again),
         cmocka_unit_test(a_client_resumes_while_both_would_believe_each_other_anew),

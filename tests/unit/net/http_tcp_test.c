@@ -295,6 +295,57 @@ static void a_tunnel_goes_over_http_1_1_when_the_server_has_no_more(void **state
     tunnel_over("http/1.1", "http/1.1");
 }
 
+static void other_answer(void *arg, struct gh_http_stream *s, const struct gh_http_head *head)
+{
+    (void)s;
+    *(unsigned *)arg = head->status;
+}
+
+static void other_closed(void *arg, struct gh_http_stream *s, uint64_t code)
+{
+    (void)s;
+    *(unsigned *)arg = 1000 + (unsigned)(code != 0);
+}
+
+/* HTTP/2 has streams for many, HTTP/1.1 is one. */
+static void as_many_requests_as_the_server_takes(void **state)
+{
+    static const struct gh_http_events others = { .on_answer = other_answer, .on_closed = other_closed };
+    const struct gh_http_head head = { .method = gh_span_str("CONNECT"),
+                                       .scheme = gh_span_str("https"),
+                                       .authority = gh_span_str("relay.example"),
+                                       .path = gh_span_str("/ip/*/*/"),
+                                       .protocol = gh_span_str("connect-ip") };
+    struct world *w = world_open("h2", NULL, TIMEOUT);
+    struct gh_http_stream *s[100];
+    unsigned answered[100] = { 0 };
+
+    (void)state;
+    dial(w, gh_span_of(NULL, 0));
+    wait_for(w, &w->status);
+    for (unsigned i = 0; i < 99; i++)
+        assert_int_equal(gh_http_tcp_request(w->conn, &head, &others, &answered[i], &s[i]), 0);
+    assert_int_equal(gh_http_tcp_request(w->conn, &head, &others, &answered[99], &s[99]), GH_ERR_FULL); /* 100 is what the server says */
+    wait_for(w, &answered[98]);
+    for (unsigned i = 0; i < 99; i++)
+        assert_int_equal(answered[i], 200);
+    assert_int_equal(gh_http_send(w->stream, gh_span_of(NULL, 0), true), 0);
+    wait_for(w, &w->stream_closed);
+    assert_int_equal(gh_http_tcp_request(w->conn, &head, &others, &answered[99], &s[99]), 0); /* one is over */
+    wait_for(w, &answered[99]);
+    gh_http_tcp_close(w->conn); /* others are their owners', and are cut with the connection */
+    assert_int_equal(gh_http_tcp_request(w->conn, &head, &others, &answered[99], &s[99]), GH_ERR_STATE);
+    wait_for(w, &w->closed);
+    assert_int_equal(answered[0], 1001);
+    world_close(w);
+
+    w = world_open("http/1.1", NULL, TIMEOUT);
+    dial(w, gh_span_of(NULL, 0));
+    wait_for(w, &w->status);
+    assert_int_equal(gh_http_tcp_request(w->conn, &head, &others, &answered[0], &s[0]), GH_ERR_STATE);
+    world_close(w);
+}
+
 static void what_is_open_ends_with_the_set_and_tells(void **state)
 {
     const char *const alpns[] = { "h2", "http/1.1" };
@@ -432,6 +483,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_tunnel_goes_over_http_2),
         cmocka_unit_test(a_tunnel_goes_over_http_1_1_when_the_server_has_no_more),
+        cmocka_unit_test(as_many_requests_as_the_server_takes),
         cmocka_unit_test(what_is_open_ends_with_the_set_and_tells),
         cmocka_unit_test(nobody_there_is_said_at_once),
         cmocka_unit_test(a_server_that_says_nothing_is_left),

@@ -578,6 +578,77 @@ static void the_parent_signs_with_a_key_that_the_child_never_sees(void **state)
     puppet_close(&p);
 }
 
+/* What a server of TLS 1.2 signs (RFC 8422, section 5.4; RFC 8446, section 4.1.3), with X25519. */
+static struct gh_priv_request key_exchange(uint32_t key)
+{
+    struct gh_priv_request q = puppet_request(GH_PRIV_SIGN);
+
+    q.sign.key = key;
+    q.sign.scheme = 0x0807;
+    q.sign.len = 64 + 4 + 32;
+    for (unsigned i = 0; i < q.sign.len; i++)
+        q.sign.data[i] = (uint8_t)(i * 7);
+    memcpy(q.sign.data + 56, "DOWNGRD\001\003\000\035\040", 12);
+    return q;
+}
+
+static void a_key_signs_for_tls_1_2_only_when_it_was_opened_for_that(void **state)
+{
+    static const char pem[] = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIEzNCJso/5banbbDRuwRTg9bijGfNaumJNqM9u1PuKb7\n"
+                              "-----END PRIVATE KEY-----\n";
+    struct puppet_order o = { .op = PUPPET_CALL };
+    struct gh_priv_request both, plain, other;
+    struct puppet_report r;
+    uint32_t strangers;
+    struct puppet p;
+
+    (void)state;
+    puppet_open(&p, NULL);
+    write_file(&p, "key.pem", pem);
+    write_file(&p, "other.pem", pem);
+    puppet_start(&p);
+    both = plain = puppet_path(GH_PRIV_KEY, &p, "key.pem");
+    both.mode = 1;
+    other = puppet_path(GH_PRIV_KEY, &p, "other.pem");
+    o.request = both;
+    puppet_do(&p, &o, &r);
+    assert_int_equal(r.rc, 0);
+    strangers = r.reply.id;
+    o.request = key_exchange(strangers);
+    puppet_do(&p, &o, &r);
+    assert_int_equal(r.rc, 0);
+    assert_int_equal(r.reply.len, 64);
+    o.request.sign.data[63] ^= 1; /* a server without TLS 1.3: somebody would believe it */
+    puppet_do(&p, &o, &r);
+    assert_int_equal(r.rc, GH_ERR_DENIED);
+    o.request = other;
+    puppet_do(&p, &o, &r);
+    assert_int_equal(r.rc, 0);
+    o.request = key_exchange(r.reply.id);
+    puppet_do(&p, &o, &r);
+    assert_int_equal(r.rc, GH_ERR_DENIED);
+    o.request = plain;
+    puppet_do(&p, &o, &r); /* the same file for both */
+    assert_int_equal(r.rc, 0);
+    o.request = key_exchange(r.reply.id);
+    puppet_do(&p, &o, &r);
+    assert_int_equal(r.rc, GH_ERR_DENIED);
+    o.request = key_exchange(strangers);
+    puppet_do(&p, &o, &r);
+    assert_int_equal(r.rc, 0);
+    /* a child that runs makes no more of it than was named */
+    o.request = puppet_request(GH_PRIV_RUN);
+    puppet_do(&p, &o, &r);
+    assert_int_equal(r.rc, 0);
+    assert_int_equal(puppet_call(&p, &both), 0);
+    assert_int_equal(puppet_call(&p, &other), 0);
+    other.mode = 1;
+    assert_int_equal(puppet_call(&p, &other), GH_ERR_DENIED);
+    other.mode = 2;
+    assert_int_equal(puppet_call(&p, &other), GH_ERR_RANGE);
+    puppet_close(&p);
+}
+
 static void files_sockets_and_folders_are_opened_as_asked(void **state)
 {
     struct gh_priv_request folder, log, sock, missing, loop, public, taken;
@@ -640,6 +711,7 @@ int main(void)
         cmocka_unit_test(a_changed_file_comes_by_itself),
         cmocka_unit_test(a_reload_is_checked_by_a_short_lived_child_first),
         cmocka_unit_test(the_parent_signs_with_a_key_that_the_child_never_sees),
+        cmocka_unit_test(a_key_signs_for_tls_1_2_only_when_it_was_opened_for_that),
         cmocka_unit_test(files_sockets_and_folders_are_opened_as_asked),
     };
 

@@ -6,6 +6,7 @@
 
 #define FILES "certificate: /c, key: /k, ca: /a, trust_domain: example.org"
 #define SECOND INT64_C(1000000000)
+#define PIN_KEY "pin=sha256:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 
 static struct gh_conf *parse(const char *yaml, char *ret_errors, size_t cap)
 {
@@ -50,6 +51,62 @@ static void defaults_are_those_that_the_documentation_promises(void **state)
     assert_int_equal(a.assign_timeout, 5 * SECOND);
     assert_string_equal(a.socket, "/run/gatehouse/agent.sock");
     assert_false(a.dns);
+    gh_conf_destroy(conf);
+}
+
+static void a_link_is_a_whole_configuration(void **state)
+{
+    char errors[1024], text[GH_IP_TEXT];
+    struct gh_conf *conf = parse("agent: {link: 'k2v5://alice:s3cret@inner.example:8443?ech=AQID_w&" PIN_KEY "&hop=10020-10119&ip=192.0.2.1&ip6=2001:db8::1#n'}\n", errors,
+                                 sizeof errors);
+    struct gh_agent_conf a, again;
+
+    (void)state;
+    assert_string_equal(errors, "");
+    assert_int_equal(gh_agent_conf_load(conf, &a), 0);
+    assert_int_equal(a.relay_count, 1);
+    assert_string_equal(a.relays[0].host, "inner.example");
+    assert_int_equal(a.relays[0].port, 8443);
+    assert_int_equal(a.relays[0].address_count, 2);
+    assert_string_equal(gh_ip_emit(&a.relays[0].addresses[1], text), "2001:db8::1");
+    assert_string_equal(a.user, "alice");
+    assert_true(gh_span_equals(a.token, gh_span_str("s3cret")));
+    assert_int_equal(a.hop[0], 10020);
+    assert_int_equal(a.hop[1], 10119);
+    assert_int_equal(a.hop_interval, 30 * SECOND);
+    assert_int_equal(a.pin_count, 1);
+    assert_int_equal(a.pins[0][31], 31);
+    assert_false(a.has_ca);
+    assert_string_equal(a.certificate, "");
+    gh_conf_destroy(conf);
+
+    /* another link counts after a restart */
+    conf = parse("agent: {link: 'k2v5://bob:t@other.example?" PIN_KEY "', mtu: 1400}\n", errors, sizeof errors);
+    assert_int_equal(gh_agent_conf_reload(conf, &a, &again), 0);
+    assert_string_equal(again.relays[0].host, "inner.example");
+    assert_string_equal(again.user, "alice");
+    assert_int_equal(again.mtu, 1400);
+    gh_conf_destroy(conf);
+    gh_agent_conf_wipe(&a);
+    assert_string_equal(a.link.token, "");
+}
+
+static void what_is_set_counts_before_the_link(void **state)
+{
+    char errors[1024];
+    struct gh_conf *conf = parse("agent: {link: 'k2v5://u:t@h?" PIN_KEY "', certificate: /c, key: /k, ca: /a, trust_domain: d, tunnel_name: n, "
+                                 "pin: ['47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=']}\n", errors, sizeof errors);
+    struct gh_agent_conf a;
+
+    (void)state;
+    assert_string_equal(errors, "");
+    assert_int_equal(gh_agent_conf_load(conf, &a), 0);
+    assert_int_equal(a.pin_count, 2); /* one of them it must be */
+    assert_true(a.has_ca);
+    assert_string_equal(a.certificate, "/c");
+    assert_string_equal(a.user, "u");
+    assert_string_equal(a.tunnel_name, "n");
+    assert_int_equal(a.relays[0].address_count, 0);
     gh_conf_destroy(conf);
 }
 
@@ -103,8 +160,19 @@ static void rows_that_contradict_each_other_are_refused(void **state)
         { "agent: {relay: x, mtu: 1000, " FILES "}\n", "agent.mtu is 1000; it must be 0 or at least 1280" },
         { "agent: {relay: x, table: 254, " FILES "}\n", "agent.table is 254, which the system uses; take another" },
         { "agent: {relay: x, reconnect_min: 31s, " FILES "}\n", "agent.reconnect_min must be no more than agent.reconnect_max" },
+        { "agent: {relay: x, hop: '2-1', " FILES "}\n", "agent.hop is \"2-1\"; it must be a range" },
+        { "agent: {relay: x, hop: '0-1', " FILES "}\n", "agent.hop is" },
         { "agent: {relay: x, keep_alive: 30s, " FILES "}\n", "agent.keep_alive must be shorter than agent.idle_timeout" },
         { "agent: {" FILES "}\n", "agent.relay is missing: the relay to connect to" },
+        { "agent: {relay: x, ca: /a, trust_domain: d}\n", "agent.certificate is missing: who are we" },
+        { "agent: {relay: x, ca: /a, trust_domain: d, certificate: /c}\n", "agent.key is missing" },
+        { "agent: {relay: x, ca: /a, certificate: /c, key: /k}\n", "agent.trust_domain is missing" },
+        { "agent: {relay: x, ca: /a, trust_domain: d, user: u}\n", "agent.user and agent.token belong together" },
+        { "agent: {link: 'k2v5://u:t@h'}\n", "agent.ca is missing" },
+        { "agent: {link: 'k2v5://h?" PIN_KEY "'}\n", "agent.certificate is missing" },
+        { "agent: {link: 'k2v5://u:t@h?" PIN_KEY "', relay: r}\n", "agent.relay is what agent.link says already" },
+        { "agent: {link: 'k2v5://u:t@h?" PIN_KEY "', user: v, token: w}\n", "agent.user is what agent.link says already" },
+        { "agent: {link: 'k2v5://u:t@h?ip=1'}\n", "agent.link, column 17: ip must be an address of IPv4" },
     };
 
     (void)state;
@@ -175,7 +243,7 @@ static void who_vouches_for_the_relay_must_be_said(void **state)
         { "ca: /a, ech: " LIST, "" },
         { "ca: /a, ech: /etc/gatehouse/ech", "" },
         { "ca: /a, ech: nonsense", "agent.ech must be" },
-        { "ca: /a, transport: tcp", "transport" },
+        { "ca: /a, transport: udp", "transport" },
     };
 
     (void)state;
@@ -207,6 +275,8 @@ int main(void)
         cmocka_unit_test(an_ech_config_list_is_base64_perhaps_in_a_pem),
         cmocka_unit_test(who_vouches_for_the_relay_must_be_said),
         cmocka_unit_test(defaults_are_those_that_the_documentation_promises),
+        cmocka_unit_test(a_link_is_a_whole_configuration),
+        cmocka_unit_test(what_is_set_counts_before_the_link),
         cmocka_unit_test(the_relay_is_an_origin_or_a_host_with_a_port),
         cmocka_unit_test(rows_that_contradict_each_other_are_refused),
     };

@@ -110,6 +110,49 @@ static void unknown_keys_are_skipped_and_empty_ones_say_nothing(void **state)
     assert_int_equal(l.hop[0], 1);
 }
 
+static void unknown_keys_are_kept_as_they_came(void **state)
+{
+    struct gh_link l;
+    char text[GH_LINK_MAX], names[16];
+
+    (void)state;
+    assert_int_equal(parse("k2v5://h?mux=8%2f9&ip=192.0.2.1&flag&a b=1", &l), 0);
+    assert_string_equal(l.other, "mux=8%2f9&flag");
+    assert_string_equal(gh_link_other_keys(&l, names, sizeof names), "mux, flag");
+    assert_string_equal(gh_link_other_keys(&l, names, 8), "mux");
+    assert_true(gh_link_emit(&l, text, sizeof text) > 0);
+    assert_string_equal(text, "k2v5://h:443?ip=192.0.2.1&mux=8%2f9&flag");
+}
+
+static void what_is_wrong_has_a_column(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t column;
+        const char *what;
+    } cases[] = {
+        { "http://h", 1, "begins with k2v5://" },
+        { "k2v5://", 8, "a host must be here" },
+        { "k2v5://u:t%zz@h", 11, "hexadecimal digits" },
+        { "k2v5://u:t@h:99999", 14, "a port is a number" },
+        { "k2v5://u:t@h?ip=192.0.2.1&pin=sha256:12", 31, "pin must be sha256:" },
+        { "k2v5://h?hop=9-1", 14, "hop must be two ports" },
+        { "k2v5://h?ip=1.2.3.4&ip=1.2.3.4", 21, "twice" },
+        { "k2v5://h/x", 10, "no path" },
+        { "k2v5://h#%0a", 10, "control characters" },
+    };
+    struct gh_link l;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct gh_link_error e = { 0 };
+
+        assert_true(gh_link_read(gh_span_str(cases[i].text), &l, &e) < 0);
+        assert_int_equal(e.column, cases[i].column);
+        assert_non_null(strstr(e.what, cases[i].what));
+    }
+}
+
 static void what_nobody_can_mean_is_refused(void **state)
 {
     static const char *const wrong[] = {
@@ -198,6 +241,8 @@ int main(void)
         cmocka_unit_test(both_schemes_in_any_case_and_addresses_are_taken),
         cmocka_unit_test(percent_encoding_is_undone_and_plus_is_itself),
         cmocka_unit_test(a_pin_may_be_base64),
+        cmocka_unit_test(unknown_keys_are_kept_as_they_came),
+        cmocka_unit_test(what_is_wrong_has_a_column),
         cmocka_unit_test(unknown_keys_are_skipped_and_empty_ones_say_nothing),
         cmocka_unit_test(what_nobody_can_mean_is_refused),
         cmocka_unit_test(parts_have_limits),

@@ -227,6 +227,22 @@ static void A4_a_request_may_be_answered_later(void **state)
     assert_int_equal(got.sent[4], 3);
 }
 
+/* RFC 9297, section 3.2: what nobody listens to is skipped, whatever it looks like and however long it is. */
+static void a_list_for_ech_is_an_unknown_capsule_to_who_does_not_listen(void **state)
+{
+    static const uint8_t head[] = { 0xa7, 0x61, 0x74, 0x68, 0x80, 0x02, 0x00, 0x00 }; /* 131,072 bytes */
+    static const uint8_t piece[4096];
+
+    (void)state;
+    start();
+    assert_int_equal(FEED(0xa7, 0x61, 0x74, 0x68, 0x01, 0xff), 0);
+    assert_int_equal(feed(head, sizeof head), 0);
+    for (int i = 0; i < 32; i++)
+        assert_int_equal(feed(piece, sizeof piece), 0);
+    assert_int_equal(FEED(0x02, 0x07, 0x03, 0x04, 0, 0, 0, 0, 32), 0);
+    assert_int_equal(got.requests, 1);
+}
+
 static void A4_without_a_listener_all_is_refused(void **state)
 {
     static const struct gh_connect_ip_events deaf = { .send = on_send };
@@ -478,6 +494,7 @@ int main(void)
         cmocka_unit_test(A4_an_empty_or_nameless_or_repeated_request_is_malformed),
         cmocka_unit_test(A4_every_request_is_answered_once_with_its_id),
         cmocka_unit_test(A4_a_request_may_be_answered_later),
+        cmocka_unit_test(a_list_for_ech_is_an_unknown_capsule_to_who_does_not_listen),
         cmocka_unit_test(A4_without_a_listener_all_is_refused),
         cmocka_unit_test(A4_ids_are_remembered_as_a_naive_set_does),
         cmocka_unit_test(A6_routes_are_read_and_written),

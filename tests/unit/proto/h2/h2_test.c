@@ -195,6 +195,34 @@ static void what_a_closed_stream_held_is_the_connections_again(void **state)
     pair_close(p);
 }
 
+static void what_one_stream_holds_leaves_room_for_others_when_the_connection_is_wide(void **state)
+{
+    struct pair *p = calloc(1, sizeof *p);
+    struct gh_h2_config cfg = { .server = true, .window_stream = 60000, .window_connection = 65535, .events = &events };
+    uint8_t piece[60000] = { 0 };
+
+    (void)state;
+    assert_non_null(p);
+    p->piece = SIZE_MAX;
+    end_open(&p->client, false, 0, 0);
+    cfg.arg = &p->server;
+    assert_int_equal(gh_h2_create(&cfg, &p->server.h), 0);
+    p->server.keep_open = p->server.hold = true;
+    run(p);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(ask(p, "POST", "", false), 0);
+        p->server.got = 0;
+        assert_int_equal(gh_h2_send(p->client.s, gh_span_of(piece, sizeof piece), false), 0);
+        run(p);
+        assert_int_equal(p->server.got, i == 0 ? 60000 : 65535 - 60000);
+    }
+    gh_h2_widen(p->server.s, 1u << 20);
+    gh_h2_widen(p->server.s, 1000); /* never back */
+    run(p);
+    assert_int_equal(p->server.got, 60000);
+    pair_close(p);
+}
+
 static void a_reset_reaches_the_other_end_with_its_code(void **state)
 {
     struct pair *p = pair_open(SIZE_MAX);
@@ -431,6 +459,7 @@ int main(void)
         T(extended_connect_waits_for_settings_and_ends_each_way_on_its_own),
         T(a_held_stream_stops_the_peer_until_its_bytes_are_taken),
         T(a_stream_that_nobody_holds_gets_its_credit_back),
+        T(what_one_stream_holds_leaves_room_for_others_when_the_connection_is_wide),
         T(what_a_closed_stream_held_is_the_connections_again),
         T(a_reset_reaches_the_other_end_with_its_code),
         T(who_got_the_answer_may_finish_the_request),

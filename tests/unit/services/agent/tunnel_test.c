@@ -17,6 +17,8 @@ struct world {
     struct gh_agent_tunnel_end end;
     char narrow[80];
     bool end_on_routes; /* the owner ends the tunnel while the engine is in use */
+    uint8_t ech[2048];
+    size_t ech_len;
 };
 
 static void on_open(void *arg)
@@ -70,7 +72,15 @@ static void on_narrow(void *arg, const char *words)
     snprintf(w->narrow, sizeof w->narrow, "%s", words);
 }
 
-static const struct gh_agent_tunnel_events events = { on_open, on_assigned, on_routes, on_packet, on_end, .on_narrow = on_narrow };
+static void on_ech(void *arg, struct gh_span list)
+{
+    struct world *w = arg;
+
+    w->ech_len = list.len;
+    memcpy(w->ech, list.data, list.len);
+}
+
+static const struct gh_agent_tunnel_events events = { on_open, on_assigned, on_routes, on_packet, on_end, .on_narrow = on_narrow, .on_ech = on_ech };
 
 static void begin_with(struct world *w, bool no_ipv6)
 {
@@ -380,6 +390,59 @@ static void the_relay_says_why_there_is_no_ipv6(void **state)
     finish(&w);
 }
 
+static void a_token_goes_with_each_request(void **state)
+{
+    static const uint8_t instance[16] = { 1 };
+    static const uint8_t endless[600];
+    struct gh_agent_request r;
+    struct gh_http_head head;
+
+    (void)state;
+    assert_int_equal(gh_agent_request_init(&r, "relay", 443, "/ip", instance), 0);
+    assert_int_equal(gh_http_field_find(&r.head, "authorization").len, 0);
+    /* RFC 7617, section 2 */
+    assert_int_equal(gh_agent_request_set_token(&r, "Aladdin", gh_span_str("open sesame")), 0);
+    for (unsigned narrow = 0; narrow < 2; narrow++) {
+        head = gh_agent_request_head(&r, narrow);
+        assert_true(gh_span_equals(gh_http_field_find(&head, "authorization"), gh_span_str("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==")));
+        assert_int_equal(gh_http_field_find(&head, "gatehouse-narrow").len > 0, narrow);
+        assert_int_equal(gh_http_field_find(&head, "gatehouse-instance").len, 32);
+    }
+    head = gh_agent_request_head(&r, false);
+    assert_int_equal(gh_http_field_find(&head, "gatehouse-narrow").len, 0);
+    assert_int_equal(gh_agent_request_init(&r, "relay", 443, "/ip", instance), 0);
+    assert_int_equal(gh_agent_request_set_token(&r, "u", gh_span_of(endless, sizeof endless)), GH_ERR_TOO_LONG);
+}
+
+/* Type 0x27617468: an ECHConfigList with its length (RFC 9849, section 4). */
+static void the_relay_says_what_to_encrypt_to(void **state)
+{
+    static const uint8_t head[] = { 0xa7, 0x61, 0x74, 0x68 };
+    static const struct {
+        size_t said, have; /* what the list says of its length, and what there is */
+        bool taken, malformed;
+    } rows[] = { { 4, 4, true, false }, { 1497, 1497, true, false }, { 1498, 1498, false, false }, { 9000, 9000, false, false },
+                 { 0, 0, false, true }, { 3, 3, false, true },       { 5, 4, false, true },        { 4, 5, false, true } };
+    static uint8_t capsule[10000];
+    struct world w;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct gh_writer to = gh_writer_of(capsule, sizeof capsule);
+
+        begin(&w);
+        answer(&w, 200, NULL, NULL);
+        gh_write_bytes(&to, head, sizeof head);
+        gh_write_varint(&to, 2 + rows[i].have);
+        gh_write_u16(&to, (uint16_t)rows[i].said);
+        to.at += rows[i].have;
+        gh_fake_stream_body(&w.stream, capsule, gh_writer_len(&to), false);
+        assert_int_equal(w.ech_len, rows[i].taken ? 2 + rows[i].have : 0);
+        assert_int_equal(w.ended, rows[i].malformed);
+        finish(&w);
+    }
+}
+
 static void R1_the_request_names_everything(void **state)
 {
     static const uint8_t instance[16] = { 0x00, 0x11, 0x22, 0xff };
@@ -424,6 +487,8 @@ int main(void)
         cmocka_unit_test(without_ipv6_none_is_asked_for_nor_taken),
         cmocka_unit_test(the_relay_says_why_there_is_no_ipv6),
         cmocka_unit_test(what_the_relay_withholds_is_taken_over_with_the_next_routes),
+        cmocka_unit_test(a_token_goes_with_each_request),
+        cmocka_unit_test(the_relay_says_what_to_encrypt_to),
         cmocka_unit_test(R1_the_request_names_everything),
     };
 

@@ -88,6 +88,24 @@ static void a_proxy_is_loaded_as_it_is_written(void **state)
     gh_conf_destroy(conf);
 }
 
+static void a_route_may_be_to_the_nodes_own_tunnel(void **state)
+{
+    char errors[1024];
+    struct gh_conf *conf = parse("door:\n  local_routes: {vpn.test: tunnel, tunnel.test: 'tunnel:443'}\n", errors, sizeof errors);
+    struct gh_door_conf c;
+
+    (void)state;
+    assert_string_equal(errors, "");
+    assert_int_equal(gh_door_conf_load(conf, &c), 0);
+    assert_int_equal(c.target_count, 2);
+    assert_true(c.targets[0].tunnel);
+    assert_int_equal(c.targets[0].origin_count, 0);
+    assert_false(c.targets[1].tunnel); /* a host of that name */
+    assert_int_equal(c.targets[1].origin_count, 1);
+    gh_door_conf_fini(&c);
+    gh_conf_destroy(conf);
+}
+
 static void what_cannot_be_is_said_at_its_place(void **state)
 {
     static const struct {
@@ -96,6 +114,7 @@ static void what_cannot_be_is_said_at_its_place(void **state)
         { "door:\n  camouflage:\n    relay: a.test:443\n    site: /srv\n", "d.yaml:4:11: door.camouflage.site: door.camouflage.relay is there already" },
         { "door:\n  camouflage:\n    proxy: http://a.test\n    relay: a.test:443\n", "door.camouflage.relay is there already" },
         { "door:\n  camouflage:\n    proxy: a.test\n", "d.yaml:3:12: door.camouflage.proxy is \"a.test\"; it must be such as" },
+        { "door:\n  local_routes: {vpn.test: [tunnel, 'a.test:443']}\n", "\"tunnel\" must be a backend such as" },
         { "door:\n  camouflage:\n    proxy: https://192.0.2.1\n", "https needs a name" },
         { "door:\n  camouflage:\n    server: \" x\"\n", "door.camouflage.server must be printable" },
         { "door:\n  camouflage:\n    server: n\u00e4me\n", "door.camouflage.server must be printable" },
@@ -118,6 +137,7 @@ int main(void)
         cmocka_unit_test(urls_are_a_scheme_and_a_host),
         cmocka_unit_test(a_door_without_a_camouflage_has_a_page),
         cmocka_unit_test(a_proxy_is_loaded_as_it_is_written),
+        cmocka_unit_test(a_route_may_be_to_the_nodes_own_tunnel),
         cmocka_unit_test(what_cannot_be_is_said_at_its_place),
     };
 

@@ -97,12 +97,12 @@ static void what_a_client_sent_reaches_the_host_after_it_has_gone(void **state)
 static void a_client_that_sends_beyond_its_credit_is_aborted(void **state)
 {
     struct world *w = *state;
-    char *piece = calloc(1, RELAY_PROXY_PENDING);
+    char *piece = calloc(1, GH_TUNNEL_PUMP_PENDING);
 
     assert_non_null(piece);
     proxy_world_open_tcp(w);
     for (unsigned i = 0; i < 32 && !w->s.reset; i++)
-        gh_fake_stream_body(&w->s, piece, RELAY_PROXY_PENDING, false);
+        gh_fake_stream_body(&w->s, piece, GH_TUNNEL_PUMP_PENDING, false);
     free(piece);
     assert_true(w->s.reset);
     assert_int_equal(w->s.why, GH_HTTP_EXCESSIVE_LOAD);
@@ -124,7 +124,7 @@ static void a_client_that_does_not_read_holds_back_the_host(void **state)
     }
     assert_true(n < 0 && errno == EAGAIN);
     TURN_UNTIL(w, w->s.body_len > 0 || w->s.room < 10000 || w->s.reset || gh_list_empty(&w->rw->proxies) ||
-                      gh_container_of(w->rw->proxies.next, struct relay_proxy, link)->out_len);
+                      gh_container_of(w->rw->proxies.next, struct relay_proxy, link)->pump.out_len);
     assert_true(w->s.body_len <= 10000);
     shutdown(w->host, SHUT_WR);
     gh_fake_stream_writable(&w->s, SIZE_MAX);

@@ -72,6 +72,7 @@ func main() {
 	version := flag.Uint("version", 1, "of QUIC: 1 or 2")
 	small := flag.Bool("small", false, "offer X25519 alone, so that the hello fits one datagram")
 	size := flag.Int("size", 0, "bytes to ask for")
+	count := flag.Bool("streams", false, "tell how many requests may be open at a time")
 	wait := flag.Duration("wait", 10*time.Second, "how long to wait for the handshake")
 	flag.Parse()
 	told := map[string]any{}
@@ -106,6 +107,22 @@ func main() {
 		}}
 	if *tunnel {
 		open(*address, *name, *authorization, config, told)
+		return
+	}
+	if *count {
+		conn, err := quic.DialAddr(context.Background(), *address, config, &quic.Config{})
+		if err != nil {
+			panic(err)
+		}
+		streams := 0
+		for err == nil {
+			if _, err = conn.OpenStream(); err == nil {
+				streams++
+			}
+		}
+		told["streams"] = streams
+		conn.CloseWithError(0x100, "")
+		json.NewEncoder(os.Stdout).Encode(told)
 		return
 	}
 	path := "/"
