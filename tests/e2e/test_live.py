@@ -140,7 +140,7 @@ class Place:
     def agent_that_comes_and_goes(self, number):
         transport = ('quic', 'h2')[number % 2]
         agent = self.start_agent(2, agent__transport=transport, agent__ech=self.first_list if number % 3 == 2 else self.config_list())
-        assert self.world['agent-2'].ping('9.9.9.9', 2)[0] == 2
+        assert self.world['agent-2'].ping('9.9.9.9', 2, wait=5)[0] == 2
         assert agent.find(lambda line: line.data.get('message') == 'connected')
         assert agent.stop() == 0
 
