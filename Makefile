@@ -6,8 +6,6 @@ BUILD ?= build
 MESON_FLAGS ?=
 PYTHON ?= /usr/bin/python3
 FUZZ_SECONDS ?= 60
-ALLOC_MINUTES ?= 40
-SIM_SEEDS ?= 40
 BENCH ?=
 
 export PATH := $(PATH):/usr/lib/go-1.23/bin:/usr/sbin:/sbin
@@ -53,17 +51,11 @@ e2e: all ## the end-to-end tests alone
 check: $(STAMP) ## both compilers, layers, sizes, licences, tests under ASan and UBSan
 	@tools/check
 
+check-deep: $(STAMP) ## e2e and interop under ASan+UBSan, units and load under TSan, failing allocations: about 90 minutes
+	@tools/check-deep $(PARTS)
+
 # Ten times what an instrumented build can take is less than ten times what is shipped can.
 SLOW = GATEHOUSE_FLOOD=2000
-TSAN_AT_LOAD = connectivity session roaming revocation crash reload scale
-
-check-deep: $(STAMP) build-asan/build.ninja build-tsan/build.ninja ## e2e and interop under ASan+UBSan, units and load under TSan, failing allocations
-	@ninja -C build-asan
-	@GATEHOUSE_SIM_SEEDS=$(SIM_SEEDS) build-asan/tests/sim/sim_tunnel_test
-	@$(SLOW) GATEHOUSE_DEEP=1 $(PYTHON) tools/test --build build-asan e2e interop
-	@$(PYTHON) tools/fail-alloc --build build-asan --minutes $(ALLOC_MINUTES)
-	@ninja -C build-tsan
-	@TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp $(PYTHON) tools/test --build build-tsan unit sim $(TSAN_AT_LOAD:%=e2e/test_%.py)
 
 coverage: $(STAMP) build-cov/build.ninja ## lines and branches per folder, with the thresholds
 	@ninja -C build-cov
@@ -80,7 +72,7 @@ grid: all ## what TCP reaches through the tunnel of what it reaches without, ove
 bench: all ## ours beside wireguard-go and connect-ip-go, with the figures to reach; BENCH=--quick for two minutes
 	@GATEHOUSE_BUILD=$(BUILD) exec $(PYTHON) tests/bench/run $(BENCH)
 
-bench-door: all ## the door beside HAProxy and nginx (haproxy, nginx, libnginx-mod-stream; root)
+bench-door: all ## the door beside HAProxy and nginx alone (haproxy, nginx, libnginx-mod-stream)
 	@GATEHOUSE_BUILD=$(BUILD) exec $(PYTHON) tests/bench/door $(BENCH)
 
 bench-profile: all ## where relay and agent spend their time in a TCP download and an upload

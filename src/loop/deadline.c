@@ -75,6 +75,17 @@ static void cut(struct gh_deadline **root, struct gh_deadline *d)
     *root = meld(*root, rest);
 }
 
+int64_t gh_deadline_lenient(int64_t now, int64_t at)
+{
+    int64_t grain = 1;
+
+    if (at == GH_NEVER || at - now < INT64_C(1000000000))
+        return at;
+    while (grain <= (at - now) / 128)
+        grain *= 2; /* a power of two: what other deadlines at other distances are rounded to as well */
+    return at > GH_NEVER - grain ? at : (at + grain - 1) / grain * grain;
+}
+
 void gh_deadline_start(struct gh_deadlines *h, struct gh_deadline *d, int64_t at)
 {
     struct gh_deadline **root;

@@ -33,6 +33,9 @@ static inline void gh_deadline_init(struct gh_deadline *d, void (*fire)(void *ar
     *d = (struct gh_deadline){ .at = GH_NEVER, .fire = fire, .arg = arg };
 }
 
+/* A deadline that is far off may be late, by at most a sixty-fourth of the time until then, so that many that come close to each other are one
+ * wake-up. What is less than a second away stays as it is. */
+int64_t gh_deadline_lenient(int64_t now, int64_t at);
 /* Starts <d>, or moves it when it is started. GH_NEVER stops it. O(log n) amortised. */
 void gh_deadline_start(struct gh_deadlines *h, struct gh_deadline *d, int64_t at);
 /* Nothing when it is not started. */

@@ -31,6 +31,7 @@ struct gh_worker {
     uv_loop_t loop;
     uv_prepare_t prepare;
     uv_check_t check;
+    uv_idle_t due; /* started: the loop does not wait */
     uv_async_t wake;
     uv_poll_t timer;
     int timer_fd;
@@ -80,9 +81,8 @@ static void enter_turn(struct gh_worker *w)
     w->wall = 0;
 }
 
-static void arm(struct gh_worker *w)
+static void arm(struct gh_worker *w, int64_t next)
 {
-    int64_t next = gh_deadlines_next(&w->deadlines);
     struct itimerspec t = { 0 };
 
     /* Deadlines mostly move away while traffic flows: waking up once for nothing is cheaper than a system call a turn. */
@@ -96,11 +96,22 @@ static void arm(struct gh_worker *w)
         w->armed = next;
 }
 
+static void on_due(uv_idle_t *h)
+{
+    (void)h;
+}
+
 static void on_prepare(uv_prepare_t *h)
 {
     struct gh_worker *w = h->data;
+    int64_t next = gh_deadlines_next(&w->deadlines);
 
-    arm(w);
+    if (next <= w->now) {
+        uv_idle_start(&w->due, on_due); /* what is left to do is done in the next turn, without a timer and the calls that it needs */
+    } else {
+        uv_idle_stop(&w->due);
+        arm(w, next);
+    }
     w->in_turn = false;
 }
 
@@ -188,6 +199,7 @@ static int loop_open(struct gh_worker *w)
         return GH_ERR_SYSTEM;
     uv_prepare_init(&w->loop, &w->prepare);
     uv_check_init(&w->loop, &w->check);
+    uv_idle_init(&w->loop, &w->due);
     w->prepare.data = w->check.data = w->wake.data = w->timer.data = w;
     uv_prepare_start(&w->prepare, on_prepare);
     uv_check_start(&w->check, on_check);
@@ -205,6 +217,7 @@ no_timer:
 failed:
     uv_close((uv_handle_t *)&w->prepare, NULL);
     uv_close((uv_handle_t *)&w->check, NULL);
+    uv_close((uv_handle_t *)&w->due, NULL);
     uv_run(&w->loop, UV_RUN_NOWAIT);
     uv_loop_close(&w->loop);
     return GH_ERR_SYSTEM;
@@ -390,6 +403,7 @@ static void worker_destroy(struct gh_worker *w)
     uv_close((uv_handle_t *)&w->wake, NULL);
     uv_close((uv_handle_t *)&w->prepare, NULL);
     uv_close((uv_handle_t *)&w->check, NULL);
+    uv_close((uv_handle_t *)&w->due, NULL);
     while (uv_run(&w->loop, UV_RUN_NOWAIT) != 0)
         ;
     uv_loop_close(&w->loop);

@@ -97,6 +97,16 @@ void gh_http_path(const struct gh_http_stream *s, struct gh_http_path *ret)
         s->ops->path(s, ret);
 }
 
+uint64_t gh_http_pieces(const struct gh_http_stream *s)
+{
+    struct gh_http_path path;
+
+    if (s->ops->pieces)
+        return s->ops->pieces(s);
+    gh_http_path(s, &path);
+    return path.pieces;
+}
+
 const struct gh_http_peer *gh_http_peer(const struct gh_http_stream *s)
 {
     return s->ops->peer(s);

@@ -84,6 +84,7 @@ struct gh_http_ops {
     size_t (*queued)(const struct gh_http_stream *s);
     bool (*decline)(struct gh_http_stream *s);
     void (*widen)(struct gh_http_stream *s);
+    uint64_t (*pieces)(const struct gh_http_stream *s); /* NULL: as <path> says */
 };
 
 struct gh_http_stream {
@@ -131,6 +132,8 @@ void gh_http_close_connection(struct gh_http_stream *s, const char *reason);
 /* Bytes of the body that were taken and have not left; 0 where nobody counts. */
 size_t gh_http_queued(const struct gh_http_stream *s);
 void gh_http_path(const struct gh_http_stream *s, struct gh_http_path *ret);
+/* The path's <pieces> alone, which are much closer at hand than the rest. */
+uint64_t gh_http_pieces(const struct gh_http_stream *s);
 const struct gh_http_peer *gh_http_peer(const struct gh_http_stream *s);
 
 /* The value of the first field <name> (lower case), or an empty span. */

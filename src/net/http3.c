@@ -115,13 +115,20 @@ static void op_consume(struct gh_http_stream *s, size_t bytes)
     gh_h3_consume(st->s, bytes);
 }
 
+static uint64_t op_pieces(const struct gh_http_stream *s)
+{
+    const struct gh_quic_counters *n = gh_quic_counters(stream_of(s)->conn->quic);
+
+    return n->packets_in + n->packets_out;
+}
+
 static void op_path(const struct gh_http_stream *s, struct gh_http_path *ret)
 {
     struct gh_quic *q = stream_of(s)->conn->quic;
     const struct gh_quic_counters *n = gh_quic_counters(q);
 
     ret->rtt = gh_quic_rtt(q);
-    ret->pieces = n->packets_in + n->packets_out;
+    ret->pieces = op_pieces(s);
     ret->datagrams_out = n->datagrams_out;
     ret->datagrams_lost = n->datagrams_lost;
     ret->plpmtu = gh_quic_plpmtu(q);
@@ -144,6 +151,7 @@ static const struct gh_http_ops ops = {
     .consume = op_consume,
     .widen = op_widen,
     .path = op_path,
+    .pieces = op_pieces,
     .close_connection = op_close_connection,
 };
 

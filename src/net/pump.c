@@ -7,6 +7,8 @@
 #include "os/sock.h"
 
 #define PIPE_SIZE (256u << 10)
+#define PIPE_WIDE (1u << 20)    /* for a direction that does not run dry: a quarter of the calls and wake-ups. What a user may have without being asked */
+#define PIPES_WIDE 32u          /* of all workers: half of what a user's pipes may hold together, behind which the next ones are born tiny */
 #define PIPES_IDLE 16u          /* kept open while nobody needs them */
 #define BULK_AFTER 65536u       /* bytes that came in full buffers before a pipe is worth its calls */
 #define BULK_LEAST 16384u       /* and in one go through the pipe for it to stay that */
@@ -15,6 +17,7 @@
 struct idle_pipe {
     struct gh_list link;
     struct gh_pipe pipe; /* what a side borrows is this */
+    bool wide;
 };
 
 struct gh_pump_pool {
@@ -22,6 +25,7 @@ struct gh_pump_pool {
     struct gh_edges *edges;
     struct gh_list idle, busy;
     unsigned idle_count, pipes_max;
+    unsigned wide_count, wide_max;
     struct gh_deadline again;
     struct gh_pump_counters counters;
     uint8_t buffer[GH_PUMP_COPY];
@@ -63,6 +67,7 @@ int gh_pump_pool_create(struct gh_worker *w, unsigned pipes_max, struct gh_pump_
     memset(p, 0, offsetof(struct gh_pump_pool, buffer));
     p->worker = w;
     p->pipes_max = pipes_max;
+    p->wide_max = (PIPES_WIDE + gh_workers_count(gh_worker_set(w)) - 1) / gh_workers_count(gh_worker_set(w));
     gh_list_init(&p->idle);
     gh_list_init(&p->busy);
     gh_deadline_init(&p->again, on_again, p);
@@ -78,6 +83,7 @@ int gh_pump_pool_create(struct gh_worker *w, unsigned pipes_max, struct gh_pump_
 static void drop_pipe(struct gh_pump_pool *pool, struct idle_pipe *i)
 {
     gh_pipe_close(&i->pipe);
+    pool->wide_count -= i->wide;
     free(i);
     pool->counters.pipes--;
 }
@@ -143,6 +149,20 @@ static void return_pipe(struct gh_pump_pool *pool, struct gh_pipe *pipe)
     }
     gh_list_append(pool->idle.next, &i->link); /* at the front: the warmest first */
     pool->idle_count++;
+}
+
+static void widen_pipe(struct gh_pump_pool *pool, struct gh_pipe *pipe)
+{
+    struct idle_pipe *i = gh_container_of(pipe, struct idle_pipe, pipe);
+
+    if (i->wide || pool->wide_count >= pool->wide_max)
+        return;
+    if (gh_pipe_widen(pipe, PIPE_WIDE) < 0) {
+        pool->wide_max = pool->wide_count; /* that is what there is */
+        return;
+    }
+    i->wide = true;
+    pool->wide_count++;
 }
 
 /* ---- the end ---- */
@@ -274,6 +294,8 @@ static enum progress receive_pipe(struct gh_pump *p, struct gh_pump_side *from)
         return BROKEN;
     from->bytes += (uint64_t)n;
     from->run += (size_t)n;
+    if (from->run >= PIPE_WIDE)
+        widen_pipe(p->pool, from->pipe);
     return MOVED;
 }
 

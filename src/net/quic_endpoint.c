@@ -14,60 +14,6 @@
 #define RECEIVE_BYTES (256u * 1024) /* the same, about */
 #define WRITE_BATCHES 8u     /* batches of one connection in a turn */
 
-struct cid_entry {
-    struct gh_map_node node;
-    struct gh_list link; /* in the link's list */
-    struct gh_quic_link *owner;
-    struct gh_quic_cid cid;
-    const struct gh_quic_addr *chosen_by; /* guarded: a client chose it, so it is nobody else's; NULL: all may come with it */
-};
-
-struct cid_key {
-    const struct gh_quic_cid *cid;
-    const struct gh_quic_addr *remote;
-};
-
-static bool same_cid(const struct gh_quic_cid *a, const struct gh_quic_cid *b)
-{
-    return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
-}
-
-static bool cid_equals(const struct gh_map_node *node, const void *key)
-{
-    const struct cid_entry *c = gh_container_of(node, const struct cid_entry, node);
-    const struct cid_key *k = key;
-
-    return same_cid(&c->cid, k->cid) && (!c->chosen_by || (c->chosen_by->port == k->remote->port && gh_ip_equals(&c->chosen_by->ip, &k->remote->ip)));
-}
-
-static struct gh_quic_link *find(struct gh_quic_endpoint *e, const struct gh_quic_cid *cid, const struct gh_quic_addr *remote)
-{
-    struct gh_map_node *n = gh_map_find(&e->cids, gh_hash_bytes(&e->seed, cid->data, cid->len), &(struct cid_key){ cid, remote });
-
-    return n ? gh_container_of(n, struct cid_entry, node)->owner : NULL;
-}
-
-static int cid_add(struct gh_quic_link *l, const struct gh_quic_cid *cid, const struct gh_quic_addr *chosen_by)
-{
-    struct cid_entry *c = calloc(1, sizeof *c);
-
-    if (!c)
-        return GH_ERR_MEMORY;
-    c->owner = l;
-    c->cid = *cid;
-    c->chosen_by = chosen_by;
-    gh_map_insert(&l->e->cids, &c->node, gh_hash_bytes(&l->e->seed, cid->data, cid->len));
-    gh_list_append(&l->cids, &c->link);
-    return 0;
-}
-
-static void cid_remove(struct cid_entry *c)
-{
-    gh_map_remove(&c->owner->e->cids, &c->node);
-    gh_list_unlink(&c->link);
-    free(c);
-}
-
 void gh_quic_endpoint_drop(struct gh_quic_endpoint *e, enum gh_drop why, uint64_t count)
 {
     e->cfg.events->on_drop(e->cfg.arg, why, count);
@@ -86,7 +32,7 @@ static int make_cid(void *arg, struct gh_quic_cid *ret, uint8_t ret_token[GH_QUI
         return rc;
     rc = gh_quic_answer_reset_token(e, &cid, ret_token);
     if (rc == 0)
-        rc = cid_add(l, &cid, NULL);
+        rc = gh_quic_cids_add(l, &cid, NULL);
     if (rc == 0)
         *ret = cid;
     return rc;
@@ -94,17 +40,7 @@ static int make_cid(void *arg, struct gh_quic_cid *ret, uint8_t ret_token[GH_QUI
 
 static void retire_cid(void *arg, const struct gh_quic_cid *cid)
 {
-    struct gh_quic_link *l = arg;
-
-    gh_list_each(it, &l->cids)
-    {
-        struct cid_entry *c = gh_container_of(it, struct cid_entry, link);
-
-        if (same_cid(&c->cid, cid)) {
-            cid_remove(c);
-            return;
-        }
-    }
+    gh_quic_cids_remove(arg, cid);
 }
 
 static void on_closed(void *arg, const struct gh_quic_close *why)
@@ -232,8 +168,7 @@ static void link_destroy(struct gh_quic_link *l)
     struct gh_quic_endpoint *e = l->e;
 
     l->gone = true;
-    gh_list_each(it, &l->cids)
-        cid_remove(gh_container_of(it, struct cid_entry, link));
+    gh_quic_cids_clear(l);
     gh_worker_deadline_stop(e->cfg.worker, &l->deadline);
     gh_list_unlink(&l->dirty);
     gh_list_unlink(&l->all);
@@ -310,7 +245,7 @@ static struct gh_quic_link *accept_link(struct gh_quic_endpoint *e, struct gh_qu
     l->proved = first->proof != GH_QUIC_PROOF_NONE;
     e->half_open++;
     l->came_from = path->remote;
-    if (cid_add(l, &first->dcid, e->cfg.admit ? &l->came_from : NULL) < 0 ||
+    if (gh_quic_cids_add(l, &first->dcid, e->cfg.admit ? &l->came_from : NULL) < 0 ||
         gh_quic_create_server(&e->cfg.quic, &owner, tls, first, path, gh_worker_now(e->cfg.worker), &l->quic) < 0) {
         link_destroy(l);
         return NULL;
@@ -400,7 +335,7 @@ static void deliver_handed_over(struct gh_worker *w, struct gh_message *m)
 
     (void)w;
     if (gh_quic_peek_dcid(gh_span_of(h->data, h->len), &cid, &is_long) == 0)
-        l = find(h->to, &cid, &h->path.remote);
+        l = gh_quic_cids_find(h->to, &cid, &h->path.remote);
     if (l)
         deliver(l, &h->path, h->ecn, gh_span_of(h->data, h->len));
     else if (h->to->cfg.admit)
@@ -460,7 +395,7 @@ static struct gh_quic_link *stranger(struct gh_quic_endpoint *e, const struct gh
     if (e->cfg.admit && (is_long || worker == e->cfg.index || worker >= e->cfg.group->count) && !ask(e, &path, m->ecn, payload))
         return NULL;
     if (is_long && e->cfg.admit)
-        l = find(e, cid, &path.remote); /* begun by those that were kept */
+        l = gh_quic_cids_find(e, cid, &path.remote); /* begun by those that were kept */
     if (l)
         return l;
     if (is_long && e->cfg.server)
@@ -490,7 +425,7 @@ void gh_quic_endpoint_replay(struct gh_quic_endpoint *e, const struct gh_quic_st
     bool is_long;
 
     if (gh_quic_peek_dcid(d->payload, &cid, &is_long) == 0)
-        l = find(e, &cid, &path.remote);
+        l = gh_quic_cids_find(e, &cid, &path.remote);
     if (l)
         deliver(l, &path, d->ecn, d->payload);
     else if (gh_quic_accept(d->payload, &first) == 1)
@@ -535,7 +470,7 @@ static void receive_message(struct gh_quic_endpoint *e, const struct gh_udp_mess
             continue;
         }
         if (!l || cid.len != last.len || memcmp(cid.data, last.data, cid.len) != 0)
-            l = find(e, &cid, &path.remote);
+            l = gh_quic_cids_find(e, &cid, &path.remote);
         if (!l)
             l = stranger(e, &cid, is_long, m, payload);
         last = cid;
@@ -645,7 +580,7 @@ static void flush(void *arg, int64_t now)
             link_destroy(l);
             continue;
         }
-        deadline = gh_quic_deadline(l->quic);
+        deadline = gh_deadline_lenient(now, gh_quic_deadline(l->quic));
         gh_worker_deadline_start(e->cfg.worker, &l->deadline, e->blocked && deadline < now ? now + 1000000 : deadline);
     }
     if (interrupted) /* those that waited behind it come first the next time */
@@ -694,7 +629,7 @@ int gh_quic_endpoint_create(const struct gh_quic_endpoint_config *cfg, struct gh
     rc = gh_random_bytes(&e->seed, sizeof e->seed);
     gh_source_budget_init(&e->sources, &e->seed, cfg->handshakes_per_source);
     if (rc == 0)
-        rc = gh_map_init(&e->cids, 64, cid_equals);
+        rc = gh_map_init(&e->cids, 64, gh_quic_cids_equal);
     if (rc == 0)
         rc = gh_udp_init(&e->udp, cfg->fd, &cfg->features);
     if (rc < 0)

@@ -1,7 +1,7 @@
 /* net/quic_internal.h - shared by the files of the QUIC endpoint
  *
- * quic_endpoint.c: sockets and links; quic_answer.c: what strangers are told without keeping anything; quic_group.c: ids; quic_hop.c: ports of the
- * server that change.
+ * quic_endpoint.c: sockets and links; quic_answer.c: what strangers are told without keeping anything; quic_group.c: how ids are
+ * made; quic_cids.c: whose they are; quic_hop.c: ports of the server that change.
  */
 #ifndef GH_NET_QUIC_INTERNAL_H
 #define GH_NET_QUIC_INTERNAL_H
@@ -57,6 +57,14 @@ struct gh_quic_endpoint {
     struct gh_quic_memory *memory, own_memory; /* client */
 };
 
+/* For the endpoint's map. */
+bool gh_quic_cids_equal(const struct gh_map_node *node, const void *key);
+/* Whose packet with this id from there is; NULL: nobody's. */
+struct gh_quic_link *gh_quic_cids_find(struct gh_quic_endpoint *e, const struct gh_quic_cid *cid, const struct gh_quic_addr *remote);
+/* <chosen_by>: a client chose it, so it is nobody else's; borrowed; NULL: all may come with it. 0 or GH_ERR_MEMORY. */
+int gh_quic_cids_add(struct gh_quic_link *l, const struct gh_quic_cid *cid, const struct gh_quic_addr *chosen_by);
+void gh_quic_cids_remove(struct gh_quic_link *l, const struct gh_quic_cid *cid);
+void gh_quic_cids_clear(struct gh_quic_link *l);
 /* <path> of a packet for <l> as the engine is to see it. True when that is another one. */
 bool gh_quic_hop_inward(const struct gh_quic_link *l, struct gh_quic_path *path);
 void gh_quic_endpoint_drop(struct gh_quic_endpoint *e, enum gh_drop why, uint64_t count);

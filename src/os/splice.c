@@ -20,6 +20,16 @@ int gh_pipe_open(size_t size, struct gh_pipe *ret)
     return 0;
 }
 
+int gh_pipe_widen(struct gh_pipe *p, size_t size)
+{
+    int got = fcntl(p->write_fd, F_SETPIPE_SZ, (int)size);
+
+    if (got < 0)
+        return gh_os_failure();
+    p->size = (size_t)got;
+    return 0;
+}
+
 void gh_pipe_close(struct gh_pipe *p)
 {
     if (p->read_fd < 0)

@@ -17,6 +17,8 @@ struct gh_pipe {
 
 /* <size> is what is asked for; the kernel may give less. 0, GH_ERR_FULL or GH_ERR_SYSTEM. */
 int gh_pipe_open(size_t size, struct gh_pipe *ret);
+/* A larger one, of exactly <size>; what it holds stays. 0 or GH_ERR_SYSTEM: the system gives no more, and it is as it was. */
+int gh_pipe_widen(struct gh_pipe *p, size_t size);
 void gh_pipe_close(struct gh_pipe *p); /* accepts one that is not open */
 
 /* From the socket into the pipe, at most <max> bytes. Count, GH_ERR_AGAIN: nothing is there, or the pipe is full; GH_ERR_CLOSED: the end;

@@ -406,6 +406,7 @@ static int setup(struct gh_quic *q, const ngtcp2_cid *dcid, const ngtcp2_cid *sc
         return GH_ERR_INTERNAL;
     rc = q->server ? ngtcp2_conn_server_new(&q->conn, dcid, scid, path, version, &cb, s, p, NULL, q)
                    : ngtcp2_conn_client_new(&q->conn, dcid, scid, path, version, &cb, s, p, NULL, q);
+    q->keep_alive = (struct gh_quic_keep_alive){ .pause = q->cfg.keep_alive, .server = q->server };
     if (rc == 0 && q->cfg.keep_alive)
         ngtcp2_conn_set_keep_alive_timeout(q->conn, (uint64_t)q->cfg.keep_alive);
     gh_guard_leave(&g);
@@ -545,13 +546,26 @@ void gh_quic_destroy(struct gh_quic *q)
     free(q);
 }
 
+void gh_quic_bear_silence(struct gh_quic *q)
+{
+    const ngtcp2_transport_params *peer = ngtcp2_conn_get_remote_transport_params(q->conn);
+    int64_t idle = q->cfg.idle_timeout, pause;
+
+    if (peer && peer->max_idle_timeout && peer->max_idle_timeout < (idle ? (uint64_t)idle : INT64_MAX))
+        idle = (int64_t)peer->max_idle_timeout;
+    pause = gh_quic_keep_alive_pause(&q->keep_alive, idle);
+    ngtcp2_conn_set_keep_alive_timeout(q->conn, pause ? (uint64_t)pause : UINT64_MAX);
+}
+
 /* It is the peer, who has the keys: not somebody who sends us anything, nor a successor who has forgotten the connection. */
 static void on_heard(struct gh_quic *q)
 {
+    bool changed = gh_quic_keep_alive_on_packet(&q->keep_alive, true);
+
     q->counters.heard++;
-    if (!q->probing)
+    if (!q->probing && !changed)
         return;
-    ngtcp2_conn_set_keep_alive_timeout(q->conn, q->cfg.keep_alive ? (uint64_t)q->cfg.keep_alive : UINT64_MAX);
+    gh_quic_bear_silence(q);
     q->probing = false;
 }
 

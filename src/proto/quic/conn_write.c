@@ -341,6 +341,8 @@ static int fill(struct gh_quic *q, struct gh_quic_batch *b)
             break;
     }
     ngtcp2_conn_update_pkt_tx_time(q->conn, (uint64_t)q->now);
+    if (b->len && gh_quic_keep_alive_on_packet(&q->keep_alive, false) && !q->probing)
+        gh_quic_bear_silence(q);
     return b->len > 0;
 }
 

@@ -6,6 +6,7 @@
 #include <ngtcp2/ngtcp2.h>
 
 #include "proto/quic/guard.h"
+#include "proto/quic/keep_alive.h"
 #include "proto/quic/pmtu.h"
 #include "proto/quic/queue.h"
 #include "proto/quic/quic.h"
@@ -34,6 +35,7 @@ struct gh_quic {
     size_t filler_in, filler_out; /* behind handshake packets */
     int liberr;  /* what the library said inside a callback of TLS, for its own report */
     struct gh_quic_silence silence;
+    struct gh_quic_keep_alive keep_alive;
     struct gh_quic_pmtu pmtu;
     uint16_t probe_sizes[8]; /* what the library tries */
     bool probe_due; /* the next packet is a small one without datagrams: it gets through where a large one may not */
@@ -95,5 +97,7 @@ void gh_quic_finish(struct gh_quic *q, enum gh_quic_close_kind kind, const char 
 void gh_quic_break(struct gh_quic *q, const struct gh_guard *g);
 /* An error of the library from reading, writing or a timer. */
 void gh_quic_fail(struct gh_quic *q, int liberr);
+/* Tells the library after which pause the connection is to be kept alive. */
+void gh_quic_bear_silence(struct gh_quic *q);
 
 #endif

@@ -112,7 +112,7 @@ static const struct gh_conf_row rows[] = {
     [IDLE_TIMEOUT] = { "idle_timeout", GH_CONF_DURATION, .dflt = "30s", .min = "1s", .max = "1h",
                        .help = "a connection without packets for so long is over" },
     [KEEP_ALIVE] = { "keep_alive", GH_CONF_DURATION, .dflt = "10s", .min = "0s", .max = "1h",
-                     .help = "silence after which a packet keeps the connection alive; 0s leaves that to the relay" },
+                     .help = "silence after which a packet keeps the connection alive, a little longer when it is the relay's turn; 0s leaves that to the relay" },
     [RECONNECT_MIN] = { "reconnect_min", GH_CONF_DURATION, .dflt = "200ms", .min = "10ms", .max = "1h",
                         .help = "the first wait before another attempt; waits double and are drawn at random below that" },
     [RECONNECT_MAX] = { "reconnect_max", GH_CONF_DURATION, .dflt = "30s", .min = "10ms", .max = "1h", .help = "the longest wait" },

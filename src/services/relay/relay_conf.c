@@ -113,7 +113,7 @@ static const struct gh_conf_row rows[] = {
     [IDLE_TIMEOUT] = { "idle_timeout", GH_CONF_DURATION, .dflt = "30s", .min = "1s", .max = "1h",
                        .help = "a connection without packets for so long is over" },
     [KEEP_ALIVE] = { "keep_alive", GH_CONF_DURATION, .dflt = "10s", .min = "0s", .max = "1h",
-                     .help = "silence after which a packet keeps the connection alive; 0s leaves that to the agent" },
+                     .help = "silence after which a packet keeps the connection alive, a little longer when it is the agent's turn; 0s leaves that to the agent" },
     [MAX_SESSIONS] = { "max_sessions", GH_CONF_UINT, .dflt = "1000", .min = "1", .max = "1000000", .unit = "sessions", .reload = true,
                        .help = "agents served at a time" },
     [MAX_HALF_OPEN] = { "max_half_open", GH_CONF_UINT, .dflt = "256", .min = "1", .max = "65536", .unit = "handshakes", .reload = true,

@@ -117,7 +117,8 @@ struct relay_worker {
     int64_t dumped; /* when an assertion was, last; 0: never */
     struct relay_announced ech; /* what the node's door announces: for agents */
     int64_t policy_looked; /* wall seconds of the last look at rules that expire */
-    int64_t expiry_looked; /* the same, at certificates */
+    int64_t expires; /* wall seconds: no certificate of a session ends before */
+    int64_t measure_at, hurried_until; /* paths are looked at again: once a second, or more often while a tunnel waits for what its path carries */
     struct slot *slots;
     uint32_t slot_count, free_slot; /* next free, UINT32_MAX for none; free slots are chained through generation's neighbour */
     uint32_t *next_free;

@@ -223,6 +223,12 @@ static void delist(struct session *s)
 
 /* Life. */
 
+static void good_until(struct relay_worker *rw, int64_t not_after)
+{
+    if (not_after < rw->expires)
+        rw->expires = not_after;
+}
+
 struct session *relay_session_create(struct relay_worker *rw, const struct gh_http_peer *peer, const uint8_t instance[RELAY_INSTANCE])
 {
     struct session *s = calloc(1, sizeof *s);
@@ -234,6 +240,7 @@ struct session *relay_session_create(struct relay_worker *rw, const struct gh_ht
     s->peer = peer->addr;
     s->peer_port = peer->port;
     s->not_after = peer->not_after;
+    good_until(rw, s->not_after);
     s->opened = gh_worker_wall(rw->w);
     gh_list_init(&s->tunnels);
     gh_list_init(&s->card.link);
@@ -329,15 +336,19 @@ void relay_session_expire(struct relay_worker *rw)
 {
     int64_t wall = gh_worker_wall(rw->w);
 
-    if (rw->expiry_looked == wall) /* certificates end at whole seconds */
+    if (wall < rw->expires)
         return;
-    rw->expiry_looked = wall;
+    rw->expires = INT64_MAX;
     gh_list_each(it, &rw->sessions)
     {
         struct session *s = gh_container_of(it, struct session, link);
 
-        if (s->not_after <= wall && s->why == SESSION_CLOSED)
+        if (s->why != SESSION_CLOSED)
+            continue; /* is going anyway */
+        if (s->not_after <= wall)
             relay_session_end(s, SESSION_EXPIRED);
+        else
+            good_until(rw, s->not_after);
     }
 }
 
@@ -350,6 +361,7 @@ void relay_session_rejoin(struct session *s, struct tunnel *t)
     s->peer = peer->addr;
     s->peer_port = peer->port;
     s->not_after = peer->not_after;
+    good_until(s->rw, s->not_after);
     relay_card_refresh(s);
     relay_note(s->rw, GH_TRACE_PATH, s->forward.id, 0, gh_trace_addr(&s->peer), gh_trace_port(&s->peer, 0, s->peer_port));
     gh_log_event(s->rw->r->log, GH_LOG_INFO, "relay", "session goes on over a new connection", gh_log_str("client_id", s->name),

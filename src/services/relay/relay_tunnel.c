@@ -372,6 +372,8 @@ static int open_stream(struct tunnel *t, bool known)
     known |= t->peer_narrow || t->session->addrs[t->session->addr_count - 1].family != 6; /* no IPv6 to wait with */
     t->measured_at = t->narrow && !known ? gh_worker_now(t->rw->w) + MEASURING : 0;
     t->assign_at = t->narrow && !known ? gh_worker_now(t->rw->w) + ASSIGN_WITHIN : 0;
+    if (t->measured_at)
+        t->rw->hurried_until = t->measured_at + ASSIGN_WITHIN;
     if (rc == 0 && t->narrow && known)
         rc = tell_narrow(t);
     if (rc == 0 && t->assign_at == 0)
@@ -437,12 +439,11 @@ static void measure(struct tunnel *t)
 /* Nothing is learnt of a path on which nothing came and went. */
 static bool has_news(struct session *s)
 {
-    struct gh_http_path path;
+    uint64_t pieces = gh_http_pieces(s->carrier->stream);
 
-    gh_http_path(s->carrier->stream, &path);
-    if (path.pieces == s->measured && !s->carrier->assign_at && !s->carrier->measured_at)
+    if (pieces == s->measured && !s->carrier->assign_at && !s->carrier->measured_at)
         return false;
-    s->measured = path.pieces;
+    s->measured = pieces;
     return true;
 }
 

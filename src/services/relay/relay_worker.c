@@ -76,7 +76,10 @@ static void sweep(void *arg, int64_t now)
         relay_policy_expire(rw);
         relay_session_expire(rw);
         relay_proxy_expire(rw);
-        relay_tunnel_measure(rw);
+        if (now >= rw->measure_at || now < rw->hurried_until) {
+            rw->measure_at = now + SWEEP_SECOND;
+            relay_tunnel_measure(rw);
+        }
         if (rw->index == 0)
             relay_trust_watch(rw);
         relay_metrics_publish(rw);

@@ -160,6 +160,45 @@ static void never_is_a_stop(void **state)
     gh_deadline_stop(&h, &p.d);
 }
 
+static void a_lenient_deadline_is_late_by_a_sixty_fourth_at_most(void **state)
+{
+    const int64_t second = INT64_C(1000000000);
+
+    (void)state;
+    for (int64_t now = 0; now < INT64_C(1) << 60; now = now * 3 + 12345) {
+        for (int64_t away = second; away < 4000 * second; away = away * 9 / 8 + 1) {
+            int64_t at = gh_deadline_lenient(now, now + away);
+
+            assert_true(at >= now + away);
+            assert_true(at - now - away <= away / 64);
+        }
+    }
+}
+
+static void what_is_near_or_never_is_not_lenient(void **state)
+{
+    (void)state;
+    assert_int_equal(gh_deadline_lenient(123456789, 123456789 + 999999999), 123456789 + INT64_C(999999999));
+    assert_int_equal(gh_deadline_lenient(1000, 3), 3);
+    assert_int_equal(gh_deadline_lenient(1000, GH_NEVER), GH_NEVER);
+    assert_int_equal(gh_deadline_lenient(1000, GH_NEVER - 1), GH_NEVER - 1);
+}
+
+static void lenient_deadlines_of_a_thousand_are_few(void **state)
+{
+    const int64_t second = INT64_C(1000000000);
+    int64_t last = -1, moments = 0;
+
+    (void)state;
+    for (int64_t i = 0; i < 1000; i++) { /* each of a thousand is to be woken ten seconds from where it is: a hundred a second */
+        int64_t now = 77 * second + i * second / 100, at = gh_deadline_lenient(now, now + 10 * second);
+
+        moments += at != last;
+        last = at;
+    }
+    assert_in_range(moments, 60, 160); /* in ten seconds */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +207,9 @@ int main(void)
         cmocka_unit_test(one_that_another_stops_in_the_same_call_does_not_fire),
         cmocka_unit_test(one_that_was_started_in_a_call_can_be_stopped_in_it),
         cmocka_unit_test(never_is_a_stop),
+        cmocka_unit_test(a_lenient_deadline_is_late_by_a_sixty_fourth_at_most),
+        cmocka_unit_test(what_is_near_or_never_is_not_lenient),
+        cmocka_unit_test(lenient_deadlines_of_a_thousand_are_few),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

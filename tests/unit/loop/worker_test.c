@@ -195,6 +195,56 @@ static void deadlines_fire_in_time_and_not_before(void **state)
     gh_workers_destroy(ws);
 }
 
+static unsigned timers_set;
+
+int __real_timerfd_settime(int fd, int flags, const struct itimerspec *t, struct itimerspec *old);
+int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *t, struct itimerspec *old);
+
+int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *t, struct itimerspec *old)
+{
+    timers_set++;
+    return __real_timerfd_settime(fd, flags, t, old);
+}
+
+struct chore {
+    struct alarm alarm;
+    struct gh_worker *w;
+};
+
+static void on_chore(void *arg, int64_t now)
+{
+    struct chore *c = arg;
+
+    if (++c->alarm.fired < 100)
+        gh_worker_deadline_start(c->w, &c->alarm.d, now);
+}
+
+static void what_is_due_at_once_is_done_in_the_next_turn_without_a_timer(void **state)
+{
+    struct gh_workers *ws = workers(1, 0);
+    struct chore c = { .w = gh_workers_at(ws, 0) };
+    struct alarm later = { 0 };
+    int64_t start = gh_worker_now(c.w);
+
+    (void)state;
+    gh_deadline_init(&c.alarm.d, on_chore, &c);
+    gh_deadline_init(&later.d, on_alarm, &later);
+    gh_worker_deadline_start(c.w, &later.d, start + 20000000);
+    gh_worker_deadline_start(c.w, &c.alarm.d, start);
+    gh_worker_turn(c.w, true);
+    timers_set = 0;
+    for (int i = c.alarm.fired; i < 100; i++) {
+        gh_worker_turn(c.w, true);
+        assert_int_equal(c.alarm.fired, i + 1);
+    }
+    assert_int_equal(timers_set, 0);
+    while (!later.fired)
+        gh_worker_turn(c.w, true);
+    assert_true(later.now >= start + 20000000); /* and then it waits again */
+    assert_in_range(timers_set, 0, 2);
+    gh_workers_destroy(ws);
+}
+
 /* ---- threads ---- */
 
 struct letter {
@@ -503,6 +553,7 @@ int main(void)
         cmocka_unit_test(a_descriptor_closed_by_another_callback_of_the_turn_is_silent),
         cmocka_unit_test(an_error_on_a_socket_is_told_and_polling_goes_on),
         cmocka_unit_test(deadlines_fire_in_time_and_not_before),
+        cmocka_unit_test(what_is_due_at_once_is_done_in_the_next_turn_without_a_timer),
         cmocka_unit_test(messages_of_a_sender_arrive_in_order_and_once),
         cmocka_unit_test(a_full_mailbox_says_so_and_loses_nothing),
         cmocka_unit_test(a_turn_delivers_so_much_and_the_next_goes_on),

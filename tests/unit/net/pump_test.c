@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -196,6 +197,74 @@ static void busy_directions_are_spliced_and_give_their_pipe_back(void **state)
     assert_int_equal(gh_pump_pool_counters(w.pool)->pipes, 1);
     assert_int_equal(gh_pump_pool_counters(w.pool)->spliced + gh_pump_pool_counters(w.pool)->copied, sent);
     assert_null(w.pump.side[0].pipe);
+    close_world(&w);
+}
+
+#define MANY (16u << 20)
+
+static void *write_many(void *arg)
+{
+    static uint8_t block[1 << 20];
+    int fd = *(int *)arg;
+
+    for (size_t sent = 0; sent < MANY;) {
+        size_t want = MANY - sent < sizeof block / 2 ? MANY - sent : sizeof block / 2;
+        ssize_t n;
+
+        for (size_t i = 0; i < want; i++)
+            block[i] = byte_at(sent + i);
+        n = gh_sock_send(fd, gh_span_of(block, want));
+        if (n == GH_ERR_AGAIN)
+            poll(&(struct pollfd){ fd, POLLOUT, 0 }, 1, 10000);
+        sent += n > 0 ? (size_t)n : 0;
+    }
+    return NULL;
+}
+
+struct many_reader {
+    int fd;
+    size_t got, wrong;
+};
+
+static void *read_many(void *arg)
+{
+    static uint8_t block[1 << 20];
+    struct many_reader *r = arg;
+
+    while (r->got < MANY) {
+        ssize_t n = gh_sock_receive(r->fd, block, sizeof block);
+
+        if (n == GH_ERR_AGAIN)
+            poll(&(struct pollfd){ r->fd, POLLIN, 0 }, 1, 10000);
+        else if (n <= 0)
+            break;
+        for (ssize_t i = 0; i < n; i++)
+            r->wrong += block[i] != byte_at(r->got + (size_t)i);
+        r->got += n > 0 ? (size_t)n : 0;
+    }
+    return NULL;
+}
+
+/* The pipe becomes wider under way, when the sender is ahead by that much. */
+static void a_stream_that_does_not_run_dry_is_what_it_was(void **state)
+{
+    struct world w;
+    struct many_reader reader = { 0 };
+    pthread_t writing, reading;
+
+    (void)state;
+    open_world(&w, 4);
+    reader.fd = w.server;
+    gh_pump_start(&w.pump);
+    assert_int_equal(pthread_create(&writing, NULL, write_many, &w.client), 0);
+    assert_int_equal(pthread_create(&reading, NULL, read_many, &reader), 0);
+    while (w.pump.side[0].bytes < MANY || w.pump.side[0].pipe || w.pump.side[0].held_len)
+        gh_worker_turn(w.worker, true);
+    pthread_join(writing, NULL);
+    pthread_join(reading, NULL);
+    assert_int_equal(reader.got, MANY);
+    assert_int_equal(reader.wrong, 0);
+    assert_true(gh_pump_pool_counters(w.pool)->pipes <= 1);
     close_world(&w);
 }
 
@@ -416,6 +485,7 @@ int main(void)
         cmocka_unit_test(what_was_read_before_goes_first),
         cmocka_unit_test(a_slow_reader_holds_the_sender_and_loses_nothing),
         cmocka_unit_test(busy_directions_are_spliced_and_give_their_pipe_back),
+        cmocka_unit_test(a_stream_that_does_not_run_dry_is_what_it_was),
         cmocka_unit_test(without_a_pipe_bytes_are_copied),
         cmocka_unit_test(the_end_of_one_direction_leaves_the_other),
         cmocka_unit_test(a_reset_of_the_client_reaches_the_server),

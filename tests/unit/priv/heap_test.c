@@ -40,6 +40,7 @@ static void freed_and_moved_blocks_are_wiped_until_the_child_begins(void **state
     memcpy(block, "number 7", 8);
     memset(seen, 1, sizeof seen);
     block = heap->resize(block, 4000, NULL, 0);
+    assert_non_null(block);
     assert_memory_equal(block, "number 7", 8);
     assert_memory_equal(seen, "\0\0\0\0\0\0\0\0", 8);
     assert_null(heap->resize(block, 0, NULL, 0));

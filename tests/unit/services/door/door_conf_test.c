@@ -18,6 +18,8 @@ static struct gh_conf *parse(const char *yaml, char *ret_errors, size_t cap)
     (void)gh_conf_parse(&(struct gh_conf_input){ gh_span_str(yaml), "d.yaml", NULL, sections }, &errors, &conf);
     gh_conf_errors_emit(&errors, &text);
     gh_conf_errors_fini(&errors);
+    if (!conf && !*ret_errors)
+        fail_msg("it was refused without a word");
     return conf;
 }
 
