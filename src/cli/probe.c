@@ -16,14 +16,14 @@
 #define REPEAT 14u       /* times that a difference is tried again: all of them alike on either side are enough */
 #define JUDGED 4u        /* differences of a property that are tried again */
 #define SAMPLES 32u      /* of each time */
-#define TIMES 3u         /* comparisons of times */
+#define TIMES 5u         /* comparisons of times */
 #define FALSE_ALARM 1e-3 /* of a whole run */
 #define EXAMPLES 3u      /* of a property, for people */
 
 const char gh_cli_probe_usage[] =
     "probe [--against SITE[:PORT]] [--name NAME] [--wait SECONDS] [--tolerance MS] [--json] HOST[:PORT]\n\n"
     "  plays what a prober would try on HOST, the door, and says which property gives it away, if any: bytes with what is random\n"
-    "  left out, alerts, FIN or reset, whether a write behind the end is answered, and times\n"
+    "  left out, alerts, FIN or reset, whether a write behind the end is answered, what is answered to QUIC, and times\n"
     "  --against    the site that it should look like, reached directly; without it, HOST is compared with itself: an ordinary server\n"
     "               treats a first flight alike in however many pieces it comes, and the same one the same each time\n"
     "  --name       what hellos ask for (default: HOST, when it is a name)\n"
@@ -225,7 +225,7 @@ static int judge(const struct options *o, const struct pair *const *unlike, size
     for (size_t i = 0; jobs && i < count * 2 * REPEAT; i++)
         jobs[i] = job_of(unlike[i / (2 * REPEAT)], i);
     if (jobs)
-        rc = gh_probe_play(jobs, count * 2 * REPEAT, &(struct gh_probe_pace){ o->wait, TOGETHER, 0 });
+        rc = gh_probe_play(jobs, count * 2 * REPEAT, &(struct gh_probe_pace){ .wait = o->wait, .together = TOGETHER });
     for (size_t i = 0; jobs && rc == 0 && i < count; i++)
         if (differ(jobs + i * 2 * REPEAT, comparisons))
             report(o, unlike[i], jobs + i * 2 * REPEAT, f);
@@ -270,7 +270,7 @@ static struct gh_tls_ctx *learn(const struct plan *plan, unsigned which)
     const struct gh_probe *probe = probe_named(&plan->probes, GH_PROBE_NEGOTIATION, "TLS 1.2");
     struct gh_probe_job job = { .probe = probe, .to = plan->to[which] };
 
-    if (!probe || gh_probe_play(&job, 1, &(struct gh_probe_pace){ 5, 1, 0 }) < 0 || !job.has_key)
+    if (!probe || gh_probe_play(&job, 1, &(struct gh_probe_pace){ .wait = 5, .together = 1 }) < 0 || !job.has_key)
         return NULL;
     return gh_probe_tls_context(job.key);
 }
@@ -279,7 +279,7 @@ static struct gh_tls_ctx *learn(const struct plan *plan, unsigned which)
 static int knock(const struct options *o, const struct pair *pair)
 {
     struct gh_probe_job jobs[2] = { job_of(pair, 0), job_of(pair, 1) };
-    int rc = gh_probe_play(jobs, 2, &(struct gh_probe_pace){ o->wait, 2, 0 });
+    int rc = gh_probe_play(jobs, 2, &(struct gh_probe_pace){ .wait = o->wait, .together = 2 });
 
     for (unsigned i = 0; rc == 0 && i < 2; i++)
         if (jobs[i].end == GH_PROBE_REFUSED || jobs[i].end == GH_PROBE_NO_ANSWER) {
@@ -300,7 +300,7 @@ static int compare(const struct options *o, const struct pair *pairs, size_t cou
     for (size_t i = 0; jobs && i < 2 * count; i++)
         jobs[i] = job_of(&pairs[i / 2], i);
     if (rc == 0)
-        rc = gh_probe_play(jobs, 2 * count, &(struct gh_probe_pace){ o->wait, TOGETHER, 0 });
+        rc = gh_probe_play(jobs, 2 * count, &(struct gh_probe_pace){ .wait = o->wait, .together = TOGETHER });
     for (size_t i = 0; rc == 0 && i < count; i++) {
         unsigned property = pairs[i].a->property;
 
@@ -315,7 +315,7 @@ static int compare(const struct options *o, const struct pair *pairs, size_t cou
 /* ---- times ---- */
 
 /* Beside the round trip: how long an answer, or an end, takes. */
-static int compare_times(const struct options *o, const struct gh_probe *probe, const struct gh_endpoint *to[2], bool close, struct findings *f)
+static int compare_times(const struct options *o, const struct pair *pair, bool close, struct findings *f)
 {
     struct gh_probe_job *jobs = calloc(2 * SAMPLES, sizeof *jobs);
     double times[2][SAMPLES];
@@ -326,37 +326,44 @@ static int compare_times(const struct options *o, const struct gh_probe *probe, 
     if (!jobs)
         return GH_ERR_MEMORY;
     for (unsigned i = 0; i < 2 * SAMPLES; i++)
-        jobs[i] = (struct gh_probe_job){ .probe = probe, .to = to[i % 2] };
-    rc = gh_probe_play(jobs, 2 * SAMPLES, &(struct gh_probe_pace){ o->wait, close ? 2 * SAMPLES : 1, close ? APART : 0 });
+        jobs[i] = job_of(pair, i);
+    rc = gh_probe_play(jobs, 2 * SAMPLES, &(struct gh_probe_pace){ o->wait, close ? 2 * SAMPLES : 1, close ? APART : 0, !close });
     for (unsigned i = 0; rc == 0 && i < 2 * SAMPLES; i++) {
         double time = close ? jobs[i].close : jobs[i].answer;
 
         if (time >= 0)
-            times[i % 2][n[i % 2]++] = time - jobs[i].connect;
+            times[i % 2][n[i % 2]++] = time - (close || !pair->a->tls ? jobs[i].connect : 0);
     }
     free(jobs);
     if (rc == 0 && n[0] && n[1] && gh_probe_times_chance(times[0], n[0], times[1], n[1], o->tolerance / 1e3) < FALSE_ALARM / 2 / TIMES) {
         for (unsigned i = 0; i < 2; i++)
             snprintf(words[i], sizeof words[i], "%s after %.1f ms, half of the times", close ? "it ends" : "the first byte", times[i][n[i] / 2] * 1e3);
-        print_difference(o, f, probe, words[0], words[1]);
+        print_difference(o, f, pair->a, words[0], words[1]);
     }
     return rc;
 }
 
-static int compare_all_times(const struct options *o, const struct gh_probes *probes, const struct gh_endpoint *to[2], struct findings *f)
+/* By itself a host shows one thing: that a token is looked at, which takes its time. */
+static int compare_all_times(const struct options *o, const struct plan *plan, struct findings *f)
 {
     static const struct {
         enum gh_probe_property property;
-        const char *name;
+        const char *name, *other; /* what it is compared with where there is no site */
         bool close;
-    } rows[TIMES] = { { GH_PROBE_CUTS, "one segment", false }, { GH_PROBE_SILENCE, "nothing", true }, { GH_PROBE_SILENCE, "half a hello", true } };
+    } rows[TIMES] = { { GH_PROBE_CUTS, "one segment", NULL, false },
+                      { GH_PROBE_SILENCE, "nothing", NULL, true },
+                      { GH_PROBE_SILENCE, "half a hello", NULL, true },
+                      { GH_PROBE_REQUESTS, "connect-ip with a token", "connect-ip", false },
+                      { GH_PROBE_REQUESTS, "CONNECT with a token", "CONNECT", false } };
     int rc = 0;
 
     for (unsigned i = 0; rc == 0 && i < TIMES; i++) {
-        const struct gh_probe *probe = probe_named(probes, rows[i].property, rows[i].name);
+        const struct gh_probe *a = probe_named(&plan->probes, rows[i].property, rows[i].name), *b = a;
 
-        if (probe)
-            rc = compare_times(o, probe, to, rows[i].close, f);
+        if (plan->alone)
+            b = rows[i].other ? probe_named(&plan->probes, rows[i].property, rows[i].other) : NULL;
+        if (a && b && (!a->tls || (plan->tls[0] && plan->tls[1])))
+            rc = compare_times(o, &(struct pair){ a, b, plan->to[0], plan->to[1], plan->tls[0], plan->tls[1], plan->name }, rows[i].close, f);
     }
     return rc;
 }
@@ -366,11 +373,10 @@ static int compare_all_times(const struct options *o, const struct gh_probes *pr
 static int play_all(const struct options *o, const struct plan *plan, struct findings *f)
 {
     struct pair *pairs = calloc(plan->probes.count, sizeof *pairs);
-    const struct gh_endpoint *to[2] = { plan->to[0], plan->to[1] };
     int rc = pairs ? compare(o, pairs, make_pairs(plan, pairs), f) : GH_ERR_MEMORY;
 
     free(pairs);
-    return rc == 0 && !plan->alone ? compare_all_times(o, &plan->probes, to, f) : rc;
+    return rc == 0 ? compare_all_times(o, plan, f) : rc;
 }
 
 static int run(const struct options *o, const char *name, const struct gh_endpoint *door, const struct gh_endpoint *site, const char *host)

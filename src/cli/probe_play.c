@@ -8,9 +8,12 @@
 #include "base/error.h"
 #include "cli/probe_seen.h"
 #include "cli/probe_tls.h"
+#include "cli/probe_udp.h"
+#include "crypto/random.h"
 #include "loop/edges.h"
 #include "loop/worker.h"
 #include "os/clock.h"
+#include "os/udp.h"
 
 #define KEEP_MAX 65536u         /* bytes of an answer that count */
 #define CUT_WAIT 0.25           /* seconds between two pieces */
@@ -18,6 +21,7 @@
 #define AFTER_WAIT 0.5          /* for what comes of a write behind the peer's end */
 #define FIRST_WAIT 10.0         /* for an answer where nothing but that is waited for */
 #define CONNECT_WAIT 10.0
+#define DATAGRAM_WAIT 1.5        /* for an answer to a datagram */
 #define AT_ONCE 0.7             /* an end later than that was waited for; beside the round trip */
 
 enum step { CONNECTING, CUTTING, WAITING, RESTING, AFTER };
@@ -37,6 +41,8 @@ struct play {
     int64_t started, said, first, ended;
     bool reset_after;
     struct gh_probe_tls *tls;
+    uint8_t id[GH_PROBE_ID];    /* of a datagram */
+    char seen[GH_PROBE_WORDS];  /* its answers, each kind once */
 };
 
 struct player {
@@ -71,11 +77,15 @@ static void put_words(struct play *y)
     gh_text_init_fixed(&t, j->words, sizeof j->words - 80);
     if (y->tls)
         gh_probe_tls_describe(y->tls, &t);
+    else if (j->probe->udp && *y->seen)
+        gh_text_append(&t, y->seen);
     else if (y->in_len)
         gh_probe_describe(gh_span_of(y->in, y->in_len), &t);
     else
         gh_text_append(&t, "nothing");
     gh_text_string(&t);
+    if (j->probe->udp && j->end == GH_PROBE_OPEN)
+        return;
     snprintf(j->words + strlen(j->words), 80, ", %s%s%s", ends[j->end],
              j->close < 0 || j->probe->first ? "" : j->close - (j->connect > 0 ? j->connect : 0) < AT_ONCE ? " at once" : " after a while",
              y->step == AFTER ? y->reset_after ? ", a write is reset" : ", a write is not answered" : "");
@@ -88,7 +98,8 @@ static void finish(struct play *y)
 
     gh_worker_deadline_stop(p->w, &y->timer);
     gh_edges_forget(p->edges, &y->edge);
-    gh_sock_reset_on_close(y->fd); /* nothing of ours is left at the host */
+    if (!j->probe->udp)
+        gh_sock_reset_on_close(y->fd); /* nothing of ours is left at the host */
     gh_sock_close(y->fd);
     if (y->first)
         j->answer = seconds(y->said, y->first);
@@ -225,9 +236,9 @@ static void on_bytes(struct play *y)
     if (y->first)
         return;
     y->first = gh_clock_now();
-    if (y->step == WAITING && y->job->probe->first) {
+    if (y->step == WAITING && (y->job->probe->first || y->p->pace->answer)) {
         y->step = RESTING;
-        wait_for(y, REST_WAIT);
+        wait_for(y, y->p->pace->answer ? 0 : REST_WAIT);
     }
 }
 
@@ -254,7 +265,8 @@ static void listen_to(struct play *y)
             say_sealed(y);
         } else if (!keep(y, buffer, (size_t)n))
             y->p->failed = true;
-        on_bytes(y);
+        if (!y->tls || gh_probe_tls_is_answered(y->tls))
+            on_bytes(y);
     }
     if (y->step == CUTTING && y->in_len)
         say_rest(y); /* it has answered to the first piece: go on */
@@ -286,6 +298,57 @@ static void on_edge(struct gh_edge *e, unsigned events)
         listen_to(y);
 }
 
+/* ---- datagrams ---- */
+
+static void say_datagram(struct play *y)
+{
+    const struct gh_probe *probe = y->job->probe;
+    uint8_t sealed[GH_PROBE_DATAGRAM];
+    int len = 0;
+
+    if (gh_random_bytes(y->id, sizeof y->id) < 0)
+        y->p->failed = true;
+    if (probe->sealed)
+        len = gh_probe_udp_seal(y->id, gh_span_of(probe->bytes, probe->len), probe->sealed, sealed);
+    y->p->failed |= len < 0;
+    y->step = WAITING;
+    y->job->connect = 0;
+    y->said = gh_clock_now();
+    if (len >= 0)
+        gh_sock_send(y->fd, len ? gh_span_of(sealed, (size_t)len) : gh_span_of(probe->bytes, probe->len));
+    wait_for(y, DATAGRAM_WAIT);
+}
+
+/* What comes again says nothing new. */
+static void note(struct play *y, struct gh_span datagram)
+{
+    char words[GH_PROBE_WORDS];
+    struct gh_text t;
+
+    gh_text_init_fixed(&t, words, sizeof words);
+    gh_probe_udp_describe(datagram, y->id, &t);
+    if (!strstr(y->seen, gh_text_string(&t)))
+        snprintf(y->seen + strlen(y->seen), sizeof y->seen - strlen(y->seen), "%s%s", *y->seen ? "; " : "", words);
+}
+
+static void on_datagram_edge(struct gh_edge *e, unsigned events)
+{
+    struct play *y = (struct play *)e;
+    uint8_t buffer[4096];
+    ssize_t n;
+
+    (void)events;
+    while ((n = gh_sock_receive(y->fd, buffer, sizeof buffer)) > 0) {
+        note(y, gh_span_of(buffer, (size_t)n));
+        if (!y->first) {
+            y->first = gh_clock_now();
+            wait_for(y, REST_WAIT);
+        }
+    }
+    if (n != GH_ERR_AGAIN)
+        end_with(y, GH_PROBE_REFUSED);
+}
+
 /* ---- all of them ---- */
 
 static int start(struct player *p, struct gh_probe_job *job)
@@ -298,10 +361,10 @@ static int start(struct player *p, struct gh_probe_job *job)
     job->end = GH_PROBE_OPEN;
     y->p = p;
     y->job = job;
-    y->edge.fn = on_edge;
+    y->edge.fn = job->probe->udp ? on_datagram_edge : on_edge;
     gh_deadline_init(&y->timer, on_timer, y);
     y->started = y->said = gh_clock_now();
-    y->fd = gh_sock_connect_tcp(job->to);
+    y->fd = job->probe->udp ? gh_udp_connect(job->to) : gh_sock_connect_tcp(job->to);
     if (y->fd < 0) {
         job->end = errno == ECONNREFUSED ? GH_PROBE_REFUSED : GH_PROBE_NO_ANSWER;
         put_words(y);
@@ -314,7 +377,10 @@ static int start(struct player *p, struct gh_probe_job *job)
         return GH_ERR_SYSTEM;
     }
     p->live++;
-    wait_for(y, CONNECT_WAIT);
+    if (job->probe->udp)
+        say_datagram(y);
+    else
+        wait_for(y, CONNECT_WAIT);
     return 0;
 }
 

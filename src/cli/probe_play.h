@@ -29,6 +29,7 @@ struct gh_probe_pace {
     double wait;       /* seconds after which an end is not waited for any more */
     unsigned together; /* connections at a time */
     double apart;      /* seconds from the beginning of one to that of the next */
+    bool answer;       /* the first byte of an answer is all that is waited for */
 };
 
 /* 0, GH_ERR_MEMORY or GH_ERR_SYSTEM. */

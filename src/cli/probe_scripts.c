@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/span.h"
+#include "cli/probe_udp.h"
 
 #define HELLO_MAX 20000u
 #define X25519 29
@@ -22,6 +23,7 @@ const char *const gh_probe_property_names[GH_PROBE_PROPERTIES] = {
     [GH_PROBE_RECORDS] = "records that lead nowhere",
     [GH_PROBE_ECH] = "encrypted hellos",
     [GH_PROBE_REQUESTS] = "requests inside TLS",
+    [GH_PROBE_UDP] = "QUIC",
 };
 
 static const uint16_t suites[] = { 0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8, 0xc013, 0xc014, 0x009c, 0x009d, 0x002f, 0x0035 };
@@ -37,6 +39,7 @@ struct hello {
     uint16_t ech;               /* AEAD of a GREASE ECH, 0 none */
     uint16_t extra, extra_len;  /* a further extension of zeroes */
     bool no_share;
+    bool quic;                  /* no session id, and the parameters of QUIC */
 };
 
 static const struct hello usual = { .legacy = 0x0303, .alpn = { "h2", "http/1.1" } };
@@ -155,6 +158,30 @@ static void write_ech(struct gh_writer *w, uint16_t aead)
     close_length(w, whole);
 }
 
+/* Windows of a megabyte, a hundred streams, and our id (RFC 9000, section 18.2). */
+static void write_parameters(struct gh_writer *w)
+{
+    static const uint8_t windows[] = { 0x04, 0x05, 0x06, 0x07 }, counts[] = { 0x08, 0x09 };
+    uint8_t *whole;
+
+    gh_write_u16(w, 57);
+    whole = open_length(w);
+    for (size_t i = 0; i < sizeof windows; i++) {
+        gh_write_u8(w, windows[i]);
+        gh_write_u8(w, 4);
+        gh_write_u32(w, 0x80100000);
+    }
+    for (size_t i = 0; i < sizeof counts; i++) {
+        gh_write_u8(w, counts[i]);
+        gh_write_u8(w, 2);
+        gh_write_u16(w, 0x4064);
+    }
+    gh_write_u8(w, 0x0f);
+    gh_write_u8(w, GH_PROBE_ID);
+    gh_write_bytes(w, GH_PROBE_SOURCE_ID, GH_PROBE_ID);
+    close_length(w, whole);
+}
+
 static void write_extensions(struct gh_writer *w, const struct hello *h)
 {
     static const uint16_t groups[] = { X25519, P256, P384 };
@@ -173,10 +200,12 @@ static void write_extensions(struct gh_writer *w, const struct hello *h)
     if (!h->old) {
         write_shares(w, h);
         write_empty(w, 45, "\1\1", 2);
-        write_empty(w, 43, "\4\3\4\3\3", 5);
+        write_empty(w, 43, h->quic ? "\2\3\4" : "\4\3\4\3\3", h->quic ? 3 : 5); /* RFC 9001, section 4.2: QUIC has no older one */
     }
     if (h->ech)
         write_ech(w, h->ech);
+    if (h->quic)
+        write_parameters(w);
     if (h->extra) {
         gh_write_u16(w, h->extra);
         gh_write_u16(w, h->extra_len);
@@ -195,8 +224,8 @@ static size_t write_hello(const struct hello *h, uint8_t buf[HELLO_MAX])
     gh_write_u32(&w, 1u << 24);
     gh_write_u16(&w, h->legacy);
     write_count(&w, 0, 32);
-    gh_write_u8(&w, 32);
-    write_count(&w, 0x40, 32);
+    gh_write_u8(&w, h->quic ? 0 : 32);
+    write_count(&w, 0x40, h->quic ? 0 : 32);
     gh_write_u16(&w, h->suite ? 2 : 2 * SUITES);
     for (size_t i = 0; i < (h->suite ? 1 : SUITES); i++)
         gh_write_u16(&w, h->suite ? h->suite : suites[i]);
@@ -560,6 +589,9 @@ static const struct {
                          "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"),
     REQUEST("connect-ip", "GET /.well-known/masque/ip/*/*/ HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: connect-ip\r\n"
                           "Capsule-Protocol: ?1\r\n\r\n"),
+    REQUEST("connect-ip with a token", "GET /.well-known/masque/ip/*/*/ HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: connect-ip\r\n"
+                                       "Capsule-Protocol: ?1\r\nAuthorization: Basic dXNlcjp3cm9uZw==\r\n\r\n"),
+    REQUEST("a token", "GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer wrong\r\n\r\n"),
     REQUEST("HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
     REQUEST("no HTTP", "\x05\x01\x00\x00\x00\x00\x00\x00"),
 };
@@ -587,6 +619,113 @@ static void add_requests(struct gh_probes *p)
     free(large);
 }
 
+/* ---- over UDP ---- */
+
+static void add_datagram(struct gh_probes *p, const char *name, struct gh_span bytes, size_t sealed)
+{
+    struct gh_probe *made = add(p, GH_PROBE_UDP, name, bytes);
+
+    if (!made)
+        return;
+    made->udp = true;
+    made->sealed = sealed;
+}
+
+/* CRYPTO frames of a hello, each of at most <size> bytes, the last one first when <backwards>. */
+static void add_flight(struct gh_probes *p, const char *name, const struct hello *h, size_t datagram, size_t size, bool backwards)
+{
+    uint8_t message[HELLO_MAX], frames[GH_PROBE_DATAGRAM];
+    struct gh_writer w = gh_writer_of(frames, sizeof frames);
+    size_t len = write_hello(h, message), count = (len + size - 1) / size;
+
+    for (size_t i = 0; i < count; i++) {
+        size_t at = (backwards ? count - 1 - i : i) * size, n = len - at < size ? len - at : size;
+
+        gh_write_u8(&w, 6);
+        gh_write_u16(&w, (uint16_t)(0x4000 | at));
+        gh_write_u16(&w, (uint16_t)(0x4000 | n));
+        gh_write_bytes(&w, message + at, n);
+    }
+    if (w.failed)
+        p->failed = true;
+    else
+        add_datagram(p, name, gh_span_of(frames, gh_writer_len(&w)), datagram);
+}
+
+static void add_flights(struct gh_probes *p, const struct hello *base)
+{
+    static const size_t sizes[] = { 600, 1199, 1200, 1252, 1350, GH_PROBE_DATAGRAM };
+    static const char *const names[] = { "", "nobody.invalid" };
+    struct hello h = *base;
+    char text[48];
+
+    h.quic = true;
+    h.suite = 0x1301;
+    memcpy(h.alpn, (const char *const[3]){ "h3" }, sizeof h.alpn);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        snprintf(text, sizeof text, "hello in %zu bytes", sizes[i]);
+        add_flight(p, text, &h, sizes[i], HELLO_MAX, false);
+    }
+    add_flight(p, "hello in pieces", &h, 1200, 100, false);
+    add_flight(p, "hello in pieces, backwards", &h, 1200, 100, true);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        h.name = names[i];
+        snprintf(text, sizeof text, "name %s", *h.name ? h.name : "none");
+        add_flight(p, text, &h, 1200, HELLO_MAX, false);
+    }
+    h.name = base->name;
+    h.ech = 1;
+    add_flight(p, "GREASE ECH", &h, 1200, HELLO_MAX, false);
+    h.ech = 0;
+    h.group = P384;
+    add_flight(p, "group 24, retry", &h, 1200, HELLO_MAX, false);
+    h.group = 0;
+    h.suite = 0x00ff;
+    add_flight(p, "no common suite", &h, 1200, HELLO_MAX, false);
+    h.suite = 0x1301;
+    h.alpn[0] = "foo";
+    add_flight(p, "ALPN foo", &h, 1200, HELLO_MAX, false);
+    h.alpn[0] = "h3";
+    h.old = true;
+    add_flight(p, "TLS 1.2", &h, 1200, HELLO_MAX, false);
+    h.old = h.quic = false;
+    add_flight(p, "no parameters", &h, 1200, HELLO_MAX, false);
+}
+
+static void add_datagrams(struct gh_probes *p, const struct hello *base)
+{
+    static const uint32_t versions[] = { 0x1a2a3a4a, 0, 0x6b3343cf, 0xff00001d };
+    static const size_t sizes[] = { 1, 20, 43, 100, 1199, 1200, 1452 };
+    static const char ping[] = "\1", close[] = "\x1c\0\0\0", odd[] = "\x3f";
+    uint8_t noise[GH_PROBE_DATAGRAM];
+    char text[48];
+
+    add_flights(p, base);
+    add_datagram(p, "a ping", gh_span_of(ping, 1), 1200);
+    add_datagram(p, "a close", gh_span_of(close, 4), 1200);
+    add_datagram(p, "an unknown frame", gh_span_of(odd, 1), 1200);
+    add_datagram(p, "an empty packet", gh_span_of(NULL, 0), 0);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        fill_noise(noise, sizeof noise, i + 100);
+        noise[0] = 0x40 | (noise[0] & 0x3f);
+        snprintf(text, sizeof text, "short header, %zu bytes", sizes[i]);
+        add_datagram(p, text, gh_span_of(noise, sizes[i]), 0);
+        noise[0] |= 0xc0;
+        snprintf(text, sizeof text, "noise of %zu", sizes[i]);
+        add_datagram(p, text, gh_span_of(noise, sizes[i]), 0);
+        for (size_t j = 0; j < sizeof versions / sizeof *versions; j++) {
+            struct gh_writer w = gh_writer_of(noise, sizeof noise);
+
+            gh_write_u8(&w, 0xc5);
+            gh_write_u32(&w, versions[j]);
+            gh_write_u8(&w, 8); /* ids of eight bytes each */
+            noise[14] = 8;
+            snprintf(text, sizeof text, "version %08x, %zu bytes", versions[j], sizes[i]);
+            add_datagram(p, text, gh_span_of(noise, sizes[i]), 0);
+        }
+    }
+}
+
 int gh_probes_create(const char *name, struct gh_probes *ret)
 {
     struct gh_probes p = { .list = NULL };
@@ -604,6 +743,7 @@ int gh_probes_create(const char *name, struct gh_probes *ret)
     add_records_behind(&p, &base);
     add_encrypted(&p, &base);
     add_requests(&p);
+    add_datagrams(&p, &base);
     if (p.failed) {
         gh_probes_fini(&p);
         return GH_ERR_MEMORY;

@@ -17,6 +17,7 @@ enum gh_probe_property {
     GH_PROBE_RECORDS,     /* that lead nowhere, behind a hello */
     GH_PROBE_ECH,
     GH_PROBE_REQUESTS,    /* inside TLS */
+    GH_PROBE_UDP,         /* QUIC, as far as its first answer */
     GH_PROBE_PROPERTIES,
 };
 
@@ -31,6 +32,8 @@ struct gh_probe {
     bool end;      /* then no more is sent, and that is told */
     bool urgent;   /* then a byte of urgent data */
     bool tls;      /* the bytes are a request, said inside TLS */
+    bool udp;      /* a datagram */
+    size_t sealed; /* the bytes are frames of an Initial packet of that size; 0: they are what is said */
     bool first;    /* what comes first is enough: no waiting for the end */
     int twin;      /* a site that does not look into a flight before it answers treats this one as it treats that one; -1: none */
 };

@@ -55,7 +55,7 @@ static void describe_server_hello(struct gh_span body, struct gh_text *out)
     gh_text_append(out, ")");
 }
 
-static void describe_messages(struct gh_span content, struct gh_text *out)
+void gh_probe_describe_messages(struct gh_span content, struct gh_text *out)
 {
     struct gh_reader r = gh_reader_of(content);
 
@@ -106,7 +106,7 @@ void gh_probe_describe(struct gh_span bytes, struct gh_text *out)
         unsigned type = bytes.data[0];
 
         if (type == 22 && !sealed && have == len)
-            describe_messages(content, out);
+            gh_probe_describe_messages(content, out);
         else if (type == 21 && have == 2)
             gh_text_printf(out, "%salert(%u, %u, %02x%02x)", out->len ? " " : "", content.data[0], content.data[1], bytes.data[1], bytes.data[2]);
         else if (type == 20)

@@ -10,6 +10,9 @@
  * first line when that is text. Dates do not count. */
 void gh_probe_describe(struct gh_span bytes, struct gh_text *out);
 
+/* The same for handshake messages without records. */
+void gh_probe_describe_messages(struct gh_span messages, struct gh_text *out);
+
 /* Chance that two samples of one distribution are as far apart as <a> and <b>, or farther, by the statistic of Kolmogorov and Smirnov; exact.
  * One of the two may be shifted against the other by up to <tolerance>. Sorts both. -1: out of memory. */
 double gh_probe_times_chance(double *a, size_t n, double *b, size_t m, double tolerance);

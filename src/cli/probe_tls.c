@@ -107,6 +107,11 @@ void gh_probe_tls_consume(struct gh_probe_tls *t, size_t len)
         gh_probe_tls_feed(t, gh_span_of(NULL, 0));
 }
 
+bool gh_probe_tls_is_answered(const struct gh_probe_tls *t)
+{
+    return t->text_len > 0;
+}
+
 void gh_probe_tls_describe(const struct gh_probe_tls *t, struct gh_text *out)
 {
     int alert = gh_tls_stream_alert_received(t->stream);

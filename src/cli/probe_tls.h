@@ -17,6 +17,7 @@ void gh_probe_tls_destroy(struct gh_probe_tls *t); /* accepts NULL */
 void gh_probe_tls_feed(struct gh_probe_tls *t, struct gh_span bytes);
 struct gh_span gh_probe_tls_pending(const struct gh_probe_tls *t);
 void gh_probe_tls_consume(struct gh_probe_tls *t, size_t len);
+bool gh_probe_tls_is_answered(const struct gh_probe_tls *t); /* something was read */
 /* What was read, and how TLS ended. */
 void gh_probe_tls_describe(const struct gh_probe_tls *t, struct gh_text *out);
 

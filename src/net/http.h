@@ -27,6 +27,7 @@ struct gh_http_peer {
     int64_t not_after;     /* wall seconds at which the certificate expires; 0 without one, INT64_MAX for a user with a token */
     uint64_t credential;   /* the token that a user without a certificate has shown (ports/user_directory.h); 0: none */
     uint32_t uid;          /* unix socket: SO_PEERCRED; UINT32_MAX otherwise */
+    bool inside;           /* it came by a name that only ECH carries, and that nobody learns by asking */
     uint64_t connection;   /* random number that names the connection in records; 0 where it has none */
 };
 

@@ -15,6 +15,7 @@ struct gh_http_endpoint {
     struct gh_list conns;
     unsigned count;
     bool draining;
+    bool inside; /* connections to come */
 };
 
 struct gh_http_conn {
@@ -25,7 +26,7 @@ struct gh_http_conn {
     struct gh_h3 *h3;
     struct gh_http_peer peer;
     struct gh_http_identity identity;
-    bool server, refused, ready;
+    bool server, refused, ready, inside;
 };
 
 struct stream {
@@ -202,6 +203,7 @@ static void on_handshake(void *arg)
                                      .not_after = c->identity.not_after,
                                      .certificate = &c->identity.certificate,
                                      .uid = UINT32_MAX,
+                                     .inside = c->inside,
                                      .connection = number_of(c->h) };
     if (rc < 0 && c->server && c->h->cfg.anybody) {
         c->identity = (struct gh_http_identity){ .name = "" };
@@ -320,6 +322,7 @@ static int conn_create(struct gh_http_endpoint *h, struct gh_quic_link *l, bool 
     c->h = h;
     c->quic_link = l;
     c->server = server;
+    c->inside = h->inside;
     gh_list_init(&c->link);
     rc = gh_h3_create(&cfg, &c->h3);
     if (rc < 0) {
@@ -431,6 +434,11 @@ void gh_http_endpoint_set_tls(struct gh_http_endpoint *h, struct gh_tls_ctx *tls
 
     h->cfg.tls = gh_tls_ctx_get(tls);
     gh_tls_ctx_put(old);
+}
+
+void gh_http_endpoint_set_inside(struct gh_http_endpoint *h, bool inside)
+{
+    h->inside = inside;
 }
 
 void gh_http_endpoint_set_max_requests(struct gh_http_endpoint *h, uint64_t max)

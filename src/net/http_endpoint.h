@@ -41,6 +41,8 @@ int gh_http_endpoint_create(const struct gh_http_endpoint_config *cfg, struct gh
 void gh_http_endpoint_destroy(struct gh_http_endpoint *h);
 /* New connections use <tls> from now on. */
 void gh_http_endpoint_set_tls(struct gh_http_endpoint *h, struct gh_tls_ctx *tls);
+/* Peers of connections that begin from now on have <inside> (net/http.h). */
+void gh_http_endpoint_set_inside(struct gh_http_endpoint *h, bool inside);
 /* So many requests a client may have open at a time, on connections from now on. */
 void gh_http_endpoint_set_max_requests(struct gh_http_endpoint *h, uint64_t max);
 /* GOAWAY on every connection, no new connections; requests that run go on. */

@@ -69,14 +69,14 @@ def scan(number):
                  groups=((X25519, P256), (P256, X25519), (P384, P256, X25519))[number % 3])
 
 
-def tickets():
+def tickets(limit=LIMIT):
     """Whole sessions: what is negotiated, how many tickets come and how long they are."""
     made = {}
     for name, context in (('tls 1.3', plain_context(ssl.TLSVersion.TLSv1_3)), ('tls 1.2', plain_context(ssl.TLSVersion.TLSv1_2)),
                           ('p-384', plain_context(groups='secp384r1')), ('no protocol', plain_context(protocols=())),
                           ('chacha', plain_context(ssl.TLSVersion.TLSv1_2, ciphers='ECDHE-RSA-CHACHA20-POLY1305'))):
         made['session ' + name] = session(GET, context=context, limit=SHORT)
-        made['session and close ' + name] = session(b'GET / HTTP/1.1\r\n' + HOST + b'Connection: close\r\n\r\n', context=context, limit=LIMIT)
+        made['session and close ' + name] = session(b'GET / HTTP/1.1\r\n' + HOST + b'Connection: close\r\n\r\n', context=context, limit=limit)
         made['resumed ' + name] = resumed(context)
     return made
 
@@ -95,7 +95,7 @@ def resumed(context):
     return script
 
 
-def alerts():
+def alerts(limit=LIMIT):
     whole = client_hello()
     made = {
         'tls 1.0': hello(versions=(), legacy=0x0301), 'tls 1.1': hello(versions=(), legacy=0x0302), 'ssl 3': hello(versions=(), legacy=0x0300),
@@ -147,14 +147,14 @@ def alerts():
         'smb': b'\0\0\0\x2f\xffSMB' + bytes(43), 'redis': b'*1\r\n$4\r\nPING\r\n', 'postgres': struct.pack('!II', 8, 80877103), 'openvpn': b'\0\x0e\x38' + bytes(13),
         'newlines': b'\n' * 64, 'zeroes': bytes(64), 'ones': b'\xff' * 64, 'telnet': b'\xff\xfb\x01',
     })
-    return {name: say(flight, limit=LIMIT) for name, flight in made.items()}
+    return {name: say(flight, limit=limit) for name, flight in made.items()}
 
 
-def garbage(lengths):
-    return {'garbage of %d' % length: say(noise(length), limit=LIMIT) for length in lengths}
+def garbage(lengths, limit=LIMIT):
+    return {'garbage of %d' % length: say(noise(length), limit=limit) for length in lengths}
 
 
-def mutated(count):
+def mutated(count, limit=LIMIT):
     """Hellos with a few bytes changed: each goes wrong in its own way."""
     made, whole = {}, hello()
     for i in range(count):
@@ -162,7 +162,7 @@ def mutated(count):
         flight = bytearray(whole)
         for _ in range(change.randint(1, 3)):
             flight[change.randrange(len(flight))] = change.randrange(256)
-        made['mutation %d' % i] = say(bytes(flight), limit=LIMIT)
+        made['mutation %d' % i] = say(bytes(flight), limit=limit)
     return made
 
 
@@ -173,26 +173,26 @@ STALLS = {
 }
 
 
-def stalls():
-    return {name: say(*([flight] if flight else []), limit=LIMIT) for name, flight in STALLS.items()}
+def stalls(limit=LIMIT):
+    return {name: say(*([flight] if flight else []), limit=limit) for name, flight in STALLS.items()}
 
 
-def bytes_through():
+def bytes_through(limit=LIMIT):
     big = records(client_hello(more=extension(21, bytes(3000))))
     retry = client_hello(groups=(25, P384, P256), shares=())
     second = client_hello(groups=(25, P384, P256), shares=(P256,))
     return {
-        'hello retry request': first(records(retry)), 'hello retry request and on': say(records(retry), CHANGE_CIPHER_SPEC + records(second), pause=1.0, limit=LIMIT),
-        'hello retry request, again the same': say(records(retry), records(retry), pause=1.0, limit=LIMIT),
-        'change cipher spec behind the hello': say(hello() + CHANGE_CIPHER_SPEC, limit=LIMIT), 'change cipher spec, later': say(hello(), CHANGE_CIPHER_SPEC, pause=1.0, limit=LIMIT),
-        'early data that no one can read': say(hello(more=extension(42, b'')) + record(noise(300), 23), limit=LIMIT),
-        'much early data': say(hello(more=extension(42, b'')) + record(noise(16000), 23) * 3, limit=LIMIT), 'padding': first(big),
-        'large file': session(b'GET /large HTTP/1.1\r\n' + HOST + b'Connection: close\r\n\r\n', limit=LIMIT + 10),
-        'large file, tls 1.2': session(b'GET /large HTTP/1.1\r\n' + HOST + b'Connection: close\r\n\r\n', context=plain_context(ssl.TLSVersion.TLSv1_2), limit=LIMIT + 10),
+        'hello retry request': first(records(retry)), 'hello retry request and on': say(records(retry), CHANGE_CIPHER_SPEC + records(second), pause=1.0, limit=limit),
+        'hello retry request, again the same': say(records(retry), records(retry), pause=1.0, limit=limit),
+        'change cipher spec behind the hello': say(hello() + CHANGE_CIPHER_SPEC, limit=limit), 'change cipher spec, later': say(hello(), CHANGE_CIPHER_SPEC, pause=1.0, limit=limit),
+        'early data that no one can read': say(hello(more=extension(42, b'')) + record(noise(300), 23), limit=limit),
+        'much early data': say(hello(more=extension(42, b'')) + record(noise(16000), 23) * 3, limit=limit), 'padding': first(big),
+        'large file': session(b'GET /large HTTP/1.1\r\n' + HOST + b'Connection: close\r\n\r\n', limit=limit + 10),
+        'large file, tls 1.2': session(b'GET /large HTTP/1.1\r\n' + HOST + b'Connection: close\r\n\r\n', context=plain_context(ssl.TLSVersion.TLSv1_2), limit=limit + 10),
     }
 
 
-def split():
+def split(limit=LIMIT):
     """Two segments at every offset, two records at every offset, and other ways to cut a hello."""
     flight, message = hello(), client_hello()
     made = {'segments at %d' % at: first(flight[:at], flight[at:]) for at in range(1, len(flight))}
@@ -200,35 +200,35 @@ def split():
     made.update({'records of %d' % size: first(records(message, size)) for size in (1, 2, 3, 4, 5, 7, 16, 50, 64, 128, 255, 256)})
     made['byte by byte'] = first(*[flight[i:i + 1] for i in range(len(flight))], pause=0.0)
     for size in (9000, 16000, 17000, 40000, 60000, 65000):
-        made['hello of %d' % size] = say(records(client_hello(more=extension(0x7777, bytes(size)))), limit=LIMIT)
+        made['hello of %d' % size] = say(records(client_hello(more=extension(0x7777, bytes(size)))), limit=limit)
     for size in (65500, 65536, 70000, 131000, 140000):  # as much as a message can say of itself
-        made['message of %d' % size] = say(records(b'\x01' + u24(bytes(size))), limit=LIMIT)
+        made['message of %d' % size] = say(records(b'\x01' + u24(bytes(size))), limit=limit)
     post_quantum = dict(groups=(X25519MLKEM768, X25519, P256), shares=((X25519MLKEM768, noise(1216)), X25519))
     made['post-quantum'] = first(hello(**post_quantum))
     made['post-quantum in two segments'] = first(hello(**post_quantum)[:1400], hello(**post_quantum)[1400:])
     made['post-quantum alone'] = first(hello(groups=(X25519MLKEM768,), shares=((X25519MLKEM768, noise(1216)),)))
-    made['hello and early data in one segment'] = say(hello(more=extension(42, b'')) + record(noise(200), 23), limit=LIMIT)
-    made['urgent byte behind the hello'] = say(hello(), limit=LIMIT, urgent=b'!')
-    made['urgent byte before anything'] = say(limit=LIMIT, urgent=b'!')
+    made['hello and early data in one segment'] = say(hello(more=extension(42, b'')) + record(noise(200), 23), limit=limit)
+    made['urgent byte behind the hello'] = say(hello(), limit=limit, urgent=b'!')
+    made['urgent byte before anything'] = say(limit=limit, urgent=b'!')
     return made
 
 
-def half_closes():
-    made = {'half-close after ' + name: say(*([flight] if flight else []), limit=LIMIT, end=True) for name, flight in STALLS.items()}
-    made['half-close after a hello'] = say(hello(), limit=LIMIT, end=True)
-    made['half-close after the answer'] = say(hello(), b'', pause=0.5, limit=LIMIT, end=True)
-    made['half-close after garbage'] = say(noise(100), limit=LIMIT, end=True)
-    made['half-close after http'] = say(GET, limit=LIMIT, end=True)
-    made['half-close after a request'] = session(GET, limit=LIMIT, end=True)
-    made['half-close before the answer'] = session(GET, answer=0, limit=LIMIT, end=True)
-    made['half-close before the large answer'] = session(b'GET /large HTTP/1.1\r\n' + HOST + b'\r\n', answer=0, limit=LIMIT + 10, end=True)
-    made['half-close within a session'] = session(limit=LIMIT, end=True)
-    made['the site closes'] = session(b'GET / HTTP/1.1\r\n' + HOST + b'Connection: close\r\n\r\n', limit=LIMIT)
-    made['the site closes, and we go on'] = session(b'GET / HTTP/1.1\r\n' + HOST + b'Connection: close\r\n\r\n', GET, GET, limit=LIMIT)
+def half_closes(limit=LIMIT):
+    made = {'half-close after ' + name: say(*([flight] if flight else []), limit=limit, end=True) for name, flight in STALLS.items()}
+    made['half-close after a hello'] = say(hello(), limit=limit, end=True)
+    made['half-close after the answer'] = say(hello(), b'', pause=0.5, limit=limit, end=True)
+    made['half-close after garbage'] = say(noise(100), limit=limit, end=True)
+    made['half-close after http'] = say(GET, limit=limit, end=True)
+    made['half-close after a request'] = session(GET, limit=limit, end=True)
+    made['half-close before the answer'] = session(GET, answer=0, limit=limit, end=True)
+    made['half-close before the large answer'] = session(b'GET /large HTTP/1.1\r\n' + HOST + b'\r\n', answer=0, limit=limit + 10, end=True)
+    made['half-close within a session'] = session(limit=limit, end=True)
+    made['the site closes'] = session(b'GET / HTTP/1.1\r\n' + HOST + b'Connection: close\r\n\r\n', limit=limit)
+    made['the site closes, and we go on'] = session(b'GET / HTTP/1.1\r\n' + HOST + b'Connection: close\r\n\r\n', GET, GET, limit=limit)
     return made
 
 
-def floods():
+def floods(limit=LIMIT):
     made = {}
     beside = {
         'ccs': [CHANGE_CIPHER_SPEC], 'ccs 40 times': [CHANGE_CIPHER_SPEC * 40], 'ccs 2000 times': [CHANGE_CIPHER_SPEC * 2000], 'ccs of two bytes': [record(b'\1\1', 20)],
@@ -239,30 +239,30 @@ def floods():
     }
     for version, name in ((ssl.TLSVersion.TLSv1_3, 'tls 1.3'), (ssl.TLSVersion.TLSv1_2, 'tls 1.2')):
         for what, raw in beside.items():
-            made['%s, behind a handshake: %s' % (name, what)] = session(raw=raw, context=plain_context(version), limit=LIMIT)
-            made['%s, behind a request: %s' % (name, what)] = session(GET, raw=raw, context=plain_context(version), limit=LIMIT)
+            made['%s, behind a handshake: %s' % (name, what)] = session(raw=raw, context=plain_context(version), limit=limit)
+            made['%s, behind a request: %s' % (name, what)] = session(GET, raw=raw, context=plain_context(version), limit=limit)
     for what, raw in beside.items():
-        made['after the hello: ' + what] = say(hello(), *raw, pause=0.5, limit=LIMIT)
+        made['after the hello: ' + what] = say(hello(), *raw, pause=0.5, limit=limit)
     return made
 
 
-def http_limits():
+def http_limits(limit=LIMIT):
     """Long headers and bodies, and requests that stall."""
     made = {}
     for size in (1000, 8000, 8192, 16000, 33000, 70000, 1100000):
-        made['header of %d' % size] = session(b'GET / HTTP/1.1\r\n' + HOST + b'X: ' + b'a' * size + b'\r\n\r\n', limit=LIMIT)
-        made['target of %d' % size] = session(b'GET /' + b'a' * size + b' HTTP/1.1\r\n' + HOST + b'\r\n', limit=LIMIT)
+        made['header of %d' % size] = session(b'GET / HTTP/1.1\r\n' + HOST + b'X: ' + b'a' * size + b'\r\n\r\n', limit=limit)
+        made['target of %d' % size] = session(b'GET /' + b'a' * size + b' HTTP/1.1\r\n' + HOST + b'\r\n', limit=limit)
     for count in (100, 1000, 10000):
-        made['%d headers' % count] = session(b'GET / HTTP/1.1\r\n' + HOST + b'X: a\r\n' * count + b'\r\n', limit=LIMIT)
-    made['body too long'] = session(b'POST / HTTP/1.1\r\n' + HOST + b'Content-Length: 20000000\r\n\r\n' + bytes(1000), limit=LIMIT)
-    made['body'] = session(b'POST / HTTP/1.1\r\n' + HOST + b'Content-Length: 5\r\n\r\nhello', limit=LIMIT)
-    made['body that never comes'] = session(b'POST / HTTP/1.1\r\n' + HOST + b'Content-Length: 50\r\n\r\nhello', limit=LIMIT)
-    made['body in chunks'] = session(b'POST / HTTP/1.1\r\n' + HOST + b'Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n', limit=LIMIT)
-    made['chunk that is none'] = session(b'POST / HTTP/1.1\r\n' + HOST + b'Transfer-Encoding: chunked\r\n\r\nzz\r\n', limit=LIMIT)
-    made['expectation'] = session(b'POST / HTTP/1.1\r\n' + HOST + b'Expect: 100-continue\r\nContent-Length: 5\r\n\r\n', b'hello', limit=LIMIT)
-    made['half a request'] = session(GET[:20], limit=LIMIT)
-    made['half a header'] = session(GET[:-3], limit=LIMIT)
-    made['two requests'] = session(GET + GET, limit=LIMIT)
+        made['%d headers' % count] = session(b'GET / HTTP/1.1\r\n' + HOST + b'X: a\r\n' * count + b'\r\n', limit=limit)
+    made['body too long'] = session(b'POST / HTTP/1.1\r\n' + HOST + b'Content-Length: 20000000\r\n\r\n' + bytes(1000), limit=limit)
+    made['body'] = session(b'POST / HTTP/1.1\r\n' + HOST + b'Content-Length: 5\r\n\r\nhello', limit=limit)
+    made['body that never comes'] = session(b'POST / HTTP/1.1\r\n' + HOST + b'Content-Length: 50\r\n\r\nhello', limit=limit)
+    made['body in chunks'] = session(b'POST / HTTP/1.1\r\n' + HOST + b'Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n', limit=limit)
+    made['chunk that is none'] = session(b'POST / HTTP/1.1\r\n' + HOST + b'Transfer-Encoding: chunked\r\n\r\nzz\r\n', limit=limit)
+    made['expectation'] = session(b'POST / HTTP/1.1\r\n' + HOST + b'Expect: 100-continue\r\nContent-Length: 5\r\n\r\n', b'hello', limit=limit)
+    made['half a request'] = session(GET[:20], limit=limit)
+    made['half a header'] = session(GET[:-3], limit=limit)
+    made['two requests'] = session(GET + GET, limit=limit)
     return made
 
 
@@ -270,7 +270,7 @@ FRAME_SETTINGS = bytes.fromhex('000000040000000000')
 PREFACE = b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
 
 
-def http_broken():
+def http_broken(limit=LIMIT):
     requests = {
         'no version': b'GET /\r\n\r\n', 'version 1.2': b'GET / HTTP/1.2\r\n' + HOST + b'\r\n', 'version 2.0': b'GET / HTTP/2.0\r\n' + HOST + b'\r\n', 'version 9': b'GET / HTTP/9\r\n\r\n',
         'no host': b'GET / HTTP/1.1\r\n\r\n', 'two hosts': b'GET / HTTP/1.1\r\n' + HOST + HOST + b'\r\n', 'another host': b'GET / HTTP/1.1\r\nHost: other.test\r\n\r\n',
@@ -289,7 +289,7 @@ def http_broken():
         'token': b'GET / HTTP/1.1\r\n' + HOST + b'Authorization: Bearer wrong\r\n\r\n', 'proxy token': b'CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\nProxy-Authorization: Basic dTp0\r\n\r\n',
         'garbage': noise(200), 'h2 preface on h1': PREFACE + FRAME_SETTINGS,
     }
-    made = {name: session(request, limit=LIMIT) for name, request in requests.items()}
+    made = {name: session(request, limit=limit) for name, request in requests.items()}
     h2 = plain_context(protocols=('h2', 'http/1.1'))
     frames = {
         'settings': PREFACE + FRAME_SETTINGS, 'preface': PREFACE, 'nothing': b'', 'bad preface': b'PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n', 'h1 on h2': GET,
@@ -301,21 +301,21 @@ def http_broken():
         'extended connect': PREFACE + FRAME_SETTINGS + bytes.fromhex('000004010400000001') + b'\x02\x07CO',
     }
     for name, flight in frames.items():
-        made['h2 ' + name] = session(*([flight] if flight else []), context=h2, limit=LIMIT)
+        made['h2 ' + name] = session(*([flight] if flight else []), context=h2, limit=limit)
     return made
 
 
-def encrypted_hellos():
+def encrypted_hellos(limit=LIMIT):
     retry = dict(groups=(P384, P256), shares=())
     made = {
         'grease': first(hello(more=grease_ech())), 'grease, another id': first(hello(more=grease_ech(config_id=0))), 'grease, chacha': first(hello(more=grease_ech(aead=3))),
         'grease, long': first(hello(more=grease_ech(payload=noise(400)))), 'unknown suite': first(hello(more=grease_ech(kdf=0x7777))), 'retry': first(hello(more=grease_ech(), **retry)),
-        'retry, and on': say(hello(more=grease_ech(), **retry), hello(more=grease_ech(enc=b''), groups=(P384, P256), shares=(P256,)), pause=1.0, limit=LIMIT),
-        'retry, other ech': say(hello(more=grease_ech(), **retry), hello(more=grease_ech(config_id=9), groups=(P384, P256), shares=(P256,)), pause=1.0, limit=LIMIT),
-        'inner type': say(hello(more=extension(ECH, b'\x01')), limit=LIMIT), 'unknown type': say(hello(more=extension(ECH, b'\x02')), limit=LIMIT),
-        'empty': say(hello(more=extension(ECH, b'')), limit=LIMIT), 'cut': say(hello(more=extension(ECH, b'\0\0\x01\0\x01\x05\0\x20abc')), limit=LIMIT),
-        'no payload': say(hello(more=grease_ech(payload=b'')), limit=LIMIT), 'twice': say(hello(more=grease_ech() * 2), limit=LIMIT),
-        'outer extensions': say(hello(more=extension(0xfd00, b'\x02\0\x33')), limit=LIMIT), 'tls 1.2': first(hello(versions=(), more=grease_ech())),
+        'retry, and on': say(hello(more=grease_ech(), **retry), hello(more=grease_ech(enc=b''), groups=(P384, P256), shares=(P256,)), pause=1.0, limit=limit),
+        'retry, other ech': say(hello(more=grease_ech(), **retry), hello(more=grease_ech(config_id=9), groups=(P384, P256), shares=(P256,)), pause=1.0, limit=limit),
+        'inner type': say(hello(more=extension(ECH, b'\x01')), limit=limit), 'unknown type': say(hello(more=extension(ECH, b'\x02')), limit=limit),
+        'empty': say(hello(more=extension(ECH, b'')), limit=limit), 'cut': say(hello(more=extension(ECH, b'\0\0\x01\0\x01\x05\0\x20abc')), limit=limit),
+        'no payload': say(hello(more=grease_ech(payload=b'')), limit=limit), 'twice': say(hello(more=grease_ech() * 2), limit=limit),
+        'outer extensions': say(hello(more=extension(0xfd00, b'\x02\0\x33')), limit=limit), 'tls 1.2': first(hello(versions=(), more=grease_ech())),
     }
     for name in (None, b'public.test', b'other.test'):
         made['grease for %s' % name] = first(hello(name=name, more=grease_ech()))

@@ -21,7 +21,7 @@ http {{
   ssl_session_cache shared:s:1m;
   ssl_early_data on;
   client_header_timeout {wait}ms; client_body_timeout {wait}ms; keepalive_timeout {wait}ms; send_timeout {wait}ms; lingering_timeout {wait}ms;
-  server {{ listen 127.0.0.1:{port} ssl http2 backlog=8192; server_name site.test www.site.test; root {root}; }}
+  server {{ listen 127.0.0.1:{port} ssl http2 backlog=8192; listen 127.0.0.1:{plain}; server_name site.test www.site.test; root {root}; }}
 }}
 '''
 
@@ -30,7 +30,7 @@ CADDY = '''{{
   auto_https off
   default_sni site.test
   servers {{
-    protocols h1 h2
+    protocols {protocols}
     timeouts {{
       read_header {wait}ms
       read_body {wait}ms
@@ -50,9 +50,11 @@ https://:{port} {{
 class Site:
     WAIT = 1500  # ms of every time-out of the site
 
-    def __init__(self, host, kind, port, wait=WAIT):
-        self.host, self.kind, self.port, self.wait = host, kind, port, wait
+    def __init__(self, host, kind, port, wait=WAIT, udp=False):
+        """<udp>: HTTP/3 as well, which Caddy has."""
+        self.host, self.kind, self.port, self.wait, self.udp = host, kind, port, wait, udp
         self.folder = host.world.path('%s-%d' % (kind, port))
+        self.plain_port = port + 20000  # nginx, without TLS
         self.address = ('127.0.0.1', port)
         os.makedirs(os.path.join(self.folder, 'root'))
         with open(os.path.join(self.folder, 'root', 'index.html'), 'w', encoding='ascii') as file:
@@ -71,7 +73,8 @@ class Site:
 
     def start(self):
         text = {'nginx': NGINX, 'caddy': CADDY}[self.kind].format(folder=self.folder, certificate=self.certificate, key=self.key, port=self.port,
-                                                                 wait=self.wait, root=os.path.join(self.folder, 'root'))
+                                                                 plain=self.plain_port,
+                                                                 wait=self.wait, root=os.path.join(self.folder, 'root'), protocols='h1 h2 h3' if self.udp else 'h1 h2')
         config = os.path.join(self.folder, 'config')
         with open(config, 'w', encoding='ascii') as file:
             file.write(text)

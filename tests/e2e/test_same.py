@@ -495,7 +495,8 @@ def test_probe_finds_nothing_between_door_and_site(stand):
     report = json.loads(said.stdout)
     assert (said.returncode, report['found']) == (0, [])
     assert sum(row['probes'] for row in report['properties']) > 250
-    assert report['properties'][-1] == {'property': 'requests inside TLS', 'probes': 25, 'differ': 0, 'unlike': report['properties'][-1]['unlike']}
+    by_name = {row['property']: row for row in report['properties']}
+    assert by_name['requests inside TLS']['probes'] == 27 and by_name['QUIC']['probes'] > 50
 
 
 def test_probe_finds_nothing_in_a_door_by_itself(stand):

@@ -2,6 +2,8 @@
 import re
 import struct
 
+from sealing import TAG, Sender
+
 X25519, P256, P384, X25519MLKEM768 = 29, 23, 24, 4588
 # a share must be a point of the curve, and the generator is one
 P256_POINT = bytes.fromhex('046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296'
@@ -183,3 +185,32 @@ def mask(data, session=b'\x55' * 32, lengths=True):
         else:
             out.append((header, length if lengths else '*'))
     return tuple(out) + ((('rest', data),) if data else ())
+
+
+# ---- a hello that is sealed with an ECHConfig (RFC 9849, sections 4 to 6) ----
+
+class EchConfig:
+    """The first of an ECHConfigList."""
+
+    def __init__(self, config_list):
+        self.config = config_list[2:2 + 4 + int.from_bytes(config_list[4:6], 'big')]
+        t = Text(self.config[4:])
+        self.config_id, _, self.public = t.number(1), t.number(2), t.take(t.number(2))
+        t.take(t.number(2))
+        self.most = t.number(1)
+        self.public_name = t.take(t.number(1))
+
+    def hello(self, name, outer=None, damage=False, padding=0, **options):
+        """A ClientHello for <name>, in one for <outer> or the public name; <options> are of both. <damage>: it cannot be opened."""
+        sender = Sender(self.public, b'tls ech\0' + self.config)
+        inner_options = dict(options, versions=(0x0304,), session=b'', random=b'\x77' * 32, more=extension(ECH, b'\1') + options.get('more', b''))
+        inner = client_hello(name=name, **inner_options)[4:]
+        inner += bytes(max(0, self.most - len(name or b'')) + padding)
+        inner += bytes(-len(inner) % 32)
+        empty = bytes(len(inner) + TAG)
+
+        def whole(payload):
+            ech = grease_ech(config_id=self.config_id, enc=sender.enc, payload=payload)
+            return client_hello(name=outer or self.public_name, **dict(options, more=ech + options.get('more', b'')))
+        sealed = sender.seal(whole(empty)[4:], inner)
+        return whole(sealed[:-1] + bytes([sealed[-1] ^ damage]))

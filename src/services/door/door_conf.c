@@ -67,11 +67,12 @@ static const struct gh_conf_row rows[] = {
     [TUNNEL_NAME] = { "tunnel_name", GH_CONF_STRING, .max = "253", .reload = true,
                       .help = "the server name that agents ask for inside ECH; without it one that nobody guesses, which stays the same" },
     [AUTH_USERS_FILE] = { "auth.users_file", GH_CONF_PATH, .reload = true,
-                          .help = "users who prove themselves by a token instead of a certificate, as USER:HASH a line, which gatehouse user writes; inside "
-                                  "ECH alone, to the tunnel's name" },
+                          .help = "users who prove themselves by a token instead of a certificate, as USER:HASH a line, which gatehouse user writes; hashes "
+                                  "of Argon2id count inside ECH alone, for the tunnel's name" },
     [AUTH_CALLBACK] = { "auth.callback", GH_CONF_STRING, .max = "1000", .reload = true,
                         .help = "who is asked about a token that the file of users does not know, as https://HOST[:PORT]/PATH, or http:// where nobody listens in between: "
-                                "POST of user=NAME&token=TOKEN, answered by 200 or 204, or by 401 or 403; without an answer nobody is let in" },
+                                "POST of user=NAME&token=TOKEN, answered by 200 or 204, or by 401 or 403; without an answer nobody is let in. "
+                                "Inside ECH alone, for the tunnel's name" },
     [AUTH_CALLBACK_CA] = { "auth.callback_ca", GH_CONF_PATH, .dflt = "/etc/ssl/certs/ca-certificates.crt", .min = "1", .reload = true,
                            .help = "PEM file with the CAs that vouch for a callback of https, which must speak TLS 1.3" },
     [AUTH_CALLBACK_TIMEOUT] = { "auth.callback_timeout", GH_CONF_DURATION, .dflt = "3s", .min = "100ms", .max = "30s", .reload = true,

@@ -384,7 +384,7 @@ static void hand_over(struct door_flow *f, struct gh_tls_ctx *ctx, enum door_way
     int fd = gh_pump_release(&f->pump, 0);
 
     door_count(f->dw, DOOR_METRIC_CONNECTIONS, way);
-    door_tls_take(f->dw, fd, &f->client, ctx, bytes);
+    door_tls_take(f->dw, fd, &f->client, ctx, way == DOOR_TUNNEL, bytes);
     gh_pump_close(&f->pump, true); /* an early camouflage */
     destroy(f);
 }

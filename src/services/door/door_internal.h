@@ -141,8 +141,8 @@ int door_tls_start(struct door_worker *dw);
 void door_tls_refresh(struct door_worker *dw); /* the camouflage as it is configured now */
 void door_tls_drain(struct door_worker *dw);
 void door_tls_stop(struct door_worker *dw);
-/* Takes <fd> over; <early> was read from it. */
-void door_tls_take(struct door_worker *dw, int fd, const struct gh_endpoint *client, struct gh_tls_ctx *ctx, struct gh_span early);
+/* Takes <fd> over; <early> was read from it. <inside>: it is for the tunnel's name. */
+void door_tls_take(struct door_worker *dw, int fd, const struct gh_endpoint *client, struct gh_tls_ctx *ctx, bool inside, struct gh_span early);
 
 /* What strangers meet. */
 void door_stranger(struct door_worker *dw, struct gh_http_stream *s, const struct gh_http_head *head);

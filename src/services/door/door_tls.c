@@ -24,6 +24,7 @@ struct door_guest {
     struct door_worker *dw;
     struct gh_byte_stream *io;
     struct gh_endpoint client;
+    bool inside;             /* the tunnel's name, by ECH */
 };
 
 static void forget(struct door_guest *g)
@@ -78,7 +79,7 @@ static void on_handshake(void *arg, struct gh_byte_stream *io, int rc)
 {
     struct door_guest *g = arg;
     struct door_worker *dw = g->dw;
-    struct gh_http_peer peer = { .addr = g->client.ip, .port = g->client.port, .identity = "", .uid = UINT32_MAX };
+    struct gh_http_peer peer = { .addr = g->client.ip, .port = g->client.port, .identity = "", .uid = UINT32_MAX, .inside = g->inside };
     struct gh_http_identity who = { .name = "" };
     bool known, h2;
 
@@ -99,7 +100,7 @@ static void on_handshake(void *arg, struct gh_byte_stream *io, int rc)
         (void)gh_http1_server_take(dw->h1, io, &peer, known ? &who : NULL);
 }
 
-void door_tls_take(struct door_worker *dw, int fd, const struct gh_endpoint *client, struct gh_tls_ctx *ctx, struct gh_span early)
+void door_tls_take(struct door_worker *dw, int fd, const struct gh_endpoint *client, struct gh_tls_ctx *ctx, bool inside, struct gh_span early)
 {
     struct door_guest *g = calloc(1, sizeof *g);
     struct gh_tls_stream *engine = NULL;
@@ -109,6 +110,7 @@ void door_tls_take(struct door_worker *dw, int fd, const struct gh_endpoint *cli
     if (rc == 0) {
         g->dw = dw;
         g->client = *client;
+        g->inside = inside;
         gh_list_append(&dw->guests, &g->link);
         rc = gh_tls_stream_create(ctx, NULL, &engine);
     }

@@ -194,7 +194,7 @@ bool door_token_take(struct door_worker *dw, struct gh_http_stream *s, const str
     const struct door_table *table = gh_snapshot_refresh(&dw->d->table, &dw->table);
     const struct gh_user *user = NULL;
     struct door_credentials c;
-    bool taken = false;
+    bool taken = false, asks = gh_http_peer(s)->inside;
     int rc;
 
     if ((!table->users && !table->callback) || !door_credentials_read(head, &c))
@@ -202,10 +202,12 @@ bool door_token_take(struct door_worker *dw, struct gh_http_stream *s, const str
     rc = table->users ? door_users_glance(table->users, &c, &user) : GH_ERR_DENIED;
     if (rc == 1)
         taken = let_in(dw, s, head, user);
+    else if (!asks) /* the time that it takes would tell every stranger that somebody is asked */
+        rc = GH_ERR_DENIED;
     else if (rc == 0 || table->callback)
         taken = begin(dw, s, head, table->users, &c, rc == 0);
     if (!taken)
-        tell(dw, s, c.name, rc < 0 && !table->callback ? DOOR_TOKEN_REFUSED : DOOR_TOKEN_BUSY);
+        tell(dw, s, c.name, rc < 0 && !(asks && table->callback) ? DOOR_TOKEN_REFUSED : DOOR_TOKEN_BUSY);
     gh_wipe(&c, sizeof c);
     return taken;
 }

@@ -57,9 +57,10 @@ static void decide_stranger(struct door_gate *g, struct door_flight *f, const st
 }
 
 /* The endpoint takes the connection, with the certificate and the keys of ECH as they are now. */
-static void replay(struct door_gate *g, struct door_flight *f, struct gh_tls_ctx *tls)
+static void replay(struct door_gate *g, struct door_flight *f, struct gh_tls_ctx *tls, bool inside)
 {
     gh_http_endpoint_set_tls(g->http, tls);
+    gh_http_endpoint_set_inside(g->http, inside);
     gh_list_each(it, &f->kept) {
         struct door_datagram *d = gh_container_of(it, struct door_datagram, link);
         const struct gh_quic_stranger s = { f->key.local, f->key.remote, d->ecn, { d->data, d->len } };
@@ -112,12 +113,12 @@ static bool decide(struct door_gate *g, struct door_flight *f, const struct gh_t
     }
     if (ours || (named && carried)) {
         door_count(g->dw, DOOR_METRIC_UDP_FLIGHTS, DOOR_TUNNEL);
-        replay(g, f, t->tunnel_quic);
+        replay(g, f, t->tunnel_quic, true);
         return true;
     }
     if (own && (target < 0 || !t->targets[target].udp)) {
         door_count(g->dw, DOOR_METRIC_UDP_FLIGHTS, DOOR_STRANGER);
-        replay(g, f, t->site_quic);
+        replay(g, f, t->site_quic, false);
         return true;
     }
     if (target < 0 || !t->targets[target].udp) {

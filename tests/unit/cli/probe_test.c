@@ -7,6 +7,8 @@
 #include "base/error.h"
 #include "cli/probe_scripts.h"
 #include "cli/probe_seen.h"
+#include "cli/probe_udp.h"
+#include "proto/quic/initial_peek.h"
 #include "wire/tls_hello.h"
 
 static void the_chance_of_a_distance_is_exact(void **state)
@@ -100,7 +102,7 @@ static void the_hellos_are_hellos(void **state)
 
         assert_true(p->twin < (int)probes.count && p->cut <= p->len);
         gh_tls_hello_reader_init(&r, 0);
-        if (p->property != GH_PROBE_ALERTS && gh_tls_hello_read(&r, gh_span_of(p->bytes, p->len), &h) == 1) {
+        if (!p->udp && p->property != GH_PROBE_ALERTS && gh_tls_hello_read(&r, gh_span_of(p->bytes, p->len), &h) == 1) {
             hellos++;
             named += strcmp(h.sni, "www.example.org") == 0;
             encrypted += h.ech.present && !h.ech.malformed;
@@ -113,6 +115,86 @@ static void the_hellos_are_hellos(void **state)
     assert_true(named > hellos - 20 && named < hellos);
     assert_int_equal(encrypted, 3);
     gh_probes_fini(&probes);
+}
+
+/* What they seal, the reader of the door opens: keys and frames are as RFC 9001 has them. */
+static void hellos_over_udp_are_read_as_quic(void **state)
+{
+    static const uint8_t id[GH_PROBE_ID] = { 0x83, 0x94, 0xc8, 0xf0, 0x3e, 0x51, 0x57, 0x08 };
+    struct gh_probes probes;
+    unsigned flights = 0, encrypted = 0;
+
+    (void)state;
+    assert_int_equal(gh_probes_create("www.example.org", &probes), 0);
+    for (size_t i = 0; i < probes.count; i++) {
+        const struct gh_probe *p = &probes.list[i];
+        uint8_t datagram[GH_PROBE_DATAGRAM];
+        struct gh_quic_peek peek;
+        struct gh_tls_hello hello;
+        int len = p->sealed ? gh_probe_udp_seal(id, gh_span_of(p->bytes, p->len), p->sealed, datagram) : 0;
+
+        if (len == 0)
+            continue;
+        assert_true(p->udp && (size_t)len >= p->sealed);
+        if ((size_t)len >= GH_QUIC_PEEK_DATAGRAM_MIN && strstr(p->name, "hello")) {
+            assert_int_equal(gh_quic_peek_init(&peek, gh_span_of(datagram, (size_t)len)), 0);
+            assert_int_equal(gh_quic_peek_feed(&peek, gh_span_of(datagram, (size_t)len), &hello), 1);
+            assert_string_equal(hello.sni, "www.example.org");
+            assert_memory_equal(peek.scid.data, GH_PROBE_SOURCE_ID, GH_PROBE_ID);
+            encrypted += hello.ech.present;
+            flights++;
+            gh_quic_peek_fini(&peek);
+        }
+    }
+    assert_int_equal(flights, 6);
+    assert_int_equal(encrypted, 0);
+    gh_probes_fini(&probes);
+}
+
+static const char *describe_datagram(struct gh_span bytes, char buf[400])
+{
+    static const uint8_t id[GH_PROBE_ID] = { 0x83, 0x94, 0xc8, 0xf0, 0x3e, 0x51, 0x57, 0x08 };
+    struct gh_text t;
+
+    gh_text_init_fixed(&t, buf, 400);
+    gh_probe_udp_describe(bytes, id, &t);
+    return gh_text_string(&t);
+}
+
+/* RFC 9001, appendix A.3: the server's Initial, in answer to the id of appendix A.1 */
+static const char server_initial[] =
+    "\xcf\x00\x00\x00\x01\x00\x08\xf0\x67\xa5\x50\x2a\x42\x62\xb5\x00\x40\x75\xc0\xd9\x5a\x48\x2c\xd0\x99\x1c\xd2\x5b\x0a\xac\x40\x6a\x58\x16\xb6\x39\x41\x00\xf3\x7a"
+    "\x1c\x69\x79\x75\x54\x78\x0b\xb3\x8c\xc5\xa9\x9f\x5e\xde\x4c\xf7\x3c\x3e\xc2\x49\x3a\x18\x39\xb3\xdb\xcb\xa3\xf6\xea\x46\xc5\xb7\x68\x4d\xf3\x54\x8e\x7d\xde\xb9"
+    "\xc3\xbf\x9c\x73\xcc\x3f\x3b\xde\xd7\x4b\x56\x2b\xfb\x19\xfb\x84\x02\x2f\x8e\xf4\xcd\xd9\x37\x95\xd7\x7d\x06\xed\xbb\x7a\xaf\x2f\x58\x89\x18\x50\xab\xbd\xca\x3d"
+    "\x20\x39\x8c\x27\x64\x56\xcb\xc4\x21\x58\x40\x7d\xd0\x74\xee";
+
+static void answers_over_udp_are_opened_and_described(void **state)
+{
+    char a[400], b[400];
+    uint8_t bytes[sizeof server_initial];
+    unsigned seed = 1;
+
+    (void)state;
+    describe_datagram(gh_span_of(server_initial, sizeof server_initial - 1), a);
+    assert_non_null(strstr(a, "initial(135, ids of 0 and 8)"));
+    assert_non_null(strstr(a, "server_hello(0303 session:0 suite:1301"));
+    memcpy(bytes, server_initial, sizeof bytes);
+    bytes[60] ^= 1;
+    assert_non_null(strstr(describe_datagram(gh_span_of(bytes, sizeof bytes - 1), b), "cannot be opened"));
+    describe_datagram(gh_span_of("\x80\0\0\0\0\0\0\0\0\0\1\x1a\x2a\x3a\x4a\x6b\x33\x43\xcf", 19), a);
+    describe_datagram(gh_span_of("\xff\0\0\0\0\0\0\x6b\x33\x43\xcf\0\0\0\1\xfa\xfa\xfa\xfa", 19), b);
+    assert_string_equal(a, "version negotiation(00000001 6b3343cf and a reserved one)");
+    assert_string_equal(a, b);
+    for (unsigned i = 0; i < 20000; i++) { /* what a server says is not to be trusted */
+        size_t len = i % sizeof bytes;
+
+        memcpy(bytes, server_initial, sizeof bytes);
+        for (unsigned j = 0; j < i % 5 + 1; j++) {
+            seed = seed * 1103515245u + 12345u;
+            bytes[(seed >> 8) % (i % 3 ? 20 : sizeof bytes)] = (uint8_t)(seed >> 16);
+        }
+        describe_datagram(gh_span_of(bytes, len), a);
+    }
 }
 
 static int probe_with(const char *a, const char *b, const char *c)
@@ -146,6 +228,8 @@ int main(void)
         cmocka_unit_test(what_is_random_has_no_words),
         cmocka_unit_test(broken_answers_are_described_without_harm),
         cmocka_unit_test(the_hellos_are_hellos),
+        cmocka_unit_test(hellos_over_udp_are_read_as_quic),
+        cmocka_unit_test(answers_over_udp_are_opened_and_described),
         cmocka_unit_test(wrong_usage_is_said),
     };
 

@@ -20,7 +20,7 @@ import (
 )
 
 // Asks for a tunnel for everything (RFC 9484, section 4) and tells the first capsule that comes in it.
-func open(address, name string, config *tls.Config, told map[string]any) {
+func open(address, name, authorization string, config *tls.Config, told map[string]any) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	must := func(err error) {
@@ -40,11 +40,19 @@ func open(address, name string, config *tls.Config, told map[string]any) {
 	must(err)
 	request.Proto = "connect-ip"
 	request.Header.Set("Capsule-Protocol", "?1")
+	if authorization != "" {
+		request.Header.Set("Authorization", authorization)
+	}
 	must(stream.SendRequestHeader(request))
 	answer, err := stream.ReadResponse()
 	must(err)
 	told["status"], told["accepted"] = answer.StatusCode, conn.ConnectionState().TLS.ECHAccepted
-	if answer.StatusCode == http.StatusOK {
+	answer.Header.Del("Date")
+	told["head"] = answer.Header
+	if answer.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(stream)
+		told["body"] = string(body)
+	} else {
 		first := make([]byte, 1)
 		_, err = io.ReadFull(stream, first)
 		must(err)
@@ -60,6 +68,7 @@ func main() {
 	name := flag.String("name", "", "server name inside")
 	certificate := flag.String("certificate", "", "PEM of certificate and key, with one name")
 	tunnel := flag.Bool("tunnel", false, "ask for a CONNECT-IP tunnel instead")
+	authorization := flag.String("authorization", "", "value of that field, for a tunnel")
 	version := flag.Uint("version", 1, "of QUIC: 1 or 2")
 	small := flag.Bool("small", false, "offer X25519 alone, so that the hello fits one datagram")
 	size := flag.Int("size", 0, "bytes to ask for")
@@ -97,7 +106,7 @@ func main() {
 			return quic.DialAddrEarly(ctx, *address, t, q)
 		}}
 	if *tunnel {
-		open(*address, *name, config, told)
+		open(*address, *name, *authorization, config, told)
 		return
 	}
 	if *count {

@@ -55,16 +55,25 @@ func main() {
 	udp := flag.String("udp", "", "HOST:PORT to CONNECT-UDP to")
 	socket := flag.Bool("websocket", false, "CONNECT-IP in a WebSocket")
 	size := flag.Int("size", 100000, "bytes to echo by TCP")
+	authorization := flag.String("authorization", "", "value of that field")
+	count := flag.Int("ask", 0, "only ask for / and for each kind of tunnel, so many times, on a connection each, and tell the answers and how long they took")
 	flag.Parse()
 	told := map[string]any{}
 	defer func() { json.NewEncoder(os.Stdout).Encode(told) }()
 	config := &tls.Config{ServerName: *name, InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, NextProtos: []string{*protocol}}
 	config.EncryptedClientHelloConfigList, _ = base64.StdEncoding.DecodeString(*list)
-	pair, err := tls.LoadX509KeyPair(*certificate+".crt", *certificate+".key")
-	if err != nil {
-		panic(err)
+	if *certificate != "" {
+		pair, err := tls.LoadX509KeyPair(*certificate+".crt", *certificate+".key")
+		if err != nil {
+			panic(err)
+		}
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	}
-	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
+	if *count > 0 {
+		askAll(config, *address, *name, *protocol, *authorization, *count, told)
+		return
+	}
+	var err error
 	path := ""
 	if *udp != "" {
 		host, port, _ := net.SplitHostPort(*udp)
@@ -140,7 +149,9 @@ func overWebSocket(config *tls.Config, address, name, protocol string, told map[
 		return
 	}
 	transport := &http2.Transport{TLSClientConfig: config,
-		DialTLSContext: func(_ context.Context, network, _ string, c *tls.Config) (net.Conn, error) { return tls.Dial("tcp", address, c) }}
+		DialTLSContext: func(_ context.Context, network, _ string, c *tls.Config) (net.Conn, error) {
+			return tls.Dial("tcp", address, c)
+		}}
 	body, up := io.Pipe()
 	answer, err := transport.RoundTrip(&http.Request{Method: http.MethodConnect, Host: name, Body: body, ContentLength: -1,
 		URL: &url.URL{Scheme: "https", Host: name, Opaque: path}, Header: http.Header{":protocol": {"websocket"},
@@ -173,7 +184,9 @@ func overWebSocket(config *tls.Config, address, name, protocol string, told map[
 
 func overH2(config *tls.Config, address, name, target, path string, told map[string]any) (io.WriteCloser, io.Reader, error) {
 	transport := &http2.Transport{TLSClientConfig: config,
-		DialTLSContext: func(_ context.Context, network, _ string, c *tls.Config) (net.Conn, error) { return tls.Dial("tcp", address, c) }}
+		DialTLSContext: func(_ context.Context, network, _ string, c *tls.Config) (net.Conn, error) {
+			return tls.Dial("tcp", address, c)
+		}}
 	body, up := io.Pipe()
 	request := &http.Request{Method: http.MethodConnect, Host: target, URL: &url.URL{Scheme: "https", Host: name}, Header: http.Header{}, Body: body, ContentLength: -1}
 	if path != "" {
