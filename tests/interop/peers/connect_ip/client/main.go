@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"flag"
 	"fmt"
 	"net/netip"
@@ -31,10 +32,18 @@ func main() {
 	mtu := flag.String("mtu", "1280", "its MTU")
 	route := flag.String("route", "", "prefixes to route into the tunnel, comma-separated")
 	request := flag.String("request", "", "prefixes to ask for, comma-separated")
+	ech := flag.String("ech", "", "ECHConfigList in base64: the name is encrypted")
 	flag.Parse()
 
 	roots, pairs := tun.Credentials(*ca, *cert, *key)
 	tlsConfig := &tls.Config{RootCAs: roots, NextProtos: []string{http3.NextProtoH3}, MinVersion: tls.VersionTLS13}
+	if *ech != "" {
+		list, err := base64.StdEncoding.DecodeString(*ech)
+		if err != nil {
+			tun.Fail("error", err, nil)
+		}
+		tlsConfig.EncryptedClientHelloConfigList = list
+	}
 	if len(pairs) > 0 {
 		tlsConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pairs[0], nil }
 	}

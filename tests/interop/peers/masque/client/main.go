@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -49,6 +50,7 @@ func main() {
 	tcp := flag.String("tcp", "", "HOST:PORT to echo bytes with")
 	count := flag.Int("count", 100, "datagrams")
 	size := flag.Int("size", 1200, "bytes of one; or of the stream")
+	ech := flag.String("ech", "", "ECHConfigList in base64: the name is encrypted")
 	hold := flag.Bool("hold", false, "stay until the tunnel ends")
 	flag.Parse()
 
@@ -64,6 +66,11 @@ func main() {
 	}
 	config := &tls.Config{RootCAs: roots, NextProtos: []string{http3.NextProtoH3}, MinVersion: tls.VersionTLS13,
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }}
+	if *ech != "" {
+		if config.EncryptedClientHelloConfigList, err = base64.StdEncoding.DecodeString(*ech); err != nil {
+			fail(err, nil)
+		}
+	}
 	transport := &quic.Config{EnableDatagrams: true, InitialPacketSize: 1350, KeepAlivePeriod: 5 * time.Second}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
