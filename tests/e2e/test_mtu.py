@@ -170,12 +170,12 @@ def test_a_path_that_shrinks_below_costs_ipv6_and_nothing_else(road, way, size, 
 
 
 def test_short_packets_show_a_black_hole_too(road):
-    """No packet inside is longer than 300 bytes; those that carry several of them are."""
+    """No packet inside is longer than 300 bytes; those that carry several of them, which are sent together, are."""
     road.start_agent(1)
     sink = road.world['internet'].start_peer('sink-%d' % road.world.starts, 'sink', '9', road.world.path('arrivals'))
     road.box.delay(5)
     road.box.mtu(1362)
-    flow = road.world['agent-1'].peer('flow', SERVER, '9', '300', '4000', '6', timeout=60)
+    flow = road.world['agent-1'].peer('flow', SERVER, '9', '300', '4000', '6', '8', timeout=60)
     got = sink.wait_line('"flow"', 20).data
     assert flow['failed'] == 0
     with open(road.world.path('arrivals'), encoding='ascii') as file:

@@ -314,15 +314,16 @@ def verb_hold(address, port):
     say(state='over', how=how, echoes=echoes)
 
 
-def verb_flow(address, port, size, rate, seconds):
-    """Each datagram: its number, and when it was due (CLOCK_MONOTONIC); a number of ones for the end."""
+def verb_flow(address, port, size, rate, seconds, together='1'):
+    """Each datagram: its number, and when it was due (CLOCK_MONOTONIC); a number of ones for the end. <together> of them at a time."""
+    together = int(together)
     rate, seconds, pad = float(rate), float(seconds), bytes(int(size) - 16)
     sock = socket.socket(family_of(address), socket.SOCK_DGRAM)
     sock.connect((address, int(port)))
     start = time.monotonic()
     number = failed = 0
     while number < rate * seconds:
-        due = start + number / rate
+        due = start + number // together * together / rate
         now = time.monotonic()
         if due > now:
             time.sleep(due - now)

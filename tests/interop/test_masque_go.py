@@ -98,7 +98,7 @@ def test_a_policy_that_changes_cuts_idle_tunnels(relay, folder):
     peer_udp = client(relay, folder, 1, '-udp', WEB_V4 + ':7', '-count', 1, '-hold')
     for peer in (peer_tcp, peer_udp):
         peer.wait_line(event('echoed'), 15)
-    assert relay.metrics()['gatehouse_relay_proxied{protocol="tcp"}'] == 1
+    until(lambda: relay.metrics()['gatehouse_relay_proxied{protocol="tcp"}'] == 1, 10, 'those of tests before are over')
     relay.policy(NOBODY)
     try:
         for peer in (peer_tcp, peer_udp):
